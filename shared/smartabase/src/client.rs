@@ -1,0 +1,206 @@
+//! The calls, one function each.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::error::{BuildError, Error};
+use crate::event::{self, Event, StoredEvent, Wanted};
+use crate::ids::{EventId, FormName, UserId};
+use crate::import::{Import, ProfileImport, read_import, read_profile_import};
+use crate::paging::Cursors;
+use crate::profile::{self, Profile, read_profiles};
+use crate::roster::{GroupBody, Roster, RosterPages, SynchroniseBody, read_members};
+use crate::site::{Credentials, Site};
+use crate::transport::{Purpose, Transport};
+
+/// How many events go in one import: the size of the vendor's own sample batches. No hard limit is known.
+pub const MAX_EVENTS: usize = 25;
+/// How many users one look at their profiles covers: as many as the site puts on a page elsewhere.
+const USERS_PER_SEARCH: usize = 100;
+
+/// A client of one site. Build it once: it holds a pool of connections, which its clones share.
+///
+/// No call waits past its deadline, and none is repeated, except that a call that only reads is sent once more when its
+/// connection breaks.
+#[derive(Clone, Debug)]
+pub struct Client {
+    transport: Transport,
+}
+
+impl Client {
+    /// A client of this site. Nothing is sent.
+    pub fn new(site: Site) -> Result<Client, BuildError> {
+        Ok(Client { transport: Transport::new(site)? })
+    }
+
+    /// The site.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        self.transport.site()
+    }
+
+    /// Opens a connection, so that a call in the next few seconds need not. No credentials are sent, and how it ends does
+    /// not matter.
+    pub async fn warm(&self, deadline: Instant) {
+        self.transport.warm(deadline).await;
+    }
+
+    /// Everyone the account sees: all pages of `usersynchronise`.
+    pub async fn roster(&self, credentials: &Credentials, deadline: Instant) -> Result<Roster, Error> {
+        let mut cursors = Cursors::default();
+        let mut pages = RosterPages::default();
+        let mut cursor = None;
+        loop {
+            let body = SynchroniseBody::page(cursor);
+            // Other lists may be left out when they are empty, but this one has the account itself in it.
+            let nobody = Error::NotJson { status: 200, starts: "empty" };
+            let page = self.read("usersynchronise", credentials, &body, deadline).await?.ok_or(nobody)?;
+            pages.read(&page)?;
+            cursor = cursors.next(&page)?;
+            if cursor.is_none() {
+                return pages.finish();
+            }
+        }
+    }
+
+    /// The members of a group. A group that does not exist looks like one without members.
+    pub async fn group_members(
+        &self,
+        credentials: &Credentials,
+        group: &str,
+        deadline: Instant,
+    ) -> Result<Vec<UserId>, Error> {
+        let answer = self.read("groupmembers", credentials, &GroupBody { name: group }, deadline).await?;
+        answer.as_ref().map_or(Ok(Vec::new()), read_members)
+    }
+
+    /// Imports up to [`MAX_EVENTS`] events into one form, in one request. Put the oldest first, so that calculations over
+    /// an athlete's history are not run again and again.
+    ///
+    /// There is no key that would make this idempotent: when it ends in doubt
+    /// ([`leaves_import_in_doubt`](Error::leaves_import_in_doubt)) or in anything but [`Import::Imported`], look up what is
+    /// there with [`events`](Client::events) before sending again. Never send `First Name`, `Last Name`, or a field that
+    /// the form links or calculates.
+    pub async fn import(
+        &self,
+        credentials: &Credentials,
+        form: &FormName,
+        events: &[Event],
+        deadline: Instant,
+    ) -> Result<Import, Error> {
+        if events.is_empty() || events.len() > MAX_EVENTS {
+            return Err(Error::BatchSize { events: events.len() });
+        }
+        let body = event::ImportBody::new(form, events);
+        let answer = self.write("eventsimport", credentials, &body, deadline).await?;
+        read_import(&answer, events)
+    }
+
+    /// The events of one form and user that start on the days from `first` to `last`, both included, oldest first.
+    ///
+    /// Asks `eventsearch`, and where the site can't answer that (404, 422, or something other than JSON) `synchronise`. An
+    /// answer that is not understood to its last event is an error, never "none": taking it for that would store a
+    /// record twice.
+    pub async fn events(
+        &self,
+        credentials: &Credentials,
+        form: &FormName,
+        user: UserId,
+        first: Date,
+        last: Date,
+        deadline: Instant,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let wanted = Wanted { form, user, first, last };
+        let search = |cursor| wanted.search(cursor);
+        let found = match self.pages("eventsearch", credentials, &wanted, search, deadline).await {
+            Err(Error::NotFound | Error::Rejected { status: 422 } | Error::NotJson { .. }) => {
+                let synchronise = |cursor| wanted.synchronise(cursor);
+                self.pages("synchronise", credentials, &wanted, synchronise, deadline).await?
+            }
+            found => found?,
+        };
+        let mut events: Vec<StoredEvent> = found.into_values().collect();
+        events.sort_by_key(|event| (event.date, event.id));
+        Ok(events)
+    }
+
+    async fn pages<B: Serialize>(
+        &self,
+        endpoint: &str,
+        credentials: &Credentials,
+        wanted: &Wanted<'_>,
+        body: impl Fn(Option<String>) -> B,
+        deadline: Instant,
+    ) -> Result<BTreeMap<EventId, StoredEvent>, Error> {
+        let mut cursors = Cursors::default();
+        let mut found = BTreeMap::new();
+        let mut cursor = None;
+        while let Some(page) = self.read(endpoint, credentials, &body(cursor), deadline).await? {
+            wanted.read(&page, &mut found)?;
+            cursor = cursors.next(&page)?;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes a user's record in a profile form. Each user has one, so this may be repeated; a field that is not sent may be
+    /// cleared.
+    pub async fn import_profile(
+        &self,
+        credentials: &Credentials,
+        form: &FormName,
+        user: UserId,
+        fields: &[(String, String)],
+        deadline: Instant,
+    ) -> Result<ProfileImport, Error> {
+        let body = profile::ImportBody::new(form, user, fields);
+        let answer = self.write("profileimport", credentials, &body, deadline).await?;
+        read_profile_import(&answer, fields)
+    }
+
+    /// The records of these users in a profile form; users without one are left out.
+    pub async fn profiles(
+        &self,
+        credentials: &Credentials,
+        form: &FormName,
+        users: &[UserId],
+        deadline: Instant,
+    ) -> Result<Vec<Profile>, Error> {
+        let mut profiles = Vec::new();
+        for users in users.chunks(USERS_PER_SEARCH) {
+            let body = profile::SearchBody { form_names: [form], user_ids: users };
+            if let Some(answer) = self.read("profilesearch", credentials, &body, deadline).await? {
+                profiles.extend(read_profiles(&answer, form, users)?);
+            }
+        }
+        Ok(profiles)
+    }
+
+    async fn read<B: Serialize>(
+        &self,
+        endpoint: &str,
+        credentials: &Credentials,
+        body: &B,
+        deadline: Instant,
+    ) -> Result<Option<Value>, Error> {
+        self.transport.post(endpoint, credentials, body, Purpose::Read, deadline).await
+    }
+
+    /// An answer without a body may be fine for a read; about an import it says nothing.
+    async fn write<B: Serialize>(
+        &self,
+        endpoint: &str,
+        credentials: &Credentials,
+        body: &B,
+        deadline: Instant,
+    ) -> Result<Value, Error> {
+        let answer = self.transport.post(endpoint, credentials, body, Purpose::Import, deadline).await?;
+        answer.ok_or(Error::NotJson { status: 200, starts: "empty" })
+    }
+}

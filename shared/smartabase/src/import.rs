@@ -1,0 +1,223 @@
+//! What became of an import.
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::ids::EventId;
+use crate::message::{counts_fewer, repeatable, text, unknown_fields};
+use crate::refusal::Refusal;
+use crate::rows::list;
+
+/// The one state that is a success; every other, known or not, is none.
+const IMPORTED: &str = "SUCCESSFULLY_IMPORTED";
+
+/// What the site says became of the events of one import. Only the first is a success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Import {
+    /// Every event is stored, and every update under its own id.
+    Imported {
+        /// The ids of the events, in the order in which they were sent.
+        ids: Vec<EventId>,
+        /// Fields that the form does not have, so that what was sent for them is lost. Empty: everything is stored.
+        unknown_fields: Vec<String>,
+    },
+    /// Every event is stored, but an update under another id than it names: it has become a second event.
+    OtherIds {
+        /// The ids of the events, in the order in which they were sent.
+        ids: Vec<EventId>,
+        /// As above.
+        unknown_fields: Vec<String>,
+    },
+    /// The site speaks of success, but not of as many events as were sent. Which of them are stored is unknown: look them up.
+    FewerIds {
+        /// How many events were sent.
+        sent: usize,
+        /// The different ids that came back.
+        ids: Vec<EventId>,
+    },
+    /// The site says that the import failed. Batches are documented as all or nothing, but some records may have gone in: look
+    /// them up, then send again one by one to find the culprit.
+    ///
+    /// All texts are the site's own, on one line, cut at 300 characters, and without the values that were sent.
+    NotImported {
+        /// The state, such as `UNEXPECTED_ERROR`; `error` or `__is_rpc_exception__` where an answer has that instead.
+        state: String,
+        /// The message, often empty.
+        message: String,
+        /// What is said about single records.
+        errors: Vec<String>,
+    },
+}
+
+/// What the site says became of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProfileImport {
+    /// The profile is stored.
+    Imported {
+        /// Fields that the form does not have, so that what was sent for them is lost.
+        unknown_fields: Vec<String>,
+    },
+    /// The site says that the import failed; texts as in [`Import::NotImported`].
+    NotImported {
+        /// The state, such as `UNEXPECTED_ERROR`.
+        state: String,
+        /// The message, often empty.
+        message: String,
+        /// What is said about single records.
+        errors: Vec<String>,
+    },
+}
+
+/// What was sent, as far as the answer has to be compared with it.
+struct Sent<'a> {
+    names: Vec<&'a str>,
+    values: Vec<&'a str>,
+}
+
+impl<'a> Sent<'a> {
+    fn new(fields: impl Iterator<Item = &'a (String, String)>) -> Sent<'a> {
+        let (names, values) = fields.map(|(name, value)| (name.as_str(), value.as_str())).unzip();
+        Sent { names, values }
+    }
+
+    fn clean(&self, refusal: &Refusal) -> Refusal {
+        Refusal {
+            state: repeatable(&refusal.state, &self.values),
+            message: repeatable(&refusal.message, &self.values),
+            errors: refusal.errors.iter().map(|error| repeatable(error, &self.values)).collect(),
+        }
+    }
+}
+
+/// Reads the answer of `eventsimport` to `events`.
+pub(crate) fn read_import(answer: &Value, events: &[Event]) -> Result<Import, Error> {
+    let sent = Sent::new(events.iter().flat_map(|event| &event.fields));
+    let forms = FormResults::read(answer)?;
+    if let Some(refusal) = forms.failure(answer)? {
+        return Ok(not_imported(&sent.clean(&refusal)));
+    }
+
+    let mut ids = Vec::with_capacity(events.len());
+    for id in forms.ids {
+        // The same id twice is one event where there should be two.
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    if ids.len() != events.len() {
+        return Ok(Import::FewerIds { sent: events.len(), ids });
+    }
+    if let Some(message) = forms.messages.iter().find(|message| counts_fewer(message)) {
+        let refusal = Refusal { state: IMPORTED.to_owned(), message: message.clone(), errors: Vec::new() };
+        return Ok(not_imported(&sent.clean(&refusal)));
+    }
+    let unknown_fields = unknown(&forms.messages, &sent);
+    let moved = events.iter().zip(&ids).any(|(event, id)| event.existing.is_some_and(|existing| existing != *id));
+    Ok(if moved { Import::OtherIds { ids, unknown_fields } } else { Import::Imported { ids, unknown_fields } })
+}
+
+fn not_imported(refusal: &Refusal) -> Import {
+    let Refusal { state, message, errors } = refusal;
+    Import::NotImported { state: state.clone(), message: message.clone(), errors: errors.clone() }
+}
+
+fn unknown(messages: &[String], sent: &Sent<'_>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in messages.iter().flat_map(|message| unknown_fields(message, &sent.names)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Everything that the answer says per form, in the order of the forms; one import has one form, but nothing depends on it.
+#[derive(Default)]
+struct FormResults {
+    states: Vec<Option<String>>,
+    messages: Vec<String>,
+    ids: Vec<EventId>,
+    errors: Vec<String>,
+}
+
+impl FormResults {
+    fn read(answer: &Value) -> Result<FormResults, Error> {
+        let mut results = FormResults::default();
+        results.messages.extend(message_of(answer.get("result")));
+        for form in list(answer, "eventImportResultForForm", "eventsimport")? {
+            let result = form.get("eventImportResults");
+            results.states.push(state_of(result));
+            results.messages.extend(message_of(result));
+            let Some(result) = result else { continue };
+            results
+                .ids
+                .extend(list(result, "ids", "eventImportResults")?.iter().filter_map(|id| EventId::read(Some(id))));
+            for record in list(result, "error", "eventImportResults")? {
+                results.errors.push(record_error(record)?);
+            }
+        }
+        Ok(results)
+    }
+
+    /// The failure that the answer speaks of, if any; an error where it speaks neither of that nor of success.
+    fn failure(&self, answer: &Value) -> Result<Option<Refusal>, Error> {
+        if let Some(refusal) = Refusal::find(answer) {
+            return Ok(Some(refusal));
+        }
+        let overall =
+            state_of(answer.get("result")).or_else(|| state_of(Some(answer)).filter(|state| state != IMPORTED));
+        let mut states = std::iter::once(&overall).chain(&self.states);
+        let failed = states.clone().flatten().find(|state| *state != IMPORTED);
+        if failed.is_none() && self.errors.is_empty() {
+            return match states.find(|state| state.is_none()) {
+                Some(_) => Err(Error::unexpected("eventsimport: an answer without a state")),
+                None => Ok(None),
+            };
+        }
+        let state = failed.or(overall.as_ref()).cloned().unwrap_or_default();
+        let own = message_of(Some(answer));
+        let message = self.messages.first().cloned().or(own).unwrap_or_default();
+        Ok(Some(Refusal { state, message, errors: self.errors.clone() }))
+    }
+}
+
+fn state_of(result: Option<&Value>) -> Option<String> {
+    Some(text(result?.get("state"))).filter(|state| !state.is_empty())
+}
+
+fn message_of(result: Option<&Value>) -> Option<String> {
+    Some(text(result?.get("message"))).filter(|message| !message.is_empty())
+}
+
+/// The reason in an entry of the older shape, where each record that failed is a list of pairs. Only the pair `Error` is read:
+/// the others name the athlete.
+fn record_error(record: &Value) -> Result<String, Error> {
+    let pairs = list(record, "pairs", "error")?;
+    let error = pairs.iter().find(|pair| pair.get("key").and_then(Value::as_str) == Some("Error"));
+    let reason = text(error.and_then(|pair| pair.get("value")));
+    Ok(if reason.is_empty() { "no reason given".to_owned() } else { reason })
+}
+
+/// Reads the answer of `profileimport`, which has its state at the top.
+pub(crate) fn read_profile_import(answer: &Value, fields: &[(String, String)]) -> Result<ProfileImport, Error> {
+    let sent = Sent::new(fields.iter());
+    let places = [Some(answer), answer.get("result")];
+    let messages: Vec<String> = places.into_iter().filter_map(message_of).collect();
+    let states: Vec<String> = places.into_iter().filter_map(state_of).collect();
+    let state = states.iter().find(|state| *state != IMPORTED).or(states.first());
+
+    let fewer = messages.iter().any(|message| counts_fewer(message));
+    let refusal = match (Refusal::find(answer), state) {
+        (Some(refusal), _) => refusal,
+        (None, None) => return Err(Error::unexpected("profileimport: an answer without a state")),
+        (None, Some(state)) if state == IMPORTED && !fewer => {
+            return Ok(ProfileImport::Imported { unknown_fields: unknown(&messages, &sent) });
+        }
+        (None, Some(state)) => {
+            Refusal { state: state.clone(), message: messages.first().cloned().unwrap_or_default(), errors: Vec::new() }
+        }
+    };
+    let Refusal { state, message, errors } = sent.clean(&refusal);
+    Ok(ProfileImport::NotImported { state, message, errors })
+}

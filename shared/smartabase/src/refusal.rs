@@ -1,0 +1,88 @@
+//! Refusals that come with HTTP 200.
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::message::{repeatable, text};
+
+/// The site says no: an RPC exception, or an `error` at the top of the answer. In the site's own words, uncleaned.
+pub(crate) struct Refusal {
+    pub(crate) state: String,
+    pub(crate) message: String,
+    pub(crate) errors: Vec<String>,
+}
+
+impl Refusal {
+    pub(crate) fn find(answer: &Value) -> Option<Refusal> {
+        if matches!(answer.get("__is_rpc_exception__"), Some(Value::Bool(true))) {
+            let value = answer.get("value");
+            let part = |name| text(value.and_then(|value| value.get(name)));
+            let errors =
+                [text(answer.get("type")), part("cause")].into_iter().filter(|text| !text.is_empty()).collect();
+            return Some(Refusal { state: "__is_rpc_exception__".to_owned(), message: part("detailMessage"), errors });
+        }
+        let message = match answer.get("error")? {
+            Value::String(message) if !message.is_empty() => message.clone(),
+            Value::Object(error) => text(error.get("message").or_else(|| error.get("detailMessage"))),
+            Value::Bool(true) => text(answer.get("message")),
+            _ => return None,
+        };
+        Some(Refusal { state: "error".to_owned(), message, errors: Vec::new() })
+    }
+
+    /// What a refusal means to someone who wanted to read. Also one that speaks of a login is no 401: it may come with
+    /// credentials that are in order.
+    pub(crate) fn into_error(self) -> Error {
+        // Said when the last segment of the site's address names no application.
+        if self.message.contains("application known as") {
+            return Error::NotFound;
+        }
+        let message = repeatable(&self.message, &[]);
+        let message = if message.is_empty() { self.errors.first().cloned().unwrap_or(self.state) } else { message };
+        Error::Unexpected { what: format!("the site says: {}", repeatable(&message, &[])) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn error(answer: &Value) -> Option<Error> {
+        Refusal::find(answer).map(Refusal::into_error)
+    }
+
+    #[test]
+    fn both_kinds_are_found() {
+        let exception = |message: &str| json!({"__is_rpc_exception__": true, "type": "x.LoginException", "value": {"detailMessage": message, "cause": ""}});
+        for (answer, says) in [
+            (exception("Invalid username or password"), "Invalid username or password"),
+            (exception(""), "x.LoginException"),
+            (json!({"__is_rpc_exception__": true}), "__is_rpc_exception__"),
+            (json!({"error": "no such form"}), "no such form"),
+            (json!({"error": {"message": "no such form"}, "events": []}), "no such form"),
+            (json!({"error": {}}), "error"),
+        ] {
+            assert_eq!(error(&answer), Some(Error::Unexpected { what: format!("the site says: {says}") }), "{answer}");
+        }
+        let wrong_site = exception("There is no application known as 'sight'");
+        assert_eq!(error(&wrong_site), Some(Error::NotFound));
+    }
+
+    #[test]
+    fn other_answers_are_none() {
+        for answer in [
+            json!({}),
+            json!([]),
+            json!(null),
+            json!({"error": null}),
+            json!({"error": ""}),
+            json!({"error": false}),
+            json!({"error": []}),
+            json!({"__is_rpc_exception__": false}),
+        ] {
+            assert!(Refusal::find(&answer).is_none(), "{answer}");
+        }
+    }
+}

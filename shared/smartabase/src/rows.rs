@@ -1,0 +1,134 @@
+//! The fields of a record as the API carries them: rows of pairs, all values strings.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::ids::UserId;
+use crate::message::text;
+
+/// A user on the way in, where the API wants an object; everywhere else it wants the bare number.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserObject {
+    pub(crate) user_id: UserId,
+}
+
+/// The one row of a record without tables.
+#[derive(Serialize)]
+pub(crate) struct Row<'a> {
+    row: u32,
+    pairs: Vec<Pair<'a>>,
+}
+
+#[derive(Serialize)]
+struct Pair<'a> {
+    key: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn only(fields: &'a [(String, String)]) -> [Row<'a>; 1] {
+        [Row { row: 0, pairs: fields.iter().map(|(key, value)| Pair { key, value }).collect() }]
+    }
+}
+
+/// Reads the rows of a record back. Where several rows have a field, the first that is not blank counts: what stands in
+/// one row only is in the first.
+pub(crate) fn read_fields(record: &Value, place: &str) -> Result<BTreeMap<String, String>, Error> {
+    let mut fields = BTreeMap::new();
+    for row in list(record, "rows", place)? {
+        for pair in list(row, "pairs", place)? {
+            let Some(Value::String(key)) = pair.get("key") else {
+                return Err(Error::unexpected(format!("{place}: a pair without a key")));
+            };
+            let stored: &mut String = fields.entry(key.clone()).or_default();
+            if stored.is_empty() {
+                *stored = text(pair.get("value"));
+            }
+        }
+    }
+    Ok(fields)
+}
+
+/// An array that may be missing or null, which is the same as empty.
+pub(crate) fn list<'a>(object: &'a Value, name: &str, place: &str) -> Result<&'a [Value], Error> {
+    match object.get(name) {
+        None | Some(Value::Null) => Ok(&[]),
+        Some(Value::Array(items)) => Ok(items),
+        Some(_) => Err(Error::unexpected(format!("{place}: `{name}` is not a list"))),
+    }
+}
+
+/// Whether a value that was read back is the one that was sent. Numbers are compared as numbers, since `1784320260` may
+/// come back as `1.78432026E9`, and line breaks may come back as HTML.
+pub(crate) fn same_value(sent: &str, stored: &str) -> bool {
+    let (sent, stored) = (plain(sent), plain(stored));
+    if sent == stored {
+        return true;
+    }
+    match (number(&sent), number(&stored)) {
+        (Some(sent), Some(stored)) => sent.total_cmp(&stored).is_eq(),
+        _ => false,
+    }
+}
+
+fn plain(value: &str) -> String {
+    let value =
+        ["<br>", "<br/>", "<br />", "< br/>"].iter().fold(value.to_owned(), |value, tag| value.replace(tag, "\n"));
+    value.trim().to_owned()
+}
+
+fn number(text: &str) -> Option<f64> {
+    // Adding zero makes -0 the same as 0.
+    text.parse().ok().filter(|number: &f64| number.is_finite()).map(|number| number + 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_read_leniently_in_values_and_strictly_in_shape() {
+        let record = json!({"rows": [
+            {"row": 0, "pairs": [{"key": "Text", "value": "abc"}, {"key": "Number", "value": 7.5}, {"key": "Null", "value": null},
+                {"key": "Late", "value": ""}]},
+            {"row": 1, "pairs": [{"key": "Text", "value": "second"}, {"key": "Late", "value": "x"}]},
+            {"row": 2}
+        ]});
+        let fields = read_fields(&record, "here").unwrap();
+        let fields: Vec<_> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(fields, [("Late", "x"), ("Null", ""), ("Number", "7.5"), ("Text", "abc")]);
+        assert_eq!(read_fields(&json!({}), "here"), Ok(BTreeMap::new()));
+        for record in [
+            json!({"rows": "none"}),
+            json!({"rows": [{"pairs": {}}]}),
+            json!({"rows": [{"pairs": [{"value": "x"}]}]}),
+            json!({"rows": [{"pairs": ["x"]}]}),
+        ] {
+            assert!(matches!(read_fields(&record, "here"), Err(Error::Unexpected { .. })), "{record}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        for (sent, stored) in [
+            ("1784320260", "1.78432026E9"),
+            ("7.50", "7.5"),
+            ("0", "-0.0"),
+            ("82", " 82 "),
+            ("one\ntwo", "one<br>two"),
+            ("one\ntwo", "one< br/>two"),
+            ("", "  "),
+        ] {
+            assert!(same_value(sent, stored), "{sent} {stored}");
+        }
+        for (sent, stored) in [("7.5", "7.51"), ("82", ""), ("nan", "NaN"), ("inf", "infinity"), ("a", "A")] {
+            assert!(!same_value(sent, stored), "{sent} {stored}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! One request and its answer: how a call is sent, bounded, and classified before anyone reads what is in it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::redirect::Policy;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::{BuildError, Error};
+use crate::refusal::Refusal;
+use crate::site::{Credentials, Site};
+
+/// Lets the vendor's support find our traffic; the form is `<company>.<integration>.v1`.
+const APP_ID: &str = "opensource.smartabase-connector.v1";
+const AGENT: &str = concat!("smartabase-connector/", env!("CARGO_PKG_VERSION"));
+/// The site closes connections that were idle for five seconds; ours must be gone before.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+/// Long enough for any working network, and short enough that a dead one is told apart from a slow site: a time-out while
+/// connecting is certain not to have imported anything.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A page of a hundred events with a hundred fields each is well under one MiB.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+/// Sends calls to one site.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    site: Site,
+    http: reqwest::Client,
+}
+
+/// What sending the same request twice would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Nothing, so it may be sent again when the connection drops.
+    Read,
+    /// Perhaps store everything twice.
+    Import,
+}
+
+impl Transport {
+    pub(crate) fn new(site: Site) -> Result<Transport, BuildError> {
+        let mut builder = reqwest::Client::builder()
+            // Imports must never be sent twice by someone who does not know what they are.
+            .retry(reqwest::retry::never())
+            // A redirect would take the password elsewhere, and turn a POST into a GET.
+            .redirect(Policy::none())
+            .pool_idle_timeout(POOL_IDLE)
+            .connect_timeout(CONNECT);
+        if site.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        Ok(Transport { site, http: builder.build()? })
+    }
+
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Opens a connection by asking for the site's page, without credentials, and ignores how that ends.
+    pub(crate) async fn warm(&self, deadline: Instant) {
+        let request = self.http.head(self.site.url().clone()).header(USER_AGENT, AGENT).send();
+        let _ = timeout_at(deadline, request).await;
+    }
+
+    /// Posts `body` to a v1 endpoint. `None` is an answer without a body, which means "nothing" to some endpoints.
+    pub(crate) async fn post<B: Serialize>(
+        &self,
+        endpoint: &str,
+        credentials: &Credentials,
+        body: &B,
+        purpose: Purpose,
+        deadline: Instant,
+    ) -> Result<Option<Value>, Error> {
+        let body = serde_json::to_vec(body).map_err(|_| Error::unexpected("the request can't be written as JSON"))?;
+        let mut answer = self.attempt(endpoint, credentials, body.clone(), deadline).await;
+        if purpose == Purpose::Read && matches!(answer, Err(Failure::Dropped)) {
+            answer = self.attempt(endpoint, credentials, body, deadline).await;
+        }
+        match answer {
+            Ok(answer) => answer.judge(purpose),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        endpoint: &str,
+        credentials: &Credentials,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        if deadline <= Instant::now() {
+            return Err(Failure::NotSent);
+        }
+        let request = self
+            .http
+            .post(self.site.endpoint(endpoint))
+            .basic_auth(&credentials.username, Some(credentials.password.expose_secret()))
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, AGENT)
+            .header("X-APP-ID", APP_ID)
+            .body(body);
+        let exchange = async { Answer::read(request.send().await?).await };
+        timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::TimedOut))
+    }
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// There was no connection, or no time left, so nothing was sent.
+    NotSent,
+    /// The connection broke after something may have been sent.
+    Dropped,
+    TimedOut,
+    TooLarge,
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Failure {
+        if error.is_connect() || error.is_builder() {
+            Failure::NotSent
+        } else if error.is_timeout() {
+            Failure::TimedOut
+        } else {
+            Failure::Dropped
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::NotSent => Error::Unwell { status: None },
+            Failure::Dropped => Error::Uncertain { why: "the connection was lost" },
+            Failure::TimedOut => Error::Uncertain { why: "the time was up" },
+            Failure::TooLarge => Error::TooLarge,
+        }
+    }
+}
+
+/// A whole answer. There is no look at `Content-Type`: v1 sends none.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    async fn read(mut response: reqwest::Response) -> Result<Answer, Failure> {
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                // Of an answer that is no success the status says all: a 401 whose page is cut short is still a 401.
+                _ if !status.is_success() => break,
+                Ok(Some(_)) => return Err(Failure::TooLarge),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Answer { status: status.as_u16(), headers, body })
+    }
+
+    fn judge(self, purpose: Purpose) -> Result<Option<Value>, Error> {
+        let status = self.status;
+        match status {
+            200..=299 => {
+                let answer = self.json()?;
+                match answer.as_ref().and_then(Refusal::find) {
+                    Some(refusal) if purpose == Purpose::Read => Err(refusal.into_error()),
+                    _ => Ok(answer),
+                }
+            }
+            401 => Err(Error::WrongCredentials),
+            403 => Err(Error::Forbidden),
+            404 => Err(Error::NotFound),
+            429 => Err(Error::Throttled { after: self.retry_after() }),
+            503 if purpose == Purpose::Read && self.headers.contains_key(RETRY_AFTER) => {
+                Err(Error::Throttled { after: self.retry_after() })
+            }
+            500..=599 => Err(Error::Unwell { status: Some(status) }),
+            _ if self.starts() == "html" => Err(Error::NotJson { status, starts: "html" }),
+            _ => Err(Error::Rejected { status }),
+        }
+    }
+
+    fn json(&self) -> Result<Option<Value>, Error> {
+        if self.starts() == "empty" {
+            return Ok(None);
+        }
+        match serde_json::from_slice(&self.body) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(Error::NotJson { status: self.status, starts: self.starts() }),
+        }
+    }
+
+    fn starts(&self) -> &'static str {
+        match self.body.trim_ascii_start().first() {
+            None => "empty",
+            Some(b'<') => "html",
+            Some(_) => "text",
+        }
+    }
+
+    /// `Retry-After` in seconds or as an HTTP date.
+    fn retry_after(&self) -> Option<Duration> {
+        let value = self.headers.get(RETRY_AFTER).map(HeaderValue::to_str)?.ok()?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until = DateTimeParser::new().parse_timestamp(value).ok()?;
+        Some(Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(status: u16, body: &[u8]) -> Answer {
+        Answer { status, headers: HeaderMap::new(), body: body.to_vec() }
+    }
+
+    fn retry_after(value: &str) -> Option<Duration> {
+        let mut answer = answer(429, b"");
+        answer.headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+        answer.retry_after()
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_notations() {
+        assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        let decades = Duration::from_secs(10 * 365 * 24 * 3600);
+        assert!(retry_after("Fri, 31 Dec 2100 23:59:59 GMT").unwrap() > decades);
+        for value in ["", "soon", "-1", "1.5"] {
+            assert_eq!(retry_after(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn only_a_success_is_read() {
+        for (status, body, error) in [
+            (401, "", Error::WrongCredentials),
+            (403, "access denied", Error::Forbidden),
+            (404, "<html>", Error::NotFound),
+            (429, "{}", Error::Throttled { after: None }),
+            (500, "{}", Error::Unwell { status: Some(500) }),
+            (503, "<html>", Error::Unwell { status: Some(503) }),
+            (302, "", Error::Rejected { status: 302 }),
+            (400, "{}", Error::Rejected { status: 400 }),
+            (422, " \r\n<!DOCTYPE HTML>", Error::NotJson { status: 422, starts: "html" }),
+            (200, "<html>", Error::NotJson { status: 200, starts: "html" }),
+            (200, "Success", Error::NotJson { status: 200, starts: "text" }),
+            (200, r#"{"events":[{"#, Error::NotJson { status: 200, starts: "text" }),
+        ] {
+            for purpose in [Purpose::Read, Purpose::Import] {
+                assert_eq!(answer(status, body.as_bytes()).judge(purpose), Err(error.clone()), "{status} {body}");
+            }
+        }
+        assert_eq!(answer(200, b" \n").judge(Purpose::Read), Ok(None));
+        assert_eq!(answer(200, b"{}").judge(Purpose::Read), Ok(Some(serde_json::json!({}))));
+    }
+
+    #[test]
+    fn a_refusal_ends_a_read_and_is_left_to_an_import() {
+        let body = br#"{"error":"no such form"}"#;
+        let what = "the site says: no such form".to_owned();
+        assert_eq!(answer(200, body).judge(Purpose::Read), Err(Error::Unexpected { what }));
+        assert!(answer(200, body).judge(Purpose::Import).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged(status in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = answer(status, &body).judge(Purpose::Read);
+            let _ = answer(status, &body).judge(Purpose::Import);
+        }
+    }
+}
