@@ -1,0 +1,224 @@
+//! The documents of the four collections, and the table of what each can tell.
+//!
+//! Oura promises less than its specification says: required fields have been seen missing or null, and kinds come and
+//! go. So only `id` and `day` are demanded here, every number is an `f64` whether it is written `81` or `81.0`, and what
+//! is not known is ignored. Series sampled within a day or night are not read.
+//!
+//! Measured values are private: `Debug` shows of a document its id and day.
+
+mod activity;
+mod local_time;
+mod readiness;
+mod sleep;
+
+use std::fmt;
+
+use jiff::civil::{Date, DateTime};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+
+pub use activity::{ActivityContributors, DailyActivity};
+pub use local_time::LocalTime;
+pub use readiness::{DailyReadiness, Readiness, ReadinessContributors};
+pub use sleep::{DailySleep, Sleep, SleepContributors, SleepType};
+
+/// A document of one of the collections that this crate reads.
+pub trait Document: DeserializeOwned + Clone + fmt::Debug + Send + Sync + sealed::Sealed + 'static {
+    /// The collection's name in the API's paths.
+    const COLLECTION: &'static str;
+
+    /// Everything such a document can tell. Exactly these fields are asked for.
+    const FIELDS: &'static [Field<Self>];
+
+    /// Oura's opaque id, which an updated document keeps.
+    fn id(&self) -> &str;
+
+    /// The day that Oura files the document under. It is not to be derived from any time within the document.
+    fn day(&self) -> Date;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::DailyActivity {}
+    impl Sealed for super::DailyReadiness {}
+    impl Sealed for super::DailySleep {}
+    impl Sealed for super::Sleep {}
+}
+
+/// One thing that a document can tell.
+pub struct Field<D> {
+    /// Its path within the document: `score`, `contributors.hrv_balance`.
+    pub name: &'static str,
+    /// What is measured, and in which unit.
+    pub quantity: Quantity,
+    /// Reads it from a document; `None` when the document does not say.
+    pub get: fn(&D) -> Option<Value>,
+}
+
+impl<D> Field<D> {
+    const fn new(name: &'static str, quantity: Quantity, get: fn(&D) -> Option<Value>) -> Self {
+        Self { name, quantity, get }
+    }
+}
+
+impl<D> fmt::Debug for Field<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Field").field("name", &self.name).field("quantity", &self.quantity).finish_non_exhaustive()
+    }
+}
+
+/// What a field told. `Debug` shows its kind only.
+#[derive(Clone, PartialEq)]
+pub enum Value {
+    /// A finite number, in the unit of the field's [`Quantity`].
+    Number(f64),
+    /// A time on the wall clock of wherever the person was.
+    Time(DateTime),
+    /// A word of Oura's.
+    Text(String),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Number(_) => "Number(..)",
+            Self::Time(_) => "Time(..)",
+            Self::Text(_) => "Text(..)",
+        })
+    }
+}
+
+/// What a field measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quantity {
+    /// Points of 100, or a difference of such points, which may be negative.
+    Score,
+    /// A percentage, 0 to 100.
+    Percent,
+    /// A duration in seconds.
+    Seconds,
+    /// A number of things.
+    Count,
+    /// A distance in metres.
+    Metres,
+    /// Energy in kilocalories.
+    Kilocalories,
+    /// Effort in MET minutes: a minute at rest is about one.
+    MetMinutes,
+    /// A difference from the person's own normal temperature, in degrees Celsius.
+    CelsiusDeviation,
+    /// A heart rate.
+    BeatsPerMinute,
+    /// A breathing rate.
+    BreathsPerMinute,
+    /// Heart rate variability (RMSSD) in milliseconds.
+    Milliseconds,
+    /// A time on the wall clock.
+    LocalTime,
+    /// A word of Oura's, from an open list.
+    Text,
+}
+
+/// A number's value, for the tables.
+fn number(number: Option<f64>) -> Option<Value> {
+    number.map(Value::Number)
+}
+
+/// A time's value, for the tables.
+fn time(time: Option<LocalTime>) -> Option<Value> {
+    time.map(|time| Value::Time(time.wall_clock))
+}
+
+/// A word's value, for the tables.
+fn text(text: Option<&str>) -> Option<Value> {
+    text.map(|text| Value::Text(text.to_owned()))
+}
+
+/// What `Debug` shows of a document.
+fn show(name: &str, id: &str, day: Date, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.debug_struct(name).field("id", &id).field("day", &day).finish_non_exhaustive()
+}
+
+/// A group that is null tells as little as one that is missing.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// An id names its document, so an empty one will not do.
+fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    if id.is_empty() { Err(D::Error::custom("an empty id")) } else { Ok(id) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Builds a document that has a number for every field that is one, each another, and checks that each row of the
+    /// table reads its own.
+    fn every_row_reads_its_own_field<D: Document>() {
+        let mut document = serde_json::json!({"id": "a", "day": "2026-03-02"});
+        for (position, field) in D::FIELDS.iter().enumerate() {
+            let mut place = &mut document;
+            for part in field.name.split('.') {
+                place = &mut place[part];
+            }
+            *place = match field.quantity {
+                Quantity::Text => format!("word {position}").into(),
+                Quantity::LocalTime => format!("2026-03-02T01:02:{:02}+02:00", position % 60).into(),
+                _ if position % 2 == 0 => position.into(),
+                _ => (f64::from(u32::try_from(position).unwrap()) + 0.5).into(),
+            };
+        }
+        let typed: D = serde_json::from_value(document.clone()).unwrap();
+        for (position, field) in D::FIELDS.iter().enumerate() {
+            let pointer = format!("/{}", field.name.replace('.', "/"));
+            let written = document.pointer(&pointer).unwrap();
+            match (field.get)(&typed) {
+                Some(Value::Number(read)) => assert_eq!(Some(read), written.as_f64(), "{}", field.name),
+                Some(Value::Text(read)) => assert_eq!(Some(read.as_str()), written.as_str(), "{}", field.name),
+                Some(Value::Time(read)) => assert_eq!(usize::try_from(read.second()).unwrap(), position % 60),
+                None => panic!("{} is not read", field.name),
+            }
+        }
+        let names: BTreeSet<_> = D::FIELDS.iter().map(|field| field.name).collect();
+        assert_eq!(names.len(), D::FIELDS.len(), "a name stands twice");
+
+        let bare: D = serde_json::from_str(r#"{"id": "a", "day": "2026-03-02", "novelty": {}}"#).unwrap();
+        assert!(D::FIELDS.iter().all(|field| (field.get)(&bare).is_none()), "only id and day are required");
+        assert_eq!(bare.id(), "a");
+        assert_eq!(bare.day(), jiff::civil::date(2026, 3, 2));
+    }
+
+    #[test]
+    fn the_tables_are_right() {
+        every_row_reads_its_own_field::<DailyActivity>();
+        every_row_reads_its_own_field::<DailyReadiness>();
+        every_row_reads_its_own_field::<DailySleep>();
+        every_row_reads_its_own_field::<Sleep>();
+    }
+
+    #[test]
+    fn null_is_as_good_as_missing() {
+        let text = r#"{"id": "a", "day": "2026-03-02", "score": null, "contributors": null}"#;
+        let document: DailySleep = serde_json::from_str(text).unwrap();
+        assert!(DailySleep::FIELDS.iter().all(|field| (field.get)(&document).is_none()));
+        let text = r#"{"id": "a", "day": "2026-03-02", "readiness": {"contributors": null}, "type": null}"#;
+        let document: Sleep = serde_json::from_str(text).unwrap();
+        assert!(Sleep::FIELDS.iter().all(|field| (field.get)(&document).is_none()));
+    }
+
+    #[test]
+    fn values_are_not_printed() {
+        let document: DailySleep = serde_json::from_str(r#"{"id": "a", "day": "2026-03-02", "score": 9753}"#).unwrap();
+        let score = DailySleep::FIELDS.iter().find(|field| field.name == "score").unwrap();
+        let printed = format!("{document:?} {:?} {score:?}", (score.get)(&document));
+        assert!(!printed.contains("9753"), "{printed}");
+        assert!(printed.contains("2026-03-02"), "{printed}");
+        for value in [Value::Text("9753".into()), Value::Time(jiff::civil::date(9753, 1, 1).at(0, 0, 0, 0))] {
+            assert!(!format!("{value:?}").contains("9753"));
+        }
+    }
+}

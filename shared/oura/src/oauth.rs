@@ -1,0 +1,206 @@
+//! Authorisation: the consent address, the exchange of a code, refresh and revocation.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::StatusCode;
+use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
+use oauth2::{
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardRevocableToken,
+    TokenUrl,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::answer::{self, Answer, Lost};
+use crate::grant::TokenAnswer;
+use crate::{ApiError, Client, ClientCredentials, Grant, TokenError};
+
+/// An OAuth client whose token answers are read leniently.
+type OAuthClient = oauth2::Client<
+    BasicErrorResponse,
+    TokenAnswer,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+>;
+
+/// Where to send someone for consent, and what to keep until they are back.
+#[derive(Clone)]
+pub struct Authorization {
+    /// The consent page, with everything it needs in the query. Holds the state: not for logs.
+    pub url: Url,
+    /// Proves at the exchange that it is made by whoever began. Keep it as safe as a password, until the callback.
+    pub pkce_verifier: SecretString,
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorization").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Begins an authorisation, with a fresh PKCE verifier (S256). Sends nothing.
+    ///
+    /// `redirect` must equal a registered address. `scopes` is separated by spaces and uses plain names (`daily`); Oura
+    /// takes an empty list for all of them. `state` comes back with the callback and must be unguessable.
+    #[must_use]
+    pub fn authorization(&self, client_id: &str, redirect: &Url, scopes: &str, state: &str) -> Authorization {
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let (url, _) = OAuthClient::new(ClientId::new(client_id.to_owned()))
+            .set_auth_uri(AuthUrl::from_url(self.endpoints().authorize.clone()))
+            .set_redirect_uri(RedirectUrl::from_url(redirect.clone()))
+            .authorize_url(|| CsrfToken::new(state.to_owned()))
+            .add_scopes(scopes.split_whitespace().map(|scope| Scope::new(scope.to_owned())))
+            .set_pkce_challenge(challenge)
+            .url();
+        Authorization { url, pkce_verifier: verifier.into_secret().into() }
+    }
+
+    /// Exchanges the code of a callback for a grant, at the configured token endpoint. `redirect` must be the address
+    /// that the authorisation was begun with.
+    ///
+    /// One POST, never repeated, no redirect followed: a code that reached the wrong server is spent.
+    pub async fn exchange(
+        &self,
+        credentials: &ClientCredentials,
+        code: &SecretString,
+        redirect: &Url,
+        pkce_verifier: &SecretString,
+        deadline: Instant,
+    ) -> Result<Grant, TokenError> {
+        let client = oauth_client(credentials).set_token_uri(TokenUrl::from_url(self.endpoints().token.clone()));
+        let post = |request| self.post(request, deadline);
+        let answer = client
+            .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
+            .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(redirect.clone())))
+            .set_pkce_verifier(PkceCodeVerifier::new(pkce_verifier.expose_secret().to_owned()))
+            .request_async(&post)
+            .await;
+        grant(answer)
+    }
+
+    /// Exchanges a refresh token for the next grant, at the endpoint that issued it.
+    ///
+    /// One POST, never repeated, no redirect followed: a refresh token works once. On success the old pair is dead, so
+    /// store the new one before using it.
+    pub async fn refresh(
+        &self,
+        credentials: &ClientCredentials,
+        token_url: &Url,
+        refresh_token: &SecretString,
+        deadline: Instant,
+    ) -> Result<Grant, TokenError> {
+        let client = oauth_client(credentials).set_token_uri(TokenUrl::from_url(token_url.clone()));
+        let post = |request| self.post(request, deadline);
+        let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
+        let answer = client.exchange_refresh_token(&refresh_token).request_async(&post).await;
+        grant(answer)
+    }
+
+    /// Gives a grant back (RFC 7009). Pass its refresh token, which ends the access token too. Succeeds when the token
+    /// is dead afterwards, so also when it was dead before (401).
+    pub async fn revoke(
+        &self,
+        credentials: &ClientCredentials,
+        token: &SecretString,
+        deadline: Instant,
+    ) -> Result<(), ApiError> {
+        let form = [
+            ("token", token.expose_secret()),
+            ("token_type_hint", "refresh_token"),
+            ("client_id", &credentials.client_id),
+            ("client_secret", credentials.client_secret.expose_secret()),
+        ];
+        let request = self.tokens.post(self.endpoints().revoke.clone()).form(&form);
+        let answer = match answer::receive(request, deadline, answer::SMALL_LIMIT).await {
+            Ok(answer) => answer,
+            // The body of a success is of no interest.
+            Err(Lost::Garbled | Lost::TooLarge) => return Ok(()),
+            Err(lost) => return Err(lost.into()),
+        };
+        if answer.status.is_success() || answer.status == StatusCode::UNAUTHORIZED {
+            Ok(())
+        } else {
+            Err(answer.refusal())
+        }
+    }
+
+    /// The bridge between the `oauth2` crate and our HTTP client. Only successes cross it; all else is classified here,
+    /// where the status and headers are known.
+    async fn post(&self, request: HttpRequest, deadline: Instant) -> Result<HttpResponse, TokenError> {
+        let request =
+            self.tokens.post(request.uri().to_string()).headers(request.headers().clone()).body(request.into_body());
+        let answer = answer::receive(request, deadline, answer::SMALL_LIMIT).await.map_err(lost)?;
+        if answer.status.is_success() {
+            // Neither another 2xx nor a wrong content type makes the tokens in the body less valuable.
+            Ok(HttpResponse::new(answer.body))
+        } else {
+            Err(refusal(&answer))
+        }
+    }
+}
+
+fn oauth_client(credentials: &ClientCredentials) -> OAuthClient {
+    OAuthClient::new(ClientId::new(credentials.client_id.clone()))
+        .set_client_secret(ClientSecret::new(credentials.client_secret.expose_secret().to_owned()))
+        .set_auth_type(AuthType::RequestBody)
+}
+
+fn grant(answer: Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorResponse>>) -> Result<Grant, TokenError> {
+    match answer {
+        Ok(answer) => answer.try_into(),
+        Err(RequestTokenError::Request(error)) => Err(error),
+        Err(RequestTokenError::Parse(error, _)) if error.inner().is_data() => {
+            Err(TokenError::Unusable { why: "not the JSON object that was expected" })
+        }
+        Err(RequestTokenError::Parse(..)) => Err(TokenError::Uncertain { why: "a success that is not complete JSON" }),
+        // Only successes cross the bridge, so what is left is an empty body.
+        Err(RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_)) => {
+            Err(TokenError::Uncertain { why: "a success without a body" })
+        }
+    }
+}
+
+fn lost(lost: Lost) -> TokenError {
+    match lost {
+        Lost::NotSent(why) => TokenError::Unwell { why },
+        Lost::TooLate => TokenError::Unwell { why: "the deadline had passed before the request was sent" },
+        Lost::TimedOut => TokenError::Uncertain { why: "no answer in time" },
+        Lost::Broken => TokenError::Uncertain { why: "the connection was lost" },
+        Lost::Garbled => TokenError::Uncertain { why: "a body that does not decompress" },
+        Lost::TooLarge => TokenError::Uncertain { why: "a body too large to be genuine" },
+    }
+}
+
+/// What an answer that is no success says about the request. A known error code counts whatever the status; a 401 with
+/// any other body is about the client (seen when the application lives on another token server).
+fn refusal(answer: &Answer) -> TokenError {
+    let status = answer.status;
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return TokenError::Throttled(answer.throttle());
+    }
+    if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+        return TokenError::Uncertain { why: "the token server failed" };
+    }
+    let code = error_code(&answer.body);
+    match code.as_deref() {
+        Some("invalid_grant") => TokenError::InvalidGrant,
+        Some("invalid_client") => TokenError::InvalidClient,
+        _ if status == StatusCode::UNAUTHORIZED => TokenError::InvalidClient,
+        _ => TokenError::Refused { code: code.unwrap_or_else(|| format!("http_{}", status.as_u16())) },
+    }
+}
+
+/// The `error` of an OAuth error answer, reduced to what such codes are made of: the answer may come from anywhere, and
+/// the code is shown to people.
+fn error_code(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let known = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_';
+    let code: String = body.get("error")?.as_str()?.chars().filter(known).take(40).collect();
+    (!code.is_empty()).then_some(code)
+}

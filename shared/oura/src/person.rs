@@ -1,0 +1,62 @@
+//! Who an access token belongs to.
+
+use std::fmt;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::{ApiError, Client};
+
+/// What `personal_info` tells with any access token, whatever its scopes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PersonalInfo {
+    /// The person at Oura.
+    pub id: OuraUserId,
+}
+
+/// Oura's own, opaque name of a person. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct OuraUserId(String);
+
+impl OuraUserId {
+    /// The id as Oura writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OuraUserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<OuraUserId> for String {
+    fn from(id: OuraUserId) -> Self {
+        id.0
+    }
+}
+
+impl TryFrom<String> for OuraUserId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        let sound = (1..=256).contains(&id.len()) && !id.chars().any(|c| c.is_control() || c.is_whitespace());
+        if sound { Ok(Self(id)) } else { Err("an Oura user id is 1 to 256 bytes without spaces") }
+    }
+}
+
+impl Client {
+    /// Asks who the access token belongs to. Answers 403 like any other endpoint when the membership has lapsed.
+    pub async fn personal_info(
+        &self,
+        access_token: &SecretString,
+        deadline: Instant,
+    ) -> Result<PersonalInfo, ApiError> {
+        let answer = self.get(&["usercollection", "personal_info"], &[], access_token, deadline).await?;
+        serde_json::from_slice(&answer.body).map_err(|_| ApiError::Unreadable { what: "no user id in personal_info" })
+    }
+}
