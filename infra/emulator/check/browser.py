@@ -1,0 +1,130 @@
+"""An athlete with a browser: follows links, keeps cookies, fills in forms."""
+
+import dataclasses
+import html.parser
+import http.client
+import http.cookies
+import urllib.parse
+
+from check.processes import Failed
+
+
+@dataclasses.dataclass
+class Form:
+    """A form of a page, ready to be submitted."""
+
+    action: str
+    method: str
+    fields: dict[str, str]
+    # The submit buttons: what each says, and what it adds to the fields.
+    buttons: dict[str, dict[str, str]]
+
+
+@dataclasses.dataclass
+class Page:
+    """What came back, after redirects."""
+
+    status: int
+    url: str
+    text: str
+    forms: list[Form]
+
+
+class FormReader(html.parser.HTMLParser):
+    """Collects the forms of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self.button: dict[str, str] | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append(Form(given.get("action", ""), given.get("method", "get").upper(), {}, {}))
+        elif not self.forms:
+            return
+        elif tag == "button":
+            self.button = {given["name"]: given.get("value", "")} if "name" in given else {}
+        elif tag == "input" and given.get("type") == "submit":
+            self.forms[-1].buttons[given.get("value", "")] = (
+                {given["name"]: given.get("value", "")} if "name" in given else {})
+        elif tag == "input" and "name" in given and (
+                given.get("type") not in ("checkbox", "radio") or "checked" in given):
+            self.forms[-1].fields[given["name"]] = given.get("value", "on")
+
+    def handle_data(self, data: str) -> None:
+        if self.button is not None and data.strip():
+            self.forms[-1].buttons[data.strip()] = self.button
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "button":
+            self.button = None
+
+
+class Browser:
+    """One person's browser."""
+
+    def __init__(self) -> None:
+        self.cookies: dict[str, http.cookies.SimpleCookie] = {}
+
+    def open(self, url: str) -> Page:
+        """Opens a page and follows its redirects."""
+        return self.follow("GET", url, None)
+
+    def submit(self, page: Page, button: str | None = None, form: int = 0) -> Page:
+        """Submits one of a page's forms, with the button that says `button`; the only one if it is not named."""
+        if len(page.forms) <= form:
+            raise Failed(f"{without_query(page.url)} has no form {form}: {page.status} {page.text[:300]}")
+        chosen = page.forms[form]
+        pressed = chosen.buttons.get(button) if button else next(iter(chosen.buttons.values()), {})
+        if pressed is None:
+            raise Failed(f"{without_query(page.url)} has no button {button!r}, only {list(chosen.buttons)}")
+        url = urllib.parse.urljoin(page.url, chosen.action)
+        fields = urllib.parse.urlencode({**chosen.fields, **pressed})
+        if chosen.method == "POST":
+            return self.follow("POST", url, fields)
+        return self.follow("GET", f"{url.partition('?')[0]}?{fields}", None)
+
+    def follow(self, method: str, url: str, body: str | None) -> Page:
+        """Sends a request and whatever the answers redirect to."""
+        for _ in range(10):
+            status, location, text = self.send(method, url, body)
+            if location is None:
+                reader = FormReader()
+                reader.feed(text)
+                return Page(status, url, text, reader.forms)
+            method, url, body = "GET", urllib.parse.urljoin(url, location), None
+        raise Failed(f"redirected in a circle at {without_query(url)}")
+
+    def send(self, method: str, url: str, body: str | None) -> tuple[int, str | None, str]:
+        """One request: status, where it redirects to, and text."""
+        parts = urllib.parse.urlsplit(url)
+        # The emulator's API lives at a name under localhost, which not every resolver knows: the name goes into the
+        # Host header, the connection to the loopback address.
+        host = parts.hostname or ""
+        address = "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host
+        connection = http.client.HTTPConnection(address, parts.port or 80, timeout=60)
+        # A Secure cookie comes back although this is not https: browsers treat localhost as secure, too.
+        jar = self.cookies.setdefault(parts.netloc, http.cookies.SimpleCookie())
+        headers = {"Host": parts.netloc}
+        if jar:
+            headers["Cookie"] = "; ".join(f"{name}={cookie.value}" for name, cookie in jar.items())
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        try:
+            connection.request(method, urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), body, headers)
+            answer = connection.getresponse()
+            for cookie in answer.headers.get_all("Set-Cookie") or []:
+                jar.load(cookie)
+            for name in [name for name, cookie in jar.items() if cookie["max-age"] == "0"]:
+                del jar[name]
+            location = answer.headers["Location"] if 300 <= answer.status < 400 else None
+            return answer.status, location, answer.read().decode()
+        finally:
+            connection.close()
+
+
+def without_query(url: str) -> str:
+    """An address that may be shown: queries carry signatures and codes."""
+    return url.partition("?")[0]

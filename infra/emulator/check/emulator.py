@@ -1,0 +1,67 @@
+"""MiniStack, with the one condition key of DynamoDB that it lacks.
+
+The template narrows each role to rows by `dynamodb:LeadingKeys`, the partition keys a request names. MiniStack evaluates
+IAM conditions but hands its evaluator no such key, and `ForAllValues` passes when a key is absent: the narrowing would be
+neither tested nor enforced. Run as a program, this starts MiniStack with the key supplied: for single items, batches, and
+item by item within transactions, as AWS does.
+"""
+
+import json
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator
+
+LEADING_KEYS = "dynamodb:LeadingKeys"
+PARTITION_KEY = "pk"
+
+original_context = iam_actions.dynamodb_service_context
+original_checks = iam_actions.dynamodb_transaction_checks
+original_enforce = iam_evaluator.enforce
+
+
+class RowArn(str):
+    """A table's ARN that remembers which row a transaction's item is about."""
+
+    leading_key: str
+
+
+def partition_keys(*requests: dict[str, Any]) -> list[str]:
+    """The partition keys that single-item requests name, whether they carry a key or a whole item."""
+    items = (request.get("Key") or request.get("Item") or {} for request in requests)
+    return [item[PARTITION_KEY]["S"] for item in items if PARTITION_KEY in item]
+
+
+def service_context(body: bytes) -> dict[str, Any]:
+    """MiniStack's condition keys of a request, and the leading keys of an item or a batch."""
+    request = json.loads(body or b"{}")
+    batches = request.get("RequestItems", {}).values()
+    keys = partition_keys(request, *({"Key": key} for batch in batches for key in batch.get("Keys", [])))
+    return {**original_context(body), **({LEADING_KEYS: keys} if keys else {})}
+
+
+def transaction_checks(action: str, body: bytes, region: str, account: str) -> list[tuple[str, str]]:
+    """MiniStack's check of each item of a transaction, each with its own row."""
+    checks = original_checks(action, body, region, account)
+    items = [item for entry in json.loads(body).get("TransactItems", []) for item in entry.values()] if checks else []
+    rows = []
+    for (item_action, arn), item in zip(checks, items, strict=True):
+        row = RowArn(arn)
+        (row.leading_key,) = partition_keys(item)
+        rows.append((item_action, row))
+    return rows
+
+
+def enforce(key_id: str, action: str, service: str, region: str, resource_arn: str = "*",
+            service_context: dict[str, Any] | None = None) -> Any:
+    """MiniStack's decision, told the row where it is one of a transaction's."""
+    if isinstance(resource_arn, RowArn):
+        service_context = {**(service_context or {}), LEADING_KEYS: [resource_arn.leading_key]}
+    return original_enforce(key_id, action, service, region, resource_arn, service_context)
+
+
+if __name__ == "__main__":
+    iam_actions.dynamodb_service_context = service_context
+    iam_actions.dynamodb_transaction_checks = transaction_checks
+    iam_evaluator.enforce = enforce
+    app.main()

@@ -1,0 +1,166 @@
+"""What each function's role may do, and what it is refused: asked of the emulator with the role's own credentials."""
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.exceptions
+
+from check.processes import Failed
+from check.stack import Stack
+
+DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One request to one service."""
+
+    service: str
+    method: str
+    arguments: dict[str, Any]
+
+    def denied(self, stack: Stack, role: dict[str, str]) -> bool:
+        """Whether the role may not make this call. A call that is let through may fail for another reason."""
+        try:
+            getattr(stack.client(self.service, role), self.method)(**self.arguments)
+        except botocore.exceptions.ClientError as error:
+            return error.response["Error"]["Code"] in DENIED
+        return False
+
+
+class Calls:
+    """The calls to ask about. None has an effect where it is let through: rows and athletes are nobody's."""
+
+    def __init__(self, outputs: dict[str, str]) -> None:
+        self.outputs = outputs
+        self.table = {"TableName": outputs["TableName"]}
+
+    def get(self, key: str) -> Call:
+        return Call("dynamodb", "get_item", {**self.table, "Key": row(key)})
+
+    def batch_get(self, *keys: str) -> Call:
+        return Call("dynamodb", "batch_get_item",
+                    {"RequestItems": {self.outputs["TableName"]: {"Keys": [row(key) for key in keys]}}})
+
+    def put(self, key: str) -> Call:
+        return Call("dynamodb", "put_item", {**self.table, "Item": row(key), "ConditionExpression": PRESENT})
+
+    def update(self, key: str) -> Call:
+        return Call("dynamodb", "update_item", {
+            **self.table, "Key": row(key), "ConditionExpression": PRESENT, "UpdateExpression": "SET probe = :one",
+            "ExpressionAttributeValues": {":one": {"N": "1"}}})
+
+    def delete(self, key: str) -> Call:
+        return Call("dynamodb", "delete_item", {**self.table, "Key": row(key)})
+
+    def transact(self, **items: str) -> Call:
+        """A transaction of single-item actions, each on its own row: `Put="OURA#nobody"`."""
+        contents: dict[str, dict[str, Any]] = {
+            "Put": {"ConditionExpression": PRESENT}, "Delete": {}, "ConditionCheck": {"ConditionExpression": PRESENT}}
+        return Call("dynamodb", "transact_write_items", {"TransactItems": [
+            {action: {**self.table, "Item" if action == "Put" else "Key": row(key), **contents[action]}}
+            for action, key in items.items()]})
+
+    def query_index(self) -> Call:
+        return Call("dynamodb", "query", {
+            **self.table, "IndexName": "active", "KeyConditionExpression": "active_shard = :none",
+            "ExpressionAttributeValues": {":none": {"S": "none"}}})
+
+    def query_table(self) -> Call:
+        return Call("dynamodb", "query", {
+            **self.table, "KeyConditionExpression": "pk = :none", "ExpressionAttributeValues": {":none": {"S": "none"}}})
+
+    def scan(self) -> Call:
+        return Call("dynamodb", "scan", self.table)
+
+    def delete_table(self) -> Call:
+        return Call("dynamodb", "delete_table", self.table)
+
+    def send(self, queue: str) -> Call:
+        # A sync of an athlete who is not connected: the worker has nothing to do for it.
+        job = {"v": 1, "job": "sync", "athlete": "nobody", "tick": datetime.datetime.now(datetime.UTC).isoformat()}
+        return Call("sqs", "send_message", {"QueueUrl": self.outputs[queue], "MessageBody": json.dumps(job)})
+
+    def receive(self, queue: str) -> Call:
+        return Call("sqs", "receive_message", {"QueueUrl": self.outputs[queue], "VisibilityTimeout": 0})
+
+    def purge(self, queue: str) -> Call:
+        return Call("sqs", "purge_queue", {"QueueUrl": self.outputs[queue]})
+
+    def read_secret(self, secret: str) -> Call:
+        return Call("secretsmanager", "get_secret_value", {"SecretId": self.outputs[secret]})
+
+    def write_secret(self, secret: str) -> Call:
+        return Call("secretsmanager", "put_secret_value", {"SecretId": self.outputs[secret], "SecretString": "{}"})
+
+    def invoke(self, function: str) -> Call:
+        return Call("lambda", "invoke", {"FunctionName": self.outputs[function], "InvocationType": "Event"})
+
+
+PRESENT = "attribute_exists(pk)"
+
+
+def row(key: str) -> dict[str, Any]:
+    return {"pk": {"S": key}, "sk": {"S": "PROBE"}}
+
+
+def allowed(call: Calls) -> dict[str, list[Call]]:
+    """What each function's business needs."""
+    return {
+        "Scheduler": [call.query_index(), call.get("HOLD#probe"), call.send("QueueUrl")],
+        "Worker": [
+            call.batch_get("ATHLETE#nobody", "HOLD#probe"), call.get("ATHLETE#nobody"), call.put("ATHLETE#nobody"),
+            call.update("ATHLETE#nobody"), call.transact(ConditionCheck="ATHLETE#nobody", Put="OURA#nobody"),
+            call.transact(ConditionCheck="ATHLETE#nobody", Delete="OURA#nobody"), call.update("HOLD#probe"),
+            call.receive("QueueUrl"), call.send("QueueUrl"), call.read_secret("OuraSecretArn"),
+            call.read_secret("SmartabaseSecretArn"), call.read_secret("KeySecretArn")],
+        "OAuth": [
+            call.get("ATHLETE#nobody"), call.put("STATE#probe"), call.delete("STATE#probe"),
+            call.transact(Put="ATHLETE#nobody", Delete="OURA#nobody"), call.update("ATHLETE#nobody"),
+            call.send("QueueUrl"), call.read_secret("OuraSecretArn"), call.read_secret("KeySecretArn")],
+        "Enrol": [
+            call.query_index(), call.batch_get("ATHLETE#nobody"), call.get("HOLD#probe"), call.put("ATHLETE#nobody"),
+            call.read_secret("SmartabaseSecretArn"), call.read_secret("KeySecretArn")],
+    }
+
+
+def forbidden(call: Calls) -> dict[str, list[Call]]:
+    """What would be a way in, were a function taken over."""
+    nobody = [
+        call.scan(), call.query_table(), call.delete_table(), call.purge("QueueUrl"), call.purge("DeadLetterQueueUrl"),
+        call.write_secret("OuraSecretArn"), call.write_secret("SmartabaseSecretArn"), call.write_secret("KeySecretArn"),
+        call.invoke("EnrolFunctionName"), call.receive("DeadLetterQueueUrl")]
+    return {
+        "Scheduler": [
+            *nobody, call.get("ATHLETE#nobody"), call.batch_get("ATHLETE#nobody"), call.put("HOLD#probe"),
+            call.update("ATHLETE#nobody"), call.receive("QueueUrl"), call.send("DeadLetterQueueUrl"),
+            call.read_secret("OuraSecretArn"), call.read_secret("SmartabaseSecretArn"), call.read_secret("KeySecretArn")],
+        "Worker": [
+            *nobody, call.query_index(), call.get("STATE#probe"), call.put("STATE#probe"), call.delete("STATE#probe"),
+            call.delete("ATHLETE#nobody"), call.batch_get("ATHLETE#nobody", "STATE#probe"),
+            call.transact(ConditionCheck="ATHLETE#nobody", Put="STATE#probe")],
+        "OAuth": [
+            *nobody, call.query_index(), call.get("HOLD#probe"), call.update("HOLD#probe"), call.receive("QueueUrl"),
+            call.send("DeadLetterQueueUrl"), call.read_secret("SmartabaseSecretArn"),
+            call.transact(Put="ATHLETE#nobody", Delete="HOLD#probe")],
+        "Enrol": [
+            *nobody, call.delete("ATHLETE#nobody"), call.put("OURA#nobody"), call.put("STATE#probe"),
+            call.get("OURA#nobody"), call.send("QueueUrl"), call.receive("QueueUrl"), call.read_secret("OuraSecretArn")],
+    }
+
+
+def check(stack: Stack) -> Iterator[str]:
+    """Yields one line per role that is as it should be; fails naming every call that is not."""
+    calls = Calls(stack.outputs)
+    may, may_not = allowed(calls), forbidden(calls)
+    faults = []
+    for function in may:
+        role = stack.role(function)
+        faults += [f"{function} is refused {call}" for call in may[function] if call.denied(stack, role)]
+        faults += [f"{function} may {call}" for call in may_not[function] if not call.denied(stack, role)]
+        yield f"{function}: {len(may[function])} calls allowed, {len(may_not[function])} refused"
+    if faults:
+        raise Failed("\n".join(faults))
