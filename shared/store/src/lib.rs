@@ -1,1 +1,89 @@
-#![doc = "skeleton"]
+//! What the connector remembers, in one DynamoDB table: connections and their grants, the ledger of records, leases,
+//! holds, authorizations under way, enrolments. And the keys that seal what must not be readable there.
+//!
+//! It knows nothing of Oura or Smartabase beyond the names of their ids, and nothing of what is inside a sealed grant. It
+//! reads no clock but the deadline's: every instant that is stored or compared is given by the caller.
+//!
+//! Three rules hold for every operation of [`Store`]:
+//!
+//! - It never waits past its `deadline`.
+//! - What a condition decides is an outcome, an enum of its own; a failure of the table is a [`StoreError`].
+//! - It is safe to repeat. After an error the caller may not know whether a write was made; the same call again does no
+//!   harm, and says what is true now.
+//!
+//! ```
+//! use std::time::Duration;
+//! use store::{AthleteId, Claim, KeyVersion, Keyring, NewConnection, Purpose, Status, Store, StoredGrant, schema};
+//! use tokio::time::Instant;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dynamo = dynamo::Dynamo::in_memory().await?;
+//! schema::create_table(&dynamo.client(), "connector").await?;
+//! let store = Store::new(dynamo.client(), "connector");
+//! let keyring = Keyring::new(KeyVersion { id: "v1".into(), secret: "the root secret".into() });
+//!
+//! let athlete = AthleteId::parse("ada")?;
+//! let now: jiff::Timestamp = "2026-03-02T08:00:00Z".parse()?;
+//! let deadline = Instant::now() + Duration::from_secs(10);
+//! let grant = StoredGrant {
+//!     sealed: keyring.seal(Purpose::Grant, &athlete, b"the token pair")?,
+//!     token_url: "https://oura.test/token".parse()?,
+//!     expires_at: "2026-03-03T08:00:00Z".parse()?,
+//! };
+//! let new = NewConnection {
+//!     athlete: athlete.clone(),
+//!     status: Status::Active,
+//!     note: None,
+//!     user_id: 17,
+//!     oura_user: Some("oura-1".into()),
+//!     scopes: "daily".into(),
+//!     grant,
+//!     held_until: None,
+//!     backfill_from: None,
+//!     now,
+//! };
+//! store.connect(&new, deadline).await?;
+//!
+//! let until = "2026-03-02T08:01:00Z".parse()?;
+//! assert!(matches!(store.claim(&athlete, "job 1", now, until, None, deadline).await?, Claim::Won(_)));
+//! assert_eq!(store.claim(&athlete, "job 2", now, until, None, deadline).await?, Claim::Held { until });
+//! # Ok(())
+//! # }
+//! ```
+
+mod athlete;
+mod connection;
+mod consent;
+mod edit;
+mod enrolment;
+mod error;
+mod grant;
+mod hold;
+mod index;
+mod item;
+mod keyring;
+mod keys;
+mod lease;
+mod ledger;
+mod requests;
+pub mod schema;
+mod sealed;
+mod snapshot;
+mod state;
+
+pub use athlete::{AthleteId, InvalidAthleteId};
+pub use connection::{Change, Connection, Lease, Status, StoredGrant};
+pub use consent::{Connect, Disconnect, NewConnection, Settle};
+pub use enrolment::Enrolment;
+pub use error::StoreError;
+pub use grant::Save;
+pub use hold::{Hold, Holds, Service};
+pub use keyring::{KeyVersion, Keyring, OpenError, Purpose, SealError, Verdict};
+pub use keys::RecordKey;
+pub use lease::{Claim, Release};
+pub use ledger::{Fenced, Finish, Record, Written};
+pub use requests::Store;
+pub use sealed::{NotSealed, Sealed};
+pub use snapshot::Snapshot;
+pub use state::{NewState, State, TakeState};

@@ -1,0 +1,340 @@
+//! The connection of an athlete: what it is, and the small changes to it. Who may work on it is decided in `lease`,
+//! its tokens in `grant`, its beginning and end in `consent`.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::athlete::AthleteId;
+use crate::edit::{Edit, Edited};
+use crate::error::StoreError;
+use crate::item::{Item, Reader, date, instant, number, sealed, text};
+use crate::keys::{ACTIVE_SHARD, ATHLETE, Key, shard};
+use crate::requests::Store;
+use crate::sealed::Sealed;
+
+pub(crate) const STATUS: &str = "status";
+pub(crate) const STATUS_AT: &str = "status_at";
+pub(crate) const NOTE: &str = "note";
+pub(crate) const USER_ID: &str = "user_id";
+pub(crate) const OURA_USER: &str = "oura_user";
+pub(crate) const SCOPES: &str = "scopes";
+pub(crate) const GRANT: &str = "grant";
+pub(crate) const TOKEN_URL: &str = "token_url";
+pub(crate) const EXPIRES_AT: &str = "expires_at";
+pub(crate) const GENERATION: &str = "generation";
+pub(crate) const FENCE: &str = "fence";
+pub(crate) const LEASE_OWNER: &str = "lease_owner";
+pub(crate) const LEASE_UNTIL: &str = "lease_until";
+pub(crate) const DIGEST: &str = "digest";
+pub(crate) const LAST_SYNC: &str = "last_sync";
+pub(crate) const LAST_DAY: &str = "last_day";
+pub(crate) const FIRST_CONNECTED_AT: &str = "first_connected_at";
+pub(crate) const CONNECTED_AT: &str = "connected_at";
+pub(crate) const ROTATED_AT: &str = "rotated_at";
+pub(crate) const HELD_UNTIL: &str = "held_until";
+pub(crate) const BACKFILL_FROM: &str = "backfill_from";
+
+/// The link between an athlete and an Oura account. It outlives a disconnection, without its grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Whose it is.
+    pub athlete: AthleteId,
+    /// How it stands.
+    pub status: Status,
+    /// When [`status`](Self::status) was last set.
+    pub status_at: Timestamp,
+    /// What an operator must mend, in words.
+    pub note: Option<String>,
+    /// The athlete's user id at Smartabase.
+    pub user_id: u64,
+    /// The Oura account that feeds the athlete, once Oura has said which one it is. Then, and only then, the account's
+    /// owner in the table is this athlete.
+    pub oura_user: Option<String>,
+    /// The scopes granted, separated by spaces.
+    pub scopes: String,
+    /// The tokens; `None` after a disconnection.
+    pub grant: Option<StoredGrant>,
+    /// Counts the grants: one more with every token pair, and with their erasure. What was decided over one generation
+    /// says nothing about the next.
+    pub generation: u64,
+    /// Counts the leases: one more with every claim, connect and disconnect. Whoever holds an older number has lost.
+    pub fence: u64,
+    /// Who works on the connection now, or did and never said that it was done.
+    pub lease: Option<Lease>,
+    /// The digest of the last window of records that Smartabase confirmed entirely.
+    pub digest: Option<String>,
+    /// When the connection was last synced, or found unchanged and marked so.
+    pub last_sync: Option<Timestamp>,
+    /// The last day that Oura had data for.
+    pub last_day: Option<Date>,
+    /// When the athlete first authorised any Oura account.
+    pub first_connected_at: Timestamp,
+    /// When the athlete last authorised, which is when this grant's line began.
+    pub connected_at: Timestamp,
+    /// When the tokens were last refreshed; `None` while they are those of the authorisation.
+    pub rotated_at: Option<Timestamp>,
+    /// No call to Oura before this: its token tier said so, or a lapsed membership is looked at again then.
+    pub held_until: Option<Timestamp>,
+    /// The first date of the history still owed to the forms.
+    pub backfill_from: Option<Date>,
+}
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// In order.
+    Active,
+    /// Oura no longer accepts the grant: the athlete must authorise again.
+    NeedsConsent,
+    /// The athlete left out a scope that is needed: they must authorise again.
+    ScopeMissing,
+    /// The athlete's Oura membership has lapsed.
+    MembershipLapsed,
+    /// The Oura account turned out to feed another athlete already.
+    OuraAccountTaken,
+    /// The athlete has withdrawn; the grant is erased.
+    Disconnected,
+}
+
+/// A grant as it is stored: the tokens sealed, what must be known without opening them beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredGrant {
+    /// The sealed token pair.
+    pub sealed: Sealed,
+    /// The only endpoint its refresh token may ever be sent to.
+    pub token_url: Url,
+    /// When the access token expires.
+    pub expires_at: Timestamp,
+}
+
+/// The exclusive right to work on one connection, until it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The attempt that holds it: unique to the attempt, not to the process.
+    pub owner: String,
+    /// From then on anyone may claim it.
+    pub until: Timestamp,
+    /// What the holder's writes must show: the connection's [`fence`](Connection::fence).
+    pub fence: u64,
+}
+
+/// What came of a small change to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is as asked, now or already.
+    Done,
+    /// Nothing was changed: the connection has moved on to another generation, or is disconnected.
+    Superseded,
+    /// There is no such connection.
+    Gone,
+}
+
+impl Store {
+    /// The connection of one athlete, as it is after every write answered before this call. One `GetItem`.
+    pub async fn connection(&self, athlete: &AthleteId, deadline: Instant) -> Result<Option<Connection>, StoreError> {
+        let key = Key::connection(athlete);
+        self.get(&key, "reading a connection", deadline).await?.map(|item| Connection::read(&key, &item)).transpose()
+    }
+
+    /// Sets what is to be shown and done about a connection, if it still has the grant that the decision is about. With
+    /// `note` or `held_until` as `None`, what stood there is removed.
+    ///
+    /// [`Status::Disconnected`] is not set here but by [`disconnect`](Self::disconnect), which also erases the grant;
+    /// asking for it is a [`StoreError::Bug`]. Whether the athlete is listed for syncing never changes here.
+    #[expect(clippy::too_many_arguments, reason = "one value per attribute, all of different types")]
+    pub async fn set_status(
+        &self,
+        athlete: &AthleteId,
+        expect_generation: u64,
+        status: Status,
+        note: Option<&str>,
+        held_until: Option<Timestamp>,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
+        let operation = "setting a connection's status";
+        if status == Status::Disconnected {
+            return Err(StoreError::Bug { operation, why: "a connection is ended by disconnecting it".to_owned() });
+        }
+        let edit = Edit::of(Key::connection(athlete))
+            .if_equal(GENERATION, number(expect_generation))
+            .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
+            .set(STATUS, text(status.name()))
+            .set(STATUS_AT, instant(now))
+            .set_or_remove(NOTE, note.map(text))
+            .set_or_remove(HELD_UNTIL, held_until.map(instant));
+        Ok(match edit.send(self, operation, deadline).await? {
+            Edited::Applied(_) => Change::Done,
+            Edited::Refused(Some(_)) => Change::Superseded,
+            Edited::Refused(None) => Change::Gone,
+        })
+    }
+
+    /// Pauses the calls to Oura for one athlete until `until`. Never shortens a longer pause. A disconnected athlete is
+    /// [`Change::Superseded`].
+    pub async fn hold_athlete(
+        &self,
+        athlete: &AthleteId,
+        until: Timestamp,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
+        self.advance(athlete, HELD_UNTIL, until, "holding an athlete", deadline).await
+    }
+
+    /// Marks a connection as looked at and found unchanged. Never turns [`last_sync`](Connection::last_sync) back. A
+    /// disconnected athlete is [`Change::Superseded`].
+    pub async fn heartbeat(
+        &self,
+        athlete: &AthleteId,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
+        self.advance(athlete, LAST_SYNC, now, "marking a connection as synced", deadline).await
+    }
+
+    /// Moves an instant forward, never back, on a connection that is not disconnected.
+    async fn advance(
+        &self,
+        athlete: &AthleteId,
+        attribute: &'static str,
+        to: Timestamp,
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
+        let later = format!("attribute_not_exists(#{attribute}) OR #{attribute} < :{attribute}");
+        let edit = Edit::of(Key::connection(athlete))
+            .if_exists()
+            .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
+            .when(&later, [attribute], [])
+            .set(attribute, instant(to));
+        let key = edit.key().clone();
+        match edit.send(self, operation, deadline).await? {
+            Edited::Applied(_) => Ok(Change::Done),
+            Edited::Refused(None) => Ok(Change::Gone),
+            Edited::Refused(Some(item)) => {
+                let disconnected = Status::read(&Reader::new(&key, &item))? == Status::Disconnected;
+                Ok(if disconnected { Change::Superseded } else { Change::Done })
+            }
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn read(key: &Key, item: &Item) -> Result<Self, StoreError> {
+        let reader = Reader::new(key, item);
+        let athlete = key.connected_athlete().ok_or_else(|| reader.damaged("pk", "names no athlete"))?;
+        let fence = reader.required(FENCE, Reader::number)?;
+        Ok(Self {
+            athlete,
+            status: Status::read(&reader)?,
+            status_at: reader.required(STATUS_AT, Reader::instant)?,
+            note: reader.text(NOTE)?,
+            user_id: reader.required(USER_ID, Reader::number)?,
+            oura_user: reader.text(OURA_USER)?,
+            scopes: reader.required(SCOPES, Reader::text)?,
+            grant: StoredGrant::read(&reader)?,
+            generation: reader.required(GENERATION, Reader::number)?,
+            fence,
+            lease: Lease::read(&reader, fence)?,
+            digest: reader.text(DIGEST)?,
+            last_sync: reader.instant(LAST_SYNC)?,
+            last_day: reader.date(LAST_DAY)?,
+            first_connected_at: reader.required(FIRST_CONNECTED_AT, Reader::instant)?,
+            connected_at: reader.required(CONNECTED_AT, Reader::instant)?,
+            rotated_at: reader.instant(ROTATED_AT)?,
+            held_until: reader.instant(HELD_UNTIL)?,
+            backfill_from: reader.date(BACKFILL_FROM)?,
+        })
+    }
+
+    /// Writes every attribute, those that are `None` by removing them, and lists the athlete for syncing unless the
+    /// connection is disconnected.
+    pub(crate) fn write(&self) -> Edit {
+        let listed = self.status != Status::Disconnected;
+        let grant = self.grant.as_ref();
+        let lease = self.lease.as_ref();
+        Edit::of(Key::connection(&self.athlete))
+            .set(STATUS, text(self.status.name()))
+            .set(STATUS_AT, instant(self.status_at))
+            .set_or_remove(NOTE, self.note.as_deref().map(text))
+            .set(USER_ID, number(self.user_id))
+            .set_or_remove(OURA_USER, self.oura_user.as_deref().map(text))
+            .set(SCOPES, text(&self.scopes))
+            .set_or_remove(GRANT, grant.map(|grant| sealed(&grant.sealed)))
+            .set_or_remove(TOKEN_URL, grant.map(|grant| text(grant.token_url.as_str())))
+            .set_or_remove(EXPIRES_AT, grant.map(|grant| instant(grant.expires_at)))
+            .set(GENERATION, number(self.generation))
+            .set(FENCE, number(self.fence))
+            .set_or_remove(LEASE_OWNER, lease.map(|lease| text(&lease.owner)))
+            .set_or_remove(LEASE_UNTIL, lease.map(|lease| instant(lease.until)))
+            .set_or_remove(DIGEST, self.digest.as_deref().map(text))
+            .set_or_remove(LAST_SYNC, self.last_sync.map(instant))
+            .set_or_remove(LAST_DAY, self.last_day.map(date))
+            .set(FIRST_CONNECTED_AT, instant(self.first_connected_at))
+            .set(CONNECTED_AT, instant(self.connected_at))
+            .set_or_remove(ROTATED_AT, self.rotated_at.map(instant))
+            .set_or_remove(HELD_UNTIL, self.held_until.map(instant))
+            .set_or_remove(BACKFILL_FROM, self.backfill_from.map(date))
+            .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete))))
+            .set_or_remove(ATHLETE, listed.then(|| text(self.athlete.as_str())))
+    }
+}
+
+impl Status {
+    const ALL: [Self; 6] = [
+        Self::Active,
+        Self::NeedsConsent,
+        Self::ScopeMissing,
+        Self::MembershipLapsed,
+        Self::OuraAccountTaken,
+        Self::Disconnected,
+    ];
+
+    /// The status as it is stored, and a stable name for logs and forms.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NeedsConsent => "needs_consent",
+            Self::ScopeMissing => "scope_missing",
+            Self::MembershipLapsed => "membership_lapsed",
+            Self::OuraAccountTaken => "oura_account_taken",
+            Self::Disconnected => "disconnected",
+        }
+    }
+
+    pub(crate) fn read(reader: &Reader<'_>) -> Result<Self, StoreError> {
+        let name = reader.required(STATUS, Reader::text)?;
+        let known = Self::ALL.into_iter().find(|status| status.name() == name);
+        known.ok_or_else(|| reader.damaged(STATUS, "is not a status"))
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl StoredGrant {
+    /// The three attributes together, or none of them.
+    pub(crate) fn read(reader: &Reader<'_>) -> Result<Option<Self>, StoreError> {
+        let Some(sealed) = reader.sealed(GRANT)? else { return Ok(None) };
+        Ok(Some(Self {
+            sealed,
+            token_url: reader.required(TOKEN_URL, Reader::url)?,
+            expires_at: reader.required(EXPIRES_AT, Reader::instant)?,
+        }))
+    }
+}
+
+impl Lease {
+    pub(crate) fn read(reader: &Reader<'_>, fence: u64) -> Result<Option<Self>, StoreError> {
+        let Some(owner) = reader.text(LEASE_OWNER)? else { return Ok(None) };
+        Ok(Some(Self { owner, until: reader.required(LEASE_UNTIL, Reader::instant)?, fence }))
+    }
+}

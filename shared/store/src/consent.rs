@@ -1,0 +1,278 @@
+//! The beginning and the end of a connection, and whose an Oura account is. These are the writes that touch two items at
+//! once, and the only ones that change which athletes the index lists.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::time::Instant;
+
+use crate::athlete::AthleteId;
+use crate::connection::{
+    Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, LAST_DAY, LAST_SYNC, OURA_USER, Status, StoredGrant,
+};
+use crate::edit::Edit;
+use crate::error::StoreError;
+use crate::item::{Reader, number, text};
+use crate::keys::Key;
+use crate::requests::{Store, Transacted};
+
+/// On an owner and a state: the athlete. Not `athlete`, which belongs to the index.
+pub(crate) const ATHLETE_ID: &str = "athlete_id";
+
+/// How often a connect or disconnect is tried over when a sync writes in between. Each of them writes a few times, with
+/// network requests in between, so even one repetition is rare.
+const ATTEMPTS: usize = 5;
+
+/// What an athlete has just authorised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewConnection {
+    /// Who authorised.
+    pub athlete: AthleteId,
+    /// [`Status::Active`], or [`Status::MembershipLapsed`] if that is what Oura said when asked.
+    pub status: Status,
+    /// What an operator must mend, in words.
+    pub note: Option<String>,
+    /// The athlete's user id at Smartabase.
+    pub user_id: u64,
+    /// The Oura account; `None` if Oura would not say, to be [settled](Store::settle_owner) later.
+    pub oura_user: Option<String>,
+    /// The scopes granted, separated by spaces.
+    pub scopes: String,
+    /// The tokens.
+    pub grant: StoredGrant,
+    /// No call to Oura before this.
+    pub held_until: Option<Timestamp>,
+    /// The first date of the history that is owed to the forms.
+    pub backfill_from: Option<Date>,
+    /// When this happens.
+    pub now: Timestamp,
+}
+
+/// What came of connecting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "matched on at once, never stored")]
+pub enum Connect {
+    /// The athlete is connected and listed for syncing.
+    Connected {
+        /// As it was written.
+        connection: Connection,
+    },
+    /// The Oura account feeds another athlete. Nothing was changed.
+    Taken,
+    /// Others kept writing to the connection in between. Nothing was changed; try again.
+    Raced,
+}
+
+/// What came of settling whose an Oura account is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    /// It is this athlete's, now or already.
+    Settled,
+    /// It feeds another athlete. Nothing was changed.
+    Taken,
+    /// The connection has another generation or another account, or there is none. Nothing was changed.
+    Superseded,
+}
+
+/// What came of disconnecting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "matched on at once, never stored")]
+pub enum Disconnect {
+    /// The grant is erased and the athlete no longer listed.
+    Disconnected {
+        /// As it was, with the grant that is now to be revoked.
+        connection_before: Connection,
+    },
+    /// There was no connection to end.
+    Already,
+    /// The connection no longer has the generation you gave, or others kept writing to it. Read it and try again.
+    Raced,
+}
+
+impl Store {
+    /// Connects an athlete, or connects them anew: the grant is replaced, a running job loses its lease, the ledger stays.
+    ///
+    /// One `GetItem` and one `TransactWriteItems`, which writes the connection, makes the athlete the owner of the Oura
+    /// account if it is free, and frees the one they had before if that was another. The authorisation that comes last
+    /// wins; a sync that writes in between makes this start over.
+    ///
+    /// An older connection that is damaged is replaced like any other, as long as its generation and fence can be read.
+    pub async fn connect(&self, new: &NewConnection, deadline: Instant) -> Result<Connect, StoreError> {
+        let operation = "connecting an athlete";
+        let key = Key::connection(&new.athlete);
+        let mut may_free = true;
+        for _ in 0..ATTEMPTS {
+            let item = self.get(&key, operation, deadline).await?;
+            let before = item.as_ref().map(|item| Before::read(&Reader::new(&key, item))).transpose()?;
+            let connection = new.over(before.as_ref());
+            let row = match &before {
+                None => connection.write().if_absent(),
+                Some(before) => connection
+                    .write()
+                    .if_equal(GENERATION, number(before.generation))
+                    .if_equal(FENCE, number(before.fence)),
+            };
+            let mut parts = vec![row.in_transaction(self.table())?];
+            let former = before.and_then(|before| before.oura_user).filter(|_| may_free);
+            if let Some(former) = former.filter(|former| Some(former) != new.oura_user.as_ref()) {
+                parts.push(owned(&former, &new.athlete).delete_in_transaction(self.table())?);
+            }
+            let former_place = parts.len().saturating_sub(1);
+            if let Some(oura_user) = &new.oura_user {
+                parts.push(own(oura_user, &new.athlete).in_transaction(self.table())?);
+            }
+            match self.transact(parts, operation, deadline).await? {
+                Transacted::Done => return Ok(Connect::Connected { connection }),
+                Transacted::Refused(places) if places.contains(&0) => {}
+                // The former account is someone else's already: nothing of ours to free.
+                Transacted::Refused(places) if former_place > 0 && places.contains(&former_place) => may_free = false,
+                Transacted::Refused(_) => return Ok(Connect::Taken),
+            }
+        }
+        Ok(Connect::Raced)
+    }
+
+    /// Makes the athlete the owner of the Oura account that their connection turned out to belong to, if the connection
+    /// still has that generation and the account is free. One `TransactWriteItems`.
+    pub async fn settle_owner(
+        &self,
+        athlete: &AthleteId,
+        generation: u64,
+        oura_user: &str,
+        deadline: Instant,
+    ) -> Result<Settle, StoreError> {
+        let connection = Edit::of(Key::connection(athlete))
+            .if_equal(GENERATION, number(generation))
+            .when("attribute_not_exists(#oura_user) OR #oura_user = :oura_user", [OURA_USER], [])
+            .set(OURA_USER, text(oura_user));
+        let parts =
+            vec![connection.in_transaction(self.table())?, own(oura_user, athlete).in_transaction(self.table())?];
+        Ok(match self.transact(parts, "settling an owner", deadline).await? {
+            Transacted::Done => Settle::Settled,
+            Transacted::Refused(places) if places.contains(&0) => Settle::Superseded,
+            Transacted::Refused(_) => Settle::Taken,
+        })
+    }
+
+    /// Ends the connection of an athlete if it still has that generation: erases the grant, frees the Oura account, takes
+    /// the athlete off the list. The row and the ledger stay. One `GetItem` and one `TransactWriteItems`.
+    ///
+    /// The generation goes up by one, so that no grant can be saved or rescued into it afterwards.
+    pub async fn disconnect(
+        &self,
+        athlete: &AthleteId,
+        generation: u64,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Disconnect, StoreError> {
+        let operation = "disconnecting an athlete";
+        let key = Key::connection(athlete);
+        let mut may_free = true;
+        for _ in 0..ATTEMPTS {
+            let Some(item) = self.get(&key, operation, deadline).await? else { return Ok(Disconnect::Already) };
+            let before = Connection::read(&key, &item)?;
+            if before.status == Status::Disconnected {
+                return Ok(Disconnect::Already);
+            }
+            if before.generation != generation {
+                return Ok(Disconnect::Raced);
+            }
+            let row = before.ended(now).write();
+            let row = row.if_equal(GENERATION, number(generation)).if_equal(FENCE, number(before.fence));
+            let mut parts = vec![row.in_transaction(self.table())?];
+            if let Some(oura_user) = before.oura_user.as_ref().filter(|_| may_free) {
+                parts.push(owned(oura_user, athlete).delete_in_transaction(self.table())?);
+            }
+            match self.transact(parts, operation, deadline).await? {
+                Transacted::Done => return Ok(Disconnect::Disconnected { connection_before: before }),
+                Transacted::Refused(places) if places.contains(&0) => {}
+                Transacted::Refused(_) => may_free = false,
+            }
+        }
+        Ok(Disconnect::Raced)
+    }
+}
+
+/// What a new connection takes over from the one before.
+struct Before {
+    generation: u64,
+    fence: u64,
+    oura_user: Option<String>,
+    first_connected_at: Option<Timestamp>,
+    last_sync: Option<Timestamp>,
+    last_day: Option<Date>,
+}
+
+impl Before {
+    /// Only what orders the writes must be readable; the rest is replaced or can be done without.
+    fn read(reader: &Reader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            generation: reader.required(GENERATION, Reader::number)?,
+            fence: reader.required(FENCE, Reader::number)?,
+            oura_user: reader.text(OURA_USER).unwrap_or_default(),
+            first_connected_at: reader.instant(FIRST_CONNECTED_AT).unwrap_or_default(),
+            last_sync: reader.instant(LAST_SYNC).unwrap_or_default(),
+            last_day: reader.date(LAST_DAY).unwrap_or_default(),
+        })
+    }
+}
+
+impl NewConnection {
+    fn over(&self, before: Option<&Before>) -> Connection {
+        Connection {
+            athlete: self.athlete.clone(),
+            status: self.status,
+            status_at: self.now,
+            note: self.note.clone(),
+            user_id: self.user_id,
+            oura_user: self.oura_user.clone(),
+            scopes: self.scopes.clone(),
+            grant: Some(self.grant.clone()),
+            generation: before.map_or(1, |before| before.generation.saturating_add(1)),
+            fence: before.map_or(1, |before| before.fence.saturating_add(1)),
+            lease: None,
+            digest: None,
+            last_sync: before.and_then(|before| before.last_sync),
+            last_day: before.and_then(|before| before.last_day),
+            first_connected_at: before.and_then(|before| before.first_connected_at).unwrap_or(self.now),
+            connected_at: self.now,
+            rotated_at: None,
+            held_until: self.held_until,
+            backfill_from: self.backfill_from,
+        }
+    }
+}
+
+impl Connection {
+    /// As it is after the athlete has withdrawn.
+    fn ended(&self, now: Timestamp) -> Self {
+        Self {
+            status: Status::Disconnected,
+            status_at: now,
+            note: None,
+            oura_user: None,
+            grant: None,
+            generation: self.generation.saturating_add(1),
+            fence: self.fence.saturating_add(1),
+            lease: None,
+            digest: None,
+            held_until: None,
+            backfill_from: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// Makes an athlete the owner of a free Oura account, or leaves them so.
+fn own(oura_user: &str, athlete: &AthleteId) -> Edit {
+    let free_or_mine = "attribute_not_exists(#athlete_id) OR #athlete_id = :athlete_id";
+    Edit::of(Key::owner(oura_user)).when(free_or_mine, [ATHLETE_ID], []).set(ATHLETE_ID, text(athlete.as_str()))
+}
+
+/// An Oura account that is the athlete's, or nobody's.
+fn owned(oura_user: &str, athlete: &AthleteId) -> Edit {
+    Edit::of(Key::owner(oura_user)).when(
+        "attribute_not_exists(#athlete_id) OR #athlete_id = :athlete_id",
+        [ATHLETE_ID],
+        [(":athlete_id", text(athlete.as_str()))],
+    )
+}

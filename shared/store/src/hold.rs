@@ -1,0 +1,132 @@
+//! Holds: pauses that a remote service ordered for everybody.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::edit::{Edit, Edited};
+use crate::error::{StoreError, classify};
+use crate::item::{Item, Reader, instant, text};
+use crate::keys::Key;
+use crate::requests::{Store, bounded};
+
+const UNTIL: &str = "until";
+const WHY: &str = "why";
+
+/// A remote service that can be on hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// The Oura API.
+    Oura,
+    /// The Smartabase site.
+    Smartabase,
+}
+
+/// A pause for everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// No call before this. A hold stays in the table when it is over; compare this with the clock.
+    pub until: Timestamp,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// The holds there are, over or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// On the Oura API.
+    pub oura: Option<Hold>,
+    /// On the Smartabase site.
+    pub smartabase: Option<Hold>,
+    /// What is wrong with a hold that cannot be read. It counts as none.
+    pub damaged: Vec<String>,
+}
+
+impl Store {
+    /// Pauses all calls to a service until `until`. Never shortens a hold: if a longer one is in force, that one stays,
+    /// with its reason. Returns the hold that is in force now.
+    pub async fn set_hold(
+        &self,
+        service: Service,
+        until: Timestamp,
+        why: &str,
+        deadline: Instant,
+    ) -> Result<Hold, StoreError> {
+        let key = Key::hold(service);
+        let edit = Edit::of(key.clone())
+            .when("attribute_not_exists(#until) OR #until < :until", [UNTIL], [])
+            .set(UNTIL, instant(until))
+            .set(WHY, text(why));
+        match edit.send(self, "setting a hold", deadline).await? {
+            Edited::Applied(item) => Hold::read(&key, &item),
+            Edited::Refused(item) => Hold::read(&key, &item.unwrap_or_default()),
+        }
+    }
+
+    /// The hold on a service, over or not. One consistent `GetItem`.
+    pub async fn hold(&self, service: Service, deadline: Instant) -> Result<Option<Hold>, StoreError> {
+        let key = Key::hold(service);
+        self.get(&key, "reading a hold", deadline).await?.map(|item| Hold::read(&key, &item)).transpose()
+    }
+
+    /// Ends the hold on a service, if there is one.
+    pub async fn lift_hold(&self, service: Service, deadline: Instant) -> Result<(), StoreError> {
+        let operation = "lifting a hold";
+        let request =
+            self.client().delete_item().table_name(self.table()).set_key(Some(Key::hold(service).attributes()));
+        bounded(operation, deadline, request.send()).await?.map_err(|error| classify(operation, &error))?;
+        Ok(())
+    }
+}
+
+impl Holds {
+    /// The hold on a service that is in force at `now`.
+    #[must_use]
+    pub fn in_force(&self, service: Service, now: Timestamp) -> Option<&Hold> {
+        let hold = match service {
+            Service::Oura => &self.oura,
+            Service::Smartabase => &self.smartabase,
+        };
+        hold.as_ref().filter(|hold| now < hold.until)
+    }
+
+    /// Takes in a hold as it was found in the table.
+    pub(crate) fn insert(&mut self, service: Service, item: &Item) {
+        let place = match service {
+            Service::Oura => &mut self.oura,
+            Service::Smartabase => &mut self.smartabase,
+        };
+        match Hold::read(&Key::hold(service), item) {
+            Ok(hold) => *place = Some(hold),
+            Err(error) => self.damaged.push(error.to_string()),
+        }
+    }
+}
+
+impl Hold {
+    fn read(key: &Key, item: &Item) -> Result<Self, StoreError> {
+        let reader = Reader::new(key, item);
+        Ok(Self { until: reader.required(UNTIL, Reader::instant)?, why: reader.required(WHY, Reader::text)? })
+    }
+}
+
+impl Service {
+    /// Every service that can be on hold.
+    pub const ALL: [Self; 2] = [Self::Oura, Self::Smartabase];
+
+    /// A stable name, as in the hold's key.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Oura => "oura",
+            Self::Smartabase => "smartabase",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,240 @@
+//! Sealing values and signing links, with keys derived from one root secret.
+//!
+//! The root secret has versions. Each version yields two keys by HKDF-SHA256 (RFC 5869, no salt: the root is random):
+//! one for AES-256-GCM and one for HMAC-SHA256. The current version seals and signs; every known version opens and
+//! verifies, so rotating the root breaks nothing that is already stored or sent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{digest, hkdf, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+
+use crate::athlete::AthleteId;
+use crate::sealed::Sealed;
+
+/// What the derived keys are for. Changing either text changes every key, so they carry a version of their own.
+const SEALING_INFO: &[u8] = b"oura-smartabase connector, sealing key, v1";
+const SIGNING_INFO: &[u8] = b"oura-smartabase connector, link-signing key, v1";
+
+/// One version of the root secret.
+#[derive(Clone, Debug)]
+pub struct KeyVersion {
+    /// The version's id at Secrets Manager: 1 to 255 bytes. It is written in front of everything this version seals.
+    pub id: String,
+    /// The root secret: any text with at least 32 bytes' worth of randomness.
+    pub secret: SecretString,
+}
+
+/// What a sealed value or a signature is for. A value made for one purpose is no good for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A grant: the token pair of one athlete.
+    Grant,
+    /// The PKCE verifier of one authorization under way.
+    PkceVerifier,
+    /// An athlete's personal link.
+    Link,
+}
+
+/// The known versions of the root secret. Cheap to clone.
+#[derive(Clone)]
+pub struct Keyring {
+    current: Arc<Version>,
+    former: Vec<Arc<Version>>,
+}
+
+/// Why a value could not be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The current key version's id is empty or longer than 255 bytes, so it cannot stand in front of the value.
+    #[error("the id of the current key version is empty or longer than 255 bytes")]
+    KeyId,
+    /// The cryptographic library failed; it gives no reason.
+    #[error("sealing failed")]
+    Failed,
+}
+
+/// Why a sealed value could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Sealed by a key version that is not in this keyring: read that version from the secrets and add it.
+    #[error("sealed by the key version {0}, which is not known here")]
+    UnknownKey(String),
+    /// Not what was sealed: changed, or sealed for another purpose or athlete.
+    #[error("the sealed value is damaged, or was sealed for another purpose or athlete")]
+    Damaged,
+}
+
+/// What a signature is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Made by a known key version, over exactly this message, for this purpose.
+    Valid,
+    /// Not a signature of this message.
+    Invalid,
+    /// Made by a key version that is not in this keyring, or pretending so.
+    UnknownKey,
+}
+
+impl Keyring {
+    /// A keyring with one version, which seals and signs.
+    #[must_use]
+    pub fn new(current: KeyVersion) -> Self {
+        Self { current: Arc::new(Version::derive(current)), former: Vec::new() }
+    }
+
+    /// Adds a version that only opens and verifies. One that is known already changes nothing.
+    pub fn add(&mut self, version: KeyVersion) {
+        if !self.knows(&version.id) {
+            self.former.push(Arc::new(Version::derive(version)));
+        }
+    }
+
+    /// Whether the version `id` is here.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.versions().any(|version| version.id == id)
+    }
+
+    /// The id of the version that seals and signs.
+    #[must_use]
+    pub fn current(&self) -> &str {
+        &self.current.id
+    }
+
+    /// Encrypts with AES-256-GCM under the current version, bound to the purpose and the athlete.
+    ///
+    /// The nonce is random: fine for 2^32 values per version, which is one a second for a century.
+    pub fn seal(&self, purpose: Purpose, athlete: &AthleteId, plaintext: &[u8]) -> Result<Sealed, SealError> {
+        let header = Sealed::header(&self.current.id).ok_or(SealError::KeyId)?;
+        let aad = Aad::from(associated_data(&header, purpose, athlete));
+        // Sized for the tag at once, so that growing cannot leave a copy of the plaintext behind.
+        let mut in_out = Zeroizing::new(Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len()));
+        in_out.extend_from_slice(plaintext);
+        let key = &self.current.sealing;
+        let nonce = key.seal_in_place_append_tag(aad, &mut *in_out).map_err(|_| SealError::Failed)?;
+        let bytes = [header.as_slice(), nonce.as_ref().as_slice(), in_out.as_slice()].concat();
+        Sealed::from_bytes(&bytes).map_err(|_| SealError::Failed)
+    }
+
+    /// Decrypts what was sealed for exactly this purpose and athlete. The result is wiped from memory when dropped.
+    pub fn open(&self, purpose: Purpose, athlete: &AthleteId, sealed: &Sealed) -> Result<SecretSlice<u8>, OpenError> {
+        let id = sealed.key_id();
+        let version = self.versions().find(|version| version.id == id);
+        let version = version.ok_or_else(|| OpenError::UnknownKey(id.to_owned()))?;
+        let (nonce, ciphertext) = sealed.body().ok_or(OpenError::Damaged)?;
+        let header = Sealed::header(id).ok_or(OpenError::Damaged)?;
+        let aad = Aad::from(associated_data(&header, purpose, athlete));
+        let mut in_out = Zeroizing::new(ciphertext.to_vec());
+        let plaintext = version
+            .sealing
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), aad, &mut in_out)
+            .map_err(|_| OpenError::Damaged)?;
+        // A copy of its own exact size: shrinking a larger buffer could leave one behind.
+        Ok(SecretSlice::from(plaintext.to_vec()))
+    }
+
+    /// Signs a message with HMAC-SHA256 under the current version: `<first 8 hex digits of SHA-256 of the version's
+    /// id>.<base64url of the HMAC>`, 52 characters.
+    #[must_use]
+    pub fn sign(&self, purpose: Purpose, message: &[u8]) -> String {
+        let tag = self.current.authenticate(purpose, message).sign();
+        format!("{}.{}", self.current.tag, URL_SAFE_NO_PAD.encode(tag.as_ref()))
+    }
+
+    /// Checks a signature in constant time, with whichever known version made it.
+    #[must_use]
+    pub fn verify(&self, purpose: Purpose, message: &[u8], signature: &str) -> Verdict {
+        let Some((tag, mac)) = signature.split_once('.') else { return Verdict::Invalid };
+        let Ok(mac) = URL_SAFE_NO_PAD.decode(mac) else { return Verdict::Invalid };
+        let well_formed = tag.len() == TAG_DIGITS && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !well_formed || mac.len() != digest::SHA256_OUTPUT_LEN {
+            return Verdict::Invalid;
+        }
+        let signed = signed_message(purpose, message);
+        let mut verdict = Verdict::UnknownKey;
+        for version in self.versions().filter(|version| version.tag == tag) {
+            verdict = match hmac::verify(&version.signing, &signed, &mac) {
+                Ok(()) => return Verdict::Valid,
+                Err(_) => Verdict::Invalid,
+            };
+        }
+        verdict
+    }
+
+    fn versions(&self) -> impl Iterator<Item = &Version> {
+        std::iter::once(&self.current).chain(&self.former).map(AsRef::as_ref)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let former: Vec<_> = self.former.iter().map(|version| &version.id).collect();
+        f.debug_struct("Keyring").field("current", &self.current.id).field("former", &former).finish_non_exhaustive()
+    }
+}
+
+/// How many hex digits of a version id's hash stand in front of a signature: enough to pick the version, which the HMAC
+/// then proves.
+const TAG_DIGITS: usize = 8;
+
+/// One version's keys.
+struct Version {
+    id: String,
+    tag: String,
+    sealing: RandomizedNonceKey,
+    signing: hmac::Key,
+}
+
+impl Version {
+    #[expect(clippy::expect_used, reason = "HKDF-SHA256 yields up to 255 * 32 bytes, and 32 is what AES-256 takes")]
+    fn derive(KeyVersion { id, secret }: KeyVersion) -> Self {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret.expose_secret().as_bytes());
+        let mut sealing = Zeroizing::new([0; 32]);
+        root.expand(&[SEALING_INFO], &AES_256_GCM)
+            .and_then(|output| output.fill(sealing.as_mut_slice()))
+            .expect("32 bytes from HKDF");
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, sealing.as_slice()).expect("a 32-byte key");
+        let signing = hmac::Key::from(root.expand(&[SIGNING_INFO], hmac::HMAC_SHA256).expect("32 bytes from HKDF"));
+        let tag = hex::encode(digest::digest(&digest::SHA256, id.as_bytes())).chars().take(TAG_DIGITS).collect();
+        Self { id, tag, sealing, signing }
+    }
+
+    fn authenticate(&self, purpose: Purpose, message: &[u8]) -> hmac::Context {
+        let mut context = hmac::Context::with_key(&self.signing);
+        context.update(&signed_message(purpose, message));
+        context
+    }
+}
+
+impl Purpose {
+    /// The text that is authenticated with every value. Never change one.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::PkceVerifier => "pkce verifier",
+            Self::Link => "link",
+        }
+    }
+}
+
+/// What a sealed value is bound to. Each part but the last is preceded by its length, so no two bindings are alike.
+fn associated_data(header: &[u8], purpose: Purpose, athlete: &AthleteId) -> Vec<u8> {
+    let mut data = Vec::new();
+    for part in [header, purpose.text().as_bytes(), athlete.as_str().as_bytes()] {
+        data.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        data.extend_from_slice(part);
+    }
+    data
+}
+
+/// What is signed for a message. No purpose's text contains a NUL, so the message begins where it ends.
+fn signed_message(purpose: Purpose, message: &[u8]) -> Vec<u8> {
+    [purpose.text().as_bytes(), b"\0", message].concat()
+}

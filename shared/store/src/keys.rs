@@ -1,0 +1,161 @@
+//! Every key of the table, built in one place.
+//!
+//! A partition key is a kind, `#`, and the rest verbatim. Each kind has exactly one variable part and it comes last, so
+//! no two things share a key whatever characters a UUID holds. A record's sort key has two variable parts, of which the
+//! last, the date, is always ten characters.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_lc_rs::digest;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
+
+use crate::athlete::AthleteId;
+use crate::hold::Service;
+use crate::item::Item;
+
+/// The partition key attribute.
+pub(crate) const PK: &str = "pk";
+/// The sort key attribute.
+pub(crate) const SK: &str = "sk";
+/// The index's partition key: present only on connections that are to be synced.
+pub(crate) const ACTIVE_SHARD: &str = "active_shard";
+/// The index's sort key: the UUID, present exactly where [`ACTIVE_SHARD`] is.
+pub(crate) const ATHLETE: &str = "athlete";
+
+/// The shards of the index. Four, so that listing a large site is four queries at once, and a small one's stays cheap.
+pub(crate) const SHARDS: [&str; 4] = ["0", "1", "2", "3"];
+
+const ATHLETE_KIND: &str = "ATHLETE#";
+const CONNECTION: &str = "CONNECTION";
+
+/// Which record of an athlete: one form, one date.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// The name of the event form at the site.
+    pub form: String,
+    /// The date the record stands under in Smartabase.
+    pub date: Date,
+}
+
+/// Where one item is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pk: String,
+    sk: String,
+}
+
+impl Key {
+    pub(crate) fn connection(athlete: &AthleteId) -> Self {
+        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: CONNECTION.to_owned() }
+    }
+
+    pub(crate) fn record(athlete: &AthleteId, record: &RecordKey) -> Self {
+        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: format!("RECORD#{}#{}", record.form, record.date) }
+    }
+
+    pub(crate) fn enrolment(athlete: &AthleteId) -> Self {
+        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: "ENROLMENT".to_owned() }
+    }
+
+    pub(crate) fn owner(oura_user: &str) -> Self {
+        Self { pk: format!("OURA#{oura_user}"), sk: "OWNER".to_owned() }
+    }
+
+    pub(crate) fn state(hash: &str) -> Self {
+        Self { pk: format!("STATE#{hash}"), sk: "STATE".to_owned() }
+    }
+
+    pub(crate) fn hold(service: Service) -> Self {
+        Self { pk: format!("HOLD#{}", service.name()), sk: "HOLD".to_owned() }
+    }
+
+    /// The key of an item as it came from the table; `None` if it has none, which the table itself makes impossible.
+    pub(crate) fn of(item: &Item) -> Option<Self> {
+        let part = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
+        Some(Self { pk: part(PK)?, sk: part(SK)? })
+    }
+
+    /// The athlete whose connection this is, if it is one.
+    pub(crate) fn connected_athlete(&self) -> Option<AthleteId> {
+        if self.sk != CONNECTION {
+            return None;
+        }
+        AthleteId::parse(self.pk.strip_prefix(ATHLETE_KIND)?).ok()
+    }
+
+    /// The form the SDK wants it in.
+    pub(crate) fn attributes(&self) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            (PK.to_owned(), AttributeValue::S(self.pk.clone())),
+            (SK.to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}", self.pk, self.sk)
+    }
+}
+
+/// The shard of the index that lists an athlete. SHA-256, because it must never change: not with the compiler, not with
+/// the process.
+pub(crate) fn shard(athlete: &AthleteId) -> &'static str {
+    let hash = digest::digest(&digest::SHA256, athlete.as_str().as_bytes());
+    let [zero, one, two, three] = SHARDS;
+    match hash.as_ref().first().map(|byte| byte % 4) {
+        Some(1) => one,
+        Some(2) => two,
+        Some(3) => three,
+        _ => zero,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn athlete(text: &str) -> AthleteId {
+        AthleteId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_hash_sign_in_a_uuid_reaches_no_other_athlete() {
+        let date = jiff::civil::date(2026, 3, 2);
+        let record = |form: &str| RecordKey { form: form.to_owned(), date };
+        let keys = BTreeSet::from([
+            Key::connection(&athlete("a")),
+            Key::connection(&athlete("a#CONNECTION")),
+            Key::connection(&athlete("a / CONNECTION")),
+            Key::connection(&athlete("ATHLETE#a")),
+            Key::record(&athlete("a"), &record("F")),
+            Key::record(&athlete("a"), &record("F#2026-03-02")),
+            Key::record(&athlete("a#RECORD#F#2026-03-02"), &record("F")),
+            Key::enrolment(&athlete("a")),
+            Key::owner("a"),
+            Key::state("a"),
+        ]);
+        assert_eq!(keys.len(), 10);
+    }
+
+    #[test]
+    fn the_athlete_is_read_back_from_a_connection_s_key_and_from_no_other() {
+        let id = athlete("x#y CONNECTION");
+        assert_eq!(Key::connection(&id).connected_athlete(), Some(id.clone()));
+        assert_eq!(Key::enrolment(&id).connected_athlete(), None);
+        assert_eq!(Key::owner("x").connected_athlete(), None);
+    }
+
+    #[test]
+    fn shards_never_change_and_all_are_used() {
+        // Written down from the first version: an athlete whose shard changed would be listed twice.
+        assert_eq!(["a", "b", "c", "d", "e", "f"].map(|text| shard(&athlete(text))), EXPECTED);
+        let used: BTreeSet<_> = (0..100).map(|n| shard(&athlete(&format!("athlete-{n}")))).collect();
+        assert_eq!(used, BTreeSet::from(SHARDS));
+    }
+
+    const EXPECTED: [&str; 6] = ["2", "2", "2", "0", "3", "1"];
+}

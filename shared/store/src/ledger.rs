@@ -1,0 +1,211 @@
+//! The ledger: which records an athlete has in Smartabase, under which event and with which content. It is written ahead:
+//! a record is `intended` before Smartabase hears of it and `written` after Smartabase confirmed it, so that whoever finds
+//! it `intended` knows to look before writing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::time::Instant;
+
+use crate::athlete::AthleteId;
+use crate::connection::{BACKFILL_FROM, DIGEST, FENCE, LAST_DAY, LAST_SYNC, LEASE_OWNER, LEASE_UNTIL, NOTE};
+use crate::edit::Edit;
+use crate::error::StoreError;
+use crate::item::{Item, Reader, date, instant, number, text};
+use crate::keys::{Key, RecordKey};
+use crate::requests::{Store, Transacted};
+
+const STATE: &str = "state";
+const INTENDED: &str = "intended";
+const WRITTEN: &str = "written";
+const EVENT: &str = "event";
+const CONTENT: &str = "digest";
+const INTENDED_AT: &str = "intended_at";
+const WRITTEN_AT: &str = "written_at";
+
+/// How many records go into one transaction beside the connection, of the 100 parts that DynamoDB allows.
+const RECORDS_PER_TRANSACTION: usize = 99;
+
+/// What the ledger says about a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Smartabase may or may not have it.
+    Intended,
+    /// Smartabase has it.
+    Written(Written),
+}
+
+/// A record that Smartabase confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The event's id at Smartabase.
+    pub event: u64,
+    /// The digest of its content.
+    pub digest: String,
+}
+
+/// How a sync ends, for the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// The digest of the whole window, if every record of it was confirmed; `None` removes the old one, so that the next
+    /// sync tries again.
+    pub digest: Option<String>,
+    /// What an operator must mend; `None` removes what stood there.
+    pub note: Option<String>,
+    /// The last day that Oura had data for; `None` keeps what stood there.
+    pub last_day: Option<Date>,
+    /// Whether the history that was owed has been delivered.
+    pub clear_backfill: bool,
+    /// When this happens.
+    pub now: Timestamp,
+}
+
+/// What came of a write under a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fenced {
+    /// Written, now or already.
+    Done,
+    /// The lease is no longer yours: stop. What one call wrote before it was lost stays written.
+    Lost,
+}
+
+impl Store {
+    /// What the ledger says about these records; those it does not know are left out. Consistent: it sees every write
+    /// answered before this call. One `BatchGetItem` per hundred.
+    pub async fn records(
+        &self,
+        athlete: &AthleteId,
+        keys: &[RecordKey],
+        deadline: Instant,
+    ) -> Result<BTreeMap<RecordKey, Record>, StoreError> {
+        let wanted: HashMap<Key, &RecordKey> =
+            keys.iter().map(|record| (Key::record(athlete, record), record)).collect();
+        let asked = wanted.keys().cloned().collect();
+        let items = self.batch_get(asked, true, "reading the ledger", deadline).await?;
+        let known = items.iter().filter_map(|(key, item)| Some((*wanted.get(key)?, key, item)));
+        known.map(|(record, key, item)| Ok((record.clone(), Record::read(key, item)?))).collect()
+    }
+
+    /// Notes that these records are about to be created. One that is there already, intended or written, stays as it is.
+    ///
+    /// One `TransactWriteItems` per 99 records, each of which checks the fence; none for no records.
+    pub async fn intend(
+        &self,
+        athlete: &AthleteId,
+        fence: u64,
+        keys: &[RecordKey],
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Fenced, StoreError> {
+        let keys: BTreeSet<_> = keys.iter().collect();
+        let edits: Vec<_> = keys
+            .into_iter()
+            .map(|record| {
+                Edit::of(Key::record(athlete, record))
+                    .set_once(STATE, text(INTENDED))
+                    .set_once(INTENDED_AT, instant(now))
+            })
+            .collect();
+        for edits in edits.chunks(RECORDS_PER_TRANSACTION) {
+            let check = held(athlete, fence).check_in_transaction(self.table())?;
+            if self.fenced(check, edits, "intending records", deadline).await? == Fenced::Lost {
+                return Ok(Fenced::Lost);
+            }
+        }
+        Ok(Fenced::Done)
+    }
+
+    /// Notes that Smartabase confirmed these records, then how the sync ended, and releases the lease.
+    ///
+    /// One `TransactWriteItems` per 99 records. The connection is in the last, so that nothing says the window is done
+    /// before every record of it is noted.
+    pub async fn confirm(
+        &self,
+        athlete: &AthleteId,
+        fence: u64,
+        written: &[(RecordKey, Written)],
+        finish: Finish,
+        deadline: Instant,
+    ) -> Result<Fenced, StoreError> {
+        let operation = "confirming records";
+        // Of two entries for one record the later holds.
+        let written: BTreeMap<_, _> = written.iter().map(|(record, written)| (record, written)).collect();
+        let edits: Vec<_> = written
+            .into_iter()
+            .map(|(record, written)| {
+                Edit::of(Key::record(athlete, record))
+                    .set(STATE, text(WRITTEN))
+                    .set(EVENT, number(written.event))
+                    .set(CONTENT, text(&written.digest))
+                    .set(WRITTEN_AT, instant(finish.now))
+            })
+            .collect();
+        let in_the_last = edits.len() % RECORDS_PER_TRANSACTION;
+        let (before, last) = edits.split_at(edits.len() - in_the_last);
+        for edits in before.chunks(RECORDS_PER_TRANSACTION) {
+            let check = held(athlete, fence).check_in_transaction(self.table())?;
+            if self.fenced(check, edits, operation, deadline).await? == Fenced::Lost {
+                return Ok(Fenced::Lost);
+            }
+        }
+        let connection = finish.write(held(athlete, fence)).in_transaction(self.table())?;
+        self.fenced(connection, last, operation, deadline).await
+    }
+
+    /// One transaction: what is done with the connection, whose fence decides, and these records.
+    async fn fenced(
+        &self,
+        connection: TransactWriteItem,
+        records: &[Edit],
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<Fenced, StoreError> {
+        let mut parts = vec![connection];
+        for record in records {
+            parts.push(record.clone().in_transaction(self.table())?);
+        }
+        Ok(match self.transact(parts, operation, deadline).await? {
+            Transacted::Done => Fenced::Done,
+            Transacted::Refused(_) => Fenced::Lost,
+        })
+    }
+}
+
+impl Record {
+    fn read(key: &Key, item: &Item) -> Result<Self, StoreError> {
+        let reader = Reader::new(key, item);
+        match reader.required(STATE, Reader::text)?.as_str() {
+            INTENDED => Ok(Self::Intended),
+            WRITTEN => Ok(Self::Written(Written {
+                event: reader.required(EVENT, Reader::number)?,
+                digest: reader.required(CONTENT, Reader::text)?,
+            })),
+            _ => Err(reader.damaged(STATE, "is not a record's state")),
+        }
+    }
+}
+
+impl Finish {
+    fn write(self, edit: Edit) -> Edit {
+        let mut edit = edit
+            .set(LAST_SYNC, instant(self.now))
+            .set_or_remove(DIGEST, self.digest.map(text))
+            .set_or_remove(NOTE, self.note.map(text))
+            .remove(LEASE_OWNER)
+            .remove(LEASE_UNTIL);
+        if let Some(day) = self.last_day {
+            edit = edit.set(LAST_DAY, date(day));
+        }
+        if self.clear_backfill {
+            edit = edit.remove(BACKFILL_FROM);
+        }
+        edit
+    }
+}
+
+/// The connection, as long as no later lease has been won.
+fn held(athlete: &AthleteId, fence: u64) -> Edit {
+    Edit::of(Key::connection(athlete)).if_equal(FENCE, number(fence))
+}

@@ -1,0 +1,65 @@
+//! The table itself, as the deployment template declares it. On AWS the template makes it; this is for the process on a
+//! laptop, and for tests.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType, TimeToLiveSpecification,
+};
+
+use crate::error::{StoreError, classify};
+use crate::keys::{ACTIVE_SHARD, ATHLETE, PK, SK};
+
+/// The sparse, keys-only index that lists the athletes to sync, on `active_shard` and `athlete`.
+pub const INDEX: &str = "active";
+
+/// The attribute, in seconds since 1970, some time after which DynamoDB deletes an item. Only states have it.
+pub const EXPIRES: &str = "expires";
+
+/// What came of making the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// It is there now.
+    Created,
+    /// It was there before, as in a file that is opened again.
+    AlreadyThere,
+}
+
+/// Makes the table, with its index and its time to live. Meant for an embedded DynamoDB, where a table is ready at once:
+/// it does not wait for one that is still being made.
+pub async fn create_table(client: &Client, name: &str) -> Result<Creation, StoreError> {
+    let operation = "making the table";
+    let unbuilt = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Bug { operation, why: error.to_string() };
+    let text =
+        |name| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
+    let key = |name, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+    let index = GlobalSecondaryIndex::builder()
+        .index_name(INDEX)
+        .key_schema(key(ACTIVE_SHARD, KeyType::Hash).map_err(unbuilt)?)
+        .key_schema(key(ATHLETE, KeyType::Range).map_err(unbuilt)?)
+        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .build()
+        .map_err(unbuilt)?;
+    let mut request = client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .key_schema(key(PK, KeyType::Hash).map_err(unbuilt)?)
+        .key_schema(key(SK, KeyType::Range).map_err(unbuilt)?)
+        .global_secondary_indexes(index);
+    for attribute in [PK, SK, ACTIVE_SHARD, ATHLETE] {
+        request = request.attribute_definitions(text(attribute).map_err(unbuilt)?);
+    }
+    match request.send().await {
+        Ok(_) => {}
+        Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
+            return Ok(Creation::AlreadyThere);
+        }
+        Err(error) => return Err(classify(operation, &error)),
+    }
+    let expiry = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES).build().map_err(unbuilt)?;
+    let request = client.update_time_to_live().table_name(name).time_to_live_specification(expiry);
+    request.send().await.map_err(|error| classify(operation, &error))?;
+    Ok(Creation::Created)
+}

@@ -1,0 +1,91 @@
+//! A sealed value: what encryption leaves behind, safe to store anywhere.
+//!
+//! ```text
+//! byte 0          the format, 1
+//! byte 1          n, the length of the key version's id, 1..=255
+//! n bytes         the id, UTF-8
+//! 12 bytes        the nonce
+//! the rest        the ciphertext, and the 16 bytes of its tag
+//! ```
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// The first byte of every sealed value. A new layout takes the next number.
+const FORMAT: u8 = 1;
+pub(crate) const NONCE_BYTES: usize = 12;
+pub(crate) const TAG_BYTES: usize = 16;
+
+/// An encrypted and authenticated value. Made by [`Keyring::seal`](crate::Keyring::seal), read by
+/// [`Keyring::open`](crate::Keyring::open), and otherwise opaque: it can be stored and carried, not looked into.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed {
+    bytes: Vec<u8>,
+    key_id: String,
+}
+
+/// Bytes or text that no keyring has sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not a sealed value")]
+pub struct NotSealed;
+
+impl Sealed {
+    /// Reads a sealed value as [`as_bytes`](Self::as_bytes) gave it. That it has the right shape is all this says;
+    /// whether it is genuine only its key can tell.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotSealed> {
+        let (key_id, nonce_and_ciphertext) = split(bytes).ok_or(NotSealed)?;
+        if nonce_and_ciphertext.len() < NONCE_BYTES + TAG_BYTES {
+            return Err(NotSealed);
+        }
+        Ok(Self { bytes: bytes.to_vec(), key_id: key_id.to_owned() })
+    }
+
+    /// The whole value, for the table.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Reads a sealed value as [`to_base64`](Self::to_base64) gave it.
+    pub fn from_base64(text: &str) -> Result<Self, NotSealed> {
+        Self::from_bytes(&STANDARD.decode(text).map_err(|_| NotSealed)?)
+    }
+
+    /// The whole value as text, for a queue message.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(&self.bytes)
+    }
+
+    /// The id of the key version that sealed it. Not a secret.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The part that the key version's id is followed by: nonce, ciphertext and tag.
+    pub(crate) fn body(&self) -> Option<(&[u8; NONCE_BYTES], &[u8])> {
+        split(&self.bytes)?.1.split_first_chunk()
+    }
+
+    /// Everything in front of the nonce, for the key version `key_id`; `None` if that id does not fit.
+    pub(crate) fn header(key_id: &str) -> Option<Vec<u8>> {
+        let length = u8::try_from(key_id.len()).ok().filter(|&length| length > 0)?;
+        Some([&[FORMAT, length], key_id.as_bytes()].concat())
+    }
+}
+
+/// The key version's id, and what follows it.
+fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (&[format, length], rest) = bytes.split_first_chunk()?;
+    let (key_id, rest) = rest.split_at_checked(usize::from(length))?;
+    (format == FORMAT && length > 0).then_some((std::str::from_utf8(key_id).ok()?, rest))
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(..)")
+    }
+}

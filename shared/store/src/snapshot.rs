@@ -1,0 +1,54 @@
+//! What a batch of jobs needs to know before it starts, in one request.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tokio::time::Instant;
+
+use crate::athlete::AthleteId;
+use crate::connection::Connection;
+use crate::error::StoreError;
+use crate::hold::{Holds, Service};
+use crate::keys::Key;
+use crate::requests::Store;
+
+/// Connections and holds, as they were a moment ago.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The connections that there are, of the athletes asked for.
+    pub connections: HashMap<AthleteId, Connection>,
+    /// The athletes whose connection cannot be read, with what is wrong with it.
+    pub damaged: HashMap<AthleteId, String>,
+    /// The holds.
+    pub holds: Holds,
+}
+
+impl Store {
+    /// The connections of these athletes, and all holds, in **one** eventually consistent `BatchGetItem` for up to 98
+    /// athletes. It may miss the last second's writes: decide nothing on it that a claim does not decide again.
+    ///
+    /// A damaged connection harms no other athlete's.
+    pub async fn snapshot(&self, athletes: &[AthleteId], deadline: Instant) -> Result<Snapshot, StoreError> {
+        let connections = athletes.iter().map(Key::connection);
+        let keys: BTreeSet<_> = connections.chain(Service::ALL.map(Key::hold)).collect();
+        let mut items = self.batch_get(keys, false, "reading a snapshot", deadline).await?;
+        let mut snapshot = Snapshot::default();
+        for service in Service::ALL {
+            if let Some(item) = items.remove(&Key::hold(service)) {
+                snapshot.holds.insert(service, &item);
+            }
+        }
+        for athlete in athletes {
+            let key = Key::connection(athlete);
+            match items.remove(&key).map(|item| Connection::read(&key, &item)) {
+                None => {}
+                Some(Ok(connection)) => {
+                    snapshot.connections.insert(athlete.clone(), connection);
+                }
+                Some(Err(error)) => {
+                    snapshot.damaged.insert(athlete.clone(), error.to_string());
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+}

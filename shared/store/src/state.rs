@@ -1,0 +1,104 @@
+//! The state of an authorization under way: made when the athlete is sent to Oura, consumed when they come back.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::athlete::AthleteId;
+use crate::consent::ATHLETE_ID;
+use crate::edit::Edit;
+use crate::error::{StoreError, classify};
+use crate::item::{Item, Reader, sealed, text};
+use crate::keys::Key;
+use crate::requests::{Store, bounded};
+use crate::schema::EXPIRES;
+use crate::sealed::Sealed;
+
+const VERIFIER: &str = "verifier";
+const BROWSER: &str = "browser";
+
+/// A state to remember.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewState {
+    /// The SHA-256 of the state, so that reading the table is no way into somebody's authorization.
+    pub hash: String,
+    /// Who is authorising.
+    pub athlete: AthleteId,
+    /// The sealed PKCE verifier.
+    pub verifier: Sealed,
+    /// The hash of the cookie that binds the browser.
+    pub browser: String,
+    /// From then on the state is no good. Kept to the second, rounded down.
+    pub expires: Timestamp,
+}
+
+/// A state that came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Who is authorising.
+    pub athlete: AthleteId,
+    /// The sealed PKCE verifier.
+    pub verifier: Sealed,
+    /// The hash of the cookie that binds the browser.
+    pub browser: String,
+}
+
+/// What came of taking a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TakeState {
+    /// It is yours alone: nobody else has had it or will.
+    Taken(State),
+    /// It was never made, or somebody has taken it.
+    Unknown,
+    /// It came too late, and is gone now.
+    Expired,
+}
+
+impl Store {
+    /// Remembers a state. DynamoDB deletes it some time after it expires; that it is refused from then on does not
+    /// depend on that.
+    pub async fn put_state(&self, state: &NewState, deadline: Instant) -> Result<(), StoreError> {
+        Edit::of(Key::state(&state.hash))
+            .set(ATHLETE_ID, text(state.athlete.as_str()))
+            .set(VERIFIER, sealed(&state.verifier))
+            .set(BROWSER, text(&state.browser))
+            .set(EXPIRES, AttributeValue::N(state.expires.as_second().to_string()))
+            .send(self, "remembering a state", deadline)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a state out of the table, in one `DeleteItem` that returns what it deleted: of any number of callers one
+    /// gets it.
+    ///
+    /// The one operation whose repetition cannot tell what the first attempt did. If its answer is lost the state is
+    /// spent, a repetition says [`TakeState::Unknown`], and the athlete starts again: that is the safe side.
+    pub async fn take_state(&self, hash: &str, now: Timestamp, deadline: Instant) -> Result<TakeState, StoreError> {
+        let operation = "taking a state";
+        let key = Key::state(hash);
+        let request = self
+            .client()
+            .delete_item()
+            .table_name(self.table())
+            .set_key(Some(key.attributes()))
+            .return_values(ReturnValue::AllOld);
+        let answer = bounded(operation, deadline, request.send()).await?;
+        let item = answer.map_err(|error| classify(operation, &error))?.attributes;
+        item.filter(|item| !item.is_empty()).map_or(Ok(TakeState::Unknown), |item| TakeState::read(&key, &item, now))
+    }
+}
+
+impl TakeState {
+    fn read(key: &Key, item: &Item, now: Timestamp) -> Result<Self, StoreError> {
+        let reader = Reader::new(key, item);
+        let expires = reader.required(EXPIRES, Reader::number)?;
+        if i64::try_from(expires).is_ok_and(|expires| expires <= now.as_second()) {
+            return Ok(Self::Expired);
+        }
+        Ok(Self::Taken(State {
+            athlete: reader.required(ATHLETE_ID, |reader, name| reader.parsed(name, "is not a UUID"))?,
+            verifier: reader.required(VERIFIER, Reader::sealed)?,
+            browser: reader.required(BROWSER, Reader::text)?,
+        }))
+    }
+}
