@@ -74,7 +74,8 @@ impl Client {
         deadline: Instant,
     ) -> Result<Grant, TokenError> {
         let client = oauth_client(credentials).set_token_uri(TokenUrl::from_url(self.endpoints().token.clone()));
-        let post = |request| self.post(request, deadline);
+        let tokens = self.tokens.clone();
+        let post = move |request| post(tokens.clone(), request, deadline);
         let answer = client
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(redirect.clone())))
@@ -96,7 +97,8 @@ impl Client {
         deadline: Instant,
     ) -> Result<Grant, TokenError> {
         let client = oauth_client(credentials).set_token_uri(TokenUrl::from_url(token_url.clone()));
-        let post = |request| self.post(request, deadline);
+        let tokens = self.tokens.clone();
+        let post = move |request| post(tokens.clone(), request, deadline);
         let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
         let answer = client.exchange_refresh_token(&refresh_token).request_async(&post).await;
         grant(answer)
@@ -129,19 +131,19 @@ impl Client {
             Err(answer.refusal())
         }
     }
+}
 
-    /// The bridge between the `oauth2` crate and our HTTP client. Only successes cross it; all else is classified here,
-    /// where the status and headers are known.
-    async fn post(&self, request: HttpRequest, deadline: Instant) -> Result<HttpResponse, TokenError> {
-        let request =
-            self.tokens.post(request.uri().to_string()).headers(request.headers().clone()).body(request.into_body());
-        let answer = answer::receive(request, deadline, answer::SMALL_LIMIT).await.map_err(lost)?;
-        if answer.status.is_success() {
-            // Neither another 2xx nor a wrong content type makes the tokens in the body less valuable.
-            Ok(HttpResponse::new(answer.body))
-        } else {
-            Err(refusal(&answer))
-        }
+/// The bridge between the `oauth2` crate and our HTTP client: sends a token request. Only successes cross it; all else is classified here, where the status and headers
+/// are known.
+async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) -> Result<HttpResponse, TokenError> {
+    let (parts, form) = request.into_parts();
+    let request = tokens.post(parts.uri.to_string()).headers(parts.headers).body(form);
+    let answer = answer::receive(request, deadline, answer::SMALL_LIMIT).await.map_err(lost)?;
+    if answer.status.is_success() {
+        // Neither another 2xx nor a wrong content type makes the tokens in the body less valuable.
+        Ok(HttpResponse::new(answer.body))
+    } else {
+        Err(refusal(&answer))
     }
 }
 
