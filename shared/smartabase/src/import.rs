@@ -83,9 +83,9 @@ impl<'a> Sent<'a> {
 
     fn clean(&self, refusal: &Refusal) -> Refusal {
         Refusal {
-            state: repeatable(&refusal.state, &self.values),
-            message: repeatable(&refusal.message, &self.values),
-            errors: refusal.errors.iter().map(|error| repeatable(error, &self.values)).collect(),
+            state: repeatable(&refusal.state, &self.names, &self.values),
+            message: repeatable(&refusal.message, &self.names, &self.values),
+            errors: refusal.errors.iter().map(|error| repeatable(error, &self.names, &self.values)).collect(),
         }
     }
 }
@@ -221,3 +221,6 @@ pub(crate) fn read_profile_import(answer: &Value, fields: &[(String, String)]) -
     let Refusal { state, message, errors } = sent.clean(&refusal);
     Ok(ProfileImport::NotImported { state, message, errors })
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,18 +80,19 @@ fn ends_after(list: &str, name: &str) -> bool {
 }
 
 /// A text of the site for people to read: on one line, at most 300 characters, and without any of the `values` that were
-/// sent, should the site repeat one.
-pub(crate) fn repeatable(text: &str, values: &[&str]) -> String {
+/// sent, should the site repeat one. The `names` of fields stay, whatever they have in common with a value.
+pub(crate) fn repeatable(text: &str, names: &[&str], values: &[&str]) -> String {
     let text = text.get(..text.floor_char_boundary(READ)).unwrap_or_default();
-    let line = without(text, values).split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = without(text, names, values).split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(KEPT) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
     }
 }
 
-/// Replaces the values wherever they stand as whole words, except that "1 out of 2 records" is always a count.
-fn without(text: &str, values: &[&str]) -> String {
+/// Replaces the values wherever they stand as whole words, except inside names, and in "1 out of 2 records", which is always
+/// a count.
+fn without(text: &str, names: &[&str], values: &[&str]) -> String {
     let count = counts(text).map(|(range, ..)| range);
     let mut clean = String::with_capacity(text.len());
     let mut inside_word = false;
@@ -99,27 +100,32 @@ fn without(text: &str, values: &[&str]) -> String {
     while let Some(rest) = text.get(at..)
         && let Some(next) = rest.chars().next()
     {
-        let whole = |value: &&&str| {
-            let end = rest.strip_prefix(**value);
-            !value.trim().is_empty() && end.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+        let kept = match &count {
+            Some(count) if count.start == at => count.len(),
+            _ if inside_word => 0,
+            _ => longest(rest, names),
         };
-        if let Some(count) = &count
-            && count.start == at
-        {
-            clean.push_str(text.get(count.clone()).unwrap_or_default());
-            at = count.end;
-        } else if !inside_word && let Some(value) = values.iter().filter(whole).max_by_key(|value| value.len()) {
-            clean.push('…');
-            at += value.len();
+        let hidden = if inside_word { 0 } else { longest(rest, values) };
+        let (written, read) = if hidden > kept {
+            ("…", hidden)
         } else {
-            clean.push(next);
-            at += next.len_utf8();
-            inside_word = next.is_alphanumeric();
-            continue;
-        }
-        inside_word = false;
+            let read = if kept > 0 { kept } else { next.len_utf8() };
+            (rest.get(..read).unwrap_or_default(), read)
+        };
+        clean.push_str(written);
+        at += read;
+        inside_word = kept.max(hidden) == 0 && next.is_alphanumeric();
     }
     clean
+}
+
+/// The length of the longest of these that the text begins with as a whole word, 0 for none.
+fn longest(text: &str, words: &[&str]) -> usize {
+    let whole = |word: &&&str| {
+        let after = text.strip_prefix(**word);
+        !word.trim().is_empty() && after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+    };
+    words.iter().filter(whole).map(|word| word.len()).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -177,19 +183,21 @@ mod tests {
     #[test]
     fn what_was_sent_is_not_repeated() {
         let values = ["7.5", "82", "1", "2", "poor night", ""];
-        assert_eq!(repeatable("Value 7.5 for Score: 82!", &values), "Value … for Score: …!");
-        assert_eq!(repeatable("'poor night' is no option", &values), "'…' is no option");
-        assert_eq!(repeatable("form 82b of 182", &values), "form 82b of 182");
+        let names = ["Zone 2", "Score"];
+        assert_eq!(repeatable("Value 7.5 for Score: 82!", &names, &values), "Value … for Score: …!");
+        assert_eq!(repeatable("'poor night' is no option", &names, &values), "'…' is no option");
+        assert_eq!(repeatable("Zone 2 can't be 2", &names, &values), "Zone 2 can't be …");
+        assert_eq!(repeatable("form 82b of 182", &names, &values), "form 82b of 182");
         assert_eq!(
-            repeatable("1 out of 2 records successfully imported. 2", &values),
+            repeatable("1 out of 2 records successfully imported. 2", &names, &values),
             "1 out of 2 records successfully imported. …"
         );
     }
 
     #[test]
     fn long_texts_are_cut_and_put_on_one_line() {
-        assert_eq!(repeatable(" a\r\n\tb ", &[]), "a b");
-        let long = repeatable(&"ü".repeat(100_000), &[]);
+        assert_eq!(repeatable(" a\r\n\tb ", &[], &[]), "a b");
+        let long = repeatable(&"ü".repeat(100_000), &[], &[]);
         assert_eq!(long.chars().count(), KEPT + 1);
         assert!(long.ends_with("ü…"));
     }
@@ -206,7 +214,7 @@ mod tests {
         fn any_text_is_safe(text in ".*", values in prop::collection::vec(".{0,4}", 0..4)) {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             let _ = counts_fewer(&text);
-            let _ = repeatable(&text, &values);
+            let _ = repeatable(&text, &values, &values);
             let _ = unknown_fields(&text, &values);
             let _ = unknown_fields(&format!("{NAMES_BEFORE}{text}{NAMES_AFTER}"), &values);
         }

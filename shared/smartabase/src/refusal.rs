@@ -37,9 +37,9 @@ impl Refusal {
         if self.message.contains("application known as") {
             return Error::NotFound;
         }
-        let message = repeatable(&self.message, &[]);
+        let message = repeatable(&self.message, &[], &[]);
         let message = if message.is_empty() { self.errors.first().cloned().unwrap_or(self.state) } else { message };
-        Error::Unexpected { what: format!("the site says: {}", repeatable(&message, &[])) }
+        Error::Unexpected { what: format!("the site says: {}", repeatable(&message, &[], &[])) }
     }
 }
 
