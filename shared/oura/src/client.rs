@@ -71,7 +71,8 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D:
 #[derive(Clone, Debug)]
 pub struct Client {
     endpoints: Arc<Endpoints>,
-    /// For data: many small compressed answers, over connections that are kept.
+    /// For data: many small compressed answers, over connections that are kept. A request is repeated only when a kept
+    /// connection turns out to be closed before it was sent.
     data: reqwest::Client,
     /// For tokens: each request gets a connection of its own and goes out exactly once, to the address it was given. A
     /// kept connection can die between two requests, and whether the second was processed is then anyone's guess.

@@ -133,17 +133,20 @@ impl Client {
     }
 }
 
-/// The bridge between the `oauth2` crate and our HTTP client: sends a token request. Only successes cross it; all else is classified here, where the status and headers
-/// are known.
+/// The bridge between the `oauth2` crate and our HTTP client: sends a token request. Only successes cross it; all else
+/// is classified here, where the status and headers are known. It borrows nothing, since a future that did could not
+/// move between threads on the other side.
 async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) -> Result<HttpResponse, TokenError> {
     let (parts, form) = request.into_parts();
     let request = tokens.post(parts.uri.to_string()).headers(parts.headers).body(form);
     let answer = answer::receive(request, deadline, answer::SMALL_LIMIT).await.map_err(lost)?;
-    if answer.status.is_success() {
+    if !answer.status.is_success() {
+        Err(refusal(&answer))
+    } else if answer.body.is_empty() {
+        Err(TokenError::Uncertain { why: "a success without a body" })
+    } else {
         // Neither another 2xx nor a wrong content type makes the tokens in the body less valuable.
         Ok(HttpResponse::new(answer.body))
-    } else {
-        Err(refusal(&answer))
     }
 }
 
@@ -161,9 +164,9 @@ fn grant(answer: Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorRes
             Err(TokenError::Unusable { why: "not the JSON object that was expected" })
         }
         Err(RequestTokenError::Parse(..)) => Err(TokenError::Uncertain { why: "a success that is not complete JSON" }),
-        // Only successes cross the bridge, so what is left is an empty body.
+        // Only successes with a body cross the bridge, so what is left comes before it: an address that is none.
         Err(RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_)) => {
-            Err(TokenError::Uncertain { why: "a success without a body" })
+            Err(TokenError::Unwell { why: "the request could not be built" })
         }
     }
 }
@@ -198,11 +201,11 @@ fn refusal(answer: &Answer) -> TokenError {
     }
 }
 
-/// The `error` of an OAuth error answer, reduced to what such codes are made of: the answer may come from anywhere, and
-/// the code is shown to people.
+/// The `error` of an OAuth error answer, if it looks like one: the answer may come from anywhere, and the code is shown
+/// to people.
 fn error_code(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    let known = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_';
-    let code: String = body.get("error")?.as_str()?.chars().filter(known).take(40).collect();
-    (!code.is_empty()).then_some(code)
+    let code = body.get("error")?.as_str()?.to_ascii_lowercase();
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    ((1..=40).contains(&code.len()) && code.bytes().all(sound)).then_some(code)
 }

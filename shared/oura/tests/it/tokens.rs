@@ -137,6 +137,7 @@ async fn a_refusal_says_whose_fault_it_is() {
         (400, r#"{"error": "invalid_request"}"#, refused("invalid_request")),
         (400, r#"{"error": "invalid_redirect_uri"}"#, refused("invalid_redirect_uri")),
         (400, r#"{"error": "unauthorized_client"}"#, refused("unauthorized_client")),
+        (400, r#"{"error": "Invalid_Grant"}"#, TokenError::InvalidGrant),
         (400, r#"{"error": "<A\nBC>"}"#, refused("http_400")),
         (400, r#"{"error": {"code": 7}}"#, refused("http_400")),
         (400, r#"{"error": null}"#, refused("http_400")),
@@ -154,15 +155,13 @@ async fn a_refusal_says_whose_fault_it_is() {
 }
 
 #[tokio::test]
-async fn a_long_error_code_is_cut() {
-    let body = json!({"error": "a_9".repeat(300_000)}).to_string();
-    let server = Server::start(move |_| typed(400, "application/json", body.clone())).await;
-    let error = refresh(&server.client(), &server.url).await.unwrap_err();
-    assert_eq!(error, TokenError::Refused { code: "http_400".to_owned() }, "too large to be read at all");
-    let body = json!({"error": "a_9".repeat(300)}).to_string();
-    let server = Server::start(move |_| typed(400, "application/json", body.clone())).await;
-    let TokenError::Refused { code } = refresh(&server.client(), &server.url).await.unwrap_err() else { panic!() };
-    assert_eq!(code.len(), 40);
+async fn an_error_code_that_is_none_is_not_repeated() {
+    for code in ["hush hush".to_owned(), "hush".repeat(11), "hush".repeat(300_000), String::new()] {
+        let body = json!({"error": code}).to_string();
+        let server = Server::start(move |_| typed(400, "application/json", body.clone())).await;
+        let error = refresh(&server.client(), &server.url).await.unwrap_err();
+        assert_eq!(error, TokenError::Refused { code: "http_400".to_owned() });
+    }
 }
 
 #[tokio::test]
