@@ -1,0 +1,92 @@
+//! What Oura holds of one person: documents, each with its history, so that a late sync, a revision and a day that grows
+//! are all the same thing, a version that becomes visible at its instant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::Value;
+
+use super::Collection;
+
+#[derive(Debug, Default)]
+pub(super) struct Archive {
+    documents: BTreeMap<(Collection, String), Vec<Version>>,
+    /// The days whose ordinary documents were already made.
+    lived: BTreeSet<Date>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Version {
+    /// Visible from this instant, until the next version is.
+    pub(super) from: Timestamp,
+    pub(super) content: Content,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    /// Drawn from a life. The long series are left out and drawn when somebody asks for them.
+    Lived(Value),
+    /// Put there by a test: served as it is.
+    Exact(Value),
+    /// Put there by a test: spliced into the answer, whether or not it is JSON.
+    Raw(String),
+    Removed,
+}
+
+impl Content {
+    pub(super) fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Lived(value) | Self::Exact(value) => Some(value),
+            Self::Raw(_) | Self::Removed => None,
+        }
+    }
+
+    /// The wake-up or activity day, when it can be told.
+    pub(super) fn day(&self) -> Option<Date> {
+        self.value()?.get("day")?.as_str()?.parse().ok()
+    }
+}
+
+impl Archive {
+    /// Whether `day` is to be filled now; it is asked once per day.
+    pub(super) fn begin(&mut self, day: Date) -> bool {
+        self.lived.insert(day)
+    }
+
+    /// Adds a document of a life, unless a test has put one with that id there already.
+    pub(super) fn live(&mut self, collection: Collection, id: String, versions: Vec<Version>) {
+        self.documents.entry((collection, id)).or_insert(versions);
+    }
+
+    /// From `from` on the document is `content`, and it stays so.
+    pub(super) fn put(&mut self, collection: Collection, id: &str, from: Timestamp, content: Content) {
+        let versions = self.documents.entry((collection, id.to_owned())).or_default();
+        versions.retain(|version| version.from < from);
+        versions.push(Version { from, content });
+    }
+
+    /// What is visible of a collection at `now`, by id.
+    pub(super) fn visible(&self, collection: Collection, now: Timestamp) -> impl Iterator<Item = (&str, &Content)> {
+        self.documents.iter().filter(move |((of, _), _)| *of == collection).filter_map(move |((_, id), versions)| {
+            let version = versions.iter().rev().find(|version| version.from <= now)?;
+            (!matches!(version.content, Content::Removed)).then_some((id.as_str(), &version.content))
+        })
+    }
+
+    /// What is visible under this id at `now`.
+    pub(super) fn one(&self, collection: Collection, id: &str, now: Timestamp) -> Option<&Content> {
+        self.visible(collection, now).find(|(of, _)| *of == id).map(|(_, content)| content)
+    }
+
+    /// Hides every document of `day` until `until`: the phone did not sync earlier.
+    pub(super) fn postpone(&mut self, day: Date, until: Timestamp) {
+        for versions in self.documents.values_mut() {
+            if versions.iter().any(|version| version.content.day() == Some(day)) {
+                for version in versions {
+                    version.from = version.from.max(until);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The tokens: who was given what, and what of it was used up.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::TokenServer;
+use crate::draw;
+
+/// A code works for ten minutes.
+const CODE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+
+/// Something a well-behaved application never does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    /// A code was sent a second time.
+    CodeReused {
+        /// Whose consent it carried.
+        person: String,
+    },
+    /// A refresh token was sent a second time to the server that had already answered to it.
+    RefreshTokenReused {
+        /// Whose grant it belongs to.
+        person: String,
+        /// How often the grant had been refreshed when this token was issued: 0 for the first.
+        generation: u64,
+    },
+    /// A code was sent to the token server that the application does not belong to, and is burned.
+    CodeAtWrongServer {
+        /// Whose consent it carried.
+        person: String,
+    },
+    /// A refresh token was sent to another token server than the one that issued it.
+    RefreshTokenAtWrongServer {
+        /// Whose grant it belongs to.
+        person: String,
+    },
+    /// A code came with the wrong PKCE verifier or with none.
+    WrongVerifier {
+        /// Whose consent the code carried.
+        person: String,
+    },
+}
+
+/// What the service knows of one consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Who consented.
+    pub person: String,
+    /// Which server issued it.
+    pub server: TokenServer,
+    /// Bare names, whatever the server calls them.
+    pub scopes: BTreeSet<String>,
+    /// How often it has been refreshed.
+    pub generation: u64,
+    /// Whether it was revoked, by the application or by the person.
+    pub revoked: bool,
+    /// The newest access token, if one was issued.
+    pub access_token: Option<String>,
+    /// The newest refresh token, if one was issued; it is spent once a newer one exists or a wrong server burned it.
+    pub refresh_token: Option<String>,
+}
+
+/// A fresh pair.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) access_token: String,
+    pub(super) refresh_token: String,
+    pub(super) scopes: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Code {
+    pub(super) person: String,
+    pub(super) server: TokenServer,
+    pub(super) scopes: BTreeSet<String>,
+    pub(super) redirect_uri: String,
+    pub(super) challenge: Option<Challenge>,
+    expires: Timestamp,
+    spent: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Challenge {
+    Sha256(String),
+    Plain(String),
+}
+
+#[derive(Debug)]
+struct Access {
+    grant: usize,
+    expires: Timestamp,
+}
+
+#[derive(Debug)]
+struct Refresh {
+    grant: usize,
+    generation: u64,
+    spent: bool,
+}
+
+/// Why a code or token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Unknown, expired, used or revoked.
+    Invalid,
+    /// The other server's business.
+    WrongServer,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Grants {
+    seed: u64,
+    drawn: u64,
+    codes: HashMap<String, Code>,
+    access: HashMap<String, Access>,
+    refresh: HashMap<String, Refresh>,
+    pub(super) all: Vec<Grant>,
+    pub(super) violations: Vec<Violation>,
+    /// Every code and token ever given out.
+    pub(super) issued: Vec<String>,
+}
+
+impl Grants {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
+    pub(super) fn issue_code(
+        &mut self,
+        now: Timestamp,
+        person: &str,
+        server: TokenServer,
+        scopes: BTreeSet<String>,
+        redirect_uri: &str,
+        challenge: Option<Challenge>,
+    ) -> String {
+        let code = self.token("code");
+        let entry = Code {
+            person: person.to_owned(),
+            server,
+            scopes,
+            redirect_uri: redirect_uri.to_owned(),
+            challenge,
+            expires: now + CODE_LIFETIME,
+            spent: false,
+        };
+        self.codes.insert(code.clone(), entry);
+        code
+    }
+
+    /// Takes a code out of circulation, whether or not it is then good for anything.
+    pub(super) fn spend_code(&mut self, now: Timestamp, code: &str, at: TokenServer) -> Result<Code, Refused> {
+        let entry = self.codes.get_mut(code).ok_or(Refused::Invalid)?;
+        let person = entry.person.clone();
+        if std::mem::replace(&mut entry.spent, true) {
+            self.violations.push(Violation::CodeReused { person });
+            return Err(Refused::Invalid);
+        }
+        if entry.server != at {
+            self.violations.push(Violation::CodeAtWrongServer { person });
+            return Err(Refused::WrongServer);
+        }
+        if entry.expires <= now { Err(Refused::Invalid) } else { Ok(entry.clone()) }
+    }
+
+    /// The first pair of a new grant.
+    pub(super) fn open(&mut self, code: Code, expires: Timestamp) -> Pair {
+        self.all.push(Grant {
+            person: code.person,
+            server: code.server,
+            scopes: code.scopes,
+            generation: 0,
+            revoked: false,
+            access_token: None,
+            refresh_token: None,
+        });
+        self.issue_pair(self.all.len() - 1, expires)
+    }
+
+    /// Trades a refresh token for the next pair.
+    pub(super) fn refresh(
+        &mut self,
+        token: &str,
+        at: TokenServer,
+        wrong_server_burns: bool,
+        expires: Timestamp,
+    ) -> Result<Pair, Refused> {
+        let entry = self.refresh.get_mut(token).ok_or(Refused::Invalid)?;
+        let index = entry.grant;
+        let grant = self.all.get_mut(index).ok_or(Refused::Invalid)?;
+        let person = grant.person.clone();
+        if grant.server != at {
+            entry.spent |= wrong_server_burns;
+            self.violations.push(Violation::RefreshTokenAtWrongServer { person });
+            return Err(Refused::WrongServer);
+        }
+        if entry.spent {
+            let generation = entry.generation;
+            self.violations.push(Violation::RefreshTokenReused { person, generation });
+            return Err(Refused::Invalid);
+        }
+        if grant.revoked {
+            return Err(Refused::Invalid);
+        }
+        entry.spent = true;
+        grant.generation += 1;
+        Ok(self.issue_pair(index, expires))
+    }
+
+    /// The grant behind an access token that still works.
+    pub(super) fn bearer(&self, now: Timestamp, token: &str) -> Option<&Grant> {
+        let access = self.access.get(token).filter(|access| access.expires > now)?;
+        self.all.get(access.grant).filter(|grant| !grant.revoked)
+    }
+
+    /// Revokes the grant that a token of either kind belongs to; whether there was one to revoke.
+    pub(super) fn revoke(&mut self, token: &str) -> bool {
+        let access = self.access.get(token).map(|access| access.grant);
+        let index = access.or_else(|| self.refresh.get(token).map(|refresh| refresh.grant));
+        let grant = index.and_then(|index| self.all.get_mut(index));
+        grant.is_some_and(|grant| !std::mem::replace(&mut grant.revoked, true))
+    }
+
+    /// Ends every access token of a person at once; their refresh tokens still work.
+    pub(super) fn expire_access(&mut self, person: &str) {
+        let grants = &self.all;
+        self.access.retain(|_, access| grants.get(access.grant).is_none_or(|grant| grant.person != person));
+    }
+
+    fn issue_pair(&mut self, index: usize, expires: Timestamp) -> Pair {
+        let access_token = self.token("access");
+        let refresh_token = self.token("refresh");
+        let mut scopes = BTreeSet::new();
+        if let Some(grant) = self.all.get_mut(index) {
+            grant.access_token = Some(access_token.clone());
+            grant.refresh_token = Some(refresh_token.clone());
+            scopes.clone_from(&grant.scopes);
+            let generation = grant.generation;
+            self.refresh.insert(refresh_token.clone(), Refresh { grant: index, generation, spent: false });
+        }
+        self.access.insert(access_token.clone(), Access { grant: index, expires });
+        Pair { access_token, refresh_token, scopes }
+    }
+
+    /// About as long as the real ones, and recognisable wherever it should not appear.
+    fn token(&mut self, kind: &str) -> String {
+        self.drawn += 1;
+        let token = format!("{kind}.{}", draw::digits(self.seed, &[kind, &self.drawn.to_string()], 20));
+        self.issued.push(token.clone());
+        token
+    }
+}

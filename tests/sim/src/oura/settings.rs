@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use super::Person;
+use crate::Clock;
+
+/// Everything an [`Oura`](super::Oura) starts with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The time at Oura.
+    pub clock: Clock,
+    /// From which lives, tokens and the order of rows are drawn.
+    pub seed: u64,
+    /// Who has an account.
+    pub people: Vec<Person>,
+    /// How the service behaves; can be changed while it runs.
+    pub settings: Settings,
+}
+
+impl Default for Config {
+    /// The machine's clock, seed 1, nobody, and [`Settings::default`].
+    fn default() -> Self {
+        Self { clock: Clock::system(), seed: 1, people: Vec::new(), settings: Settings::default() }
+    }
+}
+
+/// How the service behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The application's id.
+    pub client_id: String,
+    /// The application's secret.
+    pub client_secret: String,
+    /// Where the application may be called back, compared character by character.
+    pub redirect_uris: Vec<String>,
+    /// Which of the two token servers the application belongs to. A code is exchanged at the server of the moment it was
+    /// issued; a grant lives at the server that issued it, even after the application has moved.
+    pub server: TokenServer,
+    /// How long an access token works.
+    pub access_token_lifetime: Duration,
+    /// Whether a refresh token sent to the wrong server is lost. Not known of the real service, so assumed.
+    pub wrong_server_burns_refresh_tokens: bool,
+    /// Documents per page.
+    pub page_size: usize,
+    /// Which sleep periods a window of dates contains.
+    pub sleep_window: SleepWindow,
+    /// Whether `daily_sleep` and `daily_readiness` include the day of a plain `end_date`, as measured most often.
+    pub summaries_include_end: bool,
+    /// The status for a collection whose scope was not granted.
+    pub missing_scope: MissingScope,
+    /// The shape of error answers of the collections.
+    pub error_body: ErrorBody,
+    /// Requests allowed per access token.
+    pub token_limit: Option<Limit>,
+    /// Requests allowed for the whole application.
+    pub application_limit: Option<Limit>,
+    /// What `X-RateLimit-Tier` says for the two limits; the real words are not published.
+    pub tier_names: TierNames,
+}
+
+impl Default for Settings {
+    /// Application `client` with secret `client-secret` at the new token server, no redirect URI, tokens for a day, pages
+    /// of 50, no limits, and the behaviour measured most often wherever reports differ.
+    fn default() -> Self {
+        Self {
+            client_id: "client".to_owned(),
+            client_secret: "client-secret".to_owned(),
+            redirect_uris: Vec::new(),
+            server: TokenServer::New,
+            access_token_lifetime: Duration::from_hours(24),
+            wrong_server_burns_refresh_tokens: true,
+            page_size: 50,
+            sleep_window: SleepWindow::Day,
+            summaries_include_end: true,
+            missing_scope: MissingScope::Unauthorized,
+            error_body: ErrorBody::Problem,
+            token_limit: None,
+            application_limit: None,
+            tier_names: TierNames { token: "token".to_owned(), application: "application".to_owned() },
+        }
+    }
+}
+
+/// The two token servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenServer {
+    /// `/oauth/v2/ext/oauth-token`: `iss` in the callback, scopes named `extapi:daily`.
+    New,
+    /// `/oauth/token`: no `iss`, scopes named `daily`.
+    Legacy,
+}
+
+/// Which sleep periods the window `start_date..end_date` contains, end exclusive. Reports differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SleepWindow {
+    /// By the period's `day`.
+    Day,
+    /// By the local time at which the period begins.
+    BedtimeStart,
+    /// By the time at which the period begins in UTC.
+    BedtimeStartUtc,
+}
+
+/// The status for a collection whose scope was not granted. Documentation says 403, practice says 401 as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingScope {
+    /// 401, indistinguishable from a dead token.
+    Unauthorized,
+    /// 403, indistinguishable from a lapsed membership but for the text.
+    Forbidden,
+}
+
+/// The shapes of error answers seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorBody {
+    /// `{"status":403,"title":"...","detail":"..."}`
+    Problem,
+    /// `{"detail":"..."}`
+    Detail,
+    /// Nothing.
+    Empty,
+}
+
+/// So many requests in so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Requests that succeed within one window.
+    pub requests: u64,
+    /// Whole seconds.
+    pub window: Duration,
+}
+
+/// Names of the two layers of limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierNames {
+    /// The limit per access token.
+    pub token: String,
+    /// The limit of the whole application.
+    pub application: String,
+}
