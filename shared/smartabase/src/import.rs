@@ -77,25 +77,51 @@ struct Sent<'a> {
 
 impl<'a> Sent<'a> {
     fn new(fields: impl Iterator<Item = &'a (String, String)>) -> Sent<'a> {
-        let (names, values) = fields.map(|(name, value)| (name.as_str(), value.as_str())).unzip();
+        let (mut names, mut values): (Vec<_>, Vec<_>) =
+            fields.map(|(name, value)| (name.as_str(), value.as_str())).unzip();
+        // Events of one form have the same names, and often the same values.
+        for words in [&mut names, &mut values] {
+            words.sort_unstable();
+            words.dedup();
+        }
         Sent { names, values }
     }
 
+    /// The refusal as a caller may repeat it.
     fn clean(&self, refusal: &Refusal) -> Refusal {
+        let clean = |text: &String| repeatable(text, &self.names, &self.values);
         Refusal {
-            state: repeatable(&refusal.state, &self.names, &self.values),
-            message: repeatable(&refusal.message, &self.names, &self.values),
-            errors: refusal.errors.iter().map(|error| repeatable(error, &self.names, &self.values)).collect(),
+            state: clean(&refusal.state),
+            message: clean(&refusal.message),
+            errors: refusal.errors.iter().map(clean).collect(),
         }
+    }
+
+    /// The fields that these messages say do not exist, each once.
+    fn unknown(&self, messages: &[String]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in messages.iter().flat_map(|message| unknown_fields(message, &self.names)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 }
 
 /// Reads the answer of `eventsimport` to `events`.
 pub(crate) fn read_import(answer: &Value, events: &[Event]) -> Result<Import, Error> {
     let sent = Sent::new(events.iter().flat_map(|event| &event.fields));
+    let not_imported = |refusal: &Refusal| {
+        let Refusal { state, message, errors } = sent.clean(refusal);
+        Ok(Import::NotImported { state, message, errors })
+    };
+    if let Some(refusal) = Refusal::find(answer) {
+        return not_imported(&refusal);
+    }
     let forms = FormResults::read(answer)?;
     if let Some(refusal) = forms.failure(answer)? {
-        return Ok(not_imported(&sent.clean(&refusal)));
+        return not_imported(&refusal);
     }
 
     let mut ids = Vec::with_capacity(events.len());
@@ -109,27 +135,11 @@ pub(crate) fn read_import(answer: &Value, events: &[Event]) -> Result<Import, Er
         return Ok(Import::FewerIds { sent: events.len(), ids });
     }
     if let Some(message) = forms.messages.iter().find(|message| counts_fewer(message)) {
-        let refusal = Refusal { state: IMPORTED.to_owned(), message: message.clone(), errors: Vec::new() };
-        return Ok(not_imported(&sent.clean(&refusal)));
+        return not_imported(&Refusal { state: IMPORTED.to_owned(), message: message.clone(), errors: Vec::new() });
     }
-    let unknown_fields = unknown(&forms.messages, &sent);
+    let unknown_fields = sent.unknown(&forms.messages);
     let moved = events.iter().zip(&ids).any(|(event, id)| event.existing.is_some_and(|existing| existing != *id));
     Ok(if moved { Import::OtherIds { ids, unknown_fields } } else { Import::Imported { ids, unknown_fields } })
-}
-
-fn not_imported(refusal: &Refusal) -> Import {
-    let Refusal { state, message, errors } = refusal;
-    Import::NotImported { state: state.clone(), message: message.clone(), errors: errors.clone() }
-}
-
-fn unknown(messages: &[String], sent: &Sent<'_>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in messages.iter().flat_map(|message| unknown_fields(message, &sent.names)) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
 }
 
 /// Everything that the answer says per form, in the order of the forms; one import has one form, but nothing depends on it.
@@ -150,9 +160,8 @@ impl FormResults {
             results.states.push(state_of(result));
             results.messages.extend(message_of(result));
             let Some(result) = result else { continue };
-            results
-                .ids
-                .extend(list(result, "ids", "eventImportResults")?.iter().filter_map(|id| EventId::read(Some(id))));
+            let ids = list(result, "ids", "eventImportResults")?;
+            results.ids.extend(ids.iter().filter_map(|id| EventId::read(Some(id))));
             for record in list(result, "error", "eventImportResults")? {
                 results.errors.push(record_error(record)?);
             }
@@ -160,11 +169,9 @@ impl FormResults {
         Ok(results)
     }
 
-    /// The failure that the answer speaks of, if any; an error where it speaks neither of that nor of success.
+    /// The failure that the answer speaks of, if any; an error where it speaks neither of that nor, at both levels, of
+    /// success.
     fn failure(&self, answer: &Value) -> Result<Option<Refusal>, Error> {
-        if let Some(refusal) = Refusal::find(answer) {
-            return Ok(Some(refusal));
-        }
         let overall =
             state_of(answer.get("result")).or_else(|| state_of(Some(answer)).filter(|state| state != IMPORTED));
         let mut states = std::iter::once(&overall).chain(&self.states);
@@ -212,7 +219,7 @@ pub(crate) fn read_profile_import(answer: &Value, fields: &[(String, String)]) -
         (Some(refusal), _) => refusal,
         (None, None) => return Err(Error::unexpected("profileimport: an answer without a state")),
         (None, Some(state)) if state == IMPORTED && !fewer => {
-            return Ok(ProfileImport::Imported { unknown_fields: unknown(&messages, &sent) });
+            return Ok(ProfileImport::Imported { unknown_fields: sent.unknown(&messages) });
         }
         (None, Some(state)) => {
             Refusal { state: state.clone(), message: messages.first().cloned().unwrap_or_default(), errors: Vec::new() }

@@ -1,6 +1,8 @@
 //! The client against small sites of its own, which answer with what the vendor documents and what real sites were seen
 //! to answer.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 mod imports;
 mod lookups;
 mod people;
