@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::civil::date;
 use smartabase::{Client, Error, Event, FormName, Import, TimeOfDay, UserId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use crate::site::{Scripted, answer, client, credentials, soon};
@@ -262,8 +262,10 @@ async fn without_a_connection_nothing_was_sent() {
     assert_eq!(read(&plain, soon()).await, Err(nothing.clone()));
     closing.await.unwrap();
 
-    // Nobody listens there any more.
-    let refused = client(&format!("http://{address}/site"));
+    // An address that is taken, so that no other test gets it, but where nobody listens.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let refused = client(&format!("http://{}/site", taken.local_addr().unwrap()));
     assert_eq!(import(&refused, soon()).await, Err(nothing.clone()));
     assert_eq!(read(&refused, soon()).await, Err(nothing));
 }
