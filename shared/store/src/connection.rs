@@ -196,6 +196,24 @@ impl Store {
         self.advance(athlete, LAST_SYNC, now, "marking a connection as synced", deadline).await
     }
 
+    /// Points a connection at another Smartabase user, after a merge. A disconnected athlete is [`Change::Superseded`].
+    pub async fn repoint(
+        &self,
+        athlete: &AthleteId,
+        user_id: u64,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
+        let edit = Edit::of(Key::connection(athlete))
+            .if_exists()
+            .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
+            .set(USER_ID, number(user_id));
+        Ok(match edit.send(self, "pointing a connection at another user", deadline).await? {
+            Edited::Applied(_) => Change::Done,
+            Edited::Refused(Some(_)) => Change::Superseded,
+            Edited::Refused(None) => Change::Gone,
+        })
+    }
+
     /// Moves an instant forward, never back, on a connection that is not disconnected.
     async fn advance(
         &self,

@@ -16,6 +16,7 @@ use crate::requests::Store;
 const USER_ID: &str = "user_id";
 const NAME: &str = "name";
 const LINK_EXPIRES: &str = "link_expires";
+const KEY: &str = "key_version";
 const TOLD: &str = "told";
 
 /// What the profile forms were last told.
@@ -29,6 +30,8 @@ pub struct Enrolment {
     pub name: String,
     /// When the personal link in the form expires.
     pub link_expires: Timestamp,
+    /// The version of the root key that signed the link.
+    pub key: String,
     /// When the forms were told.
     pub told: Timestamp,
 }
@@ -60,6 +63,7 @@ impl Store {
             .set(USER_ID, number(enrolment.user_id))
             .set(NAME, text(&enrolment.name))
             .set(LINK_EXPIRES, instant(enrolment.link_expires))
+            .set(KEY, text(&enrolment.key))
             .set(TOLD, instant(enrolment.told))
             .send(self, "remembering an enrolment", deadline)
             .await?;
@@ -76,6 +80,7 @@ impl Enrolment {
             user_id: reader.required(USER_ID, Reader::number)?,
             name: reader.required(NAME, Reader::text)?,
             link_expires: reader.required(LINK_EXPIRES, Reader::instant)?,
+            key: reader.required(KEY, Reader::text)?,
             told: reader.required(TOLD, Reader::instant)?,
         })
     }

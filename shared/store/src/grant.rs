@@ -45,7 +45,7 @@ impl Store {
         let edit = replace(athlete, from_generation, grant, scopes, now).if_equal(FENCE, number(fence));
         let key = edit.key().clone();
         let edited = edit.send(self, "saving a grant", deadline).await?;
-        Ok(outcome(&key, edited, from_generation, grant)?.0)
+        Ok(outcome(&key, edited, grant)?.0)
     }
 
     /// Stores such a grant later, when its lease has long gone: from the queue, after the table did not answer
@@ -66,7 +66,7 @@ impl Store {
         let edit = replace(athlete, from_generation, grant, scopes, now);
         let key = edit.key().clone();
         let edited = edit.send(self, operation, deadline).await?;
-        let (save, item) = outcome(&key, edited, from_generation, grant)?;
+        let (save, item) = outcome(&key, edited, grant)?;
         if let (Save::Saved { generation }, Some(item)) = (save, item)
             && Status::read(&Reader::new(&key, &item))? == Status::NeedsConsent
         {
@@ -96,20 +96,16 @@ fn replace(athlete: &AthleteId, from_generation: u64, grant: &StoredGrant, scope
 }
 
 /// What an edit came to, and the connection after it. Sealing is randomised, so equal bytes can only be this very grant.
-fn outcome(
-    key: &Key,
-    edited: Edited,
-    from_generation: u64,
-    grant: &StoredGrant,
-) -> Result<(Save, Option<Item>), StoreError> {
-    let saved = Save::Saved { generation: from_generation.saturating_add(1) };
-    match edited {
-        Edited::Applied(item) => Ok((saved, Some(item))),
-        Edited::Refused(None) => Ok((Save::Gone, None)),
-        Edited::Refused(Some(item)) => {
-            let stored = Reader::new(key, &item).sealed(GRANT)?;
-            let save = if stored.as_ref() == Some(&grant.sealed) { saved } else { Save::Superseded };
-            Ok((save, Some(item)))
-        }
-    }
+fn outcome(key: &Key, edited: Edited, grant: &StoredGrant) -> Result<(Save, Option<Item>), StoreError> {
+    let item = match edited {
+        Edited::Applied(item) | Edited::Refused(Some(item)) => item,
+        Edited::Refused(None) => return Ok((Save::Gone, None)),
+    };
+    let reader = Reader::new(key, &item);
+    let save = if reader.sealed(GRANT)?.as_ref() == Some(&grant.sealed) {
+        Save::Saved { generation: reader.required(GENERATION, Reader::number)? }
+    } else {
+        Save::Superseded
+    };
+    Ok((save, Some(item)))
 }

@@ -238,3 +238,193 @@ fn associated_data(header: &[u8], purpose: Purpose, athlete: &AthleteId) -> Vec<
 fn signed_message(purpose: Purpose, message: &[u8]) -> Vec<u8> {
     [purpose.text().as_bytes(), b"\0", message].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed::NotSealed;
+    use proptest::prelude::*;
+
+    const PURPOSES: [Purpose; 3] = [Purpose::Grant, Purpose::PkceVerifier, Purpose::Link];
+
+    fn version(id: &str, secret: &str) -> KeyVersion {
+        KeyVersion { id: id.to_owned(), secret: secret.into() }
+    }
+
+    fn keyring() -> Keyring {
+        Keyring::new(version("v1", "one secret"))
+    }
+
+    fn athlete(name: &str) -> AthleteId {
+        AthleteId::parse(name).unwrap()
+    }
+
+    /// What opening gives, as something that can be compared.
+    fn open(keyring: &Keyring, purpose: Purpose, name: &str, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
+        keyring.open(purpose, &athlete(name), sealed).map(|plaintext| plaintext.expose_secret().to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_under_the_same_purpose_and_athlete_and_no_other(
+            plaintext in proptest::collection::vec(any::<u8>(), 0..200),
+            name in "[a-z#]{1,8}",
+            other in "[a-z#]{1,8}",
+        ) {
+            let keyring = keyring();
+            for purpose in PURPOSES {
+                let sealed = keyring.seal(purpose, &athlete(&name), &plaintext).unwrap();
+                let carried = Sealed::from_base64(&sealed.to_base64()).unwrap();
+                prop_assert_eq!(&carried, &sealed);
+                for wrong in PURPOSES.into_iter().filter(|&wrong| wrong != purpose) {
+                    prop_assert_eq!(open(&keyring, wrong, &name, &sealed), Err(OpenError::Damaged));
+                }
+                if other != name {
+                    prop_assert_eq!(open(&keyring, purpose, &other, &sealed), Err(OpenError::Damaged));
+                }
+                prop_assert_eq!(open(&keyring, purpose, &name, &carried), Ok(plaintext.clone()));
+            }
+        }
+
+        #[test]
+        fn anything_read_as_a_sealed_value_is_refused_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
+            if let Ok(sealed) = Sealed::from_bytes(&bytes) {
+                prop_assert!(open(&keyring(), Purpose::Grant, "ada", &sealed).is_err());
+            }
+        }
+
+        #[test]
+        fn no_text_but_the_signature_verifies(message in any::<Vec<u8>>(), forged in ".{0,60}") {
+            let keyring = keyring();
+            prop_assume!(forged != keyring.sign(Purpose::Link, &message));
+            prop_assert_ne!(keyring.verify(Purpose::Link, &message, &forged), Verdict::Valid);
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_is_noticed() {
+        let keyring = keyring();
+        let sealed = keyring.seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        let mut seen = Vec::new();
+        for (place, bit) in (0..sealed.as_bytes().len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
+            let mut bytes = sealed.as_bytes().to_vec();
+            bytes[place] ^= 1 << bit;
+            let outcome = Sealed::from_bytes(&bytes).map(|sealed| open(&keyring, Purpose::Grant, "ada", &sealed));
+            match outcome {
+                Err(NotSealed) => seen.push("not sealed"),
+                Ok(Err(OpenError::UnknownKey(_))) => seen.push("unknown key"),
+                Ok(Err(OpenError::Damaged)) => seen.push("damaged"),
+                Ok(Ok(_)) => panic!("opened with bit {bit} of byte {place} flipped"),
+            }
+        }
+        for outcome in ["not sealed", "unknown key", "damaged"] {
+            assert!(seen.contains(&outcome), "{outcome}");
+        }
+        for length in 0..sealed.as_bytes().len() {
+            let cut = Sealed::from_bytes(&sealed.as_bytes()[..length]);
+            assert!(cut.is_err() || open(&keyring, Purpose::Grant, "ada", &cut.unwrap()).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn the_layout_is_as_documented_and_no_two_seals_are_alike() {
+        let seal = || keyring().seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        let (one, two) = (seal(), seal());
+        assert_eq!(&one.as_bytes()[..4], b"\x01\x02v1");
+        assert_eq!(one.as_bytes().len(), 1 + 1 + 2 + 12 + 6 + 16);
+        assert_eq!(one.key_id(), "v1");
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn a_key_version_opens_only_its_own() {
+        let (old, new) = (keyring(), Keyring::new(version("v2", "another secret")));
+        let sealed = old.seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        let unknown = Err(OpenError::UnknownKey("v1".to_owned()));
+        assert_eq!(open(&new, Purpose::Grant, "ada", &sealed), unknown);
+        // Under the right name, but another secret.
+        let impostor = Keyring::new(version("v1", "another secret"));
+        assert_eq!(open(&impostor, Purpose::Grant, "ada", &sealed), Err(OpenError::Damaged));
+
+        let mut rotated = new;
+        rotated.add(version("v1", "one secret"));
+        rotated.add(version("v1", "ignored: v1 is known"));
+        assert!(rotated.knows("v1") && rotated.knows("v2") && !rotated.knows("v3"));
+        assert_eq!(open(&rotated, Purpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
+        assert_eq!(rotated.current(), "v2");
+        assert_eq!(rotated.seal(Purpose::Grant, &athlete("ada"), b"").unwrap().key_id(), "v2");
+    }
+
+    #[test]
+    fn a_key_id_that_does_not_fit_seals_nothing() {
+        for id in [String::new(), "x".repeat(256)] {
+            let keyring = Keyring::new(version(&id, "secret"));
+            assert_eq!(keyring.seal(Purpose::Grant, &athlete("ada"), b"tokens"), Err(SealError::KeyId));
+        }
+        let id = "x".repeat(255);
+        let keyring = Keyring::new(version(&id, "secret"));
+        let sealed = keyring.seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        assert_eq!(open(&keyring, Purpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
+    }
+
+    #[test]
+    fn the_keys_never_change() {
+        // Both were made by another implementation (Python's `hmac` and `cryptography`). If they fail, values sealed and
+        // links sent by earlier versions are lost.
+        assert_eq!(keyring().sign(Purpose::Link, b"message"), KNOWN_SIGNATURE);
+        let sealed = Sealed::from_base64(KNOWN_SEALED).unwrap();
+        assert_eq!(open(&keyring(), Purpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
+    }
+
+    const KNOWN_SIGNATURE: &str = "3bfc2695.vt88se5VteRoJ6_QgimfoPMH3PMo8IU7r1UusKw4tDE";
+    const KNOWN_SEALED: &str = "AQJ2MQABAgMEBQYHCAkKC9z6c6+seUEyTlZqUCUe7vQ2ZCI9XF8=";
+
+    #[test]
+    fn a_signature_is_good_for_its_message_purpose_and_key_alone() {
+        let keyring = keyring();
+        let signature = keyring.sign(Purpose::Link, b"message");
+        let verdict = |message: &[u8], signature: &str| keyring.verify(Purpose::Link, message, signature);
+        assert_eq!(verdict(b"message", &signature), Verdict::Valid);
+        assert_eq!(verdict(b"messagf", &signature), Verdict::Invalid);
+        assert_eq!(keyring.verify(Purpose::Grant, b"message", &signature), Verdict::Invalid);
+        for malformed in ["", ".", "message", &signature[..51], &format!("{signature}A"), &signature.replace('.', ":")]
+        {
+            assert_eq!(verdict(b"message", malformed), Verdict::Invalid, "{malformed}");
+        }
+        // Any other character anywhere, the unused bits of the last one included.
+        for (place, old) in signature.char_indices() {
+            for new in ['0', '1', 'a', 'A', 'B', '-', '.'].into_iter().filter(|&new| new != old) {
+                let mut forged = signature.clone();
+                forged.replace_range(place..=place, new.encode_utf8(&mut [0; 4]));
+                assert_ne!(verdict(b"message", &forged), Verdict::Valid, "{forged}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_outlives_the_rotation_of_its_key() {
+        let signature = keyring().sign(Purpose::Link, b"message");
+        let mut rotated = Keyring::new(version("v2", "another secret"));
+        assert_eq!(rotated.verify(Purpose::Link, b"message", &signature), Verdict::UnknownKey);
+        rotated.add(version("v1", "one secret"));
+        assert_eq!(rotated.verify(Purpose::Link, b"message", &signature), Verdict::Valid);
+        assert_eq!(rotated.verify(Purpose::Link, b"another", &signature), Verdict::Invalid);
+        assert_ne!(rotated.sign(Purpose::Link, b"message"), signature);
+    }
+
+    #[test]
+    fn debug_prints_no_secret() {
+        let mut keyring = keyring();
+        keyring.add(version("v0", "a former secret"));
+        let sealed = keyring.seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        let opened = keyring.open(Purpose::Grant, &athlete("ada"), &sealed).unwrap();
+        let printed = format!("{keyring:?} {:?} {sealed:?} {opened:?}", version("v1", "one secret"));
+        assert!(printed.contains(r#"Keyring { current: "v1", former: ["v0"], .. }"#), "{printed}");
+        assert!(printed.contains("Sealed(..)"), "{printed}");
+        for secret in ["one secret", "a former secret", "tokens", &sealed.to_base64()] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    }
+}

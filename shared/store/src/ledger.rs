@@ -2,7 +2,7 @@
 //! a record is `intended` before Smartabase hears of it and `written` after Smartabase confirmed it, so that whoever finds
 //! it `intended` knows to look before writing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
@@ -31,8 +31,11 @@ const RECORDS_PER_TRANSACTION: usize = 99;
 /// What the ledger says about a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// Smartabase may or may not have it.
-    Intended,
+    /// Smartabase may or may not have it, and what it has may be anything that was ever sent.
+    Intended {
+        /// The event it was to overwrite, if one was known.
+        event: Option<u64>,
+    },
     /// Smartabase has it.
     Written(Written),
 }
@@ -46,18 +49,48 @@ pub struct Written {
     pub digest: String,
 }
 
+/// A record about to be sent to Smartabase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Which record.
+    pub key: RecordKey,
+    /// The event it is to overwrite; without one, it is to be created.
+    pub event: Option<u64>,
+}
+
+/// What becomes of the digest of the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WindowDigest {
+    /// The sync was about other days, or sent nothing: what stood there still holds.
+    Keep,
+    /// Not every record of the window was confirmed: the next sync tries again.
+    Clear,
+    /// Every record of the window was confirmed.
+    Set(String),
+}
+
+/// What becomes of the history still owed to the forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackfillDebt {
+    /// As it was.
+    Keep,
+    /// Everything before this day has been delivered.
+    From(Date),
+    /// All of it has been delivered.
+    Paid,
+}
+
 /// How a sync ends, for the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finish {
-    /// The digest of the whole window, if every record of it was confirmed; `None` removes the old one, so that the next
-    /// sync tries again.
-    pub digest: Option<String>,
+    /// The digest of the window.
+    pub digest: WindowDigest,
     /// What an operator must mend; `None` removes what stood there.
     pub note: Option<String>,
     /// The last day that Oura had data for; `None` keeps what stood there.
     pub last_day: Option<Date>,
-    /// Whether the history that was owed has been delivered.
-    pub clear_backfill: bool,
+    /// The history still owed.
+    pub backfill: BackfillDebt,
     /// When this happens.
     pub now: Timestamp,
 }
@@ -88,29 +121,33 @@ impl Store {
         known.map(|(record, key, item)| Ok((record.clone(), Record::read(key, item)?))).collect()
     }
 
-    /// Notes that these records are about to be created. One that is there already, intended or written, stays as it is.
+    /// Notes that these records are about to be sent, and forgets both their digests and the window's: from now until they
+    /// are confirmed the site may hold what was there before or what is being sent, and neither may be taken for the other.
+    /// The id of an event that is known stays known.
     ///
     /// One `TransactWriteItems` per 99 records, each of which checks the fence; none for no records.
     pub async fn intend(
         &self,
         athlete: &AthleteId,
         fence: u64,
-        keys: &[RecordKey],
+        intents: &[Intent],
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Fenced, StoreError> {
-        let keys: BTreeSet<_> = keys.iter().collect();
-        let edits: Vec<_> = keys
+        let intents: BTreeMap<_, _> = intents.iter().map(|intent| (&intent.key, intent.event)).collect();
+        let edits: Vec<_> = intents
             .into_iter()
-            .map(|record| {
-                Edit::of(Key::record(athlete, record))
-                    .set_once(STATE, text(INTENDED))
-                    .set_once(INTENDED_AT, instant(now))
+            .map(|(record, event)| {
+                let edit = Edit::of(Key::record(athlete, record))
+                    .set(STATE, text(INTENDED))
+                    .set(INTENDED_AT, instant(now))
+                    .remove(CONTENT);
+                event.map(number).into_iter().fold(edit, |edit, event| edit.set(EVENT, event))
             })
             .collect();
         for edits in edits.chunks(RECORDS_PER_TRANSACTION) {
-            let check = held(athlete, fence).check_in_transaction(self.table())?;
-            if self.fenced(check, edits, "intending records", deadline).await? == Fenced::Lost {
+            let connection = held(athlete, fence).remove(DIGEST).in_transaction(self.table())?;
+            if self.fenced(connection, edits, "intending records", deadline).await? == Fenced::Lost {
                 return Ok(Fenced::Lost);
             }
         }
@@ -177,7 +214,7 @@ impl Record {
     fn read(key: &Key, item: &Item) -> Result<Self, StoreError> {
         let reader = Reader::new(key, item);
         match reader.required(STATE, Reader::text)?.as_str() {
-            INTENDED => Ok(Self::Intended),
+            INTENDED => Ok(Self::Intended { event: reader.number(EVENT)? }),
             WRITTEN => Ok(Self::Written(Written {
                 event: reader.required(EVENT, Reader::number)?,
                 digest: reader.required(CONTENT, Reader::text)?,
@@ -191,17 +228,22 @@ impl Finish {
     fn write(self, edit: Edit) -> Edit {
         let mut edit = edit
             .set(LAST_SYNC, instant(self.now))
-            .set_or_remove(DIGEST, self.digest.map(text))
             .set_or_remove(NOTE, self.note.map(text))
             .remove(LEASE_OWNER)
             .remove(LEASE_UNTIL);
         if let Some(day) = self.last_day {
             edit = edit.set(LAST_DAY, date(day));
         }
-        if self.clear_backfill {
-            edit = edit.remove(BACKFILL_FROM);
+        edit = match self.digest {
+            WindowDigest::Keep => edit,
+            WindowDigest::Clear => edit.remove(DIGEST),
+            WindowDigest::Set(digest) => edit.set(DIGEST, text(digest)),
+        };
+        match self.backfill {
+            BackfillDebt::Keep => edit,
+            BackfillDebt::From(day) => edit.set(BACKFILL_FROM, date(day)),
+            BackfillDebt::Paid => edit.remove(BACKFILL_FROM),
         }
-        edit
     }
 }
 

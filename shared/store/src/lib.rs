@@ -82,7 +82,7 @@ pub use hold::{Hold, Holds, Service};
 pub use keyring::{KeyVersion, Keyring, OpenError, Purpose, SealError, Verdict};
 pub use keys::RecordKey;
 pub use lease::{Claim, Release};
-pub use ledger::{Fenced, Finish, Record, Written};
+pub use ledger::{BackfillDebt, Fenced, Finish, Intent, Record, WindowDigest, Written};
 pub use requests::Store;
 pub use sealed::{NotSealed, Sealed};
 pub use snapshot::Snapshot;

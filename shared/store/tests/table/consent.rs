@@ -1,0 +1,231 @@
+//! Connecting, settling whose an Oura account is, disconnecting.
+
+use futures::future::join_all;
+use store::{Change, Connect, Disconnect, Fenced, Finish, Record, RecordKey, Save, Settle, Status, Written};
+
+use crate::{Table, at, athlete, authorised, grant, soon};
+
+#[tokio::test]
+async fn a_first_connection_is_stored_as_it_was_authorised() {
+    let table = Table::new().await;
+    let new = authorised("ada");
+    let Connect::Connected { connection } = table.store.connect(&new, soon()).await.unwrap() else { panic!() };
+    assert_eq!(table.wire.requests(), ["GetItem", "TransactWriteItems"]);
+    assert_eq!(connection, table.connection("ada").await);
+    assert_eq!(connection.status, Status::Active);
+    assert_eq!(connection.grant.as_ref(), Some(&new.grant));
+    assert_eq!((connection.generation, connection.fence), (1, 1));
+    assert_eq!((connection.first_connected_at, connection.connected_at), (at(0), at(0)));
+    assert_eq!(connection.backfill_from, new.backfill_from);
+    assert_eq!(table.store.active_athletes(soon()).await.unwrap(), [athlete("ada")]);
+    let owner = table.item("OURA#oura-ada", "OWNER").await.unwrap();
+    assert_eq!(owner["athlete_id"], crate::s("ada"));
+    assert!(!owner.contains_key("athlete"), "the index's attributes are the connections' alone");
+}
+
+#[tokio::test]
+async fn an_oura_account_that_feeds_another_athlete_is_refused_and_nothing_is_written() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let mut second = authorised("bob");
+    second.oura_user = Some("oura-ada".to_owned());
+    assert_eq!(table.store.connect(&second, soon()).await.unwrap(), Connect::Taken);
+    assert_eq!(table.store.connection(&athlete("bob"), soon()).await.unwrap(), None);
+    assert_eq!(table.store.active_athletes(soon()).await.unwrap(), [athlete("ada")]);
+
+    // An athlete who is connected already stays as they were, with the account they had.
+    let before = table.connected("bob").await;
+    assert_eq!(table.store.connect(&second, soon()).await.unwrap(), Connect::Taken);
+    assert_eq!(table.connection("bob").await, before);
+    assert!(table.item("OURA#oura-bob", "OWNER").await.is_some());
+}
+
+#[tokio::test]
+async fn of_many_athletes_with_one_ring_exactly_one_is_connected() {
+    let table = Table::new().await;
+    let attempts = (0..20).map(|n| {
+        let mut new = authorised(&format!("athlete-{n}"));
+        new.oura_user = Some("the ring".to_owned());
+        let store = table.store.clone();
+        tokio::spawn(async move { store.connect(&new, soon()).await.unwrap() })
+    });
+    let outcomes: Vec<_> = join_all(attempts).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Connect::Connected { .. })).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Connect::Taken)).count(), 19);
+    assert_eq!(table.store.active_athletes(soon()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_ledger() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let ada = athlete("ada");
+    let record = RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
+    let written = Written { event: 9, digest: "d".to_owned() };
+    let finish = Finish {
+        digest: Some("window".to_owned()),
+        note: None,
+        last_day: Some(record.date),
+        clear_backfill: true,
+        now: at(1),
+    };
+    let confirmed = [(record.clone(), written.clone())];
+    table.store.confirm(&ada, fence, &confirmed, finish.clone(), soon()).await.unwrap();
+    let fence = table.claimed("ada").await;
+
+    let again = store::NewConnection { now: at(100), ..authorised("ada") };
+    let Connect::Connected { connection } = table.store.connect(&again, soon()).await.unwrap() else { panic!() };
+    assert_eq!(connection, table.connection("ada").await);
+    assert_eq!(connection.grant, Some(again.grant));
+    assert_eq!((connection.generation, connection.fence), (2, fence + 1));
+    assert_eq!((connection.lease, connection.digest), (None, None));
+    assert_eq!((connection.first_connected_at, connection.connected_at), (at(0), at(100)));
+    assert_eq!((connection.last_sync, connection.last_day), (Some(at(1)), Some(record.date)));
+
+    let records = table.store.records(&ada, std::slice::from_ref(&record), soon()).await.unwrap();
+    assert_eq!(records[&record], Record::Written(written));
+    assert_eq!(table.store.intend(&ada, fence, &[record], at(101), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.confirm(&ada, fence, &confirmed, finish, soon()).await.unwrap(), Fenced::Lost);
+}
+
+#[tokio::test]
+async fn another_account_frees_the_former_one() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let mut other = authorised("ada");
+    other.oura_user = Some("a new ring".to_owned());
+    assert!(matches!(table.store.connect(&other, soon()).await.unwrap(), Connect::Connected { .. }));
+    assert!(table.item("OURA#oura-ada", "OWNER").await.is_none());
+    let mut heir = authorised("bob");
+    heir.oura_user = Some("oura-ada".to_owned());
+    assert!(matches!(table.store.connect(&heir, soon()).await.unwrap(), Connect::Connected { .. }));
+}
+
+#[tokio::test]
+async fn an_account_that_the_table_gives_to_someone_else_is_not_freed() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    table.meddle("OURA#oura-ada", "OWNER", "athlete_id", Some(crate::s("bob"))).await;
+    let mut other = authorised("ada");
+    other.oura_user = Some("a new ring".to_owned());
+    assert!(matches!(table.store.connect(&other, soon()).await.unwrap(), Connect::Connected { .. }));
+    assert_eq!(table.item("OURA#oura-ada", "OWNER").await.unwrap()["athlete_id"], crate::s("bob"));
+    // The same for an athlete who leaves.
+    table.meddle("OURA#a new ring", "OWNER", "athlete_id", Some(crate::s("bob"))).await;
+    let ended = table.store.disconnect(&athlete("ada"), 2, at(1), soon()).await.unwrap();
+    assert!(matches!(ended, Disconnect::Disconnected { .. }));
+    assert!(table.item("OURA#a new ring", "OWNER").await.is_some());
+}
+
+#[tokio::test]
+async fn an_unknown_account_is_settled_later() {
+    let table = Table::new().await;
+    table.connected("bob").await;
+    let mut new = authorised("ada");
+    (new.oura_user, new.status) = (None, Status::MembershipLapsed);
+    let Connect::Connected { connection } = table.store.connect(&new, soon()).await.unwrap() else { panic!() };
+    assert_eq!((connection.status, connection.oura_user), (Status::MembershipLapsed, None));
+    assert_eq!(table.store.active_athletes(soon()).await.unwrap(), [athlete("ada"), athlete("bob")]);
+
+    let settle = |athlete_name: &'static str, generation, account: &'static str| {
+        let store = &table.store;
+        async move { store.settle_owner(&athlete(athlete_name), generation, account, soon()).await.unwrap() }
+    };
+    assert_eq!(settle("ada", 7, "oura-ada").await, Settle::Superseded);
+    assert_eq!(settle("nobody", 1, "oura-ada").await, Settle::Superseded);
+    assert_eq!(settle("ada", 1, "oura-bob").await, Settle::Taken);
+    assert_eq!(table.connection("ada").await.oura_user, None);
+    assert_eq!(settle("ada", 1, "oura-ada").await, Settle::Settled);
+    assert_eq!(settle("ada", 1, "oura-ada").await, Settle::Settled, "settling again changes nothing");
+    assert_eq!(settle("ada", 1, "oura-other").await, Settle::Superseded, "one connection has one account");
+    assert_eq!(table.connection("ada").await.oura_user.as_deref(), Some("oura-ada"));
+    assert!(table.item("OURA#oura-other", "OWNER").await.is_none());
+    assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
+}
+
+#[tokio::test]
+async fn disconnecting_erases_the_grant_and_frees_the_account() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    let ada = athlete("ada");
+    table.wire.requests();
+    let ended = table.store.disconnect(&ada, before.generation, at(5), soon()).await.unwrap();
+    assert_eq!(table.wire.requests(), ["GetItem", "TransactWriteItems"]);
+    assert_eq!(ended, Disconnect::Disconnected { connection_before: before.clone() });
+
+    let after = table.connection("ada").await;
+    assert_eq!((after.status, after.status_at), (Status::Disconnected, at(5)));
+    assert_eq!((&after.grant, &after.oura_user, &after.lease), (&None, &None, &None));
+    assert_eq!((after.generation, after.fence), (before.generation + 1, before.fence + 1));
+    assert!(table.item("OURA#oura-ada", "OWNER").await.is_none());
+    assert!(table.store.active_athletes(soon()).await.unwrap().is_empty());
+    let item = table.item("ATHLETE#ada", "CONNECTION").await.unwrap();
+    for erased in ["grant", "token_url", "expires_at", "active_shard", "athlete"] {
+        assert!(!item.contains_key(erased), "{erased}");
+    }
+
+    assert_eq!(table.store.disconnect(&ada, after.generation, at(6), soon()).await.unwrap(), Disconnect::Already);
+    assert_eq!(table.store.disconnect(&athlete("nobody"), 1, at(6), soon()).await.unwrap(), Disconnect::Already);
+}
+
+#[tokio::test]
+async fn nothing_brings_a_grant_back_after_a_disconnection() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let ada = athlete("ada");
+    table.store.disconnect(&ada, before.generation, at(5), soon()).await.unwrap();
+    let (generation, late) = (before.generation, grant("ada"));
+    let saved = table.store.save_grant(&ada, fence, generation, &late, "daily", at(6), soon()).await.unwrap();
+    let rescued = table.store.rescue_grant(&ada, generation, &late, "daily", at(6), soon()).await.unwrap();
+    assert_eq!((saved, rescued), (Save::Superseded, Save::Superseded));
+    for generation in [generation, generation + 1] {
+        let status = table.store.set_status(&ada, generation, Status::Active, None, None, at(6), soon()).await.unwrap();
+        assert_eq!(status, Change::Superseded);
+    }
+    assert_eq!(table.connection("ada").await.grant, None);
+}
+
+#[tokio::test]
+async fn a_disconnection_over_an_older_grant_is_told_so() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    table.connected("ada").await;
+    let raced = table.store.disconnect(&athlete("ada"), 1, at(5), soon()).await.unwrap();
+    assert_eq!(raced, Disconnect::Raced);
+    assert_eq!(table.connection("ada").await.status, Status::Active);
+}
+
+#[tokio::test]
+async fn after_a_disconnection_the_athlete_can_come_back() {
+    let table = Table::new().await;
+    let first = table.connected("ada").await;
+    table.store.disconnect(&athlete("ada"), first.generation, at(5), soon()).await.unwrap();
+    let back = table.connected("ada").await;
+    assert_eq!((back.status, back.generation), (Status::Active, first.generation + 2));
+    assert_eq!(table.store.active_athletes(soon()).await.unwrap(), [athlete("ada")]);
+}
+
+#[tokio::test]
+async fn connecting_wins_over_syncs_that_write_in_between() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let ada = athlete("ada");
+    let claims = (0..10).map(|n| {
+        let (store, ada) = (table.store.clone(), ada.clone());
+        tokio::spawn(async move {
+            store.claim(&ada, &format!("job {n}"), at(n * 100), at(n * 100 + 1), None, soon()).await.unwrap();
+        })
+    });
+    let claims: Vec<_> = claims.collect();
+    let outcome = table.store.connect(&authorised("ada"), soon()).await.unwrap();
+    join_all(claims).await.into_iter().for_each(Result::unwrap);
+    let connection = table.connection("ada").await;
+    match outcome {
+        Connect::Connected { connection: written } => assert_eq!(connection.grant, written.grant),
+        // Allowed, if it lost every one of its attempts to a claim: then nothing of it was written.
+        Connect::Raced => assert_eq!(connection.generation, 1),
+        Connect::Taken => panic!("nobody else has this account"),
+    }
+}

@@ -1,0 +1,93 @@
+//! Saving and rescuing a refreshed grant.
+
+use store::{Save, Status};
+
+use crate::{Table, at, athlete, grant, soon};
+
+#[tokio::test]
+async fn a_saved_grant_is_the_next_generation_and_keeps_the_lease() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let (ada, fresh) = (athlete("ada"), grant("ada"));
+    let before = table.connection("ada").await;
+    table.wire.requests();
+    let save = table.store.save_grant(&ada, fence, 1, &fresh, "daily email", at(9), soon()).await.unwrap();
+    assert_eq!(table.wire.requests(), ["UpdateItem"]);
+    assert_eq!(save, Save::Saved { generation: 2 });
+    let after = table.connection("ada").await;
+    let expected = store::Connection {
+        grant: Some(fresh),
+        scopes: "daily email".to_owned(),
+        generation: 2,
+        rotated_at: Some(at(9)),
+        ..before
+    };
+    assert_eq!(after, expected);
+}
+
+#[tokio::test]
+async fn a_grant_is_saved_only_over_the_generation_and_under_the_lease_it_came_from() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let (ada, fresh) = (athlete("ada"), grant("ada"));
+    let old = table.claimed("ada").await;
+    let fence = table.claimed("ada").await;
+    let save = |fence, generation| table.store.save_grant(&ada, fence, generation, &fresh, "daily", at(9), soon());
+    assert_eq!(save(old, 1).await.unwrap(), Save::Superseded);
+    assert_eq!(save(fence, 2).await.unwrap(), Save::Superseded);
+    assert_eq!(save(fence, 1).await.unwrap(), Save::Saved { generation: 2 });
+    // Again: it is this very grant that is stored, so it is saved. Another one from the same generation is not.
+    assert_eq!(save(fence, 1).await.unwrap(), Save::Saved { generation: 2 });
+    let other = table.store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(9), soon()).await.unwrap();
+    assert_eq!(other, Save::Superseded);
+    let nobody = table.store.save_grant(&athlete("nobody"), 1, 1, &fresh, "daily", at(9), soon()).await.unwrap();
+    assert_eq!(nobody, Save::Gone);
+}
+
+#[tokio::test]
+async fn a_rescue_needs_no_lease_and_repeats_without_effect() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    table.claimed("ada").await;
+    let (ada, fresh) = (athlete("ada"), grant("ada"));
+    let rescue = |generation| table.store.rescue_grant(&ada, generation, &fresh, "daily", at(9), soon());
+    assert_eq!(rescue(1).await.unwrap(), Save::Saved { generation: 2 });
+    let after = table.connection("ada").await;
+    assert_eq!(rescue(1).await.unwrap(), Save::Saved { generation: 2 });
+    assert_eq!(table.connection("ada").await, after);
+    assert_eq!(after.grant, Some(fresh.clone()));
+    assert_eq!(after.lease.map(|lease| lease.owner).as_deref(), Some("the test"));
+    // Whatever it was over, it is stored, as what it is.
+    assert_eq!(rescue(5).await.unwrap(), Save::Saved { generation: 2 });
+    let gone = table.store.rescue_grant(&athlete("nobody"), 1, &fresh, "daily", at(9), soon()).await.unwrap();
+    assert_eq!(gone, Save::Gone);
+}
+
+#[tokio::test]
+async fn an_older_rescue_never_undoes_a_newer_grant() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let (ada, newer) = (athlete("ada"), grant("ada"));
+    table.store.save_grant(&ada, fence, 1, &newer, "daily", at(9), soon()).await.unwrap();
+    let late = table.store.rescue_grant(&ada, 1, &grant("ada"), "daily", at(10), soon()).await.unwrap();
+    assert_eq!(late, Save::Superseded);
+    assert_eq!(table.connection("ada").await.grant, Some(newer));
+}
+
+#[tokio::test]
+async fn a_rescued_connection_no_longer_needs_consent() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let (ada, fresh) = (athlete("ada"), grant("ada"));
+    table.store.set_status(&ada, 1, Status::NeedsConsent, None, None, at(1), soon()).await.unwrap();
+    table.store.rescue_grant(&ada, 1, &fresh, "daily", at(9), soon()).await.unwrap();
+    let after = table.connection("ada").await;
+    assert_eq!((after.status, after.status_at, after.generation), (Status::Active, at(9), 2));
+
+    // Any other status is not the spent token's doing, and stays.
+    table.store.set_status(&ada, 2, Status::MembershipLapsed, None, None, at(10), soon()).await.unwrap();
+    table.store.rescue_grant(&ada, 2, &grant("ada"), "daily", at(11), soon()).await.unwrap();
+    assert_eq!(table.connection("ada").await.status, Status::MembershipLapsed);
+}

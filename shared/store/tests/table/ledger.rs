@@ -1,0 +1,143 @@
+//! Intending and confirming records.
+
+use jiff::ToSpan;
+use jiff::civil::{Date, date};
+use store::{Claim, Fenced, Finish, Record, RecordKey, Written};
+
+use crate::{Table, at, athlete, soon};
+
+fn record(form: &str, date: Date) -> RecordKey {
+    RecordKey { form: form.to_owned(), date }
+}
+
+/// So many records of one form, one a day.
+fn records(count: usize) -> Vec<RecordKey> {
+    date(2025, 1, 1).series(1.day()).take(count).map(|date| record("Sleep # 1", date)).collect()
+}
+
+fn written(event: u64) -> Written {
+    Written { event, digest: format!("digest of {event}") }
+}
+
+fn finish(seconds: i64) -> Finish {
+    Finish {
+        digest: Some("window".to_owned()),
+        note: None,
+        last_day: Some(date(2026, 3, 2)),
+        clear_backfill: false,
+        now: at(seconds),
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_intended_then_written_and_never_intended_again() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let ada = athlete("ada");
+    let [one, two] = [record("Sleep", date(2026, 3, 1)), record("Activity", date(2026, 3, 1))];
+    let both = [one.clone(), two.clone()];
+    assert!(table.store.records(&ada, &both, soon()).await.unwrap().is_empty());
+
+    assert_eq!(table.store.intend(&ada, fence, &[one.clone()], at(1), soon()).await.unwrap(), Fenced::Done);
+    let known = table.store.records(&ada, &both, soon()).await.unwrap();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), [(one.clone(), Record::Intended)]);
+
+    let confirmed = [(one.clone(), written(7))];
+    assert_eq!(table.store.confirm(&ada, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
+    // A record twice in one call, and one that is written already: no harm.
+    let again = [one.clone(), two.clone(), two.clone()];
+    assert_eq!(table.store.intend(&ada, fence, &again, at(3), soon()).await.unwrap(), Fenced::Done);
+    let known = table.store.records(&ada, &again, soon()).await.unwrap();
+    assert_eq!(known[&one], Record::Written(written(7)));
+    assert_eq!(known[&two], Record::Intended);
+    assert_eq!(known.len(), 2);
+}
+
+#[tokio::test]
+async fn records_of_forms_and_athletes_with_like_names_are_kept_apart() {
+    let table = Table::new().await;
+    for name in ["a", "a#b"] {
+        table.connected(name).await;
+    }
+    let fence = table.claimed("a").await;
+    let day = date(2026, 3, 1);
+    let keys = [record("F", day), record("F#2026-03-01", day), record("F#", day)];
+    table.store.intend(&athlete("a"), fence, &keys[..1], at(1), soon()).await.unwrap();
+    assert_eq!(table.store.records(&athlete("a"), &keys, soon()).await.unwrap().len(), 1);
+    assert!(table.store.records(&athlete("a#b"), &keys, soon()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn confirming_finishes_the_sync_in_one_request() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let ada = athlete("ada");
+    table.wire.requests();
+    let confirmed = [(record("Sleep", date(2026, 3, 1)), written(7))];
+    let done = Finish { note: Some("a field is missing".to_owned()), clear_backfill: true, ..finish(2) };
+    assert_eq!(table.store.confirm(&ada, fence, &confirmed, done, soon()).await.unwrap(), Fenced::Done);
+    assert_eq!(table.wire.requests(), ["TransactWriteItems"]);
+    let expected = store::Connection {
+        fence,
+        lease: None,
+        digest: Some("window".to_owned()),
+        note: Some("a field is missing".to_owned()),
+        last_sync: Some(at(2)),
+        last_day: Some(date(2026, 3, 2)),
+        backfill_from: None,
+        ..before
+    };
+    assert_eq!(table.connection("ada").await, expected);
+
+    // The next one goes wrong in places: no digest, so that the one after it tries again.
+    let fence = table.claimed("ada").await;
+    let partly = Finish { digest: None, note: None, last_day: None, clear_backfill: false, now: at(70) };
+    assert_eq!(table.store.confirm(&ada, fence, &[], partly, soon()).await.unwrap(), Fenced::Done);
+    let after = table.connection("ada").await;
+    let expected = store::Connection { fence, digest: None, note: None, last_sync: Some(at(70)), ..expected };
+    assert_eq!(after, expected);
+}
+
+#[tokio::test]
+async fn a_holder_that_lost_its_lease_writes_nothing() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let old = table.claimed("ada").await;
+    let ada = athlete("ada");
+    let claim = table.store.claim(&ada, "another", at(60), at(120), None, soon()).await.unwrap();
+    assert!(matches!(claim, Claim::Won(_)));
+    let before = table.connection("ada").await;
+    let keys = records(150);
+    assert_eq!(table.store.intend(&ada, old, &keys, at(61), soon()).await.unwrap(), Fenced::Lost);
+    let confirmed: Vec<_> = keys.iter().cloned().map(|key| (key, written(7))).collect();
+    assert_eq!(table.store.confirm(&ada, old, &confirmed, finish(61), soon()).await.unwrap(), Fenced::Lost);
+    assert!(table.store.records(&ada, &keys, soon()).await.unwrap().is_empty());
+    assert_eq!(table.connection("ada").await, before);
+    let nobody = athlete("nobody");
+    assert_eq!(table.store.intend(&nobody, 1, &keys[..1], at(61), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.confirm(&nobody, 1, &[], finish(61), soon()).await.unwrap(), Fenced::Lost);
+    assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
+}
+
+#[tokio::test]
+async fn more_records_than_a_request_holds_take_more_requests_and_the_connection_comes_last() {
+    for (count, transactions, reads) in [(98, 1, 1), (99, 2, 1), (100, 2, 1), (250, 3, 3)] {
+        let table = Table::new().await;
+        table.connected("ada").await;
+        let fence = table.claimed("ada").await;
+        let (ada, keys) = (athlete("ada"), records(count));
+        table.store.intend(&ada, fence, &keys, at(1), soon()).await.unwrap();
+        let confirmed: Vec<_> = (0..).map(written).zip(&keys).map(|(written, key)| (key.clone(), written)).collect();
+
+        table.wire.requests();
+        assert_eq!(table.store.confirm(&ada, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
+        assert_eq!(table.wire.requests(), vec!["TransactWriteItems"; transactions], "{count} records");
+        let known = table.store.records(&ada, &keys, soon()).await.unwrap();
+        assert_eq!(table.wire.requests(), vec!["BatchGetItem"; reads], "{count} records");
+        let expected = confirmed.into_iter().map(|(key, written)| (key, Record::Written(written))).collect();
+        assert_eq!(known, expected, "{count} records");
+        assert_eq!(table.connection("ada").await.digest.as_deref(), Some("window"));
+    }
+}

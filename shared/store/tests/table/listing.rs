@@ -1,0 +1,81 @@
+//! The list of athletes to sync.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use store::{Finish, Status};
+
+use crate::{Table, at, athlete, grant, soon};
+
+#[tokio::test]
+async fn all_shards_and_all_pages_are_listed_in_order() {
+    let table = Table::new().await;
+    // Behind the store's back, since a thousand connects would be slow: only the keys matter to the index. Names this
+    // long, most of them in one shard, make that more than the megabyte that DynamoDB puts on one page.
+    let mut expected = BTreeSet::new();
+    for chunk in (0..1500).collect::<Vec<_>>().chunks(25) {
+        let puts = chunk.iter().map(|n| {
+            let shard = if *n < 4 { *n } else { 0 };
+            let name = format!("{n:04} {}", "\u{1F3C3}".repeat(120));
+            expected.insert(athlete(&name));
+            let item = HashMap::from(
+                [
+                    ("pk", format!("ATHLETE#{name}")),
+                    ("sk", "CONNECTION".to_owned()),
+                    ("active_shard", shard.to_string()),
+                    ("athlete", name),
+                ]
+                .map(|(attribute, value)| (attribute.to_owned(), AttributeValue::S(value))),
+            );
+            let put = aws_sdk_dynamodb::types::PutRequest::builder().set_item(Some(item)).build().unwrap();
+            aws_sdk_dynamodb::types::WriteRequest::builder().put_request(put).build()
+        });
+        let puts = puts.collect();
+        table.raw.batch_write_item().request_items(crate::TABLE, puts).send().await.unwrap();
+    }
+    table.wire.requests();
+    let listed = table.store.active_athletes(soon()).await.unwrap();
+    assert_eq!(listed, expected.into_iter().collect::<Vec<_>>());
+    let queries = table.wire.requests().len();
+    assert!(queries > 4, "{queries} queries: no shard had a second page, so this test shows nothing");
+}
+
+#[tokio::test]
+async fn only_connecting_and_disconnecting_touch_the_index() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let ada = athlete("ada");
+    let listing = || async {
+        let mut item = table.item("ATHLETE#ada", "CONNECTION").await.unwrap();
+        (item.remove("active_shard"), item.remove("athlete"))
+    };
+    let listed = listing().await;
+    assert!(matches!(&listed, (Some(_), Some(AttributeValue::S(name))) if name == "ada"), "{listed:?}");
+    // Take the attributes away: whatever wrote them would bring them back.
+    for attribute in ["active_shard", "athlete"] {
+        table.meddle("ATHLETE#ada", "CONNECTION", attribute, None).await;
+    }
+    let fence = table.claimed("ada").await;
+    let store = &table.store;
+    let record = store::RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
+    let written = store::Written { event: 7, digest: "d".to_owned() };
+    let finish = Finish { digest: None, note: None, last_day: None, clear_backfill: true, now: at(1) };
+    store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(1), soon()).await.unwrap();
+    store.rescue_grant(&ada, 2, &grant("ada"), "daily", at(1), soon()).await.unwrap();
+    store.set_status(&ada, 3, Status::NeedsConsent, None, None, at(1), soon()).await.unwrap();
+    store.settle_owner(&ada, 3, "oura-ada", soon()).await.unwrap();
+    store.hold_athlete(&ada, at(1), soon()).await.unwrap();
+    store.heartbeat(&ada, at(1), soon()).await.unwrap();
+    store.intend(&ada, fence, std::slice::from_ref(&record), at(1), soon()).await.unwrap();
+    store.confirm(&ada, fence, &[(record, written)], finish, soon()).await.unwrap();
+    store.release(&ada, fence, soon()).await.unwrap();
+    assert_eq!(listing().await, (None, None));
+    assert!(store.active_athletes(soon()).await.unwrap().is_empty());
+    // Every one of them did write.
+    let connection = table.connection("ada").await;
+    assert_eq!((connection.generation, connection.status), (3, Status::NeedsConsent));
+    assert_eq!((connection.last_sync, connection.held_until), (Some(at(1)), Some(at(1))));
+
+    table.connected("ada").await;
+    assert_eq!(listing().await, listed);
+}

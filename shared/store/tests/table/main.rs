@@ -1,0 +1,153 @@
+//! The store against a DynamoDB in the process: every operation, every outcome, and what happens when the wire between
+//! them fails.
+
+mod consent;
+mod damage;
+mod enrolments;
+mod failures;
+mod grants;
+mod holds;
+mod leases;
+mod ledger;
+mod listing;
+mod repetition;
+mod snapshots;
+mod states;
+mod statuses;
+mod wire;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{Client, types};
+use dynamo::Dynamo;
+use jiff::{SignedDuration, Timestamp};
+use store::{
+    AthleteId, Claim, Connect, Connection, KeyVersion, Keyring, NewConnection, Purpose, Status, Store, StoredGrant,
+    schema,
+};
+use tokio::time::Instant;
+use wire::Wire;
+
+const TABLE: &str = "connector";
+
+/// A fresh table of its own, with a wire in front of it.
+struct Table {
+    store: Store,
+    wire: Wire,
+    /// Around the wire, to look at and put things that the store would not.
+    raw: Client,
+    _dynamo: Dynamo,
+}
+
+impl Table {
+    async fn new() -> Self {
+        let dynamo = Dynamo::in_memory().await.unwrap();
+        let raw = dynamo.client();
+        assert_eq!(schema::create_table(&raw, TABLE).await.unwrap(), schema::Creation::Created);
+        let wire = Wire::to(dynamo.endpoint().trim_start_matches("http://")).await;
+        // Without the SDK's own retries a test sees each failure that it causes.
+        let config = dynamo::config_at(&wire.endpoint).retry_config(RetryConfig::disabled()).build();
+        Self { store: Store::new(Client::from_conf(config), TABLE), wire, raw, _dynamo: dynamo }
+    }
+
+    /// Connects an athlete to the Oura account `oura-<name>`.
+    async fn connected(&self, name: &str) -> Connection {
+        match self.store.connect(&authorised(name), soon()).await.unwrap() {
+            Connect::Connected { connection } => connection,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Claims the lease for a minute from `at(0)`, and gives the fence.
+    async fn claimed(&self, name: &str) -> u64 {
+        match self.store.claim(&athlete(name), "the test", at(0), at(60), None, soon()).await.unwrap() {
+            Claim::Won(connection) => connection.fence,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn connection(&self, name: &str) -> Connection {
+        self.store.connection(&athlete(name), soon()).await.unwrap().unwrap()
+    }
+
+    async fn item(&self, pk: &str, sk: &str) -> Option<HashMap<String, AttributeValue>> {
+        self.raw.get_item().table_name(TABLE).key("pk", s(pk)).key("sk", s(sk)).send().await.unwrap().item
+    }
+
+    /// Sets one attribute behind the store's back; `None` removes it.
+    async fn meddle(&self, pk: &str, sk: &str, attribute: &str, value: Option<AttributeValue>) {
+        let expression = if value.is_some() { "SET #a = :v" } else { "REMOVE #a" };
+        let request = self.raw.update_item().table_name(TABLE).key("pk", s(pk)).key("sk", s(sk));
+        let request = request.update_expression(expression).expression_attribute_names("#a", attribute);
+        let values = value.map(|value| HashMap::from([(":v".to_owned(), value)]));
+        request.set_expression_attribute_values(values).send().await.unwrap();
+    }
+}
+
+fn athlete(name: &str) -> AthleteId {
+    AthleteId::parse(name).unwrap()
+}
+
+/// An instant so many seconds after eight o'clock on Monday 2 March 2026.
+fn at(seconds: i64) -> Timestamp {
+    "2026-03-02T08:00:00.123456789Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
+}
+
+/// A deadline that no test reaches unless something is wrong.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+fn s(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+fn keyring() -> Keyring {
+    Keyring::new(KeyVersion { id: "version-1".to_owned(), secret: "a root secret".into() })
+}
+
+/// A grant that differs from every other one.
+fn grant(name: &str) -> StoredGrant {
+    StoredGrant {
+        sealed: keyring().seal(Purpose::Grant, &athlete(name), b"tokens").unwrap(),
+        token_url: "https://oura.test/oauth/token".parse().unwrap(),
+        expires_at: at(86_400),
+    }
+}
+
+fn authorised(name: &str) -> NewConnection {
+    NewConnection {
+        athlete: athlete(name),
+        status: Status::Active,
+        note: None,
+        user_id: 17,
+        oura_user: Some(format!("oura-{name}")),
+        scopes: "daily".to_owned(),
+        grant: grant(name),
+        held_until: None,
+        backfill_from: Some(jiff::civil::date(2026, 2, 1)),
+        now: at(0),
+    }
+}
+
+#[tokio::test]
+async fn the_table_is_as_the_template_says_and_is_made_once() {
+    let table = Table::new().await;
+    assert_eq!(schema::create_table(&table.raw, TABLE).await.unwrap(), schema::Creation::AlreadyThere);
+    let described = table.raw.describe_table().table_name(TABLE).send().await.unwrap().table.unwrap();
+    let keys = |schema: &[types::KeySchemaElement]| {
+        schema.iter().map(|key| (key.attribute_name.clone(), key.key_type.clone())).collect::<Vec<_>>()
+    };
+    let (hash, range) = (types::KeyType::Hash, types::KeyType::Range);
+    assert_eq!(keys(described.key_schema()), [("pk".to_owned(), hash.clone()), ("sk".to_owned(), range.clone())]);
+    let index = &described.global_secondary_indexes()[0];
+    assert_eq!(index.index_name(), Some(schema::INDEX));
+    assert_eq!(keys(index.key_schema()), [("active_shard".to_owned(), hash), ("athlete".to_owned(), range)]);
+    let projection = index.projection().unwrap().projection_type();
+    assert_eq!(projection, Some(&types::ProjectionType::KeysOnly));
+    let ttl = table.raw.describe_time_to_live().table_name(TABLE).send().await.unwrap();
+    assert_eq!(ttl.time_to_live_description().unwrap().attribute_name(), Some(schema::EXPIRES));
+}

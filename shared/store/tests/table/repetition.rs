@@ -1,0 +1,120 @@
+//! Every write whose answer was lost can be made again: it does no harm, and says what is true.
+
+use store::{
+    Change, Claim, Connect, Disconnect, Fenced, Finish, Record, RecordKey, Release, Save, Service, Settle, Status,
+    StoreError, TakeState, Written,
+};
+
+use crate::wire::Act;
+use crate::{Table, at, athlete, authorised, grant, soon};
+
+/// Loses the answer to the request that comes after `before` others.
+fn lose(table: &Table, before: usize) {
+    table.wire.script(std::iter::repeat_with(|| Act::Pass).take(before).chain([Act::LoseAnswer]));
+}
+
+/// The call whose answer is lost, then the same call again.
+macro_rules! twice {
+    ($table:ident, $before:literal, $call:expr) => {{
+        lose(&$table, $before);
+        let lost = $call.await;
+        assert!(matches!(&lost, Err(error) if matches!(error, StoreError::Unavailable { .. })), "{lost:?}");
+        $call.await.unwrap()
+    }};
+}
+
+#[tokio::test]
+async fn claiming_again_wins_again_under_a_later_fence() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    let ada = athlete("ada");
+    let claim = twice!(table, 0, table.store.claim(&ada, "job", at(0), at(60), Some(1), soon()));
+    assert!(matches!(claim, Claim::Won(connection) if connection.fence == before.fence + 2));
+}
+
+#[tokio::test]
+async fn releasing_again_is_released() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    assert_eq!(twice!(table, 0, table.store.release(&athlete("ada"), fence, soon())), Release::Released);
+}
+
+#[tokio::test]
+async fn saving_and_rescuing_a_grant_again_is_saved() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let (ada, one, two) = (athlete("ada"), grant("ada"), grant("ada"));
+    let save = twice!(table, 0, table.store.save_grant(&ada, fence, 1, &one, "daily", at(1), soon()));
+    assert_eq!(save, Save::Saved { generation: 2 });
+
+    table.store.set_status(&ada, 2, Status::NeedsConsent, None, None, at(1), soon()).await.unwrap();
+    let rescue = twice!(table, 0, table.store.rescue_grant(&ada, 2, &two, "daily", at(2), soon()));
+    assert_eq!(rescue, Save::Saved { generation: 3 });
+    assert_eq!(table.connection("ada").await.status, Status::Active, "the second step was made up for");
+}
+
+#[tokio::test]
+async fn connecting_again_connects_with_the_same_grant() {
+    let table = Table::new().await;
+    let new = authorised("ada");
+    let connect = twice!(table, 1, table.store.connect(&new, soon()));
+    let Connect::Connected { connection } = connect else { panic!("{connect:?}") };
+    assert_eq!((connection.generation, connection.grant), (2, Some(new.grant)));
+}
+
+#[tokio::test]
+async fn settling_and_disconnecting_again_is_settled_and_already() {
+    let table = Table::new().await;
+    let new = store::NewConnection { oura_user: None, ..authorised("ada") };
+    table.store.connect(&new, soon()).await.unwrap();
+    let ada = athlete("ada");
+    assert_eq!(twice!(table, 0, table.store.settle_owner(&ada, 1, "oura-ada", soon())), Settle::Settled);
+    assert_eq!(twice!(table, 1, table.store.disconnect(&ada, 1, at(1), soon())), Disconnect::Already);
+}
+
+#[tokio::test]
+async fn the_small_changes_again_are_done() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let ada = athlete("ada");
+    let store = &table.store;
+    let set = twice!(table, 0, store.set_status(&ada, 1, Status::NeedsConsent, None, None, at(1), soon()));
+    let hold = twice!(table, 0, store.hold_athlete(&ada, at(1), soon()));
+    let heartbeat = twice!(table, 0, store.heartbeat(&ada, at(1), soon()));
+    assert_eq!([set, hold, heartbeat], [Change::Done; 3]);
+    let hold = twice!(table, 0, store.set_hold(Service::Oura, at(1), "throttled", soon()));
+    assert_eq!(hold.until, at(1));
+    twice!(table, 0, store.lift_hold(Service::Oura, soon()));
+}
+
+#[tokio::test]
+async fn intending_and_confirming_again_is_done() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let ada = athlete("ada");
+    let key = RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
+    let written = Written { event: 7, digest: "d".to_owned() };
+    let (keys, confirmed) = ([key.clone()], [(key.clone(), written.clone())]);
+    let finish = Finish { digest: None, note: None, last_day: None, clear_backfill: false, now: at(1) };
+    let store = &table.store;
+    assert_eq!(twice!(table, 0, store.intend(&ada, fence, &keys, at(1), soon())), Fenced::Done);
+    assert_eq!(twice!(table, 0, store.confirm(&ada, fence, &confirmed, finish.clone(), soon())), Fenced::Done);
+    assert_eq!(store.records(&ada, &keys, soon()).await.unwrap()[&key], Record::Written(written));
+}
+
+#[tokio::test]
+async fn a_state_whose_taking_went_unanswered_is_spent() {
+    let table = Table::new().await;
+    let new = store::NewState {
+        hash: "hash".to_owned(),
+        athlete: athlete("ada"),
+        verifier: grant("ada").sealed,
+        browser: "cookie hash".to_owned(),
+        expires: at(600),
+    };
+    twice!(table, 0, table.store.put_state(&new, soon()));
+    assert_eq!(twice!(table, 0, table.store.take_state("hash", at(1), soon())), TakeState::Unknown);
+}

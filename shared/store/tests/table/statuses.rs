@@ -1,0 +1,83 @@
+//! The small changes: status, hold, heartbeat.
+
+use store::{Change, Status, StoreError};
+
+use crate::{Table, at, athlete, soon};
+
+const STATUSES: [Status; 5] =
+    [Status::Active, Status::NeedsConsent, Status::ScopeMissing, Status::MembershipLapsed, Status::OuraAccountTaken];
+
+#[tokio::test]
+async fn every_status_is_stored_with_its_note_and_hold_and_they_are_removed_again() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    let ada = athlete("ada");
+    for status in STATUSES {
+        let change = table.store.set_status(&ada, 1, status, Some("mend it"), Some(at(9)), at(5), soon()).await;
+        assert_eq!(change.unwrap(), Change::Done);
+        let expected = store::Connection {
+            status,
+            status_at: at(5),
+            note: Some("mend it".to_owned()),
+            held_until: Some(at(9)),
+            ..before.clone()
+        };
+        assert_eq!(table.connection("ada").await, expected);
+    }
+    table.store.set_status(&ada, 1, Status::Active, None, None, at(0), soon()).await.unwrap();
+    assert_eq!(table.connection("ada").await, before);
+}
+
+#[tokio::test]
+async fn a_status_is_about_one_generation() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let set = |name: &'static str, generation| {
+        let store = &table.store;
+        async move {
+            store.set_status(&athlete(name), generation, Status::NeedsConsent, None, None, at(5), soon()).await.unwrap()
+        }
+    };
+    assert_eq!(set("ada", 2).await, Change::Superseded);
+    assert_eq!(set("nobody", 1).await, Change::Gone);
+    assert_eq!(table.connection("ada").await.status, Status::Active);
+}
+
+#[tokio::test]
+async fn nobody_is_disconnected_by_setting_a_status() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    let refused = table.store.set_status(&athlete("ada"), 1, Status::Disconnected, None, None, at(5), soon()).await;
+    assert!(matches!(refused, Err(StoreError::Bug { .. })), "{refused:?}");
+    assert_eq!(table.connection("ada").await, before);
+}
+
+#[tokio::test]
+async fn holds_and_heartbeats_only_move_forward() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let ada = athlete("ada");
+    for (to, kept) in [(20, 20), (10, 20), (20, 20), (30, 30)] {
+        assert_eq!(table.store.hold_athlete(&ada, at(to), soon()).await.unwrap(), Change::Done);
+        assert_eq!(table.store.heartbeat(&ada, at(to), soon()).await.unwrap(), Change::Done);
+        let connection = table.connection("ada").await;
+        assert_eq!((connection.held_until, connection.last_sync), (Some(at(kept)), Some(at(kept))));
+    }
+}
+
+#[tokio::test]
+async fn holds_and_heartbeats_neither_make_nor_revive_a_connection() {
+    let table = Table::new().await;
+    let nobody = athlete("nobody");
+    assert_eq!(table.store.hold_athlete(&nobody, at(1), soon()).await.unwrap(), Change::Gone);
+    assert_eq!(table.store.heartbeat(&nobody, at(1), soon()).await.unwrap(), Change::Gone);
+    assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
+
+    let ada = athlete("ada");
+    table.connected("ada").await;
+    table.store.disconnect(&ada, 1, at(1), soon()).await.unwrap();
+    let ended = table.connection("ada").await;
+    assert_eq!(table.store.hold_athlete(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
+    assert_eq!(table.store.heartbeat(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
+    assert_eq!(table.connection("ada").await, ended);
+}

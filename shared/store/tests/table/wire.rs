@@ -1,0 +1,108 @@
+//! The wire between the store and the table: it counts requests, loses answers, and answers in DynamoDB's place.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What becomes of one request.
+pub(crate) enum Act {
+    /// It is carried out and answered.
+    Pass,
+    /// It is carried out, and the connection breaks before the answer.
+    LoseAnswer,
+    /// It is not carried out; this is the answer: status and body.
+    Answer(u16, String),
+    /// It is not carried out, and there is never an answer.
+    Silence,
+}
+
+/// A proxy on a port of its own. Requests beyond the script pass.
+pub(crate) struct Wire {
+    pub(crate) endpoint: String,
+    script: Arc<Mutex<VecDeque<Act>>>,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Wire {
+    /// A wire to `upstream`, an address such as `127.0.0.1:8000`.
+    pub(crate) async fn to(upstream: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let wire = Self { endpoint, script: Arc::default(), requests: Arc::default() };
+        let (script, requests, upstream) = (wire.script.clone(), wire.requests.clone(), upstream.to_owned());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (script, requests, upstream) = (script.clone(), requests.clone(), upstream.clone());
+                tokio::spawn(async move { serve(client, &upstream, &script, &requests).await });
+            }
+        });
+        wire
+    }
+
+    /// What becomes of the next requests.
+    pub(crate) fn script(&self, acts: impl IntoIterator<Item = Act>) {
+        self.script.lock().unwrap().extend(acts);
+    }
+
+    /// The operations asked for since the last call, such as `GetItem`.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.requests.lock().unwrap())
+    }
+}
+
+async fn serve(
+    client: TcpStream,
+    upstream: &str,
+    script: &Mutex<VecDeque<Act>>,
+    requests: &Mutex<Vec<String>>,
+) -> io::Result<()> {
+    let mut client = BufReader::new(client);
+    loop {
+        let (head, message) = read_message(&mut client).await?;
+        let target =
+            head.lines().find_map(|line| line.to_ascii_lowercase().starts_with("x-amz-target:").then_some(line));
+        let operation = target.and_then(|line| line.rsplit('.').next()).unwrap_or_default().trim().to_owned();
+        requests.lock().unwrap().push(operation);
+        let act = script.lock().unwrap().pop_front().unwrap_or(Act::Pass);
+        match act {
+            Act::Answer(status, body) => {
+                let head = format!("HTTP/1.1 {status} Scripted\r\nContent-Type: application/x-amz-json-1.0\r\n");
+                let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                client.get_mut().write_all(answer.as_bytes()).await?;
+            }
+            Act::Silence => std::future::pending().await,
+            Act::Pass | Act::LoseAnswer => {
+                let mut server = BufReader::new(TcpStream::connect(upstream).await?);
+                server.get_mut().write_all(&message).await?;
+                let (_, answer) = read_message(&mut server).await?;
+                if matches!(act, Act::LoseAnswer) {
+                    return Ok(());
+                }
+                client.get_mut().write_all(&answer).await?;
+            }
+        }
+    }
+}
+
+/// One HTTP message with a `Content-Length`: its head, and all of it.
+async fn read_message(from: &mut BufReader<TcpStream>) -> io::Result<(String, Vec<u8>)> {
+    let mut head = String::new();
+    loop {
+        let start = head.len();
+        if from.read_line(&mut head).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if &head[start..] == "\r\n" {
+            break;
+        }
+    }
+    let length =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    from.read_exact(&mut body).await?;
+    let message = [head.as_bytes(), &body].concat();
+    Ok((head, message))
+}
