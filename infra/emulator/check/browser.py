@@ -15,9 +15,9 @@ class Form:
 
     action: str
     method: str
-    fields: dict[str, str]
+    fields: list[tuple[str, str]]
     # The submit buttons: what each says, and what it adds to the fields.
-    buttons: dict[str, dict[str, str]]
+    buttons: dict[str, list[tuple[str, str]]]
 
 
 @dataclasses.dataclass
@@ -31,27 +31,22 @@ class Page:
 
 
 class FormReader(html.parser.HTMLParser):
-    """Collects the forms of a page."""
+    """Collects the forms of a page: hidden fields, checked boxes and buttons, not what a person would choose."""
 
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[Form] = []
-        self.button: dict[str, str] | None = None
+        self.button: list[tuple[str, str]] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        field = [(given["name"], given.get("value", ""))] if "name" in given else []
         if tag == "form":
-            self.forms.append(Form(given.get("action", ""), given.get("method", "get").upper(), {}, {}))
-        elif not self.forms:
-            return
-        elif tag == "button":
-            self.button = {given["name"]: given.get("value", "")} if "name" in given else {}
-        elif tag == "input" and given.get("type") == "submit":
-            self.forms[-1].buttons[given.get("value", "")] = (
-                {given["name"]: given.get("value", "")} if "name" in given else {})
-        elif tag == "input" and "name" in given and (
-                given.get("type") not in ("checkbox", "radio") or "checked" in given):
-            self.forms[-1].fields[given["name"]] = given.get("value", "on")
+            self.forms.append(Form(given.get("action", ""), given.get("method", "get").upper(), [], {}))
+        elif tag == "button" and self.forms:
+            self.button = field
+        elif tag == "input" and self.forms and (given.get("type") == "hidden" or "checked" in given):
+            self.forms[-1].fields += field
 
     def handle_data(self, data: str) -> None:
         if self.button is not None and data.strip():
@@ -72,19 +67,16 @@ class Browser:
         """Opens a page and follows its redirects."""
         return self.follow("GET", url, None)
 
-    def submit(self, page: Page, button: str | None = None, form: int = 0) -> Page:
-        """Submits one of a page's forms, with the button that says `button`; the only one if it is not named."""
-        if len(page.forms) <= form:
-            raise Failed(f"{without_query(page.url)} has no form {form}: {page.status} {page.text[:300]}")
-        chosen = page.forms[form]
-        pressed = chosen.buttons.get(button) if button else next(iter(chosen.buttons.values()), {})
-        if pressed is None:
-            raise Failed(f"{without_query(page.url)} has no button {button!r}, only {list(chosen.buttons)}")
-        url = urllib.parse.urljoin(page.url, chosen.action)
-        fields = urllib.parse.urlencode({**chosen.fields, **pressed})
-        if chosen.method == "POST":
-            return self.follow("POST", url, fields)
-        return self.follow("GET", f"{url.partition('?')[0]}?{fields}", None)
+    def submit(self, page: Page, button: str | None = None, **chosen: str) -> Page:
+        """Submits a page's form with what the person chose, by the button that says `button`, or else by the first."""
+        if not page.forms or not page.forms[0].buttons:
+            raise Failed(f"no form to submit at {without_query(page.url)}: {page.status} {page.text[:500]}")
+        form = page.forms[0]
+        if button is not None and button not in form.buttons:
+            raise Failed(f"no button {button!r} at {without_query(page.url)}, only {list(form.buttons)}")
+        pressed = form.buttons[button] if button else next(iter(form.buttons.values()))
+        fields = urllib.parse.urlencode([*form.fields, *chosen.items(), *pressed])
+        return self.follow(form.method, urllib.parse.urljoin(page.url, form.action), fields)
 
     def follow(self, method: str, url: str, body: str | None) -> Page:
         """Sends a request and whatever the answers redirect to."""
@@ -113,7 +105,9 @@ class Browser:
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         try:
-            connection.request(method, urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), body, headers)
+            connection.request(
+                method, urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), body, headers
+            )
             answer = connection.getresponse()
             for cookie in answer.headers.get_all("Set-Cookie") or []:
                 jar.load(cookie)

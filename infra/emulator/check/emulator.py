@@ -1,9 +1,9 @@
-"""MiniStack, with the one condition key of DynamoDB that it lacks.
+"""MiniStack, deciding two questions of IAM as AWS does. Run as a program, this starts it.
 
-The template narrows each role to rows by `dynamodb:LeadingKeys`, the partition keys a request names. MiniStack evaluates
-IAM conditions but hands its evaluator no such key, and `ForAllValues` passes when a key is absent: the narrowing would be
-neither tested nor enforced. Run as a program, this starts MiniStack with the key supplied: for single items, batches, and
-item by item within transactions, as AWS does.
+- The template narrows each role to rows by `dynamodb:LeadingKeys`, the partition keys a request names. MiniStack
+  evaluates conditions but hands its evaluator no such key, and `ForAllValues` passes when a key is absent: narrowing
+  would be neither tested nor enforced. Here it gets the key: for single items, batches, and each item of a transaction.
+- A batch of messages needs the permission for one message; MiniStack asks for an action that IAM does not have.
 """
 
 import json
@@ -18,6 +18,7 @@ PARTITION_KEY = "pk"
 original_context = iam_actions.dynamodb_service_context
 original_checks = iam_actions.dynamodb_transaction_checks
 original_enforce = iam_evaluator.enforce
+original_action = iam_actions.extract_iam_action
 
 
 class RowArn(str):
@@ -44,7 +45,7 @@ def transaction_checks(action: str, body: bytes, region: str, account: str) -> l
     """MiniStack's check of each item of a transaction, each with its own row."""
     checks = original_checks(action, body, region, account)
     items = [item for entry in json.loads(body).get("TransactItems", []) for item in entry.values()] if checks else []
-    rows = []
+    rows: list[tuple[str, str]] = []
     for (item_action, arn), item in zip(checks, items, strict=True):
         row = RowArn(arn)
         (row.leading_key,) = partition_keys(item)
@@ -52,15 +53,28 @@ def transaction_checks(action: str, body: bytes, region: str, account: str) -> l
     return rows
 
 
-def enforce(key_id: str, action: str, service: str, region: str, resource_arn: str = "*",
-            service_context: dict[str, Any] | None = None) -> Any:
+def enforce(
+    key_id: str,
+    action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: dict[str, Any] | None = None,
+) -> Any:
     """MiniStack's decision, told the row where it is one of a transaction's."""
     if isinstance(resource_arn, RowArn):
         service_context = {**(service_context or {}), LEADING_KEYS: [resource_arn.leading_key]}
     return original_enforce(key_id, action, service, region, resource_arn, service_context)
 
 
+def permission(service: str, *request: Any) -> str | None:
+    """The action that a request needs to be allowed."""
+    action: str | None = original_action(service, *request)
+    return action.removesuffix("Batch") if action and service == "sqs" else action
+
+
 if __name__ == "__main__":
+    iam_actions.extract_iam_action = permission
     iam_actions.dynamodb_service_context = service_context
     iam_actions.dynamodb_transaction_checks = transaction_checks
     iam_evaluator.enforce = enforce

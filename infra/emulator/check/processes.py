@@ -35,15 +35,17 @@ def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
 def run(command: Sequence[str | Path], log: Path, environment: Mapping[str, str], cwd: Path) -> None:
     """Runs a command to its end; what it said is shown only if it failed."""
     with log.open("wb") as output:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                              env=environment, cwd=cwd, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=cwd, check=False
+        )
     if done.returncode != 0:
         raise Failed(f"{log.read_text(errors='replace')}\n{command[0]} {command[1]} ended with {done.returncode}")
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str | Path], log: Path, environment: Mapping[str, str], cwd: Path,
-            output: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+def running(
+    command: Sequence[str | Path], log: Path, environment: Mapping[str, str], cwd: Path, output: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """A process that lives as long as the block, in a group of its own so that its children end with it.
 
     Its standard input and, unless `output` names a file, its standard output are pipes to us.
@@ -51,8 +53,16 @@ def running(command: Sequence[str | Path], log: Path, environment: Mapping[str, 
     with contextlib.ExitStack() as files:
         errors = files.enter_context(log.open("w"))
         answers = files.enter_context(output.open("w")) if output else subprocess.PIPE
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=answers, stderr=errors, text=True,
-                                   env=environment, cwd=cwd, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=answers,
+            stderr=errors,
+            text=True,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+        )
         try:
             yield process
         finally:

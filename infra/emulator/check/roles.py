@@ -42,16 +42,27 @@ class Calls:
         return Call("dynamodb", "get_item", {**self.table, "Key": row(key)})
 
     def batch_get(self, *keys: str) -> Call:
-        return Call("dynamodb", "batch_get_item",
-                    {"RequestItems": {self.outputs["TableName"]: {"Keys": [row(key) for key in keys]}}})
+        return Call(
+            "dynamodb",
+            "batch_get_item",
+            {"RequestItems": {self.outputs["TableName"]: {"Keys": [row(key) for key in keys]}}},
+        )
 
     def put(self, key: str) -> Call:
         return Call("dynamodb", "put_item", {**self.table, "Item": row(key), "ConditionExpression": PRESENT})
 
     def update(self, key: str) -> Call:
-        return Call("dynamodb", "update_item", {
-            **self.table, "Key": row(key), "ConditionExpression": PRESENT, "UpdateExpression": "SET probe = :one",
-            "ExpressionAttributeValues": {":one": {"N": "1"}}})
+        return Call(
+            "dynamodb",
+            "update_item",
+            {
+                **self.table,
+                "Key": row(key),
+                "ConditionExpression": PRESENT,
+                "UpdateExpression": "SET probe = :one",
+                "ExpressionAttributeValues": {":one": {"N": "1"}},
+            },
+        )
 
     def delete(self, key: str) -> Call:
         return Call("dynamodb", "delete_item", {**self.table, "Key": row(key)})
@@ -59,19 +70,43 @@ class Calls:
     def transact(self, **items: str) -> Call:
         """A transaction of single-item actions, each on its own row: `Put="OURA#nobody"`."""
         contents: dict[str, dict[str, Any]] = {
-            "Put": {"ConditionExpression": PRESENT}, "Delete": {}, "ConditionCheck": {"ConditionExpression": PRESENT}}
-        return Call("dynamodb", "transact_write_items", {"TransactItems": [
-            {action: {**self.table, "Item" if action == "Put" else "Key": row(key), **contents[action]}}
-            for action, key in items.items()]})
+            "Put": {"ConditionExpression": PRESENT},
+            "Delete": {},
+            "ConditionCheck": {"ConditionExpression": PRESENT},
+        }
+        return Call(
+            "dynamodb",
+            "transact_write_items",
+            {
+                "TransactItems": [
+                    {action: {**self.table, "Item" if action == "Put" else "Key": row(key), **contents[action]}}
+                    for action, key in items.items()
+                ]
+            },
+        )
 
     def query_index(self) -> Call:
-        return Call("dynamodb", "query", {
-            **self.table, "IndexName": "active", "KeyConditionExpression": "active_shard = :none",
-            "ExpressionAttributeValues": {":none": {"S": "none"}}})
+        return Call(
+            "dynamodb",
+            "query",
+            {
+                **self.table,
+                "IndexName": "active",
+                "KeyConditionExpression": "active_shard = :none",
+                "ExpressionAttributeValues": {":none": {"S": "none"}},
+            },
+        )
 
     def query_table(self) -> Call:
-        return Call("dynamodb", "query", {
-            **self.table, "KeyConditionExpression": "pk = :none", "ExpressionAttributeValues": {":none": {"S": "none"}}})
+        return Call(
+            "dynamodb",
+            "query",
+            {
+                **self.table,
+                "KeyConditionExpression": "pk = :none",
+                "ExpressionAttributeValues": {":none": {"S": "none"}},
+            },
+        )
 
     def scan(self) -> Call:
         return Call("dynamodb", "scan", self.table)
@@ -83,6 +118,14 @@ class Calls:
         # A sync of an athlete who is not connected: the worker has nothing to do for it.
         job = {"v": 1, "job": "sync", "athlete": "nobody", "tick": datetime.datetime.now(datetime.UTC).isoformat()}
         return Call("sqs", "send_message", {"QueueUrl": self.outputs[queue], "MessageBody": json.dumps(job)})
+
+    def send_batch(self, queue: str) -> Call:
+        message = self.send(queue).arguments["MessageBody"]
+        return Call(
+            "sqs",
+            "send_message_batch",
+            {"QueueUrl": self.outputs[queue], "Entries": [{"Id": "one", "MessageBody": message}]},
+        )
 
     def receive(self, queue: str) -> Call:
         return Call("sqs", "receive_message", {"QueueUrl": self.outputs[queue], "VisibilityTimeout": 0})
@@ -110,45 +153,100 @@ def row(key: str) -> dict[str, Any]:
 def allowed(call: Calls) -> dict[str, list[Call]]:
     """What each function's business needs."""
     return {
-        "Scheduler": [call.query_index(), call.get("HOLD#probe"), call.send("QueueUrl")],
+        "Scheduler": [call.query_index(), call.get("HOLD#probe"), call.send_batch("QueueUrl")],
         "Worker": [
-            call.batch_get("ATHLETE#nobody", "HOLD#probe"), call.get("ATHLETE#nobody"), call.put("ATHLETE#nobody"),
-            call.update("ATHLETE#nobody"), call.transact(ConditionCheck="ATHLETE#nobody", Put="OURA#nobody"),
-            call.transact(ConditionCheck="ATHLETE#nobody", Delete="OURA#nobody"), call.update("HOLD#probe"),
-            call.receive("QueueUrl"), call.send("QueueUrl"), call.read_secret("OuraSecretArn"),
-            call.read_secret("SmartabaseSecretArn"), call.read_secret("KeySecretArn")],
+            call.batch_get("ATHLETE#nobody", "HOLD#probe"),
+            call.get("ATHLETE#nobody"),
+            call.put("ATHLETE#nobody"),
+            call.update("ATHLETE#nobody"),
+            call.transact(ConditionCheck="ATHLETE#nobody", Put="OURA#nobody"),
+            call.transact(ConditionCheck="ATHLETE#nobody", Delete="OURA#nobody"),
+            call.update("HOLD#probe"),
+            call.delete("HOLD#probe"),
+            call.receive("QueueUrl"),
+            call.send("QueueUrl"),
+            call.read_secret("OuraSecretArn"),
+            call.read_secret("SmartabaseSecretArn"),
+            call.read_secret("KeySecretArn"),
+        ],
         "OAuth": [
-            call.get("ATHLETE#nobody"), call.put("STATE#probe"), call.delete("STATE#probe"),
-            call.transact(Put="ATHLETE#nobody", Delete="OURA#nobody"), call.update("ATHLETE#nobody"),
-            call.send("QueueUrl"), call.read_secret("OuraSecretArn"), call.read_secret("KeySecretArn")],
+            call.get("ATHLETE#nobody"),
+            call.put("STATE#probe"),
+            call.delete("STATE#probe"),
+            call.transact(Put="ATHLETE#nobody", Delete="OURA#nobody"),
+            call.update("ATHLETE#nobody"),
+            call.send("QueueUrl"),
+            call.read_secret("OuraSecretArn"),
+            call.read_secret("KeySecretArn"),
+        ],
         "Enrol": [
-            call.query_index(), call.batch_get("ATHLETE#nobody"), call.get("HOLD#probe"), call.put("ATHLETE#nobody"),
-            call.read_secret("SmartabaseSecretArn"), call.read_secret("KeySecretArn")],
+            call.query_index(),
+            call.batch_get("ATHLETE#nobody"),
+            call.get("HOLD#probe"),
+            call.put("ATHLETE#nobody"),
+            call.read_secret("SmartabaseSecretArn"),
+            call.read_secret("KeySecretArn"),
+        ],
     }
 
 
 def forbidden(call: Calls) -> dict[str, list[Call]]:
     """What would be a way in, were a function taken over."""
     nobody = [
-        call.scan(), call.query_table(), call.delete_table(), call.purge("QueueUrl"), call.purge("DeadLetterQueueUrl"),
-        call.write_secret("OuraSecretArn"), call.write_secret("SmartabaseSecretArn"), call.write_secret("KeySecretArn"),
-        call.invoke("EnrolFunctionName"), call.receive("DeadLetterQueueUrl")]
+        call.scan(),
+        call.query_table(),
+        call.delete_table(),
+        call.purge("QueueUrl"),
+        call.purge("DeadLetterQueueUrl"),
+        call.write_secret("OuraSecretArn"),
+        call.write_secret("SmartabaseSecretArn"),
+        call.write_secret("KeySecretArn"),
+        call.invoke("EnrolFunctionName"),
+        call.receive("DeadLetterQueueUrl"),
+    ]
     return {
         "Scheduler": [
-            *nobody, call.get("ATHLETE#nobody"), call.batch_get("ATHLETE#nobody"), call.put("HOLD#probe"),
-            call.update("ATHLETE#nobody"), call.receive("QueueUrl"), call.send("DeadLetterQueueUrl"),
-            call.read_secret("OuraSecretArn"), call.read_secret("SmartabaseSecretArn"), call.read_secret("KeySecretArn")],
+            *nobody,
+            call.get("ATHLETE#nobody"),
+            call.batch_get("ATHLETE#nobody"),
+            call.put("HOLD#probe"),
+            call.update("ATHLETE#nobody"),
+            call.receive("QueueUrl"),
+            call.send("DeadLetterQueueUrl"),
+            call.read_secret("OuraSecretArn"),
+            call.read_secret("SmartabaseSecretArn"),
+            call.read_secret("KeySecretArn"),
+        ],
         "Worker": [
-            *nobody, call.query_index(), call.get("STATE#probe"), call.put("STATE#probe"), call.delete("STATE#probe"),
-            call.delete("ATHLETE#nobody"), call.batch_get("ATHLETE#nobody", "STATE#probe"),
-            call.transact(ConditionCheck="ATHLETE#nobody", Put="STATE#probe")],
+            *nobody,
+            call.query_index(),
+            call.get("STATE#probe"),
+            call.put("STATE#probe"),
+            call.delete("STATE#probe"),
+            call.delete("ATHLETE#nobody"),
+            call.batch_get("ATHLETE#nobody", "STATE#probe"),
+            call.transact(ConditionCheck="ATHLETE#nobody", Put="STATE#probe"),
+        ],
         "OAuth": [
-            *nobody, call.query_index(), call.get("HOLD#probe"), call.update("HOLD#probe"), call.receive("QueueUrl"),
-            call.send("DeadLetterQueueUrl"), call.read_secret("SmartabaseSecretArn"),
-            call.transact(Put="ATHLETE#nobody", Delete="HOLD#probe")],
+            *nobody,
+            call.query_index(),
+            call.get("HOLD#probe"),
+            call.update("HOLD#probe"),
+            call.receive("QueueUrl"),
+            call.send("DeadLetterQueueUrl"),
+            call.read_secret("SmartabaseSecretArn"),
+            call.transact(Put="ATHLETE#nobody", Delete="HOLD#probe"),
+        ],
         "Enrol": [
-            *nobody, call.delete("ATHLETE#nobody"), call.put("OURA#nobody"), call.put("STATE#probe"),
-            call.get("OURA#nobody"), call.send("QueueUrl"), call.receive("QueueUrl"), call.read_secret("OuraSecretArn")],
+            *nobody,
+            call.delete("ATHLETE#nobody"),
+            call.put("OURA#nobody"),
+            call.put("STATE#probe"),
+            call.get("OURA#nobody"),
+            call.send("QueueUrl"),
+            call.receive("QueueUrl"),
+            call.read_secret("OuraSecretArn"),
+        ],
     }
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 STACK = "oura"
 REGION = "us-east-1"
 # The emulator's built-in root user, who may do everything.
-ROOT_USER = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+ROOT_USER = {"AccessKeyId": "test", "SecretAccessKey": "test"}
 # The functions run on this machine's processor.
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
 
@@ -31,15 +31,23 @@ def emulator(scratch: Path, logs: Path) -> Iterator[str]:
     """MiniStack on a port of its own, IAM enforced, for as long as the block; yields its address."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    # Not our own environment: the functions inherit the emulator's. The endpoint is for them; without it their SDK would
-    # call the real AWS.
+    # Not our own environment: the functions inherit the emulator's. The endpoint is for them; without it their SDK
+    # would call the real AWS.
     environment = {
-        "PATH": os.defpath, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONPATH": str(Path(__file__).parents[1]),
-        "PYTHONDONTWRITEBYTECODE": "1", "AUTH": "true", "AWS_ENDPOINT_URL": endpoint, "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1", "LAMBDA_EXECUTOR": "local",
+        "PATH": os.defpath,
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AUTH": "true",
+        "AWS_ENDPOINT_URL": endpoint,
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "LAMBDA_EXECUTOR": "local",
     }
     command = [sys.executable, "-m", "check.emulator"]
     with running(command, logs / "emulator.log", environment, scratch, output=logs / "emulator.out") as process:
+
         def healthy() -> bool | None:
             if process.poll() is not None:
                 raise Failed(f"the emulator ended: {(logs / 'emulator.log').read_text(errors='replace')[-2000:]}")
@@ -54,36 +62,65 @@ def emulator(scratch: Path, logs: Path) -> Iterator[str]:
 
 def sam(tools: Path, endpoint: str | None = None) -> dict[str, str]:
     """The environment in which the SAM CLI finds cargo-lambda and zig and, given an endpoint, deploys to it."""
-    environment = {**os.environ, "PATH": f"{tools / 'bin'}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0",
-                   "AWS_DEFAULT_REGION": REGION}
+    environment = {
+        **os.environ,
+        "PATH": f"{tools / 'bin'}:{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_DEFAULT_REGION": REGION,
+    }
     # Nothing of a developer's own AWS account may matter here.
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
         environment.pop(name, None)
     if endpoint is not None:
-        environment |= {"AWS_ENDPOINT_URL": endpoint, **ROOT_USER}
+        environment |= {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": ROOT_USER["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": ROOT_USER["SecretAccessKey"],
+        }
     return environment
 
 
 def build(tools: Path, target: Path, logs: Path) -> None:
     """`sam build` of the template as it stands, for this processor."""
-    command = [tools / "bin/sam", "build", "--template-file", ROOT / "template.yaml", "--build-dir", target,
-               "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
+    command: list[str | Path] = [
+        tools / "bin/sam",
+        "build",
+        "--template-file",
+        ROOT / "template.yaml",
+        "--build-dir",
+        target,
+        "--parameter-overrides",
+        f"Architecture={ARCHITECTURE}",
+    ]
     run(command, logs / "build.log", sam(tools), ROOT)
 
 
 def deploy(tools: Path, built: Path, endpoint: str, parameters: dict[str, str], logs: Path) -> "Stack":
     """`sam deploy` of what was built."""
     values = {"Architecture": ARCHITECTURE, **parameters}
-    command = [tools / "bin/sam", "deploy", "--template-file", built / "template.yaml", "--stack-name", STACK,
-               "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
-               "--parameter-overrides", *(f'{name}="{value}"' for name, value in values.items())]
+    command: list[str | Path] = [
+        tools / "bin/sam",
+        "deploy",
+        "--template-file",
+        built / "template.yaml",
+        "--stack-name",
+        STACK,
+        "--resolve-s3",
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "--no-confirm-changeset",
+        "--no-progressbar",
+        "--parameter-overrides",
+        *(f'{name}="{value}"' for name, value in values.items()),
+    ]
     run(command, logs / "deploy.log", sam(tools, endpoint), built)
     stack = Stack(endpoint)
     # The emulator passes Number parameters on as text, and its queue poller then stumbles over WorkerConcurrency.
     for mapping in stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
         concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
         stack.client("lambda").update_event_source_mapping(
-            UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency})
+            UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}
+        )
     return stack
 
 
@@ -95,10 +132,15 @@ class Stack:
 
     def client(self, service: str, credentials: dict[str, str] | None = None) -> Any:
         """A client of one service; as root, unless given a role's credentials as STS returns them."""
-        given = credentials or {"AccessKeyId": "test", "SecretAccessKey": "test", "SessionToken": None}
+        given = credentials or ROOT_USER
         return boto3.client(
-            service, region_name=REGION, endpoint_url=self.endpoint, aws_access_key_id=given["AccessKeyId"],
-            aws_secret_access_key=given["SecretAccessKey"], aws_session_token=given["SessionToken"])
+            service,
+            region_name=REGION,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given.get("SessionToken"),
+        )
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
@@ -120,20 +162,23 @@ class Stack:
         name = self.outputs[f"{function}FunctionName"]
         arn = self.client("lambda").get_function_configuration(FunctionName=name)["Role"]
         # The emulator lets its root user assume any role; on AWS these roles are Lambda's alone.
-        credentials: dict[str, str] = self.client("sts").assume_role(
-            RoleArn=arn, RoleSessionName="check")["Credentials"]
+        credentials: dict[str, str] = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="check")[
+            "Credentials"
+        ]
         return credentials
 
     def log(self, function: str) -> list[str]:
         """Every line a function logged, oldest first."""
-        pages = self.client("logs").get_paginator("filter_log_events").paginate(
-            logGroupName=f"/{STACK}/{function.lower()}")
+        pages = (
+            self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/{STACK}/{function.lower()}")
+        )
         return [event["message"] for page in pages for event in page["events"]]
 
     def dead_letters(self) -> list[str]:
         """The bodies of the messages now visible in the dead-letter queue; they stay there, hidden for a while."""
         answer = self.client("sqs").receive_message(
-            QueueUrl=self.outputs["DeadLetterQueueUrl"], MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            QueueUrl=self.outputs["DeadLetterQueueUrl"], MaxNumberOfMessages=10, WaitTimeSeconds=1
+        )
         return [message["Body"] for message in answer.get("Messages", [])]
 
     def show_logs(self) -> None:

@@ -1,0 +1,184 @@
+"""The product, deployed: from the empty stack to full forms, each step as an operator or an athlete would take it."""
+
+import argparse
+import contextlib
+import signal
+import sys
+import tempfile
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+from check import roles, stack
+from check.browser import Browser, without_query
+from check.forms import BACKFILL_DAYS, Forms, days
+from check.processes import Failed, say, wait_for
+from check.site import Event
+from check.stack import FUNCTIONS, Stack
+from check.world import World, world
+
+UNREADABLE = "this is not a job"
+
+
+def main() -> None:
+    """Reads the command line, checks, and exits non-zero if anything promised did not happen."""
+    parser = argparse.ArgumentParser(prog="infra/emulator/run", description=__doc__)
+    parser.add_argument("target", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--built", type=Path, help="a folder that `sam build` filled before, instead of building now")
+    given = parser.parse_args()
+    # Ended from outside, unwind as after a failure: whatever was started is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
+    try:
+        with contextlib.ExitStack() as started:
+            check(given.target, given.built, started)
+    except Failed as failure:
+        sys.exit(f"FAILED: {failure}")
+
+
+def check(target: Path, built: Path | None, started: contextlib.ExitStack) -> None:
+    """The whole of it; everything started is put on the stack, which ends it."""
+    logs = target / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    tools = target / "sam"
+    if built is None:
+        say("building the functions")
+        built = target / "build"
+        stack.build(tools, built, logs)
+    say("starting the simulated Oura and Smartabase")
+    simulated = started.enter_context(world(logs))
+    say("starting the emulator")
+    scratch = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
+    endpoint = started.enter_context(stack.emulator(scratch, logs))
+    say("deploying the template")
+    oura = simulated.facts["oura"]
+    deployed = stack.deploy(
+        tools,
+        built,
+        endpoint,
+        {
+            "SmartabaseUrl": simulated.facts["smartabase"]["url"],
+            "OuraAuthorizeUrl": oura["authorize"],
+            "OuraTokenUrl": oura["token"],
+            "OuraRevokeUrl": oura["revoke"],
+            "OuraApiUrl": oura["api"],
+            "SyncSchedule": "rate(1 minute)",
+            "BackfillDays": str(BACKFILL_DAYS),
+            "DeletionProtection": "false",
+        },
+        logs,
+    )
+    try:
+        for seen in story(deployed, simulated):
+            say(f"ok: {seen}")
+    except Failed:
+        deployed.show_logs()
+        raise
+
+
+def story(deployed: Stack, simulated: World) -> Iterator[str]:
+    """Yields a line for each thing that was seen to work."""
+    forms = Forms(simulated)
+    forms.build()
+    simulated.ask("register_redirect", url=deployed.outputs["CallbackUrl"])
+
+    succeeded, _ = deployed.invoke("Enrol")
+    if succeeded or not any("put-secret-value" in line for line in deployed.log("Enrol")):
+        raise Failed("with unfilled secrets, enrol should fail and name the command that fills them")
+    yield "with unfilled secrets, enrol says which command fills them"
+
+    deployed.fill_secret("OuraSecretArn", simulated.facts["application"])
+    account = simulated.facts["smartabase"]
+    deployed.fill_secret("SmartabaseSecretArn", {name: account[name] for name in ("username", "password")})
+    succeeded, answer = deployed.invoke("Enrol")
+    if not succeeded:
+        raise Failed(f"enrol failed: {answer}")
+    links = {athlete: forms.link(athlete) for athlete in simulated.facts["athletes"]}
+    for athlete, link in links.items():
+        if without_query(link) != deployed.outputs["ConnectUrl"]:
+            raise Failed(f"the link of {athlete} leads to {without_query(link)!r}")
+    yield f"enrol wrote {len(links)} personal links"
+
+    for athlete, link in links.items():
+        connect(athlete, link, deployed)
+    yield f"{len(links)} athletes connected over the HTTP API"
+
+    tampered = Browser().open(f"{links['ada']}x")
+    if not 400 <= tampered.status < 500:
+        raise Failed(f"a tampered link was answered with {tampered.status}")
+    yield "a tampered link opens nothing"
+
+    wait_for("the forms agree with Oura", 180, lambda: forms.agree() or None)
+    yield "the forms hold what Oura says, nights under the evening they began"
+
+    yield schedule_brings_a_revision(deployed, forms)
+
+    deployed.client("sqs").send_message(QueueUrl=deployed.outputs["QueueUrl"], MessageBody=UNREADABLE)
+    letters = wait_for("the dead-letter queue takes an unreadable message", 60, lambda: deployed.dead_letters() or None)
+    if letters != [UNREADABLE]:
+        raise Failed(f"the dead-letter queue holds {letters}")
+    yield "an unreadable message is in the dead-letter queue, alone"
+
+    for line in roles.check(deployed):
+        yield f"role of {line}"
+
+    yield logs_are_clean(deployed, simulated, links)
+    if violations := simulated.ask("violations"):
+        raise Failed(f"Oura or Smartabase was sent what it should not have been: {violations}")
+    yield "neither service was sent anything it should not have been"
+
+
+def connect(athlete: str, link: str, deployed: Stack) -> None:
+    """The athlete opens the link, agrees, says who they are at Oura, approves, and is thanked."""
+    browser = Browser()
+    consent = browser.submit(browser.open(link))
+    done = browser.submit(consent, "Approve", person=athlete)
+    if done.status != 200 or without_query(done.url) != deployed.outputs["CallbackUrl"]:
+        raise Failed(f"{athlete} ended at {without_query(done.url)} with {done.status}: {done.text[:500]}")
+
+
+def schedule_brings_a_revision(deployed: Stack, forms: Forms) -> str:
+    """Changes a night at Oura and touches nothing else: only the schedule can carry that into the form."""
+    form = next(form for form in forms.events if form.evening_before)
+    label = form.labels["sleep.lowest_heart_rate"]
+    # Yesterday's waking: there by now in every time zone.
+    day = days()[1]
+
+    def record() -> Event:
+        return forms.records(form, "ben")[form.date(day)]
+
+    before = record()
+    revised = int(before.values[label]) + 7
+    forms.world.ask("revise_night", person="ben", day=day.isoformat(), field="lowest_heart_rate", value=revised)
+    wait_for(
+        "the schedule fires and the revised night arrives",
+        240,
+        lambda: True if record().values[label] == str(revised) else None,
+    )
+    if record().id != before.id:
+        raise Failed("the revised night became another event")
+    wait_for("the forms agree with Oura", 60, lambda: forms.agree() or None)
+    ticks = sum(line.startswith("START") for line in deployed.log("Scheduler"))
+    return f"the schedule fired by itself, {ticks} times so far, and a revised night changed its event in place"
+
+
+def logs_are_clean(deployed: Stack, simulated: World, links: dict[str, str]) -> str:
+    """No secret, token, code or link in any log, and nothing was refused to a function."""
+    signatures = [urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)["signature"][0] for link in links.values()]
+    secrets = [
+        simulated.facts["application"]["client_secret"],
+        simulated.facts["smartabase"]["password"],
+        *simulated.ask("issued"),
+        *signatures,
+    ]
+    lines = 0
+    for function in FUNCTIONS:
+        for line in deployed.log(function):
+            lines += 1
+            if any(secret in line for secret in secrets):
+                raise Failed(f"{function} logged a secret, token, code or link signature")
+            if "AccessDenied" in line or "not authorized to perform" in line:
+                raise Failed(f"{function} was refused something it needs: {line}")
+    return f"{lines} log lines hold no secret, token, code or link, and no refusal"
+
+
+main()

@@ -1,0 +1,96 @@
+"""What the forms have to hold: Oura's own words against the site's records, by the shipped `infra/forms.toml`."""
+
+import datetime
+import tomllib
+from typing import Any
+
+from check.processes import Failed
+from check.site import Event
+from check.stack import ROOT
+from check.world import World
+
+# Long enough for a full first sync, short enough for a build.
+BACKFILL_DAYS = 10
+# The fields compared: what Oura says as a whole number, the form repeats as it is.
+NIGHT = ("daily_sleep.score", "daily_readiness.score", "sleep.efficiency", "sleep.lowest_heart_rate")
+DAY = ("daily_activity.score", "daily_activity.steps")
+
+
+def days() -> list[datetime.date]:
+    """The days a new connection has to bring, today first, in the deployed time zone, which is UTC."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    return [today - datetime.timedelta(days=back) for back in range(BACKFILL_DAYS)]
+
+
+class Form:
+    """One event form, as `forms.toml` describes it."""
+
+    def __init__(self, table: dict[str, Any]) -> None:
+        self.name: str = table["form"]
+        self.evening_before = table["date"] == "evening-before"
+        self.labels: dict[str, str] = {field["source"]: field["label"] for field in table["fields"]}
+
+    def date(self, day: datetime.date) -> str:
+        """The date under which Oura's day stands."""
+        return (day - datetime.timedelta(days=1 if self.evening_before else 0)).isoformat()
+
+
+class Forms:
+    """The forms of the simulated site."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        tables = tomllib.loads((ROOT / "infra/forms.toml").read_text())
+        self.authorise: dict[str, str] = tables["authorise"]
+        self.events = [Form(table) for table in tables["event"]]
+
+    def build(self) -> None:
+        """Gives the site the forms, as the operator would have."""
+        self.world.ask("profile_form", name=self.authorise["form"], fields=[self.authorise["link"]])
+        for form in self.events:
+            self.world.ask("event_form", name=form.name, fields=list(form.labels.values()))
+
+    def user(self, athlete: str) -> int:
+        """The user id of an athlete at the site."""
+        return self.world.site.users()[self.world.facts["athletes"][athlete]]
+
+    def link(self, athlete: str) -> str:
+        """The athlete's personal link; empty while there is none."""
+        return self.world.site.profile(self.authorise["form"], self.user(athlete)).get(self.authorise["link"], "")
+
+    def records(self, form: Form, athlete: str) -> dict[str, Event]:
+        """The athlete's records by date. There is never more than one for a date."""
+        records: dict[str, Event] = {}
+        for event in self.world.site.events(form.name, self.user(athlete)):
+            if event.date in records:
+                raise Failed(f"two records of {athlete} stand under {event.date} in {form.name}")
+            records[event.date] = event
+        return records
+
+    def agree(self) -> bool:
+        """Whether every athlete has one record per night and per day, on the right date, with Oura's values."""
+        return all(self.agrees(form, athlete) for form in self.events for athlete in self.world.facts["athletes"])
+
+    def agrees(self, form: Form, athlete: str) -> bool:
+        """Whether one form agrees with Oura about one athlete."""
+        records = self.records(form, athlete)
+        expected = {form.date(day): said for day in days() if (said := self.oura_says(form, athlete, day))}
+        # On which day exactly a window begins is the connector's choice; nothing may be newer than Oura's own newest.
+        return max(records, default="") == max(expected) and all(
+            date in records and all(records[date].values.get(label) == value for label, value in said.items())
+            for date, said in expected.items()
+        )
+
+    def oura_says(self, form: Form, athlete: str, day: datetime.date) -> dict[str, str]:
+        """Oura's values of one day under the form's labels; empty when there is nothing to write yet."""
+        said: dict[str, str] = {}
+        for source in NIGHT if form.evening_before else DAY:
+            collection, field = source.split(".")
+            if collection == "sleep":
+                documents = [self.world.ask("night", person=athlete, day=day.isoformat())]
+            else:
+                documents = self.world.ask("documents", person=athlete, collection=collection, day=day.isoformat())
+            for document in documents:
+                if document and document[field] is not None:
+                    said[form.labels[source]] = str(document[field])
+        return said
