@@ -1,1 +1,28 @@
-fn main() {}
+//! Once a day: every athlete of the site gets a personal link.
+
+use connector::Connector;
+use lambda_runtime::{Diagnostic, LambdaEvent, run, service_fn};
+use runtime::{Deadline, telemetry};
+use serde_json::{Value, json};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::start();
+    let connector = &connector::at_start(Connector::deployed().await)?;
+    run(service_fn(async |event: LambdaEvent<Value>| {
+        let enrolled = connector.enrol(Deadline::of_invocation(event.context.deadline)).await;
+        let enrolled = enrolled.map_err(|error| {
+            tracing::error!(%error, "the enrolment failed");
+            Diagnostic { error_type: "EnrolmentFailed".to_owned(), error_message: error.to_string() }
+        })?;
+        // For the operator who invokes it by hand.
+        Ok::<_, Diagnostic>(json!({
+            "athletes": enrolled.athletes,
+            "told": enrolled.told,
+            "failed": enrolled.failed,
+            "without_uuid": enrolled.without_uuid,
+            "shared_uuids": enrolled.shared_uuids,
+        }))
+    }))
+    .await
+}

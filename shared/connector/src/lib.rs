@@ -1,1 +1,115 @@
-#![doc = "skeleton"]
+//! The use cases: plan a tick, sync an athlete, connect one, disconnect one, enrol a squad.
+//!
+//! It knows Oura, Smartabase and the table through their crates, and nothing of Lambda: the functions and the local
+//! process call the same methods of one [`Connector`]. What is pure is in [`forms`] and [`plan`]; what must hold under
+//! crashes and repeats is said at the top of the file that makes it hold.
+//!
+//! ```
+//! use connector::forms::Forms;
+//!
+//! // What the build ships with: which Oura numbers stand in which fields of which forms.
+//! let forms = Forms::shipped()?;
+//! assert_eq!(forms.authorise.name.to_string(), "Authorise Oura Data");
+//! # Ok::<(), connector::forms::FormsError>(())
+//! ```
+
+mod authorize;
+mod batch;
+mod delivery;
+mod disconnect;
+mod enrol;
+mod fetch;
+pub mod forms;
+mod grant;
+pub mod job;
+mod link;
+mod pages;
+pub mod plan;
+mod queue;
+mod setback;
+mod sync;
+mod tick;
+mod web;
+
+pub use batch::{Message, Verdict};
+pub use enrol::{EnrolError, Enrolled};
+pub use link::{Link, LinkFault};
+pub use pages::Page;
+pub use queue::{Queue, QueueError, Waiting};
+pub use setback::Setback;
+pub use sync::Synced;
+pub use tick::{TickError, Ticked};
+
+use runtime::{Clock, ConfigurationError, Deadline, Deployment, Secrets, SecretsManager, Settings};
+
+/// Everything a use case needs, built once per process and shared.
+#[derive(Debug)]
+pub struct Connector {
+    /// The installation's parameters.
+    pub settings: Settings,
+    /// The site's forms.
+    pub forms: forms::Forms,
+    /// Client of the Oura API.
+    pub oura: oura::Client,
+    /// Client of the Smartabase site.
+    pub smartabase: smartabase::Client,
+    /// What is remembered.
+    pub store: store::Store,
+    /// Where jobs wait.
+    pub queue: Queue,
+    /// The installation's secrets.
+    pub secrets: Secrets,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// Why a process can't begin. Nothing but a corrected configuration or build helps.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment is wrong.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// `forms.toml` is wrong.
+    #[error(transparent)]
+    Forms(#[from] forms::FormsError),
+    /// The HTTP client for Oura can't be built.
+    #[error(transparent)]
+    Oura(#[from] oura::BuildError),
+    /// The HTTP client for Smartabase can't be built.
+    #[error(transparent)]
+    Smartabase(#[from] smartabase::BuildError),
+}
+
+/// Says on the log why a process can't begin, so that the operator finds the reason beside the function's own failure.
+pub fn at_start<T>(started: Result<T, StartError>) -> Result<T, StartError> {
+    started.inspect_err(|error| tracing::error!(%error, "the function can't start"))
+}
+
+impl Connector {
+    /// Builds the deployed connector from the process's environment. Opens no connection.
+    pub async fn deployed() -> Result<Self, StartError> {
+        let (settings, deployment) =
+            ConfigurationError::both(Settings::from_environment(), Deployment::from_environment())?;
+        let aws = runtime::aws::configuration().await;
+        Ok(Self {
+            forms: forms::Forms::shipped()?,
+            oura: oura::Client::new(settings.oura.clone())?,
+            smartabase: smartabase::Client::new(settings.site.clone())?,
+            store: store::Store::new(aws_sdk_dynamodb::Client::new(&aws), &deployment.table),
+            queue: Queue::Sqs {
+                client: aws_sdk_sqs::Client::new(&aws),
+                jobs: deployment.queue.clone(),
+                dead_letters: deployment.dead_letter_queue.clone(),
+            },
+            secrets: Secrets::Manager(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws), deployment)),
+            settings,
+            clock: Clock::System,
+        })
+    }
+
+    /// Opens connections to Oura and Smartabase, so that the first job of a fresh process does not wait for two
+    /// handshakes. A service that does not answer now is found out by the job that needs it.
+    pub async fn warm(&self, deadline: Deadline) {
+        tokio::join!(self.oura.warm(deadline.instant()), self.smartabase.warm(deadline.instant()));
+    }
+}

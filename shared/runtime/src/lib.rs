@@ -1,1 +1,33 @@
-#![doc = "skeleton"]
+//! What every function needs at start: configuration, secrets, a clock, telemetry, AWS clients.
+//!
+//! It knows how the connector is configured and where its secrets are kept; it knows nothing of syncing, connecting or
+//! enrolling. Everything here is built once per process and borrowed by the use cases.
+//!
+//! ```
+//! use runtime::{Clock, Settings};
+//!
+//! let settings = Settings::read(|name| match name {
+//!     "SMARTABASE_URL" => Some("https://example.smartabase.com/site".into()),
+//!     "PUBLIC_URL" => Some("https://connect.example.org".into()),
+//!     _ => None, // everything else has a default
+//! })?;
+//! assert_eq!(settings.lookback_days, 7);
+//! assert_eq!(settings.callback().as_str(), "https://connect.example.org/oauth/callback");
+//!
+//! let clock = Clock::manual("2026-03-03T07:30:00Z".parse().unwrap());
+//! clock.advance(jiff::SignedDuration::from_mins(15));
+//! assert_eq!(clock.now().to_string(), "2026-03-03T07:45:00Z");
+//! # Ok::<(), runtime::ConfigurationError>(())
+//! ```
+
+pub mod aws;
+mod clock;
+mod deadline;
+mod secrets;
+mod settings;
+pub mod telemetry;
+
+pub use clock::Clock;
+pub use deadline::Deadline;
+pub use secrets::{Given, SecretError, SecretName, SecretsManager, Secrets};
+pub use settings::{ConfigurationError, Deployment, Settings};

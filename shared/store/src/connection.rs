@@ -197,12 +197,7 @@ impl Store {
     }
 
     /// Points a connection at another Smartabase user, after a merge. A disconnected athlete is [`Change::Superseded`].
-    pub async fn repoint(
-        &self,
-        athlete: &AthleteId,
-        user_id: u64,
-        deadline: Instant,
-    ) -> Result<Change, StoreError> {
+    pub async fn repoint(&self, athlete: &AthleteId, user_id: u64, deadline: Instant) -> Result<Change, StoreError> {
         let edit = Edit::of(Key::connection(athlete))
             .if_exists()
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])

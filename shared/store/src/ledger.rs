@@ -1,6 +1,6 @@
 //! The ledger: which records an athlete has in Smartabase, under which event and with which content. It is written ahead:
-//! a record is `intended` before Smartabase hears of it and `written` after Smartabase confirmed it, so that whoever finds
-//! it `intended` knows to look before writing.
+//! a record is `intended` before Smartabase hears of it, new or changed, and `written` after Smartabase confirmed it, so that
+//! whoever finds it `intended` knows to look before writing.
 
 use std::collections::{BTreeMap, HashMap};
 

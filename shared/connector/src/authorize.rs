@@ -1,0 +1,300 @@
+//! Connecting an athlete: from the personal link to a stored grant.
+//!
+//! The link says whose data it is about; the state, stored hashed and taken out once, ties Oura's answer to it; the
+//! cookie ties both to the browser that began; PKCE ties the code to this process's request.
+//!
+//! **Invariant**: a code is exchanged at most once, by the browser that asked for it, at the token endpoint of the issuer
+//! that gave it; nothing that goes wrong here changes a connection that works.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, ToSpan};
+use oura::{ApiError, Forbidden, TokenError};
+use runtime::Deadline;
+use secrecy::{ExposeSecret, SecretString};
+use store::{Connect, Enrolment, NewConnection, NewState, Purpose, Status, TakeState};
+use url::{Url, form_urlencoded};
+
+use crate::job::Job;
+use crate::link::{Link, LinkFault};
+use crate::pages::Page;
+use crate::{Connector, Setback};
+
+/// A state, and so a visit to Oura's consent page, is good for this long: as long as Oura's code.
+pub(crate) const STATE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+
+/// How often a connection that changes under our hands is read again before giving up.
+const ATTEMPTS: usize = 3;
+
+/// How long until a lapsed membership is looked at.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Where an athlete who pressed the button goes.
+pub(crate) struct Departure {
+    /// Oura's consent page.
+    pub(crate) url: Url,
+    /// The cookie that binds this browser.
+    pub(crate) browser: SecretString,
+}
+
+/// What came back from Oura.
+pub(crate) struct Return {
+    code: Option<SecretString>,
+    state: Option<SecretString>,
+    error: Option<String>,
+    issuer: Option<String>,
+    scope: Option<String>,
+}
+
+impl Connector {
+    /// Checks the link in a query or a form, and finds the athlete it was made for.
+    pub(crate) async fn visitor(&self, query: &str, deadline: Deadline) -> Result<(Link, Enrolment), Page> {
+        let now = self.clock.now();
+        let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
+        let link = match Link::check(&keyring, query, now) {
+            Err(LinkFault::OtherKey) => {
+                let keyring = self.secrets.keyring_with_previous(deadline).await;
+                Link::check(&*keyring.map_err(|error| page_of(error.into()))?, query, now)
+            }
+            other => other,
+        };
+        let link = link.map_err(|fault| match fault {
+            LinkFault::Damaged => Page::LinkDamaged,
+            LinkFault::Expired | LinkFault::OtherKey => Page::LinkExpired,
+        })?;
+        match self.store.enrolment(&link.athlete, deadline.instant()).await {
+            Ok(Some(enrolment)) => Ok((link, enrolment)),
+            Ok(None) => Err(Page::UnknownAthlete),
+            Err(error) => Err(page_of(error.into())),
+        }
+    }
+
+    /// The button was pressed: prepares the visit to Oura.
+    pub(crate) async fn depart(&self, link: &Link, deadline: Deadline) -> Result<Departure, Page> {
+        self.try_depart(link, deadline).await.map_err(page_of)
+    }
+
+    async fn try_depart(&self, link: &Link, deadline: Deadline) -> Result<Departure, Setback> {
+        let credentials = self.secrets.oura(deadline).await?;
+        let keyring = self.secrets.keyring(deadline).await?;
+        let (state, browser) = (random_text()?, random_text()?);
+        let authorization = self.oura.authorization(
+            &credentials.client_id,
+            &self.settings.callback(),
+            &self.settings.scopes,
+            state.expose_secret(),
+        );
+        let verifier = keyring
+            .seal(Purpose::PkceVerifier, &link.athlete, authorization.pkce_verifier.expose_secret().as_bytes())
+            .map_err(|error| Setback::NeedsOperator(error.to_string()))?;
+        let kept = NewState {
+            hash: fingerprint(state.expose_secret()),
+            athlete: link.athlete.clone(),
+            verifier,
+            browser: fingerprint(browser.expose_secret()),
+            expires: self.clock.now() + STATE_LIFETIME,
+        };
+        self.store.put_state(&kept, deadline.instant()).await?;
+        Ok(Departure { url: authorization.url, browser })
+    }
+
+    /// Oura sent the athlete back: finds out how it ended, and stores the grant if there is one.
+    pub(crate) async fn arrive(&self, back: Return, browser: Option<&str>, deadline: Deadline) -> Page {
+        self.try_arrive(back, browser, deadline).await.unwrap_or_else(|page| page)
+    }
+
+    async fn try_arrive(&self, back: Return, browser: Option<&str>, deadline: Deadline) -> Result<Page, Page> {
+        let state = back.state.ok_or(Page::SessionLost)?;
+        let (now, hash) = (self.clock.now(), fingerprint(state.expose_secret()));
+        let state = match self.store.take_state(&hash, now, deadline.instant()).await {
+            Ok(TakeState::Taken(state)) => state,
+            Ok(TakeState::Expired) => return Err(Page::TooSlow),
+            Ok(TakeState::Unknown) => return Err(Page::SessionLost),
+            Err(error) => return Err(page_of(error.into())),
+        };
+        let same_browser = browser.is_some_and(|browser| same(&fingerprint(browser), &state.browser));
+        if !same_browser {
+            return Err(Page::SessionLost);
+        }
+        let athlete = state.athlete;
+        if let Some(error) = back.error {
+            // Only the codes of RFC 6749 are known; anything else is not worth repeating.
+            return Err(if error == "access_denied" { Page::Declined } else { Page::OuraUnwell });
+        }
+        if back.issuer.is_some_and(|issuer| !self.issued_by_token_endpoint(&issuer)) {
+            tracing::error!(%athlete, "the code is of an issuer that OuraTokenUrl does not belong to; it was not sent");
+            return Err(Page::Misconfigured);
+        }
+        let code = back.code.filter(|code| !code.expose_secret().is_empty()).ok_or(Page::OuraUnwell)?;
+        let verifier = self
+            .unseal(Purpose::PkceVerifier, &athlete, &state.verifier, deadline)
+            .await
+            .map_err(page_of)?
+            .and_then(|verifier| String::from_utf8(verifier.expose_secret().to_vec()).ok())
+            .ok_or(Page::SessionLost)?;
+        let credentials = self.secrets.oura(deadline).await.map_err(|error| page_of(error.into()))?;
+        let callback = self.settings.callback();
+        let exchanged =
+            self.oura.exchange(&credentials, &code, &callback, &verifier.into(), deadline.instant()).await;
+        let mut grant = match exchanged {
+            Ok(grant) => grant,
+            Err(error) => return Err(self.exchange_refused(&athlete, error, deadline).await),
+        };
+        if grant.scopes.is_unknown() {
+            // RFC 6749, 5.1: an answer without a scope grants what was asked, unless the redirect said otherwise.
+            grant.scopes = oura::Scopes::parse(back.scope.as_deref().unwrap_or(&self.settings.scopes));
+        }
+        if !grant.scopes.contains("daily") {
+            tracing::warn!(%athlete, "sleep data was not shared");
+            return Err(Page::ScopeMissing);
+        }
+        self.connect(&athlete, &grant, deadline).await
+    }
+
+    async fn connect(
+        &self,
+        athlete: &store::AthleteId,
+        grant: &oura::Grant,
+        deadline: Deadline,
+    ) -> Result<Page, Page> {
+        let who = self.oura.personal_info(&grant.access_token, deadline.instant()).await;
+        let (oura_user, lapsed) = match who {
+            Ok(person) => (Some(person.id.as_str().to_owned()), false),
+            Err(ApiError::Forbidden { detail: Forbidden::Scope }) => (None, false),
+            Err(ApiError::Forbidden { .. }) => (None, true),
+            // Whose account it is can be asked at the first sync; the grant can't be asked for again.
+            Err(error) => {
+                tracing::warn!(%athlete, %error, "Oura did not say whose account this is");
+                (None, false)
+            }
+        };
+        let enrolment = self.store.enrolment(athlete, deadline.instant()).await.map_err(|error| page_of(error.into()))?;
+        let enrolment = enrolment.ok_or(Page::UnknownAthlete)?;
+        let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
+        let token_url = self.oura.endpoints().token.clone();
+        let stored = self.seal(&keyring, athlete, grant, token_url).map_err(page_of)?;
+        let now = self.clock.now();
+        let window = self.window();
+        let owed = window.last.saturating_sub(i64::from(self.settings.backfill_days).days());
+        let new = NewConnection {
+            athlete: athlete.clone(),
+            status: if lapsed { Status::MembershipLapsed } else { Status::Active },
+            note: None,
+            user_id: enrolment.user_id,
+            oura_user,
+            scopes: grant.scopes.to_string(),
+            grant: stored,
+            held_until: lapsed.then(|| now + LOOK_AGAIN),
+            backfill_from: (self.settings.backfill_days > 0).then_some(owed),
+            now,
+        };
+        for _ in 0..ATTEMPTS {
+            match self.store.connect(&new, deadline.instant()).await {
+                Ok(Connect::Connected { .. }) => {
+                    tracing::info!(%athlete, lapsed, "connected");
+                    self.queue_backfill(athlete, owed, window.last, deadline).await;
+                    let name = enrolment.name;
+                    return Ok(if lapsed { Page::ConnectedLapsed { name } } else { Page::Connected { name } });
+                }
+                Ok(Connect::Taken) => {
+                    tracing::warn!(%athlete, "this Oura account already feeds another athlete");
+                    return Err(Page::AccountTaken);
+                }
+                Ok(Connect::Raced) => {}
+                Err(error) => return Err(page_of(error.into())),
+            }
+        }
+        Err(Page::TryAgain)
+    }
+
+    /// The connection remembers what it owes the forms, so a job that can't be queued only delays it to the next tick.
+    async fn queue_backfill(
+        &self,
+        athlete: &store::AthleteId,
+        from: jiff::civil::Date,
+        to: jiff::civil::Date,
+        deadline: Deadline,
+    ) {
+        if self.settings.backfill_days == 0 {
+            return;
+        }
+        let job = Job::Backfill { athlete: athlete.clone(), from, to };
+        if let Err(error) = self.queue.send(&[(job, Duration::ZERO)], deadline).await {
+            tracing::warn!(%athlete, %error, "the backfill waits for the next tick");
+        }
+    }
+
+    async fn exchange_refused(&self, athlete: &store::AthleteId, error: TokenError, deadline: Deadline) -> Page {
+        tracing::warn!(%athlete, %error, "the code could not be exchanged");
+        match error {
+            TokenError::InvalidGrant => Page::TooSlow,
+            TokenError::InvalidClient => page_of(self.client_refused(deadline).await),
+            TokenError::Refused { .. } => Page::Misconfigured,
+            TokenError::Throttled(_)
+            | TokenError::Unwell { .. }
+            | TokenError::Uncertain { .. }
+            | TokenError::Unusable { .. } => Page::OuraUnwell,
+        }
+    }
+
+    /// RFC 9207: a code belongs to the issuer that gave it. Oura's issuer stands on the token endpoint's own origin; a
+    /// code sent to its other token server would be burned (reference: two OAuth servers).
+    fn issued_by_token_endpoint(&self, issuer: &str) -> bool {
+        Url::parse(issuer).is_ok_and(|issuer| issuer.origin() == self.oura.endpoints().token.origin())
+    }
+}
+
+impl Return {
+    /// Reads the callback's query. A name given twice counts as not given.
+    pub(crate) fn read(query: &str) -> Self {
+        let entry = |name: &str| {
+            let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+            let value = values.next().map(|(_, value)| value.into_owned());
+            if values.next().is_some() { None } else { value }
+        };
+        Self {
+            code: entry("code").map(SecretString::from),
+            state: entry("state").map(SecretString::from),
+            error: entry("error"),
+            issuer: entry("iss"),
+            scope: entry("scope").filter(|scope| !scope.trim().is_empty()),
+        }
+    }
+}
+
+/// What a person is shown for a setback; what happened is logged.
+pub(crate) fn page_of(setback: Setback) -> Page {
+    match setback {
+        Setback::RetryAfter { why, .. } => {
+            tracing::warn!(why, "a visitor was asked to try again");
+            Page::TryAgain
+        }
+        Setback::NeedsOperator(reason) => {
+            tracing::error!(reason, "the operator must act");
+            Page::Misconfigured
+        }
+        Setback::NeedsAthlete(_) | Setback::Overtaken => Page::TryAgain,
+    }
+}
+
+/// 256 random bits as text.
+fn random_text() -> Result<SecretString, Setback> {
+    let mut bytes = [0; 32];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Setback::retry(Duration::from_secs(1), "the operating system has no randomness"))?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes).into())
+}
+
+/// What is stored instead of a value that opens something.
+fn fingerprint(text: &str) -> String {
+    hex::encode(digest(&SHA256, text.as_bytes()))
+}
+
+fn same(one: &str, other: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+}

@@ -1,0 +1,319 @@
+//! A batch of messages, as the worker receives it.
+//!
+//! The connections and holds of the whole batch are read in one request. Then every job runs on its own: bounded in
+//! number and time, and isolated, so that one that fails, hangs or panics takes nobody with it. What must be tried again
+//! is handed back with its own delay; what can never be handled goes to the dead-letter queue at once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use oura::Days;
+use runtime::Deadline;
+use store::{AthleteId, Save, Snapshot, Status};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::job::{Job, SealedGrant};
+use crate::setback::UNWELL;
+use crate::{Connector, Setback, Synced};
+
+/// Jobs of one batch under way at once.
+const CONCURRENCY: usize = 16;
+
+/// A job is not begun with less than this left: an unchanged athlete takes a second or two, a changed one a few more.
+const TO_SYNC: Duration = Duration::from_secs(20);
+
+/// How long a job that only an operator can unblock is left alone before it is tried again, and in the end buried.
+const BLOCKED: Duration = Duration::from_mins(15);
+
+/// How long until a job that was overtaken is worth another look.
+const OVERTAKEN: Duration = Duration::from_secs(10);
+
+/// How often a lapsed membership is looked at.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// One message of a batch.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The id the verdict is reported under.
+    pub id: String,
+    /// The text.
+    pub body: String,
+    /// What the queue wants to hear to change the message's visibility, if it is SQS.
+    pub receipt: Option<String>,
+}
+
+/// What is to become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done with: delete it.
+    Done,
+    /// Try it again after this long.
+    RetryAfter(Duration),
+}
+
+impl Connector {
+    /// Handles a batch and answers with a verdict for every message, in the batch's order.
+    pub async fn work(self: &Arc<Self>, batch: Vec<Message>, deadline: Deadline) -> Vec<(String, Verdict)> {
+        let mut verdicts: Vec<Verdict> = vec![Verdict::RetryAfter(UNWELL); batch.len()];
+        let mut jobs = Vec::new();
+        let mut syncing = HashSet::new();
+        for ((position, message), verdict) in batch.iter().enumerate().zip(&mut verdicts) {
+            match Job::from_message(&message.body) {
+                Err(unreadable) => *verdict = self.bury(message, &unreadable.to_string(), deadline).await,
+                Ok(Job::Sync { athlete, tick }) if self.is_stale(tick) || !syncing.insert(athlete.clone()) => {
+                    *verdict = Verdict::Done;
+                }
+                Ok(job) => jobs.push((position, job)),
+            }
+        }
+        let athletes: Vec<AthleteId> = jobs.iter().map(|(_, job)| job.athlete().clone()).collect();
+        let mut counts = Counts { messages: batch.len(), ..Counts::default() };
+        match self.snapshot(&athletes, deadline).await {
+            Err(error) => tracing::error!(%error, "the batch's connections could not be read"),
+            Ok(snapshot) => {
+                let mut running = self.start(jobs, snapshot, deadline);
+                while let Some(ended) = running.join_next().await {
+                    let Ok((position, ended)) = ended else {
+                        // The panic's own message may quote what it choked on.
+                        tracing::error!("a job panicked; its message comes back");
+                        counts.failed += 1;
+                        continue;
+                    };
+                    counts.count(&ended);
+                    if let Some(verdict) = verdicts.get_mut(position) {
+                        *verdict = ended.verdict;
+                    }
+                }
+            }
+        }
+        self.postpone(&batch, &verdicts, deadline).await;
+        tracing::info!(
+            messages = counts.messages,
+            unchanged = counts.unchanged,
+            changed = counts.changed,
+            failed = counts.failed,
+            "batch"
+        );
+        batch.into_iter().map(|message| message.id).zip(verdicts).collect()
+    }
+
+    async fn snapshot(&self, athletes: &[AthleteId], deadline: Deadline) -> Result<Snapshot, store::StoreError> {
+        if athletes.is_empty() { Ok(Snapshot::default()) } else { self.store.snapshot(athletes, deadline.instant()).await }
+    }
+
+    /// Starts every job as a task of its own: a panic ends one task.
+    fn start(
+        self: &Arc<Self>,
+        jobs: Vec<(usize, Job)>,
+        snapshot: Snapshot,
+        deadline: Deadline,
+    ) -> JoinSet<(usize, Ended)> {
+        let snapshot = Arc::new(snapshot);
+        let places = Arc::new(Semaphore::new(CONCURRENCY));
+        let mut running = JoinSet::new();
+        for (position, job) in jobs {
+            let (connector, snapshot, places) = (Arc::clone(self), Arc::clone(&snapshot), Arc::clone(&places));
+            running.spawn(async move {
+                let _place = places.acquire().await;
+                if deadline.remaining() < TO_SYNC {
+                    return (position, Ended::quietly(Verdict::RetryAfter(Duration::ZERO)));
+                }
+                let bounded = tokio::time::timeout_at(deadline.instant(), connector.run(&job, &snapshot, deadline));
+                let ended = bounded.await.unwrap_or_else(|_| {
+                    tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time");
+                    Ended::failed(Verdict::RetryAfter(UNWELL))
+                });
+                (position, ended)
+            });
+        }
+        running
+    }
+
+    async fn run(&self, job: &Job, snapshot: &Snapshot, deadline: Deadline) -> Ended {
+        let athlete = job.athlete();
+        let result = match job {
+            Job::Sync { .. } => self.run_sync(athlete, snapshot, deadline).await,
+            Job::Backfill { from, to, .. } => {
+                self.run_backfill(athlete, Days { first: *from, last: *to }, snapshot, deadline).await
+            }
+            Job::Rescue { generation, grant, .. } => self.run_rescue(athlete, *generation, grant, deadline).await,
+            Job::Revoke { grant, .. } => self.revoke_sealed(athlete, grant, deadline).await.map(|()| Synced::Wrote(0)),
+        };
+        match result {
+            Ok(synced) => {
+                match &synced {
+                    Synced::Unchanged => {}
+                    Synced::Wrote(records) => tracing::info!(%athlete, job = job.kind(), records, "done"),
+                    Synced::Partly { wrote, note } => {
+                        tracing::error!(%athlete, job = job.kind(), records = wrote, note, "partly done");
+                    }
+                    Synced::Skipped(why) => tracing::debug!(%athlete, job = job.kind(), why, "skipped"),
+                }
+                Ended { verdict: Verdict::Done, synced: Some(synced) }
+            }
+            Err(setback) => Ended::failed(self.answer(job, setback, snapshot, deadline).await),
+        }
+    }
+
+    async fn run_sync(&self, athlete: &AthleteId, snapshot: &Snapshot, deadline: Deadline) -> Result<Synced, Setback> {
+        match snapshot.connections.get(athlete) {
+            Some(connection) => self.sync(connection.clone(), &snapshot.holds, deadline).await,
+            None => absent(athlete, snapshot),
+        }
+    }
+
+    async fn run_backfill(
+        &self,
+        athlete: &AthleteId,
+        days: Days,
+        snapshot: &Snapshot,
+        deadline: Deadline,
+    ) -> Result<Synced, Setback> {
+        let Some(connection) = snapshot.connections.get(athlete) else { return absent(athlete, snapshot) };
+        let (synced, next) = self.backfill(connection.clone(), days, &snapshot.holds, deadline).await?;
+        if let Some(from) = next {
+            let rest = Job::Backfill { athlete: athlete.clone(), from, to: days.last };
+            let queued = self.queue.send(&[(rest, Duration::ZERO)], deadline).await;
+            queued.map_err(|error| Setback::retry(UNWELL, error.to_string()))?;
+        }
+        Ok(synced)
+    }
+
+    async fn run_rescue(
+        &self,
+        athlete: &AthleteId,
+        generation: u64,
+        grant: &SealedGrant,
+        deadline: Deadline,
+    ) -> Result<Synced, Setback> {
+        Ok(match self.rescue(athlete, generation, grant, deadline).await? {
+            Save::Saved { .. } => Synced::Wrote(0),
+            Save::Superseded => Synced::Skipped("a later grant is stored"),
+            Save::Gone => Synced::Skipped("the connection is gone"),
+        })
+    }
+
+    /// What a setback does to the message, and to the connection.
+    async fn answer(&self, job: &Job, setback: Setback, snapshot: &Snapshot, deadline: Deadline) -> Verdict {
+        let (athlete, kind) = (job.athlete(), job.kind());
+        let waits_for_next_tick = matches!(job, Job::Sync { .. });
+        match setback {
+            Setback::RetryAfter { after, why } => {
+                tracing::warn!(%athlete, job = kind, after_seconds = after.as_secs(), why, "setback");
+                if waits_for_next_tick && after >= self.settings.period {
+                    Verdict::Done
+                } else {
+                    Verdict::RetryAfter(after)
+                }
+            }
+            Setback::NeedsAthlete(status) => {
+                tracing::warn!(%athlete, job = kind, %status, "the athlete must act");
+                self.mark(athlete, status, snapshot, deadline).await
+            }
+            Setback::NeedsOperator(reason) => {
+                tracing::error!(%athlete, job = kind, reason, "the operator must act");
+                if waits_for_next_tick { Verdict::Done } else { Verdict::RetryAfter(BLOCKED) }
+            }
+            Setback::Overtaken => {
+                tracing::info!(%athlete, job = kind, "overtaken");
+                if waits_for_next_tick { Verdict::Done } else { Verdict::RetryAfter(OVERTAKEN) }
+            }
+        }
+    }
+
+    /// Stores what the athlete has to do, unless they have done it meanwhile.
+    async fn mark(&self, athlete: &AthleteId, status: Status, snapshot: &Snapshot, deadline: Deadline) -> Verdict {
+        let now = self.clock.now();
+        let look_again = (status == Status::MembershipLapsed).then(|| now + LOOK_AGAIN);
+        let Some(read) = snapshot.connections.get(athlete) else { return Verdict::Done };
+        // A refresh on the way may have moved the generation by one; anything beyond that is a reconnect.
+        let current = match self.store.connection(athlete, deadline.instant()).await {
+            Ok(Some(current)) if current.connected_at == read.connected_at => current,
+            Ok(_) => return Verdict::Done,
+            Err(_) => return Verdict::RetryAfter(UNWELL),
+        };
+        let generation = current.generation;
+        match self.store.set_status(athlete, generation, status, None, look_again, now, deadline.instant()).await {
+            Ok(_) => Verdict::Done,
+            Err(error) => {
+                tracing::warn!(%athlete, %error, "the status could not be stored");
+                Verdict::RetryAfter(UNWELL)
+            }
+        }
+    }
+
+    fn is_stale(&self, tick: jiff::Timestamp) -> bool {
+        let age = self.clock.now().duration_since(tick);
+        age > SignedDuration::try_from(self.settings.period).unwrap_or(SignedDuration::MAX)
+    }
+
+    async fn bury(&self, message: &Message, reason: &str, deadline: Deadline) -> Verdict {
+        tracing::error!(message = message.id, reason, "unreadable message");
+        match self.queue.bury(&message.body, reason, deadline).await {
+            Ok(()) => Verdict::Done,
+            Err(error) => {
+                tracing::error!(message = message.id, %error, "an unreadable message could not be buried");
+                Verdict::RetryAfter(UNWELL)
+            }
+        }
+    }
+
+    /// Tells the queue when each unfinished message is to come back. Should that fail, it comes back when its visibility
+    /// time-out ends.
+    async fn postpone(&self, batch: &[Message], verdicts: &[Verdict], deadline: Deadline) {
+        let again = batch.iter().zip(verdicts).filter_map(|(message, verdict)| match verdict {
+            Verdict::RetryAfter(after) => message.receipt.as_deref().map(|receipt| (message, receipt, *after)),
+            Verdict::Done => None,
+        });
+        futures::future::join_all(again.map(async |(message, receipt, after)| {
+            if let Err(error) = self.queue.postpone(receipt, after, deadline).await {
+                tracing::warn!(message = message.id, %error, "a message comes back later than asked");
+            }
+        }))
+        .await;
+    }
+}
+
+/// A job about somebody the snapshot does not have.
+fn absent(athlete: &AthleteId, snapshot: &Snapshot) -> Result<Synced, Setback> {
+    match snapshot.damaged.get(athlete) {
+        Some(what) => Err(Setback::NeedsOperator(format!("the connection of {athlete} can't be read: {what}"))),
+        None => Ok(Synced::Skipped("not connected")),
+    }
+}
+
+struct Ended {
+    verdict: Verdict,
+    synced: Option<Synced>,
+}
+
+impl Ended {
+    fn failed(verdict: Verdict) -> Self {
+        Self { verdict, synced: None }
+    }
+
+    fn quietly(verdict: Verdict) -> Self {
+        Self { verdict, synced: Some(Synced::Skipped("too little time left")) }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    messages: usize,
+    unchanged: usize,
+    changed: usize,
+    failed: usize,
+}
+
+impl Counts {
+    fn count(&mut self, ended: &Ended) {
+        match &ended.synced {
+            None => self.failed += 1,
+            Some(Synced::Unchanged | Synced::Skipped(_)) => self.unchanged += 1,
+            Some(Synced::Wrote(_) | Synced::Partly { .. }) => self.changed += 1,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Enrolling: every athlete of the site gets a personal link, in the profile form the athlete can see.
+//!
+//! Athletes are found by their Smartabase UUID. Two users with one UUID are reported and left alone: a link would open
+//! somebody else's connection. A link is renewed well before it expires, and what was last told is remembered, so a day
+//! on which nothing changed writes nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures::stream::{self, StreamExt};
+use jiff::SignedDuration;
+use runtime::{Deadline, SecretError};
+use smartabase::{Credentials, Error, ProfileImport, Roster, User, UserId};
+use store::{AthleteId, Enrolment, Keyring, StoreError};
+
+use crate::link::Link;
+use crate::{Connector, Setback};
+
+/// How long a link is good for.
+const LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A link that expires sooner than this is renewed.
+const RENEWAL: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Profiles written at once: the vendor asks for little load (reference: concurrency).
+const CONCURRENCY: usize = 4;
+
+/// Enrolments read in one request.
+const PAGE: usize = 100;
+
+/// What an enrolment did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Athletes with a UUID in the roster (and in the group, if there is one).
+    pub athletes: usize,
+    /// Links written.
+    pub told: usize,
+    /// Athletes whose link could not be written; the next enrolment tries again.
+    pub failed: usize,
+    /// Users left out because they have no UUID, or one that is not usable.
+    pub without_uuid: usize,
+    /// UUIDs that several users share.
+    pub shared_uuids: usize,
+}
+
+/// Why nobody could be enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// No user has a UUID, so nobody can be told from anybody else.
+    #[error("no user of the site has a UUID: ask Teamworks support to enable UUIDs for the site, then give each athlete one")]
+    NoUuids,
+    /// The group is empty or misspelt; the site does not say which.
+    #[error("the group {0:?} has no members: check SmartabaseGroup, letter for letter")]
+    EmptyGroup(String),
+    /// A secret is missing.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Smartabase refused or failed.
+    #[error("the roster could not be read: {0}")]
+    Smartabase(#[from] Error),
+    /// Our name and password were refused; nobody tries them again for a while.
+    #[error("{0}")]
+    Credentials(Setback),
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An athlete to enrol.
+struct Athlete {
+    id: AthleteId,
+    user: UserId,
+    name: String,
+}
+
+impl Connector {
+    /// Reads the roster and writes every missing or ageing link.
+    pub async fn enrol(&self, deadline: Deadline) -> Result<Enrolled, EnrolError> {
+        let hold = self.store.hold(store::Service::Smartabase, deadline.instant()).await?;
+        if let Some(hold) = hold.filter(|hold| hold.until > self.clock.now()) {
+            return Err(EnrolError::Credentials(Setback::NeedsOperator(hold.why)));
+        }
+        let (credentials, keyring) =
+            tokio::try_join!(self.secrets.smartabase(deadline), self.secrets.keyring(deadline))?;
+        let read = self.members(&credentials, deadline).await;
+        let (roster, group) = match read {
+            Err(Error::WrongCredentials) => {
+                return Err(EnrolError::Credentials(self.password_refused(deadline).await));
+            }
+            other => other?,
+        };
+        if let (Some(group), Some(name)) = (&group, &self.settings.group)
+            && group.is_empty()
+        {
+            return Err(EnrolError::EmptyGroup(name.clone()));
+        }
+        let mut enrolled = Enrolled::default();
+        let athletes = select(&roster, group.as_ref(), &mut enrolled);
+        if athletes.is_empty() && enrolled.shared_uuids == 0 {
+            return Err(EnrolError::NoUuids);
+        }
+        for page in athletes.chunks(PAGE) {
+            let ids: Vec<_> = page.iter().map(|athlete| athlete.id.clone()).collect();
+            let known = self.store.enrolments(&ids, deadline.instant()).await?;
+            let tellings = page
+                .iter()
+                .map(|athlete| self.tell(&credentials, &keyring, athlete, known.get(&athlete.id), deadline));
+            let tellings: Vec<_> = tellings.collect();
+            let told: Vec<_> = stream::iter(tellings).buffer_unordered(CONCURRENCY).collect().await;
+            for outcome in told {
+                match outcome {
+                    Ok(true) => enrolled.told += 1,
+                    Ok(false) => {}
+                    Err(EnrolError::Credentials(setback)) => return Err(EnrolError::Credentials(setback)),
+                    Err(_) => enrolled.failed += 1,
+                }
+            }
+        }
+        tracing::info!(
+            athletes = enrolled.athletes,
+            told = enrolled.told,
+            failed = enrolled.failed,
+            without_uuid = enrolled.without_uuid,
+            shared_uuids = enrolled.shared_uuids,
+            "enrolment"
+        );
+        Ok(enrolled)
+    }
+
+    async fn members(
+        &self,
+        credentials: &Credentials,
+        deadline: Deadline,
+    ) -> Result<(Roster, Option<HashSet<UserId>>), Error> {
+        let roster = self.smartabase.roster(credentials, deadline.instant()).await?;
+        let group = match &self.settings.group {
+            None => None,
+            Some(name) => {
+                let members = self.smartabase.group_members(credentials, name, deadline.instant()).await?;
+                Some(members.into_iter().collect())
+            }
+        };
+        Ok((roster, group))
+    }
+
+    /// Writes one athlete's link if it is missing, ageing, or about another user; answers whether it was written.
+    async fn tell(
+        &self,
+        credentials: &Credentials,
+        keyring: &Keyring,
+        athlete: &Athlete,
+        known: Option<&Enrolment>,
+        deadline: Deadline,
+    ) -> Result<bool, EnrolError> {
+        let now = self.clock.now();
+        let current = known.is_some_and(|known| {
+            known.user_id == athlete.user.0 && known.link_expires > now + RENEWAL && known.key == keyring.current()
+        });
+        if current && known.is_some_and(|known| known.name == athlete.name) {
+            return Ok(false);
+        }
+        let (id, profile) = (&athlete.id, &self.forms.authorise);
+        if known.is_some_and(|known| known.user_id != athlete.user.0) {
+            // A merge, or a UUID that was given to another user: records go where the UUID is.
+            self.store.repoint(id, athlete.user.0, deadline.instant()).await?;
+            tracing::info!(athlete = %id, "the athlete is another Smartabase user now");
+        }
+        let expires = now + LINK_LIFETIME;
+        let link = Link::new(keyring, id.clone(), expires).to_url(self.settings.page("connect"));
+        let fields = [(profile.link.clone(), link.to_string())];
+        let enrolment = Enrolment {
+            athlete: id.clone(),
+            user_id: athlete.user.0,
+            name: athlete.name.clone(),
+            link_expires: expires,
+            key: keyring.current().to_owned(),
+            told: now,
+        };
+        let imported = self
+            .smartabase
+            .import_profile(credentials, &profile.name, athlete.user, &fields, deadline.instant())
+            .await;
+        match imported {
+            Ok(ProfileImport::Imported { unknown_fields }) if unknown_fields.is_empty() => {}
+            Ok(ProfileImport::Imported { .. }) => {
+                tracing::error!(athlete = %id, form = %profile.name, field = profile.link, "the form does not have this field");
+                return Err(EnrolError::Smartabase(Error::Unexpected { what: "the profile form lacks the link's field".to_owned() }));
+            }
+            Ok(ProfileImport::NotImported { state, .. }) => {
+                tracing::error!(athlete = %id, form = %profile.name, state, "Smartabase refused the link");
+                return Err(EnrolError::Smartabase(Error::Unexpected { what: "the profile was not imported".to_owned() }));
+            }
+            Err(Error::WrongCredentials) => {
+                return Err(EnrolError::Credentials(self.password_refused(deadline).await));
+            }
+            Err(error) => {
+                tracing::warn!(athlete = %id, %error, "the link could not be written");
+                return Err(error.into());
+            }
+        }
+        self.store.put_enrolment(&enrolment, deadline.instant()).await.inspect_err(|error| {
+            tracing::warn!(athlete = %id, %error, "the link is written but not remembered; it will be written again");
+        })?;
+        Ok(true)
+    }
+}
+
+/// The athletes of the roster, in a stable order; users whom a merge replaced are left out.
+fn select(roster: &Roster, group: Option<&HashSet<UserId>>, enrolled: &mut Enrolled) -> Vec<Athlete> {
+    let merged: HashMap<UserId, UserId> = roster.merged.iter().copied().collect();
+    let mut athletes: BTreeMap<AthleteId, Vec<&User>> = BTreeMap::new();
+    for user in &roster.users {
+        let wanted = group.is_none_or(|group| group.contains(&user.id)) && !merged.contains_key(&user.id);
+        match user.uuid.as_deref().map(AthleteId::parse) {
+            _ if !wanted => {}
+            Some(Ok(id)) => athletes.entry(id).or_default().push(user),
+            Some(Err(_)) | None => enrolled.without_uuid += 1,
+        }
+    }
+    let mut selected = Vec::new();
+    for (id, users) in athletes {
+        match users.as_slice() {
+            [user] => selected.push(Athlete {
+                id,
+                user: user.id,
+                name: format!("{} {}", user.first_name, user.last_name).trim().to_owned(),
+            }),
+            several => {
+                enrolled.shared_uuids += 1;
+                let users = several.iter().map(|user| user.id.to_string()).collect::<Vec<_>>().join(", ");
+                tracing::error!(athlete = %id, users, "several users share this UUID; none of them is enrolled");
+            }
+        }
+    }
+    enrolled.athletes = selected.len();
+    selected
+}

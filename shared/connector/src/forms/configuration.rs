@@ -1,0 +1,283 @@
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use smartabase::{FormName, TimeOfDay};
+use toml::Spanned;
+
+use super::{Source, Unit};
+
+/// Labels a form may have but an import must not send: linked and calculated fields that the site fills itself, two of
+/// which make it refuse the record (reference: values).
+const RESERVED: [&str; 7] = ["First Name", "Last Name", "About", "Sex", "DOB", "Age", "UUID"];
+
+/// The forms and fields of a site, as `infra/forms.toml` names them.
+#[derive(Clone, Debug)]
+pub struct Forms {
+    /// The event forms that receive records.
+    pub events: Vec<Form>,
+    /// The profile form that receives each athlete's personal link.
+    pub authorise: Profile,
+}
+
+/// An event form.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// Its exact name on the site.
+    pub name: FormName,
+    /// Which date Oura's `day` becomes.
+    pub date: DateRule,
+    /// When its events begin.
+    pub start: TimeOfDay,
+    /// When they end, on the same date.
+    pub finish: TimeOfDay,
+    /// Its fields, in the file's order.
+    pub fields: Vec<FormField>,
+}
+
+/// A field of an event form.
+#[derive(Clone, Debug)]
+pub struct FormField {
+    /// Its exact label on the form.
+    pub label: String,
+    /// What it shows.
+    pub source: Source,
+    /// How it shows it.
+    pub unit: Unit,
+}
+
+/// A profile form with one field of ours.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Its exact name on the site.
+    pub name: FormName,
+    /// The label of the field that receives the link.
+    pub link: String,
+}
+
+/// How a record is dated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DateRule {
+    /// The evening the night began: Oura labels a night with the day the athlete woke up, so the day before that.
+    EveningBefore,
+    /// Oura's own day.
+    SameDay,
+}
+
+/// What is wrong with `forms.toml`, where, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("forms.toml, line {line}: {fault}")]
+pub struct FormsError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong and which choices there are.
+    pub fault: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRow {
+    event: Vec<EventRow>,
+    authorise: AuthoriseRow,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthoriseRow {
+    form: Spanned<String>,
+    link: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventRow {
+    form: Spanned<String>,
+    date: DateRule,
+    start: Spanned<String>,
+    finish: Spanned<String>,
+    fields: Vec<FieldRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldRow {
+    label: Spanned<String>,
+    source: Spanned<String>,
+    unit: Option<Spanned<String>>,
+}
+
+impl Forms {
+    /// The forms this build was made with.
+    pub fn shipped() -> Result<Self, FormsError> {
+        Self::parse(include_str!("../../../../infra/forms.toml"))
+    }
+
+    /// Reads a `forms.toml`. The first fault is reported with its line and the valid choices.
+    pub fn parse(text: &str) -> Result<Self, FormsError> {
+        let file: FileRow = toml::from_str(text).map_err(|error| FormsError {
+            line: line(text, error.span().unwrap_or_default().start),
+            fault: error.message().to_owned(),
+        })?;
+        let reader = Reader { text };
+        let mut names = HashSet::new();
+        let mut events = Vec::new();
+        for row in &file.event {
+            if !names.insert(row.form.get_ref().as_str()) {
+                return Err(reader.fault(&row.form, format!("the form {:?} is named twice", row.form.get_ref())));
+            }
+            events.push(reader.form(row)?);
+        }
+        let authorise = Profile {
+            name: FormName::new(reader.filled(&file.authorise.form)?),
+            link: reader.label(&file.authorise.link, &mut HashSet::new())?,
+        };
+        Ok(Self { events, authorise })
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn form(&self, row: &EventRow) -> Result<Form, FormsError> {
+        let (start, finish) = (self.time(&row.start)?, self.time(&row.finish)?);
+        if finish <= start {
+            return Err(self.fault(&row.finish, "the event must finish after its start, on the same day".into()));
+        }
+        let mut labels = HashSet::new();
+        let fields = row.fields.iter().map(|field| self.field(field, &mut labels)).collect::<Result<Vec<_>, _>>()?;
+        if fields.is_empty() {
+            return Err(self.fault(&row.form, "a form needs at least one field".into()));
+        }
+        Ok(Form { name: FormName::new(self.filled(&row.form)?), date: row.date, start, finish, fields })
+    }
+
+    fn field(&self, row: &FieldRow, labels: &mut HashSet<String>) -> Result<FormField, FormsError> {
+        let label = self.label(&row.label, labels)?;
+        let Some(source) = Source::named(row.source.get_ref()) else {
+            let choices = Source::names().collect::<Vec<_>>().join(", ");
+            return Err(self.fault(
+                &row.source,
+                format!("there is no source {:?}; the sources are {choices}", row.source.get_ref()),
+            ));
+        };
+        let choices = Unit::choices(source.quantity());
+        let unit = match &row.unit {
+            None => choices.first(),
+            Some(unit) => choices.iter().find(|(name, _)| name == unit.get_ref()),
+        };
+        match (unit, &row.unit) {
+            (Some((_, unit)), _) => Ok(FormField { label, source, unit: *unit }),
+            (None, unit) => {
+                let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+                let fault = format!("{source:?} can't be shown in that unit; its units are {names}");
+                Err(self.fault(unit.as_ref().unwrap_or(&row.source), fault))
+            }
+        }
+    }
+
+    fn label(&self, label: &Spanned<String>, labels: &mut HashSet<String>) -> Result<String, FormsError> {
+        let text = self.filled(label)?;
+        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(&text)) {
+            let fault = format!("{text:?} is reserved: the site fills {} itself", RESERVED.join(", "));
+            return Err(self.fault(label, fault));
+        }
+        if !labels.insert(text.clone()) {
+            return Err(self.fault(label, format!("the label {text:?} is used twice in this form")));
+        }
+        Ok(text)
+    }
+
+    fn time(&self, time: &Spanned<String>) -> Result<TimeOfDay, FormsError> {
+        time.get_ref().parse().map_err(|_| {
+            self.fault(time, "a time is written like 21:00, and not before 01:00: sites mishandle the 12 AM hour".into())
+        })
+    }
+
+    fn filled(&self, text: &Spanned<String>) -> Result<String, FormsError> {
+        match text.get_ref().trim() {
+            "" => Err(self.fault(text, "a name can't be empty".into())),
+            trimmed if trimmed.len() == text.get_ref().len() => Ok(trimmed.to_owned()),
+            _ => Err(self.fault(text, "a name can't begin or end with a space: it must match the site exactly".into())),
+        }
+    }
+
+    fn fault(&self, at: &Spanned<String>, fault: String) -> FormsError {
+        FormsError { line: line(self.text, at.span().start), fault }
+    }
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oura::Quantity;
+
+    const AUTHORISE: &str = "[authorise]\nform = 'A'\nlink = 'L'\n";
+
+    fn with_field(field: &str) -> Result<Forms, FormsError> {
+        Forms::parse(&format!(
+            "{AUTHORISE}[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'\nfields = [\n{field}\n]\n"
+        ))
+    }
+
+    #[test]
+    fn the_shipped_file_is_good() {
+        let forms = Forms::shipped().unwrap();
+        let names: Vec<_> = forms.events.iter().map(|form| form.name.to_string()).collect();
+        assert_eq!(names, ["Oura Readiness and Sleep Summary", "Oura Activity Summary"]);
+        assert_eq!(forms.authorise.name.to_string(), "Authorise Oura Data");
+        assert_eq!(forms.authorise.link, "Authorisation Link");
+    }
+
+    #[test]
+    fn the_shipped_file_shows_every_number_that_oura_gives() {
+        let forms = Forms::shipped().unwrap();
+        let shown: HashSet<String> =
+            forms.events.iter().flat_map(|form| &form.fields).map(|field| format!("{:?}", field.source)).collect();
+        let missing: Vec<_> = Source::names()
+            .filter(|name| Source::named(name).is_some_and(|source| source.quantity() != Quantity::Text))
+            // Oura's internal id, and the copy of the day's readiness that each period carries.
+            .filter(|name| name != "sleep.period" && !name.starts_with("sleep.readiness."))
+            .filter(|name| !shown.contains(name))
+            .collect();
+        assert!(missing.is_empty(), "not in forms.toml: {missing:?}");
+    }
+
+    #[test]
+    fn a_fault_is_reported_with_its_line_and_the_choices() {
+        let cases = [
+            ("{ label = 'X', source = 'sleep.dreams' }", "there is no source \"sleep.dreams\"; the sources are daily_activity."),
+            ("{ label = 'X', source = 'dreams' }", "sleep.total_sleep_duration"),
+            ("{ label = 'X', source = 'sleep.total_sleep_duration', unit = 'metres' }", "its units are seconds, minutes, hours, h:mm"),
+            ("{ label = 'First Name', source = 'daily_sleep.score' }", "reserved"),
+            ("{ label = 'last name', source = 'daily_sleep.score' }", "reserved"),
+            ("{ label = ' Score', source = 'daily_sleep.score' }", "space"),
+            ("{ label = '', source = 'daily_sleep.score' }", "empty"),
+            ("{ label = 'X' }", "source"),
+            ("{ label = 'X', source = 'daily_sleep.score', colour = 'red' }", "colour"),
+        ];
+        for (field, expected) in cases {
+            let error = with_field(field).unwrap_err();
+            assert_eq!(error.line, 10, "{error}");
+            assert!(error.fault.contains(expected), "{error}");
+        }
+        let twice = "{ label = 'X', source = 'daily_sleep.score' },\n{ label = 'X', source = 'daily_readiness.score' }";
+        let error = with_field(twice).unwrap_err();
+        assert_eq!(error, FormsError { line: 11, fault: "the label \"X\" is used twice in this form".into() });
+    }
+
+    #[test]
+    fn no_event_may_touch_the_hour_after_midnight() {
+        for (start, finish) in [("00:30", "02:00"), ("25:00", "26:00"), ("noon", "13:00"), ("13:00", "13:00")] {
+            let text = format!(
+                "{AUTHORISE}[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '{start}'\nfinish = '{finish}'\nfields = [{{ label = 'X', source = 'daily_sleep.score' }}]\n"
+            );
+            assert!(Forms::parse(&text).is_err(), "{start} to {finish}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use jiff::civil::Date;
+use oura::{DailyActivity, DailyReadiness, DailySleep, Days, Document, Sleep, SleepType, Unreadable};
+
+use super::source::Day;
+use super::{DateRule, Form, Forms};
+
+/// What Oura said about one athlete over a span of days.
+#[derive(Default)]
+pub struct Documents {
+    /// `daily_activity`.
+    pub activity: Vec<DailyActivity>,
+    /// `daily_readiness`.
+    pub readiness: Vec<DailyReadiness>,
+    /// `daily_sleep`.
+    pub daily_sleep: Vec<DailySleep>,
+    /// `sleep`: every period, naps included.
+    pub sleep: Vec<Sleep>,
+    /// Documents that could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Collections that Oura refused while it gave the others.
+    pub refused: BTreeSet<&'static str>,
+}
+
+/// One entry of a form, as it should stand on the site.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Which form: its position in [`Forms::events`].
+    pub form: usize,
+    /// The date it stands under.
+    pub date: Date,
+    /// Label and text of every field of the form; blank where Oura gave nothing, so that an update clears it.
+    pub fields: Vec<(String, String)>,
+    /// A document that would have fed this record could not be read. Such a record may be created, but must not
+    /// overwrite a fuller one.
+    pub incomplete: bool,
+}
+
+impl Forms {
+    /// Builds the records of `days` (Oura's days), by form and date. A day about which Oura says nothing has no record.
+    #[must_use]
+    pub fn records(&self, documents: &Documents, days: Days) -> Vec<Record> {
+        let by_day = documents.by_day();
+        let unread: Vec<_> = documents.unreadable.iter().map(|lost| (lost.collection, lost.day)).collect();
+        let mut records = Vec::new();
+        for (position, form) in self.events.iter().enumerate() {
+            let collections: BTreeSet<_> = form.fields.iter().map(|field| field.source.collection()).collect();
+            let refused = !collections.is_disjoint(&documents.refused);
+            for (day, of_day) in by_day.range(days.first..=days.last) {
+                let Some(fields) = form.fields(*of_day) else { continue };
+                let Some(date) = form.date.of(*day) else { continue };
+                // A document whose day can't be read either may belong to any day.
+                let lost = unread.iter().any(|(collection, lost)| {
+                    collections.contains(collection) && lost.is_none_or(|lost| lost == *day)
+                });
+                records.push(Record { form: position, date, fields, incomplete: refused || lost });
+            }
+        }
+        records
+    }
+}
+
+impl Form {
+    /// Every field's text, or nothing when all would be blank.
+    fn fields(&self, day: Day<'_>) -> Option<Vec<(String, String)>> {
+        let fields: Vec<_> = self
+            .fields
+            .iter()
+            .map(|field| {
+                let text = field.source.value(day).and_then(|value| field.unit.write(&value));
+                (field.label.clone(), text.unwrap_or_default())
+            })
+            .collect();
+        fields.iter().any(|(_, text)| !text.is_empty()).then_some(fields)
+    }
+
+    /// The record of a date about which Oura no longer says anything: every field blank.
+    #[must_use]
+    pub fn emptied(&self) -> Vec<(String, String)> {
+        self.fields.iter().map(|field| (field.label.clone(), String::new())).collect()
+    }
+}
+
+impl DateRule {
+    /// The record's date for Oura's `day`; `None` only at the end of the calendar.
+    #[must_use]
+    pub fn of(self, day: Date) -> Option<Date> {
+        match self {
+            Self::EveningBefore => day.yesterday().ok(),
+            Self::SameDay => Some(day),
+        }
+    }
+}
+
+impl Record {
+    /// A fingerprint of what the record says, as hexadecimal SHA-256: equal exactly when the fields are.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash = Hash::new();
+        hash.fields(&self.fields);
+        hash.finish()
+    }
+}
+
+/// A fingerprint of all records of a window, in their order: equal exactly when the records are.
+#[must_use]
+pub fn digest(forms: &Forms, records: &[Record]) -> String {
+    let mut hash = Hash::new();
+    for record in records {
+        let name = forms.events.get(record.form).map_or("", |form| form.name.as_str());
+        hash.text(name);
+        hash.text(&record.date.to_string());
+        hash.text(if record.incomplete { "incomplete" } else { "" });
+        hash.fields(&record.fields);
+    }
+    hash.finish()
+}
+
+/// The night's main sleep: of the finished `long_sleep` periods the one with the longest total sleep. Naps, rests,
+/// deleted and unfinished periods are none. Of two equally long ones the earlier, then the smaller id, so that the
+/// order of the documents never matters.
+#[must_use]
+pub fn main_sleep<'a>(periods: impl IntoIterator<Item = &'a Sleep>) -> Option<&'a Sleep> {
+    periods
+        .into_iter()
+        .filter(|period| period.kind == Some(SleepType::LongSleep) && period.bedtime_end.is_some())
+        .min_by(|one, other| {
+            let longer = other.total_sleep_duration.unwrap_or(0.0).total_cmp(&one.total_sleep_duration.unwrap_or(0.0));
+            let start = |sleep: &Sleep| sleep.bedtime_start.as_ref().map(|time| time.wall_clock);
+            longer.then_with(|| start(one).cmp(&start(other))).then_with(|| one.id().cmp(other.id()))
+        })
+}
+
+impl Documents {
+    fn by_day(&self) -> BTreeMap<Date, Day<'_>> {
+        let mut days: BTreeMap<Date, Day<'_>> = BTreeMap::new();
+        for (day, document) in one_per_day(&self.activity) {
+            days.entry(day).or_default().activity = Some(document);
+        }
+        for (day, document) in one_per_day(&self.readiness) {
+            days.entry(day).or_default().readiness = Some(document);
+        }
+        for (day, document) in one_per_day(&self.daily_sleep) {
+            days.entry(day).or_default().daily_sleep = Some(document);
+        }
+        let mut periods: BTreeMap<Date, Vec<&Sleep>> = BTreeMap::new();
+        for period in &self.sleep {
+            periods.entry(period.day()).or_default().push(period);
+        }
+        for (day, periods) in periods {
+            if let Some(sleep) = main_sleep(periods) {
+                days.entry(day).or_default().sleep = Some(sleep);
+            }
+        }
+        days
+    }
+}
+
+/// Oura gives one such document a day. Should it give two, the greater id is kept, whatever their order.
+fn one_per_day<D: Document>(documents: &[D]) -> BTreeMap<Date, &D> {
+    let mut days: BTreeMap<Date, &D> = BTreeMap::new();
+    for document in documents {
+        let kept = days.entry(document.day()).or_insert(document);
+        if document.id() > kept.id() {
+            *kept = document;
+        }
+    }
+    days
+}
+
+/// SHA-256 over length-prefixed texts, so that no two lists of texts run together alike.
+struct Hash(Context);
+
+impl Hash {
+    fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    fn text(&mut self, text: &str) {
+        self.0.update(&(text.len() as u64).to_be_bytes());
+        self.0.update(text.as_bytes());
+    }
+
+    fn fields(&mut self, fields: &[(String, String)]) {
+        self.0.update(&(fields.len() as u64).to_be_bytes());
+        for (label, text) in fields {
+            self.text(label);
+            self.text(text);
+        }
+    }
+
+    fn finish(self) -> String {
+        hex::encode(self.0.finish())
+    }
+}

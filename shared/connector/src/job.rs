@@ -1,0 +1,215 @@
+//! What stands on the queue: versioned JSON, readable by every later release and by an operator.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use store::AthleteId;
+use url::Url;
+
+/// One unit of work for the worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "lowercase")]
+pub enum Job {
+    /// Bring one athlete's last days up to date.
+    Sync {
+        /// Whom.
+        athlete: AthleteId,
+        /// When the tick that planned it wanted it to begin. A period later it is dropped, since a newer one is coming;
+        /// counted from the beginning wanted, lest a site spread over the whole period never reaches its last athletes.
+        tick: Timestamp,
+    },
+    /// Bring one athlete's records from one day to another, both included, however long it takes.
+    Backfill {
+        /// Whom.
+        athlete: AthleteId,
+        /// Oura's first day wanted.
+        from: Date,
+        /// Oura's last day wanted.
+        to: Date,
+    },
+    /// Store a rotated grant that the table would not take when it was issued.
+    Rescue {
+        /// Whose.
+        athlete: AthleteId,
+        /// The generation the refresh began from; a later one makes this message void.
+        generation: u64,
+        /// The grant.
+        grant: SealedGrant,
+    },
+    /// Tell Oura that a grant is no longer wanted.
+    Revoke {
+        /// Whose it was.
+        athlete: AthleteId,
+        /// The grant.
+        grant: SealedGrant,
+    },
+}
+
+/// A grant on its way through the queue, sealed as in the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedGrant {
+    /// The token pair, sealed, in base64.
+    pub sealed: String,
+    /// The endpoint that issued it.
+    pub token_url: Url,
+    /// When its access token expires.
+    pub expires_at: Timestamp,
+    /// Its scopes, space separated.
+    pub scopes: String,
+}
+
+/// The longest range one backfill may ask for, in days: ten years, longer than Oura has had a ring to ask about.
+const LONGEST_BACKFILL: i32 = 3660;
+
+const VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Message<J> {
+    v: u8,
+    #[serde(flatten)]
+    job: J,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u8,
+}
+
+/// Why a message is not a job. None of its text is repeated: it may hold a sealed grant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON, or without a version.
+    #[error("the message is not one of ours: {reason} at line {line}, column {column}")]
+    NotAMessage {
+        /// Syntax, missing or mistyped entry.
+        reason: &'static str,
+        /// Line.
+        line: usize,
+        /// Column.
+        column: usize,
+    },
+    /// Written by a later release.
+    #[error("the message is of version {0}, which this release does not know")]
+    Version(u8),
+    /// The days make no sense.
+    #[error("the message asks for the days {from} to {to}, which is backwards or too long")]
+    Range {
+        /// First day.
+        from: Date,
+        /// Last day.
+        to: Date,
+    },
+}
+
+impl Job {
+    /// The message's text.
+    #[must_use]
+    pub fn to_message(&self) -> String {
+        // A job is made of texts, numbers and dates: there is nothing in it that JSON can't say.
+        serde_json::to_string(&Message { v: VERSION, job: self }).unwrap_or_default()
+    }
+
+    /// Reads a message's text.
+    pub fn from_message(text: &str) -> Result<Self, Unreadable> {
+        let version: Version = serde_json::from_str(text).map_err(|error| Unreadable::because(&error))?;
+        if version.v != VERSION {
+            return Err(Unreadable::Version(version.v));
+        }
+        let message: Message<Self> = serde_json::from_str(text).map_err(|error| Unreadable::because(&error))?;
+        match message.job {
+            Self::Backfill { from, to, .. } if to < from || (to - from).get_days() > LONGEST_BACKFILL => {
+                Err(Unreadable::Range { from, to })
+            }
+            job => Ok(job),
+        }
+    }
+
+    /// Whom the job is about.
+    #[must_use]
+    pub fn athlete(&self) -> &AthleteId {
+        match self {
+            Self::Sync { athlete, .. }
+            | Self::Backfill { athlete, .. }
+            | Self::Rescue { athlete, .. }
+            | Self::Revoke { athlete, .. } => athlete,
+        }
+    }
+
+    /// The job's kind, as in the message.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sync { .. } => "sync",
+            Self::Backfill { .. } => "backfill",
+            Self::Rescue { .. } => "rescue",
+            Self::Revoke { .. } => "revoke",
+        }
+    }
+}
+
+impl Unreadable {
+    /// The parser's message quotes the text; its place and category don't.
+    fn because(error: &serde_json::Error) -> Self {
+        let reason = match error.classify() {
+            serde_json::error::Category::Data => "an entry is missing or of the wrong type",
+            serde_json::error::Category::Eof => "it ends too early",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "it is not JSON",
+        };
+        Self::NotAMessage { reason, line: error.line(), column: error.column() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_the_documented_json() {
+        let athlete = AthleteId::parse("31152").unwrap();
+        let sync = Job::Sync { athlete: athlete.clone(), tick: "2026-03-03T07:30:00Z".parse().unwrap() };
+        assert_eq!(sync.to_message(), r#"{"v":1,"job":"sync","athlete":"31152","tick":"2026-03-03T07:30:00Z"}"#);
+        let backfill =
+            Job::Backfill { athlete, from: "2026-02-01".parse().unwrap(), to: "2026-03-03".parse().unwrap() };
+        assert_eq!(
+            backfill.to_message(),
+            r#"{"v":1,"job":"backfill","athlete":"31152","from":"2026-02-01","to":"2026-03-03"}"#
+        );
+        for job in [sync, backfill] {
+            assert_eq!(Job::from_message(&job.to_message()), Ok(job));
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_a_message_is_refused_without_being_quoted() {
+        let huge = format!(r#"{{"v":1,"job":"sync","athlete":"{}"}}"#, "a".repeat(1 << 20));
+        let hostile = [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "secret-looking text",
+            r#"{"v":1}"#,
+            r#"{"v":"1","job":"sync","athlete":"a","tick":"2026-03-03T07:30:00Z"}"#,
+            r#"{"v":1,"job":"dance","athlete":"a"}"#,
+            r#"{"v":1,"job":"sync","athlete":7,"tick":"2026-03-03T07:30:00Z"}"#,
+            r#"{"v":1,"job":"sync","athlete":"","tick":"2026-03-03T07:30:00Z"}"#,
+            r#"{"v":1,"job":"sync","athlete":"a","tick":"yesterday"}"#,
+            r#"{"v":1,"job":"backfill","athlete":"a","from":"2026-02-30","to":"2026-03-03"}"#,
+            r#"{"v":1,"job":"rescue","athlete":"a"}"#,
+            &huge,
+        ];
+        for text in hostile {
+            let error = Job::from_message(text).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+            assert!(error.to_string().len() < 200, "{error}");
+        }
+        assert_eq!(
+            Job::from_message(r#"{"v":2,"job":"sync","athlete":"a","tick":"2026-03-03T07:30:00Z"}"#),
+            Err(Unreadable::Version(2))
+        );
+        for (from, to) in [("2026-03-03", "2026-03-02"), ("1990-01-01", "2026-03-02")] {
+            let text = format!(r#"{{"v":1,"job":"backfill","athlete":"a","from":"{from}","to":"{to}"}}"#);
+            assert!(matches!(Job::from_message(&text), Err(Unreadable::Range { .. })));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+use std::time::Duration;
+
+use runtime::SecretError;
+use store::{Status, StoreError};
+
+/// Why an athlete's sync did not end well: the variant says who must do what, the text is for people.
+#[derive(Debug, thiserror::Error)]
+pub enum Setback {
+    /// It will pass: try again after the time given.
+    #[error("{why}")]
+    RetryAfter {
+        /// How long to wait.
+        after: Duration,
+        /// What happened.
+        why: String,
+    },
+    /// The athlete has to do something, which the status names. Nothing is tried until that can have happened.
+    #[error("the athlete must act: {0}")]
+    NeedsAthlete(Status),
+    /// The operator has to mend something; the text says what.
+    #[error("{0}")]
+    NeedsOperator(String),
+    /// Another worker, or the athlete's own reconnect or disconnect, got there first; what it did stands.
+    #[error("overtaken by another worker or by the athlete")]
+    Overtaken,
+}
+
+/// How long to leave a table or a remote service that is unwell.
+pub(crate) const UNWELL: Duration = Duration::from_secs(30);
+
+impl Setback {
+    pub(crate) fn retry(after: Duration, why: impl Into<String>) -> Self {
+        Self::RetryAfter { after, why: why.into() }
+    }
+}
+
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        if error.is_retryable() {
+            Self::retry(UNWELL, format!("the table: {error}"))
+        } else {
+            Self::NeedsOperator(format!("the table: {error}"))
+        }
+    }
+}
+
+impl From<SecretError> for Setback {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Unavailable { .. } => Self::retry(UNWELL, error.to_string()),
+            SecretError::Unfilled { .. } | SecretError::Malformed { .. } | SecretError::KeyGone { .. } => {
+                Self::NeedsOperator(error.to_string())
+            }
+        }
+    }
+}

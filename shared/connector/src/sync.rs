@@ -1,0 +1,284 @@
+//! Syncing one athlete: the hot path, which almost always finds nothing new.
+//!
+//! A tick looks at the last days ([`Connector::window`]); when what Oura says there has the same digest as at the last
+//! confirmed sync, nothing is written anywhere. Otherwise, under the athlete's lease, the differing records are brought
+//! to Smartabase (`delivery`), and the new digest is stored together with the last confirmation.
+//!
+//! History that a connection still owes the forms (`backfill_from`) is brought in chunks by backfill jobs. Should such a
+//! job be lost, every tick brings one chunk, so the debt is paid either way.
+//!
+//! **Invariant**: a digest is stored only when every record of the window is confirmed, and removed before the first of
+//! them is sent again.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, ToSpan};
+use oura::Days;
+use runtime::Deadline;
+use store::{BackfillDebt, Claim, Connection, Fenced, Finish, Holds, Settle, Status, WindowDigest};
+
+use crate::forms::{self, DateRule, Documents, Record};
+use crate::grant::Session;
+use crate::{Connector, Setback};
+
+/// How often an unchanged athlete's connection is written all the same, to show that it is looked after.
+const HEARTBEAT: SignedDuration = SignedDuration::from_hours(1);
+
+/// Days of history brought at a time: with two forms and the day before, well under the 100 records of one request.
+const CHUNK: i64 = 31;
+
+/// How long to leave an athlete whose lease somebody else holds.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// How a sync ended, when it ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Synced {
+    /// Oura says what it said before; nothing was written.
+    Unchanged,
+    /// This many records were brought to Smartabase, and all are confirmed.
+    Wrote(usize),
+    /// This many records were confirmed; the note says what could not be and who must mend it.
+    Partly {
+        /// Records confirmed.
+        wrote: usize,
+        /// What an operator must mend, in words.
+        note: String,
+    },
+    /// There was nothing to do, and why.
+    Skipped(&'static str),
+}
+
+/// Which days a round of syncing brings, and what it proves when it succeeds.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// The days every tick looks at.
+    Window,
+    /// A stretch of history; the debt that is left begins at the date, if any is left.
+    History(Option<Date>),
+}
+
+impl Connector {
+    /// Brings the last days of an athlete up to date, and a chunk of the history still owed.
+    pub(crate) async fn sync(
+        &self,
+        connection: Connection,
+        holds: &Holds,
+        deadline: Deadline,
+    ) -> Result<Synced, Setback> {
+        if let Some(why) = self.idle(&connection, holds) {
+            return Ok(Synced::Skipped(why));
+        }
+        let mut session = self.session(connection, deadline).await?;
+        let synced = self.bring_window(&mut session, holds, deadline).await;
+        self.end(session, deadline).await;
+        synced
+    }
+
+    /// Brings the days from `first` to `last`, at most a chunk of them; answers where to go on, if anywhere.
+    pub(crate) async fn backfill(
+        &self,
+        connection: Connection,
+        days: Days,
+        holds: &Holds,
+        deadline: Deadline,
+    ) -> Result<(Synced, Option<Date>), Setback> {
+        if let Some(why) = self.idle(&connection, holds) {
+            return match self.idle_until(&connection, holds) {
+                Some(after) => Err(Setback::retry(after, why)),
+                None => Ok((Synced::Skipped(why), None)),
+            };
+        }
+        let (chunk, next) = chunk(days.first, days.last);
+        let mut session = self.session(connection, deadline).await?;
+        let owed = session.connection.backfill_from;
+        // An operator's resync of other days leaves the debt alone.
+        let left = if owed.is_some_and(|owed| chunk.first <= owed && owed <= chunk.last) { next } else { owed };
+        let synced = self.bring(&mut session, chunk, Goal::History(left), holds, deadline).await;
+        self.end(session, deadline).await;
+        Ok((synced?, next))
+    }
+
+    async fn bring_window(
+        &self,
+        session: &mut Session,
+        holds: &Holds,
+        deadline: Deadline,
+    ) -> Result<Synced, Setback> {
+        let window = self.window();
+        let synced = self.bring(session, window, Goal::Window, holds, deadline).await?;
+        let Some(owed) = session.connection.backfill_from else { return Ok(synced) };
+        let (days, left) = chunk(owed, window.last);
+        let more = self.bring(session, days, Goal::History(left), holds, deadline).await?;
+        Ok(synced.and(more))
+    }
+
+    /// Gives back the lease a session may still hold.
+    async fn end(&self, session: Session, deadline: Deadline) {
+        if let Some(fence) = session.fence {
+            self.release(&session.connection.athlete, fence, deadline).await;
+        }
+    }
+
+    async fn bring(
+        &self,
+        session: &mut Session,
+        days: Days,
+        goal: Goal,
+        holds: &Holds,
+        deadline: Deadline,
+    ) -> Result<Synced, Setback> {
+        if session.connection.oura_user.is_none() {
+            self.settle_owner(session, deadline).await?;
+        }
+        let documents = self.fetch(session, days, deadline).await?;
+        let records = self.forms.records(&documents, days);
+        let digest = forms::digest(&self.forms, &records);
+        let athlete = session.connection.athlete.clone();
+        let now = self.clock.now();
+        for lost in &documents.unreadable {
+            tracing::warn!(%athlete, collection = lost.collection, id = lost.id, field = lost.field, "unreadable document");
+        }
+        if session.connection.status != Status::Active {
+            let generation = session.connection.generation;
+            self.store.set_status(&athlete, generation, Status::Active, None, None, now, deadline.instant()).await?;
+            session.connection.status = Status::Active;
+        }
+        if matches!(goal, Goal::Window) && session.connection.digest.as_deref() == Some(digest.as_str()) {
+            if session.connection.last_sync.is_none_or(|last| now.duration_since(last) >= HEARTBEAT) {
+                self.store.heartbeat(&athlete, now, deadline.instant()).await?;
+            }
+            return Ok(Synced::Unchanged);
+        }
+        if let Some(until) = holds.smartabase.as_ref().map(|hold| hold.until).filter(|until| *until > now) {
+            let wait = until.duration_since(now).unsigned_abs();
+            return Err(Setback::retry(wait, "Smartabase refuses our credentials; waiting before the next attempt"));
+        }
+        let fence = self.lease(session, deadline).await?;
+        let delivery = self.deliver(&session.connection, fence, &documents, &records, days, deadline).await?;
+        let note = (!delivery.notes.is_empty()).then(|| delivery.notes.join("; "));
+        let finish = Finish {
+            digest: match goal {
+                Goal::Window if delivery.complete() => WindowDigest::Set(digest),
+                Goal::Window => WindowDigest::Clear,
+                Goal::History(_) => WindowDigest::Keep,
+            },
+            note: note.clone(),
+            last_day: self.last_night(&records).max(session.connection.last_day),
+            backfill: match goal {
+                Goal::History(left) if delivery.complete() => left.map_or(BackfillDebt::Paid, BackfillDebt::From),
+                Goal::History(_) | Goal::Window => BackfillDebt::Keep,
+            },
+            now: self.clock.now(),
+        };
+        let confirmed = self.store.confirm(&athlete, fence, &delivery.written, finish, deadline.instant()).await?;
+        session.fence = None;
+        if matches!(confirmed, Fenced::Lost) {
+            return Err(Setback::Overtaken);
+        }
+        let wrote = delivery.confirmed;
+        match (delivery.setback, note) {
+            (Some(setback), _) => Err(setback),
+            (None, Some(note)) => Ok(Synced::Partly { wrote, note }),
+            (None, None) if wrote == 0 => Ok(Synced::Unchanged),
+            (None, None) => Ok(Synced::Wrote(wrote)),
+        }
+    }
+
+    /// The lease of this round: the one a refresh took, or a new one on the connection as it is now.
+    async fn lease(&self, session: &mut Session, deadline: Deadline) -> Result<u64, Setback> {
+        if let Some(fence) = session.fence {
+            return Ok(fence);
+        }
+        let generation = session.connection.generation;
+        match self.claim(&session.connection.athlete, Some(generation), deadline).await? {
+            Claim::Won(connection) => {
+                let fence = connection.fence;
+                session.connection = connection;
+                session.fence = Some(fence);
+                Ok(fence)
+            }
+            Claim::Held { .. } => Err(Setback::retry(BUSY, "another worker is syncing this athlete")),
+            Claim::Moved | Claim::Gone => Err(Setback::Overtaken),
+        }
+    }
+
+    /// Learns whose account the grant opens, which a lapsed membership kept from us when it was connected.
+    async fn settle_owner(&self, session: &mut Session, deadline: Deadline) -> Result<(), Setback> {
+        let user = self.oura_user(session, deadline).await?;
+        let (athlete, generation) = (&session.connection.athlete, session.connection.generation);
+        match self.store.settle_owner(athlete, generation, user.as_str(), deadline.instant()).await? {
+            Settle::Settled => {
+                session.connection.oura_user = Some(user.as_str().to_owned());
+                Ok(())
+            }
+            Settle::Taken => Err(Setback::NeedsAthlete(Status::OuraAccountTaken)),
+            Settle::Superseded => Err(Setback::Overtaken),
+        }
+    }
+
+    /// Why nothing is to be done for this athlete now.
+    fn idle(&self, connection: &Connection, holds: &Holds) -> Option<&'static str> {
+        let now = self.clock.now();
+        match connection.status {
+            Status::Disconnected => Some("disconnected"),
+            Status::NeedsConsent | Status::ScopeMissing | Status::OuraAccountTaken => Some("waiting for the athlete"),
+            Status::MembershipLapsed if connection.held_until.is_some_and(|until| until > now) => {
+                Some("no Oura membership; one look a day")
+            }
+            Status::Active | Status::MembershipLapsed => {
+                let held = connection.held_until.is_some_and(|until| until > now);
+                let quiet = holds.oura.as_ref().is_some_and(|hold| hold.until > now);
+                (held || quiet).then_some("Oura asked for a pause")
+            }
+        }
+    }
+
+    /// How long until there may be something to do; `None` when only the athlete can change that.
+    fn idle_until(&self, connection: &Connection, holds: &Holds) -> Option<Duration> {
+        let active = matches!(connection.status, Status::Active | Status::MembershipLapsed);
+        let until = connection.held_until.max(holds.oura.as_ref().map(|hold| hold.until));
+        until.filter(|_| active).map(|until| until.duration_since(self.clock.now()).unsigned_abs())
+    }
+
+    /// The latest day whose night stands among the records.
+    fn last_night(&self, records: &[Record]) -> Option<Date> {
+        let night = |record: &&Record| {
+            self.forms.events.get(record.form).is_some_and(|form| form.date == DateRule::EveningBefore)
+        };
+        records.iter().filter(night).map(|record| record.date).max()
+    }
+}
+
+impl Synced {
+    fn and(self, more: Self) -> Self {
+        match (self, more) {
+            (Self::Partly { wrote, note }, more) | (more, Self::Partly { wrote, note }) => {
+                Self::Partly { wrote: wrote + more.wrote(), note }
+            }
+            (Self::Unchanged | Self::Skipped(_), more) => more,
+            (one, Self::Unchanged | Self::Skipped(_)) => one,
+            (Self::Wrote(one), Self::Wrote(more)) => Self::Wrote(one + more),
+        }
+    }
+
+    fn wrote(&self) -> usize {
+        match self {
+            Self::Wrote(wrote) | Self::Partly { wrote, .. } => *wrote,
+            Self::Unchanged | Self::Skipped(_) => 0,
+        }
+    }
+}
+
+/// The first chunk of the days from `first` to `last`, and the first day after it unless that was all.
+fn chunk(first: Date, last: Date) -> (Days, Option<Date>) {
+    let end = first.saturating_add((CHUNK - 1).days());
+    if end >= last { (Days { first, last }, None) } else { (Days { first, last: end }, end.tomorrow().ok()) }
+}
+
+impl Documents {
+    /// Whether an absence among the form's records can be believed: everything was read.
+    pub(crate) fn all_read(&self) -> bool {
+        self.unreadable.is_empty() && self.refused.is_empty()
+    }
+}

@@ -1,0 +1,65 @@
+//! One firing of the schedule: a job for every connected athlete.
+
+use runtime::Deadline;
+use store::StoreError;
+
+use crate::job::Job;
+use crate::plan::{Tick, plan};
+use crate::{Connector, QueueError};
+
+/// What a tick did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticked {
+    /// Athletes connected.
+    pub athletes: usize,
+    /// Jobs queued.
+    pub queued: usize,
+    /// Athletes left to a later tick, because of Oura's budget or of a hold.
+    pub postponed: usize,
+    /// Whether it was a hold that postponed them.
+    pub held: bool,
+}
+
+/// Why a tick did not happen, or not for everybody. The next one makes up for it.
+#[derive(Debug, thiserror::Error)]
+pub enum TickError {
+    /// The table could not be read.
+    #[error("the connected athletes could not be listed: {0}")]
+    Store(#[from] StoreError),
+    /// Not all jobs could be queued.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl Connector {
+    /// Plans and queues one tick. Running it twice does no harm: the second job of an athlete finds nothing to do.
+    pub async fn tick(&self, deadline: Deadline) -> Result<Ticked, TickError> {
+        let at = self.clock.now();
+        let (athletes, hold) = tokio::join!(
+            self.store.active_athletes(deadline.instant()),
+            self.store.hold(store::Service::Oura, deadline.instant()),
+        );
+        let (athletes, hold) = (athletes?, hold?);
+        let held_until = hold.map(|hold| hold.until).filter(|until| *until > at);
+        let plan = plan(&Tick { at, period: self.settings.period, athletes: &athletes, held_until });
+        let jobs: Vec<_> =
+            plan.jobs.into_iter().map(|(athlete, delay)| (Job::Sync { athlete, tick: at + delay }, delay)).collect();
+        self.queue.send(&jobs, deadline).await?;
+        let ticked = Ticked {
+            athletes: athletes.len(),
+            queued: jobs.len(),
+            postponed: plan.postponed,
+            held: held_until.is_some(),
+        };
+        let over_budget = ticked.postponed > 0 && !ticked.held;
+        tracing::info!(
+            athletes = ticked.athletes,
+            queued = ticked.queued,
+            postponed = ticked.postponed,
+            held = ticked.held,
+            over_budget,
+            "tick"
+        );
+        Ok(ticked)
+    }
+}

@@ -1,0 +1,170 @@
+//! The four routes, as plain HTTP: what the deployed function and the local process both serve.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use cookie::{Cookie, SameSite};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::response::Builder;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use maud::Markup;
+use runtime::Deadline;
+use secrecy::ExposeSecret;
+
+use crate::authorize::{Departure, Return, STATE_LIFETIME, page_of};
+use crate::pages::{self, Page};
+use crate::{Connector, Setback};
+
+/// Binds the visit to the browser. The prefix makes browsers refuse it from anybody but this very host, over TLS.
+const COOKIE_NAME: &str = "__Host-connect";
+
+/// The largest query or form any of our pages sends is under one KiB.
+const LARGEST: usize = 8 * 1024;
+
+impl Connector {
+    /// Answers a request to one of the four routes. Whatever arrives, the answer is a page that says what to do.
+    pub async fn respond(&self, request: Request<Vec<u8>>, deadline: Deadline) -> Response<String> {
+        let (head, body) = request.into_parts();
+        let query = head.uri.query().unwrap_or_default();
+        if query.len() > LARGEST || body.len() > LARGEST {
+            return self.page(&Page::TooLarge);
+        }
+        let root = self.settings.public_url.path().trim_end_matches('/');
+        let path = head.uri.path();
+        let path = path.strip_prefix(root).unwrap_or(path);
+        match (&head.method, path) {
+            (&Method::GET, "/connect") => self.show(query, deadline).await,
+            (&Method::POST, "/connect") => self.leave(&body, deadline).await,
+            (&Method::GET, "/oauth/callback") => self.come_back(query, &head.headers, deadline).await,
+            (&Method::POST, "/disconnect") => self.disconnect_visitor(&body, deadline).await,
+            (_, "/connect") => self.not_allowed("GET, POST"),
+            (_, "/oauth/callback") => self.not_allowed("GET"),
+            (_, "/disconnect") => self.not_allowed("POST"),
+            _ => self.page(&Page::NotFound),
+        }
+    }
+
+    async fn show(&self, query: &str, deadline: Deadline) -> Response<String> {
+        let (link, enrolment) = match self.visitor(query, deadline).await {
+            Ok(visitor) => visitor,
+            Err(page) => return self.page(&page),
+        };
+        match self.store.connection(&link.athlete, deadline.instant()).await {
+            Ok(connection) => {
+                let site = self.settings.site.url().host_str().unwrap_or_default();
+                let markup = pages::connect(&link, &enrolment.name, site, connection.as_ref());
+                self.html(StatusCode::OK, markup)
+            }
+            Err(error) => self.page(&page_of(Setback::from(error))),
+        }
+    }
+
+    async fn leave(&self, body: &[u8], deadline: Deadline) -> Response<String> {
+        let form = String::from_utf8_lossy(body);
+        let departure = match self.visitor(&form, deadline).await {
+            Ok((link, _)) => self.depart(&link, deadline).await,
+            Err(page) => Err(page),
+        };
+        match departure {
+            Ok(Departure { url, browser }) => {
+                let cookie = browser_cookie(browser.expose_secret().to_owned(), STATE_LIFETIME.as_secs());
+                let response = self.response(StatusCode::SEE_OTHER);
+                let response = response.header(LOCATION, url.as_str()).header(SET_COOKIE, cookie.to_string());
+                finished(response, String::new())
+            }
+            Err(page) => self.page(&page),
+        }
+    }
+
+    async fn come_back(&self, query: &str, headers: &HeaderMap, deadline: Deadline) -> Response<String> {
+        let page = self.arrive(Return::read(query), sent_cookie(headers).as_deref(), deadline).await;
+        let spent = browser_cookie(String::new(), 0).to_string();
+        let response = self.response(page.status()).header(SET_COOKIE, spent);
+        finished(response.header(CONTENT_TYPE, HTML), page.render().into_string())
+    }
+
+    async fn disconnect_visitor(&self, body: &[u8], deadline: Deadline) -> Response<String> {
+        match self.visitor(&String::from_utf8_lossy(body), deadline).await {
+            Ok((link, _)) => {
+                let page = self.disconnect(&link.athlete, deadline).await;
+                self.page(&page)
+            }
+            Err(page) => self.page(&page),
+        }
+    }
+
+    fn not_allowed(&self, methods: &'static str) -> Response<String> {
+        let response = self.response(StatusCode::METHOD_NOT_ALLOWED).header(ALLOW, methods);
+        finished(response.header(CONTENT_TYPE, HTML), Page::NotFound.render().into_string())
+    }
+
+    fn page(&self, page: &Page) -> Response<String> {
+        self.html(page.status(), page.render())
+    }
+
+    fn html(&self, status: StatusCode, markup: Markup) -> Response<String> {
+        finished(self.response(status).header(CONTENT_TYPE, HTML), markup.into_string())
+    }
+
+    fn response(&self, status: StatusCode) -> Builder {
+        Response::builder()
+            .status(status)
+            .header(CACHE_CONTROL, "no-store")
+            .header(CONTENT_SECURITY_POLICY, self.policy())
+            .header(REFERRER_POLICY, "no-referrer")
+            .header(STRICT_TRANSPORT_SECURITY, "max-age=63072000")
+            .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+    }
+
+    /// Nothing is loaded from anywhere; a form leads to us or, by our redirect, to Oura, whose authorise address
+    /// forwards to the host of its token endpoint (reference: two OAuth servers).
+    fn policy(&self) -> String {
+        let oura = self.oura.endpoints();
+        let mut policy = format!(
+            "default-src 'none'; style-src '{}'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+            *STYLE_HASH
+        );
+        for origin in [oura.authorize.origin(), oura.token.origin()] {
+            let _ = write!(policy, " {}", origin.ascii_serialization());
+        }
+        policy
+    }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+static STYLE_HASH: LazyLock<String> =
+    LazyLock::new(|| format!("sha256-{}", BASE64_STANDARD.encode(digest(&SHA256, pages::STYLE.as_bytes()))));
+
+fn finished(response: Builder, body: String) -> Response<String> {
+    // Every header above is made of printable ASCII, so this does not fail; were it to, an empty answer is still one.
+    response.body(body).unwrap_or_default()
+}
+
+fn browser_cookie(value: String, seconds: i64) -> Cookie<'static> {
+    Cookie::build((COOKIE_NAME, value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        // Lax: Oura's redirect back is a top-level navigation from another site, and must carry it.
+        .same_site(SameSite::Lax)
+        .max_age(cookie::time::Duration::seconds(seconds))
+        .build()
+}
+
+fn sent_cookie(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| Cookie::split_parse(header.to_owned()))
+        .filter_map(Result::ok)
+        .find(|cookie| cookie.name() == COOKIE_NAME && !cookie.value().is_empty())
+        .map(|cookie| cookie.value().to_owned())
+}

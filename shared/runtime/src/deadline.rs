@@ -1,0 +1,53 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+/// The instant by which an invocation must have answered, on the process's monotonic clock.
+///
+/// Every wait in the product is bounded by one of these: Lambda kills what runs past its time-out, and a killed request
+/// is one whose outcome nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+/// Kept back from every invocation to hand over what is unfinished: report the batch, write the last log line.
+const HANDOVER: Duration = Duration::from_secs(2);
+
+impl Deadline {
+    /// A deadline `within` from now.
+    #[must_use]
+    pub fn within(within: Duration) -> Self {
+        Self(Instant::now() + within)
+    }
+
+    /// The deadline of a Lambda invocation, given as the runtime API gives it: milliseconds since 1970
+    /// (`Lambda-Runtime-Deadline-Ms`), less the time to hand over.
+    #[must_use]
+    pub fn of_invocation(epoch_milliseconds: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::within(Duration::from_millis(epoch_milliseconds).saturating_sub(now).saturating_sub(HANDOVER))
+    }
+
+    /// The instant itself, for `tokio::time::timeout_at` and the clients.
+    #[must_use]
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// What is left; zero once it has passed.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// The earlier of this deadline and one `within` from now.
+    #[must_use]
+    pub fn at_most(self, within: Duration) -> Self {
+        self.min(Self::within(within))
+    }
+
+    /// This deadline, `by` earlier.
+    #[must_use]
+    pub fn earlier(self, by: Duration) -> Self {
+        Self(self.0.checked_sub(by).unwrap_or(self.0))
+    }
+}

@@ -1,0 +1,350 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::DisplayErrorContext;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use store::{KeyVersion, Keyring};
+use tokio::time::Instant;
+
+use crate::{Deadline, Deployment};
+
+/// How long a secret that was read is believed.
+const BELIEVED: Duration = Duration::from_mins(5);
+
+/// The three secrets of an installation.
+///
+/// They are read once and believed for five minutes; when a service refuses one, [`Secrets::refused`] makes the next
+/// caller read it again, so that a rotated password is picked up by the running process.
+#[derive(Debug)]
+pub enum Secrets {
+    /// Kept in AWS Secrets Manager: the deployed product.
+    Manager(SecretsManager),
+    /// Handed over at start: the local process and tests.
+    Given(Given),
+}
+
+/// Which secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretName {
+    /// The Oura application's id and secret.
+    Oura,
+    /// The Smartabase account's name and password.
+    Smartabase,
+    /// The root key.
+    Key,
+}
+
+/// Why a secret can't be used. No variant holds any of its text.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Nobody has filled it yet: run the command.
+    #[error("the {name} secret is not filled; fill it with: {command}")]
+    Unfilled {
+        /// Which secret.
+        name: SecretName,
+        /// The command, with dots where the values go.
+        command: String,
+    },
+    /// It does not hold what it should: run the command.
+    #[error("the {name} secret is not of the form it should be; replace it with: {command}")]
+    Malformed {
+        /// Which secret.
+        name: SecretName,
+        /// The command, with dots where the values go.
+        command: String,
+    },
+    /// A value was sealed with a version of the root key that no longer exists.
+    #[error("version {version} of the root key is gone; restore it, or let the athletes sealed with it connect again")]
+    KeyGone {
+        /// The version's id.
+        version: String,
+    },
+    /// Secrets Manager did not answer, or refused us; try again later.
+    #[error("Secrets Manager could not be read for the {name} secret: {source}")]
+    Unavailable {
+        /// Which secret.
+        name: SecretName,
+        /// What the SDK said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Secrets handed over at start. They can be replaced while the process runs, as an operator would in a console.
+#[derive(Debug)]
+pub struct Given {
+    oura: Shelf<oura::ClientCredentials>,
+    smartabase: Shelf<smartabase::Credentials>,
+    keyring: Shelf<Keyring>,
+}
+
+/// A value that can be replaced; the lock is never held across a wait.
+#[derive(Debug)]
+struct Shelf<T>(Mutex<Arc<T>>);
+
+/// Secrets kept in AWS Secrets Manager.
+#[derive(Debug)]
+pub struct SecretsManager {
+    client: Client,
+    deployment: Deployment,
+    oura: Cached<oura::ClientCredentials>,
+    smartabase: Cached<smartabase::Credentials>,
+    keyring: Cached<Keyring>,
+}
+
+#[derive(Debug)]
+struct Cached<T>(Mutex<Option<(Arc<T>, Instant)>>);
+
+impl Secrets {
+    /// The Oura application's credentials.
+    pub async fn oura(&self, deadline: Deadline) -> Result<Arc<oura::ClientCredentials>, SecretError> {
+        match self {
+            Self::Given(given) => Ok(given.oura.read()),
+            Self::Manager(manager) => manager.parsed(SecretName::Oura, &manager.oura, deadline).await,
+        }
+    }
+
+    /// The Smartabase account.
+    pub async fn smartabase(&self, deadline: Deadline) -> Result<Arc<smartabase::Credentials>, SecretError> {
+        match self {
+            Self::Given(given) => Ok(given.smartabase.read()),
+            Self::Manager(manager) => manager.parsed(SecretName::Smartabase, &manager.smartabase, deadline).await,
+        }
+    }
+
+    /// The root key's versions: the current one, and those already needed.
+    pub async fn keyring(&self, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
+        match self {
+            Self::Given(given) => Ok(given.keyring.read()),
+            Self::Manager(manager) => manager.keyring(deadline).await,
+        }
+    }
+
+    /// The keyring with `version` in it, fetched when need be: what was sealed before a rotation stays readable.
+    pub async fn keyring_with(&self, version: &str, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
+        let keyring = self.keyring(deadline).await?;
+        match self {
+            _ if keyring.knows(version) => Ok(keyring),
+            Self::Given(_) => Err(SecretError::KeyGone { version: version.to_owned() }),
+            Self::Manager(manager) => manager.extended(&keyring, Version::Id(version), deadline).await,
+        }
+    }
+
+    /// The keyring with the version before the current one, so that a link signed just before a rotation still opens.
+    pub async fn keyring_with_previous(&self, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
+        let keyring = self.keyring(deadline).await?;
+        match self {
+            Self::Given(_) => Ok(keyring),
+            Self::Manager(manager) => match manager.extended(&keyring, Version::Previous, deadline).await {
+                Err(SecretError::KeyGone { .. }) => Ok(keyring),
+                other => other,
+            },
+        }
+    }
+
+    /// The service refused this secret: believe it no longer.
+    pub fn refused(&self, name: SecretName) {
+        if let Self::Manager(manager) = self {
+            match name {
+                SecretName::Oura => manager.oura.forget(),
+                SecretName::Smartabase => manager.smartabase.forget(),
+                SecretName::Key => manager.keyring.forget(),
+            }
+        }
+    }
+}
+
+impl Given {
+    /// Secrets as they are at start.
+    #[must_use]
+    pub fn new(oura: oura::ClientCredentials, smartabase: smartabase::Credentials, keyring: Keyring) -> Self {
+        Self { oura: Shelf::new(oura), smartabase: Shelf::new(smartabase), keyring: Shelf::new(keyring) }
+    }
+
+    /// Replaces the Oura application's credentials.
+    pub fn replace_oura(&self, credentials: oura::ClientCredentials) {
+        self.oura.write(credentials);
+    }
+
+    /// Replaces the Smartabase account.
+    pub fn replace_smartabase(&self, credentials: smartabase::Credentials) {
+        self.smartabase.write(credentials);
+    }
+
+    /// Replaces the keyring.
+    pub fn replace_keyring(&self, keyring: Keyring) {
+        self.keyring.write(keyring);
+    }
+}
+
+impl<T> Shelf<T> {
+    fn new(value: T) -> Self {
+        Self(Mutex::new(Arc::new(value)))
+    }
+
+    fn read(&self) -> Arc<T> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, value: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+    }
+}
+
+/// Which version of a secret is wanted.
+#[derive(Clone, Copy)]
+enum Version<'a> {
+    Current,
+    Previous,
+    Id(&'a str),
+}
+
+impl SecretsManager {
+    /// Nothing is read until it is asked for.
+    #[must_use]
+    pub fn new(client: Client, deployment: Deployment) -> Self {
+        Self { client, deployment, oura: Cached::empty(), smartabase: Cached::empty(), keyring: Cached::empty() }
+    }
+
+    async fn parsed<T: DeserializeOwned>(
+        &self,
+        name: SecretName,
+        cached: &Cached<T>,
+        deadline: Deadline,
+    ) -> Result<Arc<T>, SecretError> {
+        if let Some(value) = cached.believed() {
+            return Ok(value);
+        }
+        let Some((_, text)) = self.fetch(name, Version::Current, deadline).await? else {
+            return Err(self.unfilled(name));
+        };
+        match serde_json::from_str::<serde_json::Value>(text.expose_secret()) {
+            Ok(serde_json::Value::Object(entries)) if is_unfilled(&entries) => Err(self.unfilled(name)),
+            Ok(value) => match serde_json::from_value(value) {
+                Ok(parsed) => Ok(cached.believe(parsed)),
+                // The parser's message quotes what it could not parse.
+                Err(_) => Err(SecretError::Malformed { name, command: self.command(name) }),
+            },
+            Err(_) => Err(SecretError::Malformed { name, command: self.command(name) }),
+        }
+    }
+
+    async fn keyring(&self, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
+        if let Some(keyring) = self.keyring.believed() {
+            return Ok(keyring);
+        }
+        match self.fetch(SecretName::Key, Version::Current, deadline).await? {
+            Some((id, secret)) if !secret.expose_secret().trim().is_empty() => {
+                Ok(self.keyring.believe(Keyring::new(KeyVersion { id, secret })))
+            }
+            _ => Err(self.unfilled(SecretName::Key)),
+        }
+    }
+
+    async fn extended(
+        &self,
+        keyring: &Keyring,
+        version: Version<'_>,
+        deadline: Deadline,
+    ) -> Result<Arc<Keyring>, SecretError> {
+        let gone = || SecretError::KeyGone {
+            version: match version {
+                Version::Id(id) => id.to_owned(),
+                Version::Current | Version::Previous => "before the current one".to_owned(),
+            },
+        };
+        let (id, secret) = self.fetch(SecretName::Key, version, deadline).await?.ok_or_else(gone)?;
+        let mut extended = keyring.clone();
+        extended.add(KeyVersion { id, secret });
+        Ok(self.keyring.believe(extended))
+    }
+
+    /// The version's id and text; `None` when there is no such version.
+    async fn fetch(
+        &self,
+        name: SecretName,
+        version: Version<'_>,
+        deadline: Deadline,
+    ) -> Result<Option<(String, SecretString)>, SecretError> {
+        let request = self.client.get_secret_value().secret_id(self.arn(name));
+        let request = match version {
+            Version::Current => request,
+            Version::Previous => request.version_stage("AWSPREVIOUS"),
+            Version::Id(id) => request.version_id(id),
+        };
+        let unavailable = |source| SecretError::Unavailable { name, source };
+        let answer = tokio::time::timeout_at(deadline.instant(), request.send())
+            .await
+            .map_err(|elapsed| unavailable(Box::new(elapsed)))?;
+        match answer {
+            Ok(value) => {
+                let id = value.version_id().unwrap_or_default().to_owned();
+                Ok(Some((id, value.secret_string().unwrap_or_default().into())))
+            }
+            // A secret without a value and a version that does not exist both answer ResourceNotFoundException (API
+            // reference, GetSecretValue). So does a secret that does not exist, which a deployed template rules out.
+            Err(error) if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) => Ok(None),
+            Err(error) => Err(unavailable(DisplayErrorContext(error).to_string().into())),
+        }
+    }
+
+    fn arn(&self, name: SecretName) -> &str {
+        match name {
+            SecretName::Oura => &self.deployment.oura_secret,
+            SecretName::Smartabase => &self.deployment.smartabase_secret,
+            SecretName::Key => &self.deployment.key_secret,
+        }
+    }
+
+    fn unfilled(&self, name: SecretName) -> SecretError {
+        SecretError::Unfilled { name, command: self.command(name) }
+    }
+
+    fn command(&self, name: SecretName) -> String {
+        let form = match name {
+            SecretName::Oura => r#"{"client_id":"...","client_secret":"..."}"#,
+            SecretName::Smartabase => r#"{"username":"...","password":"..."}"#,
+            SecretName::Key => "<64 random characters>",
+        };
+        format!("aws secretsmanager put-secret-value --secret-id {} --secret-string '{form}'", self.arn(name))
+    }
+}
+
+/// An empty object, or one whose values are all still empty: created, not filled.
+fn is_unfilled(entries: &serde_json::Map<String, serde_json::Value>) -> bool {
+    entries.values().all(|value| value.as_str().is_some_and(|text| text.trim().is_empty()))
+}
+
+impl<T> Cached<T> {
+    fn empty() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    fn believed(&self) -> Option<Arc<T>> {
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.as_ref().filter(|(_, read)| read.elapsed() < BELIEVED).map(|(value, _)| Arc::clone(value))
+    }
+
+    fn believe(&self, value: T) -> Arc<T> {
+        let value = Arc::new(value);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&value), Instant::now()));
+        value
+    }
+
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Oura => "oura",
+            Self::Smartabase => "smartabase",
+            Self::Key => "key",
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! Logs: one JSON object per line on standard output, which Lambda ships to CloudWatch.
+//!
+//! What may be logged: athlete and event ids, form names, dates, counts, reasons. What may not: tokens, secrets, codes,
+//! states, link signatures, health values, response bodies. The libraries below us log at `warn` and above whatever the
+//! level chosen, because at `debug` some of them print requests.
+
+use tracing_subscriber::EnvFilter;
+
+/// The crates whose level `LOG_LEVEL` chooses.
+const OURS: [&str; 10] =
+    ["connector", "oura", "smartabase", "store", "runtime", "scheduler", "worker", "oauth", "enrol", "local"];
+
+/// The levels `LOG_LEVEL` may name.
+pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// Starts logging for the process, at `LOG_LEVEL` (`info` when it is unset or not one of [`LEVELS`]; an unknown one is
+/// reported with the rest of the configuration). Call it once, first thing in `main`.
+pub fn start() {
+    let level = std::env::var("LOG_LEVEL").ok().filter(|level| LEVELS.contains(&level.as_str()));
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(filter(level.as_deref().unwrap_or("info")))
+        .finish();
+    // A second start in one process keeps the first: the tests of one binary share it.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn filter(level: &str) -> EnvFilter {
+    let ours = OURS.map(|name| format!("{name}={level}")).join(",");
+    EnvFilter::new(format!("warn,{ours}"))
+}
