@@ -1,7 +1,10 @@
 //! Connecting, settling whose an Oura account is, disconnecting.
 
 use futures::future::join_all;
-use store::{Change, Connect, Disconnect, Fenced, Finish, Record, RecordKey, Save, Settle, Status, Written};
+use store::{
+    BackfillDebt, Change, Connect, Disconnect, Fenced, Finish, Intent, Record, RecordKey, Save, Settle, Status,
+    WindowDigest, Written,
+};
 
 use crate::{Table, at, athlete, authorised, grant, soon};
 
@@ -64,10 +67,10 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
     let record = RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
     let written = Written { event: 9, digest: "d".to_owned() };
     let finish = Finish {
-        digest: Some("window".to_owned()),
+        digest: WindowDigest::Set("window".to_owned()),
         note: None,
         last_day: Some(record.date),
-        clear_backfill: true,
+        backfill: BackfillDebt::Paid,
         now: at(1),
     };
     let confirmed = [(record.clone(), written.clone())];
@@ -85,7 +88,10 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
 
     let records = table.store.records(&ada, std::slice::from_ref(&record), soon()).await.unwrap();
     assert_eq!(records[&record], Record::Written(written));
-    assert_eq!(table.store.intend(&ada, fence, &[record], at(101), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(
+        table.store.intend(&ada, fence, &[Intent { key: record, event: None }], at(101), soon()).await.unwrap(),
+        Fenced::Lost
+    );
     assert_eq!(table.store.confirm(&ada, fence, &confirmed, finish, soon()).await.unwrap(), Fenced::Lost);
 }
 

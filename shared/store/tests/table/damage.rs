@@ -1,7 +1,7 @@
 //! Items that are not what the store writes.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use store::{Connect, Fenced, RecordKey, Service, StoreError, TakeState};
+use store::{Connect, Fenced, Intent, RecordKey, Service, StoreError, TakeState};
 
 use crate::{Table, at, athlete, authorised, s, soon};
 
@@ -91,8 +91,9 @@ async fn a_damaged_record_is_named() {
     let fence = table.claimed("ada").await;
     let ada = athlete("ada");
     let record = RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
+    let intent = Intent { key: record.clone(), event: None };
     let keys = [record];
-    assert_eq!(table.store.intend(&ada, fence, &keys, at(1), soon()).await.unwrap(), Fenced::Done);
+    assert_eq!(table.store.intend(&ada, fence, &[intent], at(1), soon()).await.unwrap(), Fenced::Done);
     for (state, fault) in [("written", "`event` is missing"), ("lost", "`state` is not a record's state")] {
         table.meddle("ATHLETE#ada", "RECORD#Sleep#2026-03-01", "state", Some(s(state))).await;
         let (key, found) = what(table.store.records(&ada, &keys, soon()).await.unwrap_err());

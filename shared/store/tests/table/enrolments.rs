@@ -7,7 +7,14 @@ use store::Enrolment;
 use crate::{Table, at, athlete, soon};
 
 fn enrolment(name: &str) -> Enrolment {
-    Enrolment { athlete: athlete(name), user_id: 17, name: "Ada L.".to_owned(), link_expires: at(1000), told: at(0) }
+    Enrolment {
+        athlete: athlete(name),
+        user_id: 17,
+        name: "Ada L.".to_owned(),
+        link_expires: at(1000),
+        key: "version-1".to_owned(),
+        told: at(0),
+    }
 }
 
 #[tokio::test]

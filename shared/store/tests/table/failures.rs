@@ -76,7 +76,14 @@ async fn nothing_waits_past_its_deadline() {
 }
 
 fn enrolment() -> store::Enrolment {
-    store::Enrolment { athlete: athlete("ada"), user_id: 1, name: String::new(), link_expires: at(0), told: at(0) }
+    store::Enrolment {
+        athlete: athlete("ada"),
+        user_id: 1,
+        name: String::new(),
+        link_expires: at(0),
+        key: String::new(),
+        told: at(0),
+    }
 }
 
 #[tokio::test]

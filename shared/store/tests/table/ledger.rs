@@ -2,7 +2,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
-use store::{Claim, Fenced, Finish, Record, RecordKey, Written};
+use store::{BackfillDebt, Claim, Fenced, Finish, Intent, Record, RecordKey, WindowDigest, Written};
 
 use crate::{Table, at, athlete, soon};
 
@@ -19,18 +19,23 @@ fn written(event: u64) -> Written {
     Written { event, digest: format!("digest of {event}") }
 }
 
+/// To be created, each of them.
+fn intents(keys: &[RecordKey]) -> Vec<Intent> {
+    keys.iter().cloned().map(|key| Intent { key, event: None }).collect()
+}
+
 fn finish(seconds: i64) -> Finish {
     Finish {
-        digest: Some("window".to_owned()),
+        digest: WindowDigest::Set("window".to_owned()),
         note: None,
         last_day: Some(date(2026, 3, 2)),
-        clear_backfill: false,
+        backfill: BackfillDebt::Keep,
         now: at(seconds),
     }
 }
 
 #[tokio::test]
-async fn a_record_is_intended_then_written_and_never_intended_again() {
+async fn a_record_is_intended_then_written_and_intended_again_before_it_is_overwritten() {
     let table = Table::new().await;
     table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -39,19 +44,25 @@ async fn a_record_is_intended_then_written_and_never_intended_again() {
     let both = [one.clone(), two.clone()];
     assert!(table.store.records(&ada, &both, soon()).await.unwrap().is_empty());
 
-    assert_eq!(table.store.intend(&ada, fence, &[one.clone()], at(1), soon()).await.unwrap(), Fenced::Done);
+    // A record twice in one call does no harm.
+    let first = intents(&[one.clone(), one.clone()]);
+    assert_eq!(table.store.intend(&ada, fence, &first, at(1), soon()).await.unwrap(), Fenced::Done);
     let known = table.store.records(&ada, &both, soon()).await.unwrap();
-    assert_eq!(known.into_iter().collect::<Vec<_>>(), [(one.clone(), Record::Intended)]);
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), [(one.clone(), Record::Intended { event: None })]);
 
     let confirmed = [(one.clone(), written(7))];
     assert_eq!(table.store.confirm(&ada, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
-    // A record twice in one call, and one that is written already: no harm.
-    let again = [one.clone(), two.clone(), two.clone()];
+    let known = table.store.records(&ada, &both, soon()).await.unwrap();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), [(one.clone(), Record::Written(written(7)))]);
+
+    // While it is being overwritten its old digest says nothing, and nor does the window's. Its event is not forgotten,
+    // even by an intent that does not know it.
+    let again = [Intent { key: one.clone(), event: None }, Intent { key: two.clone(), event: Some(8) }];
     assert_eq!(table.store.intend(&ada, fence, &again, at(3), soon()).await.unwrap(), Fenced::Done);
-    let known = table.store.records(&ada, &again, soon()).await.unwrap();
-    assert_eq!(known[&one], Record::Written(written(7)));
-    assert_eq!(known[&two], Record::Intended);
-    assert_eq!(known.len(), 2);
+    let known = table.store.records(&ada, &both, soon()).await.unwrap();
+    assert_eq!(known[&one], Record::Intended { event: Some(7) });
+    assert_eq!(known[&two], Record::Intended { event: Some(8) });
+    assert_eq!(table.connection("ada").await.digest, None);
 }
 
 #[tokio::test]
@@ -63,7 +74,7 @@ async fn records_of_forms_and_athletes_with_like_names_are_kept_apart() {
     let fence = table.claimed("a").await;
     let day = date(2026, 3, 1);
     let keys = [record("F", day), record("F#2026-03-01", day), record("F#", day)];
-    table.store.intend(&athlete("a"), fence, &keys[..1], at(1), soon()).await.unwrap();
+    table.store.intend(&athlete("a"), fence, &intents(&keys[..1]), at(1), soon()).await.unwrap();
     assert_eq!(table.store.records(&athlete("a"), &keys, soon()).await.unwrap().len(), 1);
     assert!(table.store.records(&athlete("a#b"), &keys, soon()).await.unwrap().is_empty());
 }
@@ -76,7 +87,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
     let ada = athlete("ada");
     table.wire.requests();
     let confirmed = [(record("Sleep", date(2026, 3, 1)), written(7))];
-    let done = Finish { note: Some("a field is missing".to_owned()), clear_backfill: true, ..finish(2) };
+    let done = Finish { note: Some("a field is missing".to_owned()), backfill: BackfillDebt::Paid, ..finish(2) };
     assert_eq!(table.store.confirm(&ada, fence, &confirmed, done, soon()).await.unwrap(), Fenced::Done);
     assert_eq!(table.wire.requests(), ["TransactWriteItems"]);
     let expected = store::Connection {
@@ -91,13 +102,28 @@ async fn confirming_finishes_the_sync_in_one_request() {
     };
     assert_eq!(table.connection("ada").await, expected);
 
-    // The next one goes wrong in places: no digest, so that the one after it tries again.
+    // A backfill knows nothing of the window, and pays a part of what is owed.
     let fence = table.claimed("ada").await;
-    let partly = Finish { digest: None, note: None, last_day: None, clear_backfill: false, now: at(70) };
+    let owed = date(2026, 2, 14);
+    let history = Finish {
+        digest: WindowDigest::Keep,
+        note: None,
+        last_day: None,
+        backfill: BackfillDebt::From(owed),
+        now: at(70),
+    };
+    assert_eq!(table.store.confirm(&ada, fence, &[], history, soon()).await.unwrap(), Fenced::Done);
+    let last_sync = Some(at(70));
+    let expected = store::Connection { fence, note: None, last_sync, backfill_from: Some(owed), ..expected };
+    assert_eq!(table.connection("ada").await, expected);
+
+    // The next sync goes wrong in places: no digest, so that the one after it tries again.
+    let fence = table.claimed("ada").await;
+    let partly =
+        Finish { digest: WindowDigest::Clear, note: None, last_day: None, backfill: BackfillDebt::Keep, now: at(80) };
     assert_eq!(table.store.confirm(&ada, fence, &[], partly, soon()).await.unwrap(), Fenced::Done);
-    let after = table.connection("ada").await;
-    let expected = store::Connection { fence, digest: None, note: None, last_sync: Some(at(70)), ..expected };
-    assert_eq!(after, expected);
+    let expected = store::Connection { fence, digest: None, last_sync: Some(at(80)), ..expected };
+    assert_eq!(table.connection("ada").await, expected);
 }
 
 #[tokio::test]
@@ -110,13 +136,13 @@ async fn a_holder_that_lost_its_lease_writes_nothing() {
     assert!(matches!(claim, Claim::Won(_)));
     let before = table.connection("ada").await;
     let keys = records(150);
-    assert_eq!(table.store.intend(&ada, old, &keys, at(61), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.intend(&ada, old, &intents(&keys), at(61), soon()).await.unwrap(), Fenced::Lost);
     let confirmed: Vec<_> = keys.iter().cloned().map(|key| (key, written(7))).collect();
     assert_eq!(table.store.confirm(&ada, old, &confirmed, finish(61), soon()).await.unwrap(), Fenced::Lost);
     assert!(table.store.records(&ada, &keys, soon()).await.unwrap().is_empty());
     assert_eq!(table.connection("ada").await, before);
     let nobody = athlete("nobody");
-    assert_eq!(table.store.intend(&nobody, 1, &keys[..1], at(61), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.intend(&nobody, 1, &intents(&keys[..1]), at(61), soon()).await.unwrap(), Fenced::Lost);
     assert_eq!(table.store.confirm(&nobody, 1, &[], finish(61), soon()).await.unwrap(), Fenced::Lost);
     assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
 }
@@ -128,7 +154,7 @@ async fn more_records_than_a_request_holds_take_more_requests_and_the_connection
         table.connected("ada").await;
         let fence = table.claimed("ada").await;
         let (ada, keys) = (athlete("ada"), records(count));
-        table.store.intend(&ada, fence, &keys, at(1), soon()).await.unwrap();
+        table.store.intend(&ada, fence, &intents(&keys), at(1), soon()).await.unwrap();
         let confirmed: Vec<_> = (0..).map(written).zip(&keys).map(|(written, key)| (key.clone(), written)).collect();
 
         table.wire.requests();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use store::{Finish, Status};
+use store::{BackfillDebt, Finish, Intent, Status, WindowDigest};
 
 use crate::{Table, at, athlete, grant, soon};
 
@@ -59,14 +59,17 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
     let store = &table.store;
     let record = store::RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
     let written = store::Written { event: 7, digest: "d".to_owned() };
-    let finish = Finish { digest: None, note: None, last_day: None, clear_backfill: true, now: at(1) };
+    let finish =
+        Finish { digest: WindowDigest::Clear, note: None, last_day: None, backfill: BackfillDebt::Paid, now: at(1) };
     store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(1), soon()).await.unwrap();
     store.rescue_grant(&ada, 2, &grant("ada"), "daily", at(1), soon()).await.unwrap();
     store.set_status(&ada, 3, Status::NeedsConsent, None, None, at(1), soon()).await.unwrap();
     store.settle_owner(&ada, 3, "oura-ada", soon()).await.unwrap();
     store.hold_athlete(&ada, at(1), soon()).await.unwrap();
     store.heartbeat(&ada, at(1), soon()).await.unwrap();
-    store.intend(&ada, fence, std::slice::from_ref(&record), at(1), soon()).await.unwrap();
+    store.repoint(&ada, 18, soon()).await.unwrap();
+    let intent = Intent { key: record.clone(), event: None };
+    store.intend(&ada, fence, &[intent], at(1), soon()).await.unwrap();
     store.confirm(&ada, fence, &[(record, written)], finish, soon()).await.unwrap();
     store.release(&ada, fence, soon()).await.unwrap();
     assert_eq!(listing().await, (None, None));
@@ -74,6 +77,7 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
     // Every one of them did write.
     let connection = table.connection("ada").await;
     assert_eq!((connection.generation, connection.status), (3, Status::NeedsConsent));
+    assert_eq!(connection.user_id, 18);
     assert_eq!((connection.last_sync, connection.held_until), (Some(at(1)), Some(at(1))));
 
     table.connected("ada").await;

@@ -1,6 +1,8 @@
 //! The store against a DynamoDB in the process: every operation, every outcome, and what happens when the wire between
 //! them fails.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the lints know test functions, but not what those share")]
+
 mod consent;
 mod damage;
 mod enrolments;
@@ -98,7 +100,7 @@ fn at(seconds: i64) -> Timestamp {
 
 /// A deadline that no test reaches unless something is wrong.
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_mins(1)
 }
 
 fn s(text: &str) -> AttributeValue {

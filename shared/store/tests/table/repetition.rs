@@ -1,8 +1,8 @@
 //! Every write whose answer was lost can be made again: it does no harm, and says what is true.
 
 use store::{
-    Change, Claim, Connect, Disconnect, Fenced, Finish, Record, RecordKey, Release, Save, Service, Settle, Status,
-    StoreError, TakeState, Written,
+    BackfillDebt, Change, Claim, Connect, Disconnect, Fenced, Finish, Intent, Record, RecordKey, Release, Save,
+    Service, Settle, Status, StoreError, TakeState, WindowDigest, Written,
 };
 
 use crate::wire::Act;
@@ -83,7 +83,8 @@ async fn the_small_changes_again_are_done() {
     let set = twice!(table, 0, store.set_status(&ada, 1, Status::NeedsConsent, None, None, at(1), soon()));
     let hold = twice!(table, 0, store.hold_athlete(&ada, at(1), soon()));
     let heartbeat = twice!(table, 0, store.heartbeat(&ada, at(1), soon()));
-    assert_eq!([set, hold, heartbeat], [Change::Done; 3]);
+    let repoint = twice!(table, 0, store.repoint(&ada, 18, soon()));
+    assert_eq!([set, hold, heartbeat, repoint], [Change::Done; 4]);
     let hold = twice!(table, 0, store.set_hold(Service::Oura, at(1), "throttled", soon()));
     assert_eq!(hold.until, at(1));
     twice!(table, 0, store.lift_hold(Service::Oura, soon()));
@@ -97,10 +98,12 @@ async fn intending_and_confirming_again_is_done() {
     let ada = athlete("ada");
     let key = RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
     let written = Written { event: 7, digest: "d".to_owned() };
+    let intents = [Intent { key: key.clone(), event: None }];
     let (keys, confirmed) = ([key.clone()], [(key.clone(), written.clone())]);
-    let finish = Finish { digest: None, note: None, last_day: None, clear_backfill: false, now: at(1) };
+    let finish =
+        Finish { digest: WindowDigest::Clear, note: None, last_day: None, backfill: BackfillDebt::Keep, now: at(1) };
     let store = &table.store;
-    assert_eq!(twice!(table, 0, store.intend(&ada, fence, &keys, at(1), soon())), Fenced::Done);
+    assert_eq!(twice!(table, 0, store.intend(&ada, fence, &intents, at(1), soon())), Fenced::Done);
     assert_eq!(twice!(table, 0, store.confirm(&ada, fence, &confirmed, finish.clone(), soon())), Fenced::Done);
     assert_eq!(store.records(&ada, &keys, soon()).await.unwrap()[&key], Record::Written(written));
 }

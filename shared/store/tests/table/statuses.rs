@@ -1,4 +1,4 @@
-//! The small changes: status, hold, heartbeat.
+//! The small changes: status, hold, heartbeat, another user after a merge.
 
 use store::{Change, Status, StoreError};
 
@@ -66,11 +66,22 @@ async fn holds_and_heartbeats_only_move_forward() {
 }
 
 #[tokio::test]
-async fn holds_and_heartbeats_neither_make_nor_revive_a_connection() {
+async fn a_merged_user_keeps_the_connection() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    for _ in 0..2 {
+        assert_eq!(table.store.repoint(&athlete("ada"), 18, soon()).await.unwrap(), Change::Done);
+        assert_eq!(table.connection("ada").await, store::Connection { user_id: 18, ..before.clone() });
+    }
+}
+
+#[tokio::test]
+async fn small_changes_neither_make_nor_revive_a_connection() {
     let table = Table::new().await;
     let nobody = athlete("nobody");
     assert_eq!(table.store.hold_athlete(&nobody, at(1), soon()).await.unwrap(), Change::Gone);
     assert_eq!(table.store.heartbeat(&nobody, at(1), soon()).await.unwrap(), Change::Gone);
+    assert_eq!(table.store.repoint(&nobody, 18, soon()).await.unwrap(), Change::Gone);
     assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
 
     let ada = athlete("ada");
@@ -79,5 +90,6 @@ async fn holds_and_heartbeats_neither_make_nor_revive_a_connection() {
     let ended = table.connection("ada").await;
     assert_eq!(table.store.hold_athlete(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
     assert_eq!(table.store.heartbeat(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
+    assert_eq!(table.store.repoint(&ada, 18, soon()).await.unwrap(), Change::Superseded);
     assert_eq!(table.connection("ada").await, ended);
 }

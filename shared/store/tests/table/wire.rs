@@ -62,8 +62,7 @@ async fn serve(
     let mut client = BufReader::new(client);
     loop {
         let (head, message) = read_message(&mut client).await?;
-        let target =
-            head.lines().find_map(|line| line.to_ascii_lowercase().starts_with("x-amz-target:").then_some(line));
+        let target = head.lines().find(|line| line.to_ascii_lowercase().starts_with("x-amz-target:"));
         let operation = target.and_then(|line| line.rsplit('.').next()).unwrap_or_default().trim().to_owned();
         requests.lock().unwrap().push(operation);
         let act = script.lock().unwrap().pop_front().unwrap_or(Act::Pass);
