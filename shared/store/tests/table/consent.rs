@@ -5,7 +5,9 @@ use store::{
     BackfillDebt, Change, Connect, Disconnect, Fenced, Finish, Intent, Record, RecordKey, Save, Settle, Status,
     WindowDigest, Written,
 };
+use tokio::sync::oneshot;
 
+use crate::wire::Act;
 use crate::{Table, at, athlete, authorised, grant, soon};
 
 #[tokio::test]
@@ -213,25 +215,56 @@ async fn after_a_disconnection_the_athlete_can_come_back() {
     assert_eq!(table.store.active_athletes(soon()).await.unwrap(), [athlete("ada")]);
 }
 
+/// DynamoDB's answer when somebody wrote to the connection after it was read.
+fn raced() -> Act {
+    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+    let reasons = r#"[{"Code":"ConditionalCheckFailed"},{"Code":"None"}]"#;
+    Act::Answer(400, format!(r#"{{"__type":"{kind}","message":"","CancellationReasons":{reasons}}}"#))
+}
+
 #[tokio::test]
-async fn connecting_wins_over_syncs_that_write_in_between() {
+async fn a_write_in_between_makes_connecting_and_disconnecting_start_over() {
+    let table = Table::new().await;
+    let ada = athlete("ada");
+    let one_try = ["GetItem", "TransactWriteItems"];
+    table.wire.script([Act::Pass, raced()]);
+    table.connected("ada").await;
+    assert_eq!(table.wire.requests(), [one_try; 2].concat());
+
+    table.wire.script([Act::Pass, raced()]);
+    let ended = table.store.disconnect(&ada, 1, at(1), soon()).await.unwrap();
+    assert!(matches!(ended, Disconnect::Disconnected { .. }), "{ended:?}");
+    assert_eq!(table.wire.requests(), [one_try; 2].concat());
+}
+
+#[tokio::test]
+async fn whoever_loses_every_time_is_told_so_and_has_written_nothing() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    let always = || (0..5).flat_map(|_| [Act::Pass, raced()]);
+    table.wire.script(always());
+    assert_eq!(table.store.connect(&authorised("ada"), soon()).await.unwrap(), Connect::Raced);
+    table.wire.script(always());
+    assert_eq!(table.store.disconnect(&athlete("ada"), 1, at(1), soon()).await.unwrap(), Disconnect::Raced);
+    assert_eq!(table.connection("ada").await, before);
+}
+
+#[tokio::test]
+async fn a_claim_between_reading_and_writing_is_seen() {
     let table = Table::new().await;
     table.connected("ada").await;
-    let ada = athlete("ada");
-    let claims = (0..10).map(|n| {
-        let (store, ada) = (table.store.clone(), ada.clone());
-        tokio::spawn(async move {
-            store.claim(&ada, &format!("job {n}"), at(n * 100), at(n * 100 + 1), None, soon()).await.unwrap();
-        })
+    let (was_read, has_read) = oneshot::channel();
+    let (go_on, may_go_on) = oneshot::channel();
+    table.wire.script([Act::HoldAnswer(was_read, may_go_on)]);
+    let connecting = tokio::spawn({
+        let store = table.store.clone();
+        async move { store.connect(&authorised("ada"), soon()).await.unwrap() }
     });
-    let claims: Vec<_> = claims.collect();
-    let outcome = table.store.connect(&authorised("ada"), soon()).await.unwrap();
-    join_all(claims).await.into_iter().for_each(Result::unwrap);
-    let connection = table.connection("ada").await;
-    match outcome {
-        Connect::Connected { connection: written } => assert_eq!(connection.grant, written.grant),
-        // Allowed, if it lost every one of its attempts to a claim: then nothing of it was written.
-        Connect::Raced => assert_eq!(connection.generation, 1),
-        Connect::Taken => panic!("nobody else has this account"),
-    }
+    has_read.await.unwrap();
+    let claimed = table.claimed("ada").await;
+    go_on.send(()).unwrap();
+    let outcome = connecting.await.unwrap();
+    let Connect::Connected { connection } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((connection.fence, connection.lease), (claimed + 1, None));
+    assert_eq!(table.connection("ada").await.lease, None);
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 /// What becomes of one request.
 pub(crate) enum Act {
@@ -13,6 +14,8 @@ pub(crate) enum Act {
     Pass,
     /// It is carried out, and the connection breaks before the answer.
     LoseAnswer,
+    /// It is carried out; the answer waits, after word has been given, until it may go on.
+    HoldAnswer(oneshot::Sender<()>, oneshot::Receiver<()>),
     /// It is not carried out; this is the answer: status and body.
     Answer(u16, String),
     /// It is not carried out, and there is never an answer.
@@ -73,12 +76,17 @@ async fn serve(
                 client.get_mut().write_all(answer.as_bytes()).await?;
             }
             Act::Silence => std::future::pending().await,
-            Act::Pass | Act::LoseAnswer => {
+            Act::Pass | Act::LoseAnswer | Act::HoldAnswer(..) => {
                 let mut server = BufReader::new(TcpStream::connect(upstream).await?);
                 server.get_mut().write_all(&message).await?;
                 let (_, answer) = read_message(&mut server).await?;
-                if matches!(act, Act::LoseAnswer) {
-                    return Ok(());
+                match act {
+                    Act::LoseAnswer => return Ok(()),
+                    Act::HoldAnswer(carried_out, may_go_on) => {
+                        carried_out.send(()).ok();
+                        may_go_on.await.ok();
+                    }
+                    _ => {}
                 }
                 client.get_mut().write_all(&answer).await?;
             }
