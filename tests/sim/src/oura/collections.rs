@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Json, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, StatusCode, header};
+use jiff::ToSpan;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ use super::archive::Content;
 use super::grants::Grant;
 use super::refusal::Refusal;
 use super::window::{BadWindow, Window};
-use super::{Collection, MissingScope, Service, World, life, series};
+use super::{Collection, Life, MissingScope, Person, Service, World, life, series};
 use crate::draw;
 
 #[derive(Debug, Default, Deserialize)]
@@ -130,8 +132,8 @@ impl World {
             BadWindow::Unreadable(parameter) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, parameter),
             BadWindow::Backwards => Refusal::new(StatusCode::BAD_REQUEST, "Start time is greater than end time"),
         })?;
-        let today = now.to_zoned(zone).date();
-        for day in window.days().take_while(|day| *day <= today.saturating_add(jiff::ToSpan::days(1))) {
+        let tomorrow = now.to_zoned(zone).date().saturating_add(1.day());
+        for day in window.days().take_while(|day| *day <= tomorrow) {
             self.live(person, day);
         }
         let seed = self.seed;
@@ -159,8 +161,21 @@ impl World {
         Ok(text(format!(r#"{{"data":[{}],"next_token":{}}}"#, data.join(","), json!(next))))
     }
 
+    /// Everything that every day so far has left behind, and what of tomorrow can be known today.
+    pub(super) fn live_until_today(&mut self, person: &str) {
+        let Some(Person { life: Life::Regular { since } | Life::Varied { since }, zone, .. }) =
+            self.people.iter().find(|other| other.id == person)
+        else {
+            return;
+        };
+        let tomorrow = self.clock.now().to_zoned(zone.clone()).date().saturating_add(1.day());
+        for day in since.series(1.day()).take_while(|day| *day <= tomorrow) {
+            self.live(person, day);
+        }
+    }
+
     /// Everything that `day` leaves behind, made when somebody first looks at the day.
-    pub(super) fn live(&mut self, person: &str, day: jiff::civil::Date) {
+    pub(super) fn live(&mut self, person: &str, day: Date) {
         if let Some(person) = self.people.iter().find(|other| other.id == person) {
             let archive = self.archives.entry(person.id.clone()).or_default();
             life::live(archive, self.seed, person, day);

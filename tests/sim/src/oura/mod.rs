@@ -157,6 +157,14 @@ impl Oura {
         self.world().people.push(person);
     }
 
+    /// Changes a person: where they live, from the next day that is looked at, or how.
+    ///
+    /// # Panics
+    /// When there is no such person.
+    pub fn change_person(&self, person: &str, change: impl FnOnce(&mut Person)) {
+        change(self.world().person_mut(person));
+    }
+
     /// Starts or stops a person's paid membership.
     ///
     /// # Panics
@@ -252,10 +260,12 @@ impl Oura {
 
 /// Documents. Changes are visible from the present instant of the clock, unless an instant is given.
 impl Oura {
-    /// What is visible of a collection now, as served without `fields`, ordered by id.
+    /// What is visible of a collection now, as served without `fields`, ordered by id. Raw texts that are not JSON are
+    /// left out.
     #[must_use]
     pub fn documents(&self, person: &str, collection: Collection) -> Vec<Value> {
         let mut world = self.world();
+        world.live_until_today(person);
         let (now, seed) = (world.clock.now(), world.seed);
         let texts: Vec<String> = world
             .archive(person)
@@ -265,10 +275,9 @@ impl Oura {
         texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect()
     }
 
-    /// What is visible of a collection for one day, which is lived if it was not yet.
+    /// What is visible of a collection for one day.
     #[must_use]
     pub fn documents_of(&self, person: &str, collection: Collection, day: Date) -> Vec<Value> {
-        self.world().live(person, day);
         let wanted = day.to_string();
         let mut documents = self.documents(person, collection);
         documents.retain(|document| document["day"] == wanted.as_str());

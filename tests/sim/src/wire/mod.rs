@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -195,63 +195,61 @@ impl Line {
             Some(Fault::HangAfter) => std::future::pending().await,
             Some(Fault::HoldAfter(gate)) => {
                 gate.pass().await;
-                Ok(self.answered(number, response))
+                Ok(self.answered(number, whole(response)))
             }
             Some(Fault::Truncate) => Ok(self.answered(number, halved(response))),
-            _ => Ok(self.answered(number, response)),
+            _ => Ok(self.answered(number, whole(response))),
         }
     }
 
     /// Sends the request on and waits for the whole answer; an upstream that is not there cuts the client off too.
-    async fn forward(
-        &self,
-        number: u64,
-        parts: http::request::Parts,
-        body: Bytes,
-    ) -> Result<Response<Full<Bytes>>, Cut> {
+    async fn forward(&self, number: u64, parts: http::request::Parts, body: Bytes) -> Result<Response<Bytes>, Cut> {
         let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = parts.method;
         *request.uri_mut() = format!("{}{path}", self.upstream).parse::<Uri>().map_err(|_| Cut)?;
         *request.headers_mut() = end_to_end(parts.headers);
         let response = self.client.request(request).await.map_err(|_| Cut)?;
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
         self.journal.lock().reached(number, parts.status, &body);
-        let mut response = Response::new(Full::new(body));
-        *response.status_mut() = parts.status;
-        *response.headers_mut() = end_to_end(parts.headers);
-        Ok(response)
+        parts.headers = end_to_end(parts.headers);
+        Ok(Response::from_parts(parts, body))
     }
 
-    fn answered<B>(&self, number: u64, response: Response<B>) -> Response<Body>
-    where
-        B: hyper::body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
-    {
+    fn answered(&self, number: u64, response: Response<Body>) -> Response<Body> {
         self.journal.lock().answered(number, response.status());
-        response.map(Body::new)
+        response
     }
 }
 
-/// The headers that are not about this one connection. The length is the sender's own business on each side.
+/// The headers that are not about one connection only.
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
-    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::CONTENT_LENGTH] {
+    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE] {
         headers.remove(name);
     }
     headers.remove("keep-alive");
     headers
 }
 
-/// The answer as a receiver sees it whose connection breaks in the middle: the full length promised, half of it sent.
-fn halved(response: Response<Full<Bytes>>) -> Response<Body> {
-    let (mut parts, body) = response.into_parts();
-    // A `Full` body is there at once, whole.
-    let whole = futures::FutureExt::now_or_never(body.collect()).and_then(Result::ok).unwrap_or_default().to_bytes();
-    parts.headers.insert(header::CONTENT_LENGTH, whole.len().into());
-    let half = whole.slice(..whole.len() / 2);
-    let pieces = stream::iter([Ok(half), Err(Cut)]);
-    Response::from_parts(parts, Body::from_stream(pieces))
+/// The answer as it came: in one piece, or chunked if no length was announced.
+fn whole(response: Response<Bytes>) -> Response<Body> {
+    let announced = response.headers().contains_key(header::CONTENT_LENGTH);
+    response
+        .map(|body| if announced { Body::from(body) } else { Body::from_stream(stream::iter([Ok::<_, Cut>(body)])) })
+}
+
+/// The answer as a receiver sees it whose connection breaks in the middle: announced as before, and half of it sent.
+fn halved(response: Response<Bytes>) -> Response<Body> {
+    response.map(|body| {
+        let half = stream::iter([Ok(body.slice(..body.len() / 2))]);
+        // hyper gives up what it has not written when a body fails: let it write the first half.
+        let broken = stream::once(async {
+            tokio::task::yield_now().await;
+            Err(Cut)
+        });
+        Body::from_stream(half.chain(broken))
+    })
 }
 
 impl From<StatusCode> for Answer {
