@@ -30,6 +30,8 @@ enum Order {
     Night { person: String, day: Date },
     /// The person edits a night: one of its values changes.
     ReviseNight { person: String, day: Date, field: String, value: Value },
+    /// Whether Oura holds no grant of the person any more.
+    Revoked { person: String },
     /// Every code and token that Oura ever gave out.
     Issued,
     /// What either service was sent that it should not have been, in words.
@@ -46,7 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             .iter()
             .map(|(id, name, zone)| Person::new(id, name, zone).living(Life::Regular { since }))
             .collect(),
-        settings: oura::Settings{server:TokenServer::Legacy,..Default::default()},
+        settings: oura::Settings { server: TokenServer::Legacy, ..Default::default() },
         ..oura::Config::default()
     })
     .await?;
@@ -97,6 +99,7 @@ fn obey(order: Order, oura: &Oura, site: &Smartabase) -> Value {
         Order::ReviseNight { person, day, field, value } => {
             return oura.revise_night(&person, day, |night| night[field] = value);
         }
+        Order::Revoked { person } => return json!(oura.grants(&person).iter().all(|grant| grant.revoked)),
         Order::Issued => return json!(oura.issued()),
         Order::Violations => {
             let mut violations: Vec<String> =

@@ -30,8 +30,6 @@ pub(super) const SCOPES: [&str; 11] = [
 /// The prefix of scope names at the new server.
 pub(super) const PREFIX: &str = "extapi:";
 
-const ISSUER: &str = "https://moi.ouraring.com/oauth/v2/ext/oauth-anonymous";
-
 /// The path of the new server's own authorization endpoint; the legacy one serves both.
 pub(super) const NEW_PATH: &str = "/oauth/v2/ext/oauth-authorize";
 
@@ -165,7 +163,7 @@ impl World {
             back.query_pairs_mut().append_pair("state", state);
         }
         if server == TokenServer::New {
-            back.query_pairs_mut().append_pair("iss", ISSUER);
+            back.query_pairs_mut().append_pair("iss", &self.settings.issuer);
         }
         Ok(back)
     }

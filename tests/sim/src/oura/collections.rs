@@ -153,7 +153,7 @@ impl World {
         let data: Vec<String> = rows
             .iter()
             .skip(offset)
-            .take(settings.page_size)
+            .take(settings.page_size.max(1))
             .map(|(_, content)| rendered(collection, seed, content, fields))
             .collect();
         let offset = offset + data.len();
@@ -183,35 +183,44 @@ impl World {
     }
 }
 
-/// A document as JSON text, with the chosen fields if the choice is one.
-pub(super) fn rendered(collection: Collection, seed: u64, content: &Content, fields: Option<&str>) -> String {
-    let chosen: Vec<&str> = fields
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|name| collection.fields().contains(name))
-        .collect();
-    let mut value = match content {
-        Content::Raw(text) => return text.clone(),
-        Content::Removed => return "null".to_owned(),
-        Content::Exact(value) => value.clone(),
-        Content::Lived(value) => {
-            let mut value = value.clone();
-            let needs_series = chosen.is_empty()
-                || chosen.iter().any(|name| {
-                    ["met", "class_5_min", "heart_rate", "hrv", "movement_30_sec"].contains(name)
-                        || name.contains("sleep_phase")
-                });
-            if needs_series {
-                series::attach(collection, seed, &mut value);
-            }
-            value
-        }
+/// The fields that are only there when somebody asks for them by name, or for everything.
+const SERIES: [&str; 8] = [
+    "met",
+    "class_5_min",
+    "heart_rate",
+    "hrv",
+    "movement_30_sec",
+    "sleep_phase_5_min",
+    "sleep_phase_30_sec",
+    "app_sleep_phase_5_min",
+];
+
+/// A document as JSON text, with the chosen fields; all of them, when no name among the chosen is known.
+fn rendered(collection: Collection, seed: u64, content: &Content, fields: Option<&str>) -> String {
+    let Some(value) = content.value() else {
+        return if let Content::Raw(text) = content { text.clone() } else { "null".to_owned() };
     };
-    if let (false, Some(document)) = (chosen.is_empty(), value.as_object_mut()) {
-        document.retain(|name, _| chosen.contains(&name.as_str()) || collection.always().contains(&name.as_str()));
+    let fields = fields.unwrap_or_default().split(',').map(str::trim);
+    let chosen: Vec<&str> = fields.filter(|name| collection.fields().contains(name)).collect();
+    if chosen.is_empty() {
+        return complete(collection, seed, content).unwrap_or_default().to_string();
     }
-    value.to_string()
+    let chosen = |name: &str| chosen.contains(&name) || collection.always().contains(&name);
+    let mut document = if SERIES.into_iter().any(chosen) { complete(collection, seed, content) } else { None }
+        .unwrap_or_else(|| value.clone());
+    if let Some(fields) = document.as_object_mut() {
+        fields.retain(|name, _| chosen(name));
+    }
+    document.to_string()
+}
+
+/// A document with all its fields.
+pub(super) fn complete(collection: Collection, seed: u64, content: &Content) -> Option<Value> {
+    let mut value = content.value()?.clone();
+    if let Content::Lived(_) = content {
+        series::attach(collection, seed, &mut value);
+    }
+    Some(value)
 }
 
 impl NextPage {

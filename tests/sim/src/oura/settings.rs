@@ -35,11 +35,13 @@ pub struct Settings {
     /// Which of the two token servers the application belongs to. A code is exchanged at the server of the moment it was
     /// issued; a grant lives at the server that issued it, even after the application has moved.
     pub server: TokenServer,
+    /// What the new server calls itself in the callback's `iss`.
+    pub issuer: String,
     /// How long an access token works.
     pub access_token_lifetime: Duration,
     /// Whether a refresh token sent to the wrong server is lost. Not known of the real service, so assumed.
     pub wrong_server_burns_refresh_tokens: bool,
-    /// Documents per page.
+    /// Documents per page, at least one.
     pub page_size: usize,
     /// Which sleep periods a window of dates contains.
     pub sleep_window: SleepWindow,
@@ -66,6 +68,7 @@ impl Default for Settings {
             client_secret: "client-secret".to_owned(),
             redirect_uris: Vec::new(),
             server: TokenServer::New,
+            issuer: "https://moi.ouraring.com/oauth/v2/ext/oauth-anonymous".to_owned(),
             access_token_lifetime: Duration::from_hours(24),
             wrong_server_burns_refresh_tokens: true,
             page_size: 50,

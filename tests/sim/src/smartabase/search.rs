@@ -140,7 +140,7 @@ impl Site {
             return (all, None);
         }
         let start: usize = cursor.as_str().and_then(|cursor| cursor.parse().ok()).unwrap_or(0).min(all.len());
-        let end = (start + self.settings.page_size).min(all.len());
+        let end = (start + self.settings.page_size.max(1)).min(all.len());
         (all.get(start..end).unwrap_or_default(), (end < all.len()).then(|| end.to_string()))
     }
 }

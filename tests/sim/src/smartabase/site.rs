@@ -150,7 +150,7 @@ impl User {
 /// How the site behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Users, or events, per page.
+    /// Users, or events, per page, at least one.
     pub page_size: usize,
     /// Under which name the next page's cursor is given.
     pub cursor: CursorName,

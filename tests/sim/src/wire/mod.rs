@@ -114,7 +114,8 @@ impl Wire {
         self.decide(move |seen| selects(seen).then(|| fault.clone()));
     }
 
-    /// From now on, `decide` is asked about every request. It may also merely watch, and signal what it saw.
+    /// From now on, `decide` is asked about every request. It may also merely watch, and signal what it saw; it must not
+    /// call the wire that asks it.
     pub fn decide(&self, decide: impl FnMut(&Seen) -> Option<Fault> + Send + 'static) {
         self.line.rules.lock().push(Rule { decide: Box::new(decide) });
     }

@@ -1,0 +1,113 @@
+use jiff::Timestamp;
+use url::Url;
+
+use super::authorize::{self, Decision, Wrong};
+use super::{Grant, Oura, Person, Tier, Violation, World};
+
+/// People and their consent.
+impl Oura {
+    /// Opens an account.
+    pub fn add_person(&self, person: Person) {
+        self.world().people.push(person);
+    }
+
+    /// Changes a person: where they live, from the next day that is looked at, or how.
+    ///
+    /// # Panics
+    /// When there is no such person.
+    pub fn change_person(&self, person: &str, change: impl FnOnce(&mut Person)) {
+        change(self.world().person_mut(person));
+    }
+
+    /// Starts or stops a person's paid membership.
+    ///
+    /// # Panics
+    /// When there is no such person.
+    pub fn set_member(&self, person: &str, member: bool) {
+        self.world().person_mut(person).member = member;
+    }
+
+    /// What the person would do on the consent page that `authorize_url` leads to: choose who they are, leave every box
+    /// checked and approve. Answers where the browser is sent.
+    ///
+    /// # Panics
+    /// When the page would say that something is wrong with the link, with what it would say.
+    #[must_use]
+    pub fn approve(&self, authorize_url: &str, person: &str) -> Url {
+        let all = authorize::SCOPES.map(str::to_owned).into();
+        self.decide(authorize_url, Decision::Approve { person: person.to_owned(), scopes: all })
+    }
+
+    /// As [`Oura::approve`], with only these boxes checked.
+    #[must_use]
+    pub fn approve_only(&self, authorize_url: &str, person: &str, scopes: &[&str]) -> Url {
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        self.decide(authorize_url, Decision::Approve { person: person.to_owned(), scopes })
+    }
+
+    /// As [`Oura::approve`], but the person declines.
+    #[must_use]
+    pub fn decline(&self, authorize_url: &str) -> Url {
+        self.decide(authorize_url, Decision::Decline)
+    }
+
+    fn decide(&self, authorize_url: &str, decision: Decision) -> Url {
+        let url = Url::parse(authorize_url).expect("an authorize URL");
+        let pairs = authorize::pairs(url.query().unwrap_or_default().as_bytes());
+        match self.world().consent(url.path(), &pairs, decision) {
+            Ok(back) | Err(Wrong::Redirect(back)) => back,
+            Err(Wrong::Page(what)) => panic!("no consent page: {what}"),
+        }
+    }
+
+    /// The person withdraws every consent in the Oura app.
+    pub fn withdraw(&self, person: &str) {
+        for grant in self.world().grants.all.iter_mut().filter(|grant| grant.person == person) {
+            grant.revoked = true;
+        }
+    }
+
+    /// The person's grants lose one scope (bare name), from the next request and the next refresh on.
+    pub fn withdraw_scope(&self, person: &str, scope: &str) {
+        for grant in self.world().grants.all.iter_mut().filter(|grant| grant.person == person) {
+            grant.scopes.remove(scope);
+        }
+    }
+
+    /// The person's access tokens stop working, whatever lifetime was promised; their refresh tokens still do.
+    pub fn expire_access_tokens(&self, person: &str) {
+        self.world().grants.expire_access(person);
+    }
+
+    /// Every grant of a person, oldest first.
+    #[must_use]
+    pub fn grants(&self, person: &str) -> Vec<Grant> {
+        self.world().grants.all.iter().filter(|grant| grant.person == person).cloned().collect()
+    }
+
+    /// Every code and token ever given out: none of them may be found where it does not belong.
+    #[must_use]
+    pub fn issued(&self) -> Vec<String> {
+        self.world().grants.issued.clone()
+    }
+
+    /// What the application did that it should not have, in order.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        self.world().grants.violations.clone()
+    }
+
+    /// Answers 429 until `until`: to the newest access tokens of one person, or to the whole application.
+    pub fn throttle(&self, tier: Tier, person: &str, until: Timestamp) {
+        let mut world = self.world();
+        let World { grants, throttle, .. } = &mut *world;
+        match tier {
+            Tier::Application => throttle.close(None, until),
+            Tier::Token => {
+                for grant in grants.all.iter().filter(|grant| grant.person == person) {
+                    throttle.close(grant.access_token.as_deref(), until);
+                }
+            }
+        }
+    }
+}
