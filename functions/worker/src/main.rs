@@ -15,7 +15,8 @@ const WARM_UP: Duration = Duration::from_secs(3);
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let connector = &Arc::new(connector::at_start(Connector::deployed().await)?);
-    connector.warm(Deadline::within(WARM_UP)).await;
+    let warm_up = Deadline::within(WARM_UP);
+    tokio::join!(connector.warm(warm_up), connector.smartabase.warm(warm_up.instant()));
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let deadline = Deadline::of_invocation(event.context.deadline);
         let batch = event.payload.records.into_iter().map(message).collect();

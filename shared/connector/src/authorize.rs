@@ -241,10 +241,15 @@ impl Connector {
         }
     }
 
-    /// RFC 9207: a code belongs to the issuer that gave it. Oura's issuer stands on the token endpoint's own origin; a
-    /// code sent to its other token server would be burned (reference: two OAuth servers).
+    /// RFC 9207: a code belongs to the issuer that gave it, and Oura's other token server would burn it (reference: two
+    /// OAuth servers). The issuer stands on the origin of one of our endpoints, or is Oura's own, which something that
+    /// stands in for Oura may name as well.
     fn issued_by_token_endpoint(&self, issuer: &str) -> bool {
-        Url::parse(issuer).is_ok_and(|issuer| issuer.origin() == self.oura.endpoints().token.origin())
+        let endpoints = self.oura.endpoints();
+        let Ok(issuer) = Url::parse(issuer).map(|url| url.origin()) else { return false };
+        let at_oura = endpoints.token.domain().is_some_and(|domain| domain.ends_with(oura::DOMAIN));
+        issuer == endpoints.token.origin()
+            || (!at_oura && (issuer == endpoints.authorize.origin() || issuer.ascii_serialization() == oura::ISSUER))
     }
 }
 

@@ -121,7 +121,7 @@ impl Connector {
                 if deadline.remaining() < TO_SYNC {
                     return (position, Ended::quietly(Verdict::RetryAfter(Duration::ZERO)));
                 }
-                let bounded = tokio::time::timeout_at(deadline.instant(), connector.run(&job, &snapshot, deadline));
+                let bounded = tokio::time::timeout_at(deadline.instant(), Box::pin(connector.run(&job, &snapshot, deadline)));
                 let ended = bounded.await.unwrap_or_else(|_| {
                     tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time");
                     Ended::failed(Verdict::RetryAfter(UNWELL))

@@ -291,7 +291,6 @@ impl Desk<'_> {
             Import::NotImported { state, message, errors } => {
                 let said = [vec![state, message], errors].concat();
                 let said = said.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
-                let said = without_values(&said, &change.fields);
                 delivery.note(format!(
                     "Smartabase refused the record of {date} for the form {form:?} ({said}): \
                      does the form exist, and has it required fields of its own?"
@@ -367,9 +366,9 @@ impl Desk<'_> {
             Error::NotFound => {
                 Setback::NeedsOperator("the Smartabase site is not at this address: check SmartabaseUrl".to_owned())
             }
-            Error::Rejected { .. } => {
-                Setback::NeedsOperator(format!("Smartabase rejected a request for the form {form:?}: {error}"))
-            }
+            Error::Rejected { .. } | Error::Unexpected { .. } | Error::BatchSize { .. } => Setback::NeedsOperator(format!(
+                "Smartabase does not do what we ask of the form {form:?}: {error}; does the form exist, under this name?"
+            )),
             Error::Throttled { after } => Setback::retry(after.unwrap_or(UNWELL), "Smartabase asked us to wait"),
             error => Setback::retry(UNWELL, format!("Smartabase, form {form:?}: {error}")),
         }
@@ -380,11 +379,4 @@ impl Desk<'_> {
         let form = self.form.name.as_str();
         format!("the form {form:?} has several events on {date} (ids {ids}): delete all but one")
     }
-}
-
-/// The site's own words, without the health values it may quote.
-fn without_values(text: &str, fields: &[(String, String)]) -> String {
-    let mut values: Vec<_> = fields.iter().map(|(_, value)| value.as_str()).filter(|value| !value.is_empty()).collect();
-    values.sort_unstable_by_key(|value| std::cmp::Reverse(value.len()));
-    values.into_iter().fold(text.to_owned(), |text, value| text.replace(value, "…"))
 }

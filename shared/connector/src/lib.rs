@@ -35,7 +35,7 @@ pub use batch::{Message, Verdict};
 pub use enrol::{EnrolError, Enrolled};
 pub use link::{Link, LinkFault};
 pub use pages::Page;
-pub use queue::{Queue, QueueError, Waiting};
+pub use queue::{Queue, QueueError, Received, Waiting};
 pub use setback::Setback;
 pub use sync::Synced;
 pub use tick::{TickError, Ticked};
@@ -107,9 +107,12 @@ impl Connector {
         })
     }
 
-    /// Opens connections to Oura and Smartabase, so that the first job of a fresh process does not wait for two
-    /// handshakes. A service that does not answer now is found out by the job that needs it.
+    /// Opens a connection to Oura and reads the key, so that the first athlete of a fresh process does not wait for
+    /// either. What does not answer now is found out by whoever needs it.
     pub async fn warm(&self, deadline: Deadline) {
-        tokio::join!(self.oura.warm(deadline.instant()), self.smartabase.warm(deadline.instant()));
+        let (keyring, ()) = tokio::join!(self.secrets.keyring(deadline), self.oura.warm(deadline.instant()));
+        if let Err(error) = keyring {
+            tracing::warn!(%error, "the key is not at hand yet");
+        }
     }
 }

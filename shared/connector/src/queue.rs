@@ -1,6 +1,5 @@
 //! Where jobs wait: SQS when deployed, a list in this process otherwise.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +7,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures::stream::{self, StreamExt};
-use runtime::Deadline;
+use jiff::Timestamp;
+use runtime::{Clock, Deadline};
 
 use crate::job::Job;
 
@@ -37,16 +37,31 @@ pub enum Queue {
     InProcess(Waiting),
 }
 
-/// The queue of a single process: nothing is delivered twice, nothing survives the process. What must not be lost, the
-/// table remembers.
-#[derive(Clone, Debug, Default)]
-pub struct Waiting(Arc<Mutex<Lists>>);
+/// The queue of a single process, with the rules of the real one: a message becomes visible when its delay is over, is
+/// handed out once at a time, comes back when it was not handled, and is buried after five attempts. It does not
+/// survive the process; what must not be lost, the table remembers.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    clock: Clock,
+    lists: Arc<Mutex<Lists>>,
+}
+
+/// A message that was handed out.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The text.
+    pub body: String,
+    attempts: u32,
+}
 
 #[derive(Debug, Default)]
 struct Lists {
-    jobs: VecDeque<(String, Duration)>,
+    jobs: Vec<(Timestamp, Received)>,
     dead_letters: Vec<(String, String)>,
 }
+
+/// How often a message is tried before it is buried (the template's `maxReceiveCount`).
+const ATTEMPTS_BEFORE_BURIAL: u32 = 5;
 
 /// A message could not be put on the queue; nothing says whether it was. Sending it again does no harm.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +81,9 @@ impl Queue {
     pub async fn send(&self, jobs: &[(Job, Duration)], deadline: Deadline) -> Result<(), QueueError> {
         match self {
             Self::InProcess(waiting) => {
-                waiting.lists(|lists| lists.jobs.extend(jobs.iter().map(|(job, delay)| (job.to_message(), *delay))));
+                for (job, delay) in jobs {
+                    waiting.send(job.to_message(), *delay);
+                }
                 Ok(())
             }
             Self::Sqs { client, jobs: address, .. } => {
@@ -84,7 +101,7 @@ impl Queue {
     pub async fn bury(&self, message: &str, reason: &str, deadline: Deadline) -> Result<(), QueueError> {
         match self {
             Self::InProcess(waiting) => {
-                waiting.lists(|lists| lists.dead_letters.push((message.to_owned(), reason.to_owned())));
+                waiting.bury(message, reason);
                 Ok(())
             }
             Self::Sqs { client, dead_letters, .. } => {
@@ -155,30 +172,48 @@ async fn send_batch(client: &Client, address: &str, jobs: &[(Job, Duration)], de
 }
 
 impl Waiting {
-    /// Takes the first message that waits, with its delay.
+    /// An empty queue whose delays run on `clock`.
     #[must_use]
-    pub fn take(&self) -> Option<(String, Duration)> {
-        self.lists(|lists| lists.jobs.pop_front())
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, lists: Arc::default() }
     }
 
-    /// Takes up to `count` messages.
+    /// Hands out up to `most` messages that are visible now, the longest visible first.
     #[must_use]
-    pub fn take_up_to(&self, count: usize) -> Vec<(String, Duration)> {
-        self.lists(|lists| {
-            let count = count.min(lists.jobs.len());
-            lists.jobs.drain(..count).collect()
+    pub fn receive(&self, most: usize) -> Vec<Received> {
+        let now = self.clock.now();
+        self.with(|lists| {
+            lists.jobs.sort_by_key(|(visible, _)| *visible);
+            let visible = lists.jobs.iter().take(most).take_while(|(visible, _)| *visible <= now).count();
+            lists.jobs.drain(..visible).map(|(_, message)| Received { attempts: message.attempts + 1, ..message }).collect()
         })
     }
 
-    /// Puts a message at the end, as a queue does with one that was not handled.
-    pub fn put(&self, message: String, delay: Duration) {
-        self.lists(|lists| lists.jobs.push_back((message, delay)));
+    /// Puts back a message that was not handled, to become visible after `delay`; or buries it, if that was its last
+    /// attempt.
+    pub fn put_back(&self, message: Received, delay: Duration) {
+        if message.attempts >= ATTEMPTS_BEFORE_BURIAL {
+            self.with(|lists| lists.dead_letters.push((message.body, "tried too often".to_owned())));
+        } else {
+            self.put(message, delay);
+        }
     }
 
-    /// How many messages wait.
+    /// Queues a text, whatever it says.
+    pub fn send(&self, body: String, delay: Duration) {
+        self.put(Received { body, attempts: 0 }, delay);
+    }
+
+    /// When the next message becomes visible, if any waits.
+    #[must_use]
+    pub fn next_visible(&self) -> Option<Timestamp> {
+        self.with(|lists| lists.jobs.iter().map(|(visible, _)| *visible).min())
+    }
+
+    /// How many messages wait, visible or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lists(|lists| lists.jobs.len())
+        self.with(|lists| lists.jobs.len())
     }
 
     /// Whether none waits.
@@ -187,13 +222,28 @@ impl Waiting {
         self.len() == 0
     }
 
+    /// The texts that wait.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<String> {
+        self.with(|lists| lists.jobs.iter().map(|(_, message)| message.body.clone()).collect())
+    }
+
     /// The dead letters, each with its reason.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<(String, String)> {
-        self.lists(|lists| lists.dead_letters.clone())
+        self.with(|lists| lists.dead_letters.clone())
     }
 
-    fn lists<T>(&self, with: impl FnOnce(&mut Lists) -> T) -> T {
-        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn put(&self, message: Received, delay: Duration) {
+        let visible = self.clock.now() + delay;
+        self.with(|lists| lists.jobs.push((visible, message)));
+    }
+
+    fn bury(&self, body: &str, reason: &str) {
+        self.with(|lists| lists.dead_letters.push((body.to_owned(), reason.to_owned())));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Lists) -> T) -> T {
+        change(&mut self.lists.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -20,6 +20,12 @@ const IDLE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "-client/", env!("CARGO_PKG_VERSION"));
 
+/// Oura's own domain, under which both of its token servers are.
+pub const DOMAIN: &str = "ouraring.com";
+
+/// The origin of the issuer that the newer token server's callbacks name (`iss`, RFC 9207; seen live in August 2026).
+pub const ISSUER: &str = "https://moi.ouraring.com";
+
 /// Where Oura is.
 ///
 /// The default is the identity provider of 2026: consent still begins at the `cloud` address, which forwards there and

@@ -52,7 +52,7 @@ mod grant;
 mod oauth;
 mod person;
 
-pub use client::{Client, ClientCredentials, Endpoints};
+pub use client::{Client, ClientCredentials, DOMAIN, Endpoints, ISSUER};
 pub use collection::{Days, Documents, Unreadable};
 pub use document::{
     ActivityContributors, DailyActivity, DailyReadiness, DailySleep, Document, Field, LocalTime, Quantity, Readiness,

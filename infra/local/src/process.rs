@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{Request, Response, StatusCode};
+use connector::forms::Forms;
+use connector::{Connector, Enrolled, Message, Queue, Ticked, Verdict, Waiting};
+use jiff::Timestamp;
+use runtime::{Clock, Deadline, Secrets, Settings};
+use store::{Store, schema};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use url::Url;
+
+/// How long one invocation may take, as the template gives the worker.
+const INVOCATION: Duration = Duration::from_secs(60);
+
+/// Messages in one batch, as the template sets it.
+const BATCH: usize = 10;
+
+/// The largest request read from a browser; the connector refuses far smaller ones, with a page.
+const LARGEST: usize = 1 << 20;
+
+const TABLE: &str = "connector";
+
+/// What a process is made of.
+pub struct Parts {
+    /// The installation's parameters. The public address is replaced by the one listened on unless it is `public`.
+    pub settings: Settings,
+    /// Whether the settings' public address is the true one, with something of the operator's in front.
+    pub public: bool,
+    /// The forms.
+    pub forms: Forms,
+    /// The secrets.
+    pub secrets: Secrets,
+    /// The clock.
+    pub clock: Clock,
+    /// A client of the database, or of what stands in front of it.
+    pub database: aws_sdk_dynamodb::Client,
+    /// The port to listen on; 0 is any free one.
+    pub port: u16,
+}
+
+/// A running connector. It stops listening when it is dropped.
+pub struct Process {
+    /// The use cases.
+    pub connector: Arc<Connector>,
+    /// The queue.
+    pub waiting: Waiting,
+    server: JoinHandle<()>,
+}
+
+impl Process {
+    /// Makes the table unless it is there, and begins to listen.
+    pub async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { mut settings, public, forms, secrets, clock, database, port } = parts;
+        let tables = database.list_tables().send().await.context("the embedded database does not answer")?;
+        if !tables.table_names().iter().any(|name| name == TABLE) {
+            schema::create_table(&database, TABLE).await.context("the table can't be made")?;
+        }
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken"))?;
+        if !public {
+            settings.public_url = Url::parse(&format!("http://{}", listener.local_addr()?))?;
+        }
+        let waiting = Waiting::new(clock.clone());
+        let connector = Arc::new(Connector {
+            oura: oura::Client::new(settings.oura.clone())?,
+            smartabase: smartabase::Client::new(settings.site.clone())?,
+            store: Store::new(database, TABLE),
+            queue: Queue::InProcess(waiting.clone()),
+            settings,
+            forms,
+            secrets,
+            clock,
+        });
+        let pages = Router::new().fallback(answer).with_state(Arc::clone(&connector));
+        let server = tokio::spawn(async move {
+            // It serves until the task is aborted.
+            let _ = axum::serve(listener, pages).await;
+        });
+        Ok(Self { connector, waiting, server })
+    }
+
+    /// What the enrol function does.
+    pub async fn enrol(&self) -> Result<Enrolled, connector::EnrolError> {
+        self.connector.enrol(Deadline::within(INVOCATION)).await
+    }
+
+    /// What the scheduler function does.
+    pub async fn tick(&self) -> Result<Ticked, connector::TickError> {
+        self.connector.tick(Deadline::within(INVOCATION)).await
+    }
+
+    /// What the worker function does with the next batch; answers how many messages there were.
+    pub async fn work(&self) -> usize {
+        let received = self.waiting.receive(BATCH);
+        let batch = received.iter().enumerate();
+        let batch = batch.map(|(position, message)| Message {
+            id: position.to_string(),
+            body: message.body.clone(),
+            receipt: None,
+        });
+        let verdicts = self.connector.work(batch.collect(), Deadline::within(INVOCATION)).await;
+        let count = received.len();
+        for (message, (_, verdict)) in received.into_iter().zip(verdicts) {
+            if let Verdict::RetryAfter(delay) = verdict {
+                self.waiting.put_back(message, delay);
+            }
+        }
+        count
+    }
+
+    /// Works off everything that becomes visible up to `until`, moving a manual clock from message to message.
+    pub async fn work_until(&self, until: Timestamp) {
+        while let Some(next) = self.waiting.next_visible().filter(|next| *next <= until) {
+            let clock = &self.connector.clock;
+            clock.advance(next.duration_since(clock.now()).max(jiff::SignedDuration::ZERO));
+            self.work().await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(State(connector): State<Arc<Connector>>, request: Request<Body>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    match to_bytes(body, LARGEST).await {
+        Ok(body) => {
+            let request = Request::from_parts(head, body.to_vec());
+            connector.respond(request, Deadline::within(INVOCATION)).await.map(Body::from)
+        }
+        Err(_) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+            response
+        }
+    }
+}
