@@ -10,7 +10,7 @@ const STYLE: &str = "\
     h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}h3{font-size:.95rem;margin:1rem 0 .3rem}\
     p{color:#5b6577;margin:.2rem 0}.scroll{overflow-x:auto;background:#fff;border:1px solid #dde1e8;border-radius:8px}\
     table{border-collapse:collapse;width:100%}th,td{padding:.35rem .7rem;text-align:right;white-space:nowrap;\
-    font-variant-numeric:tabular-nums;border-bottom:1px solid #eef0f4}th{font-weight:600;color:#5b6577;background:#fafbfc}\
+    font-variant-numeric:tabular-nums;border-bottom:1px solid #eef0f4}th{font-weight:600;color:#5b6577;background:#fafbfc;white-space:normal;min-width:3.6rem;vertical-align:bottom}\
     th:first-child,td:first-child,td.text{text-align:left}td:first-child{position:sticky;left:0;background:#fff}\
     tr:last-child td{border-bottom:0}.updated{color:#8a5a00}td.text{max-width:36rem;overflow:hidden;text-overflow:ellipsis}";
 
