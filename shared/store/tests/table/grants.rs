@@ -1,7 +1,9 @@
 //! Saving and rescuing a refreshed grant.
 
 use store::{Save, Status};
+use tokio::sync::oneshot;
 
+use crate::wire::Act;
 use crate::{Table, at, athlete, grant, soon};
 
 #[tokio::test]
@@ -86,8 +88,30 @@ async fn a_rescued_connection_no_longer_needs_consent() {
     let after = table.connection("ada").await;
     assert_eq!((after.status, after.status_at, after.generation), (Status::Active, at(9), 2));
 
-    // Any other status is not the spent token's doing, and stays.
+    // Any other status is not the spent token's doing, and stays, for one request.
     table.store.set_status(&ada, 2, Status::MembershipLapsed, None, None, at(10), soon()).await.unwrap();
+    table.wire.requests();
     table.store.rescue_grant(&ada, 2, &grant("ada"), "daily", at(11), soon()).await.unwrap();
+    assert_eq!(table.wire.requests(), ["UpdateItem"]);
+    assert_eq!(table.connection("ada").await.status, Status::MembershipLapsed);
+}
+
+#[tokio::test]
+async fn a_rescue_leaves_what_was_learnt_about_the_new_grant_meanwhile() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let ada = athlete("ada");
+    table.store.set_status(&ada, 1, Status::NeedsConsent, None, None, at(1), soon()).await.unwrap();
+    let (was_saved, is_saved) = oneshot::channel();
+    let (go_on, may_go_on) = oneshot::channel();
+    table.wire.script([Act::HoldAnswer(was_saved, may_go_on)]);
+    let rescuing = tokio::spawn({
+        let (store, ada) = (table.store.clone(), ada.clone());
+        async move { store.rescue_grant(&ada, 1, &grant("ada"), "daily", at(9), soon()).await.unwrap() }
+    });
+    is_saved.await.unwrap();
+    table.store.set_status(&ada, 2, Status::MembershipLapsed, None, None, at(10), soon()).await.unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(rescuing.await.unwrap(), Save::Saved { generation: 2 });
     assert_eq!(table.connection("ada").await.status, Status::MembershipLapsed);
 }

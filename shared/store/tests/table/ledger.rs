@@ -63,6 +63,8 @@ async fn a_record_is_intended_then_written_and_intended_again_before_it_is_overw
     assert_eq!(known[&one], Record::Intended { event: Some(7) });
     assert_eq!(known[&two], Record::Intended { event: Some(8) });
     assert_eq!(table.connection("ada").await.digest, None);
+    let item = table.item("ATHLETE#ada", "RECORD#Sleep#2026-03-01").await.unwrap();
+    assert!(!item.contains_key("digest"), "{item:?}");
 }
 
 #[tokio::test]
