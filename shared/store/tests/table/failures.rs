@@ -88,9 +88,10 @@ fn enrolment() -> store::Enrolment {
 
 #[tokio::test]
 async fn nobody_listening_is_unavailable() {
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Bound and never listening: it refuses, and nobody else can get it meanwhile.
+    let port = tokio::net::TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = format!("http://{}", port.local_addr().unwrap());
-    drop(port);
     let store = Store::new(dynamo::client_at(&endpoint), TABLE);
     let error = store.connection(&athlete("ada"), soon()).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
