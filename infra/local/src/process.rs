@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
 use connector::forms::Forms;
 use connector::{Connector, Enrolled, Message, Queue, Ticked, Verdict, Waiting};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline, Secrets, Settings};
 use store::{Store, schema};
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 /// How long one invocation may take, as the template gives the worker.
-const INVOCATION: Duration = Duration::from_secs(60);
+const INVOCATION: Duration = Duration::from_mins(1);
 
 /// Messages in one batch, as the template sets it.
 const BATCH: usize = 10;
@@ -97,6 +97,9 @@ impl Process {
     /// What the worker function does with the next batch; answers how many messages there were.
     pub async fn work(&self) -> usize {
         let received = self.waiting.receive(BATCH);
+        if received.is_empty() {
+            return 0;
+        }
         let batch = received.iter().enumerate();
         let batch = batch.map(|(position, message)| Message {
             id: position.to_string(),
@@ -113,12 +116,12 @@ impl Process {
         count
     }
 
-    /// Works off everything that becomes visible up to `until`, moving a manual clock from message to message.
+    /// Works off everything that becomes visible up to `until`, moving a manual clock on until it has.
     pub async fn work_until(&self, until: Timestamp) {
-        while let Some(next) = self.waiting.next_visible().filter(|next| *next <= until) {
+        while let Some(last) = self.waiting.last_visible(until) {
             let clock = &self.connector.clock;
-            clock.advance(next.duration_since(clock.now()).max(jiff::SignedDuration::ZERO));
-            self.work().await;
+            clock.advance(last.duration_since(clock.now()).max(SignedDuration::ZERO));
+            while self.work().await > 0 {}
         }
     }
 }
@@ -131,15 +134,11 @@ impl Drop for Process {
 
 async fn answer(State(connector): State<Arc<Connector>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    match to_bytes(body, LARGEST).await {
-        Ok(body) => {
-            let request = Request::from_parts(head, body.to_vec());
-            connector.respond(request, Deadline::within(INVOCATION)).await.map(Body::from)
-        }
-        Err(_) => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-            response
-        }
-    }
+    let Ok(body) = to_bytes(body, LARGEST).await else {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        return response;
+    };
+    let request = Request::from_parts(head, body.to_vec());
+    connector.respond(request, Deadline::within(INVOCATION)).await.map(Body::from)
 }

@@ -165,11 +165,12 @@ impl Stage {
         let browser = reqwest::Client::builder().redirect(redirect::Policy::none()).build()?;
         let stage =
             Self { process, oura, smartabase, oura_wire, smartabase_wire, table_wire, clock, browser, dynamo };
-        stage.cost();
+        let _making_the_table = stage.cost();
         Ok(stage)
     }
 
     /// What was asked of each service since the last time this was called.
+    #[must_use]
     pub fn cost(&self) -> Cost {
         Cost {
             oura: self.oura_wire.take_log(),

@@ -204,10 +204,10 @@ impl Waiting {
         self.put(Received { body, attempts: 0 }, delay);
     }
 
-    /// When the next message becomes visible, if any waits.
+    /// When the last of the messages that become visible up to `until` does so, if there is one.
     #[must_use]
-    pub fn next_visible(&self) -> Option<Timestamp> {
-        self.with(|lists| lists.jobs.iter().map(|(visible, _)| *visible).min())
+    pub fn last_visible(&self, until: Timestamp) -> Option<Timestamp> {
+        self.with(|lists| lists.jobs.iter().map(|(visible, _)| *visible).filter(|visible| *visible <= until).max())
     }
 
     /// How many messages wait, visible or not.
