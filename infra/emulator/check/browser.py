@@ -11,10 +11,9 @@ from check.processes import Failed
 
 @dataclasses.dataclass
 class Form:
-    """A form of a page, ready to be submitted."""
+    """A form of a page, ready to be posted."""
 
     action: str
-    method: str
     fields: list[tuple[str, str]]
     # The submit buttons: what each says, and what it adds to the fields.
     buttons: dict[str, list[tuple[str, str]]]
@@ -42,7 +41,7 @@ class FormReader(html.parser.HTMLParser):
         given = {name: value or "" for name, value in attrs}
         field = [(given["name"], given.get("value", ""))] if "name" in given else []
         if tag == "form":
-            self.forms.append(Form(given.get("action", ""), given.get("method", "get").upper(), [], {}))
+            self.forms.append(Form(given.get("action", ""), [], {}))
         elif tag == "button" and self.forms:
             self.button = field
         elif tag == "input" and self.forms and (given.get("type") == "hidden" or "checked" in given):
@@ -67,16 +66,13 @@ class Browser:
         """Opens a page and follows its redirects."""
         return self.follow("GET", url, None)
 
-    def submit(self, page: Page, button: str | None = None, **chosen: str) -> Page:
-        """Submits a page's form with what the person chose, by the button that says `button`, or else by the first."""
-        if not page.forms or not page.forms[0].buttons:
-            raise Failed(f"no form to submit at {without_query(page.url)}: {page.status} {page.text[:500]}")
-        form = page.forms[0]
-        if button is not None and button not in form.buttons:
-            raise Failed(f"no button {button!r} at {without_query(page.url)}, only {list(form.buttons)}")
-        pressed = form.buttons[button] if button else next(iter(form.buttons.values()))
-        fields = urllib.parse.urlencode([*form.fields, *chosen.items(), *pressed])
-        return self.follow(form.method, urllib.parse.urljoin(page.url, form.action), fields)
+    def submit(self, page: Page, button: str, **chosen: str) -> Page:
+        """Submits the form of a page that has a button saying `button`, with what the person chose."""
+        for form in page.forms:
+            if button in form.buttons:
+                fields = urllib.parse.urlencode([*form.fields, *chosen.items(), *form.buttons[button]])
+                return self.follow("POST", urllib.parse.urljoin(page.url, form.action), fields)
+        raise Failed(f"no button {button!r} at {without_query(page.url)}: {page.status} {page.text[-500:]}")
 
     def follow(self, method: str, url: str, body: str | None) -> Page:
         """Sends a request and whatever the answers redirect to."""

@@ -1,6 +1,7 @@
 """What the forms have to hold: Oura's own words against the site's records, by the shipped `infra/forms.toml`."""
 
 import datetime
+import functools
 import tomllib
 from typing import Any
 
@@ -50,18 +51,20 @@ class Forms:
         for form in self.events:
             self.world.ask("event_form", name=form.name, fields=list(form.labels.values()))
 
-    def user(self, athlete: str) -> int:
-        """The user id of an athlete at the site."""
-        return self.world.site.users()[self.world.facts["athletes"][athlete]]
+    @functools.cached_property
+    def users(self) -> dict[str, int]:
+        """The athletes' user ids at the site."""
+        users = self.world.site.users()
+        return {athlete: users[uuid] for athlete, uuid in self.world.facts["athletes"].items()}
 
     def link(self, athlete: str) -> str:
         """The athlete's personal link; empty while there is none."""
-        return self.world.site.profile(self.authorise["form"], self.user(athlete)).get(self.authorise["link"], "")
+        return self.world.site.profile(self.authorise["form"], self.users[athlete]).get(self.authorise["link"], "")
 
     def records(self, form: Form, athlete: str) -> dict[str, Event]:
         """The athlete's records by date. There is never more than one for a date."""
         records: dict[str, Event] = {}
-        for event in self.world.site.events(form.name, self.user(athlete)):
+        for event in self.world.site.events(form.name, self.users[athlete]):
             if event.date in records:
                 raise Failed(f"two records of {athlete} stand under {event.date} in {form.name}")
             records[event.date] = event

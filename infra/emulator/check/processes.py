@@ -23,12 +23,12 @@ def say(text: str) -> None:
 
 
 def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
-    """Looks again and again until there is something to see, at most `seconds` long."""
+    """Looks every second until there is something to see, at most `seconds` long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if (seen := look()) is not None:
             return seen
-        time.sleep(0.5)
+        time.sleep(1)
     raise Failed(f"waited {seconds:.0f} s in vain: {what}")
 
 

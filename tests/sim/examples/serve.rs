@@ -48,7 +48,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             .iter()
             .map(|(id, name, zone)| Person::new(id, name, zone).living(Life::Regular { since }))
             .collect(),
-        settings: oura::Settings { server: TokenServer::Legacy, ..Default::default() },
         ..oura::Config::default()
     })
     .await?;
@@ -65,8 +64,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         json!({
             "oura": {
                 "authorize": oura.authorize_url(),
-                "token": oura.token_url(TokenServer::Legacy),
-                "revoke": oura.revoke_url(TokenServer::Legacy),
+                "token": oura.token_url(TokenServer::New),
+                "revoke": oura.revoke_url(TokenServer::New),
                 "api": oura.url(),
             },
             "application": { "client_id": application.client_id, "client_secret": application.client_secret },
