@@ -41,3 +41,27 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_stands_until_it_is_moved_for_all_who_share_it() {
+        let start: Timestamp = "2026-03-03T07:30:00.123456789Z".parse().unwrap();
+        let clock = Clock::manual(start);
+        let shared = clock.clone();
+        assert_eq!(clock.now().to_string(), "2026-03-03T07:30:00.123Z", "to the millisecond");
+        clock.advance(SignedDuration::from_hours(16) + SignedDuration::from_mins(30));
+        assert_eq!(shared.now().to_string(), "2026-03-04T00:00:00.123Z");
+        shared.advance(SignedDuration::from_millis(-123));
+        assert_eq!(clock.now().to_string(), "2026-03-04T00:00:00Z");
+    }
+
+    #[test]
+    fn the_systems_clock_is_not_moved() {
+        let before = Timestamp::now();
+        Clock::System.advance(SignedDuration::from_hours(-24 * 365));
+        assert!(Clock::default().now() >= before);
+    }
+}

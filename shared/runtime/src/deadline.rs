@@ -51,3 +51,42 @@ impl Deadline {
         Self(self.0.checked_sub(by).unwrap_or(self.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_shrinks_to_nothing_and_no_further() {
+        let deadline = Deadline::within(MINUTE);
+        assert_eq!(deadline.remaining(), MINUTE);
+        tokio::time::advance(Duration::from_secs(45)).await;
+        assert_eq!(deadline.remaining(), Duration::from_secs(15));
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(deadline.remaining(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_only_ever_tightened() {
+        let deadline = Deadline::within(MINUTE);
+        let second = Duration::from_secs(1);
+        assert_eq!(deadline.at_most(second), Deadline::within(second));
+        assert_eq!(deadline.at_most(2 * MINUTE), deadline);
+        assert_eq!(deadline.earlier(second), Deadline::within(MINUTE - second));
+        assert_eq!(deadline.earlier(2 * MINUTE).remaining(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_invocation_keeps_time_back_to_hand_over() {
+        let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+        let remaining = Deadline::of_invocation(now + 3_600_000).remaining();
+        // The system's clock runs on between its two readings; an hour is longer than any test takes.
+        assert!(remaining <= Duration::from_hours(1) - HANDOVER, "{remaining:?}");
+        assert!(remaining > Duration::ZERO);
+        for over in [0, now - 1, now + 1_999] {
+            assert_eq!(Deadline::of_invocation(over).remaining(), Duration::ZERO);
+        }
+    }
+}

@@ -29,5 +29,5 @@ pub mod telemetry;
 
 pub use clock::Clock;
 pub use deadline::Deadline;
-pub use secrets::{Given, SecretError, SecretName, SecretsManager, Secrets};
+pub use secrets::{Given, SecretError, SecretName, Secrets, SecretsManager};
 pub use settings::{ConfigurationError, Deployment, Settings};

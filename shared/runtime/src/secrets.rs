@@ -237,7 +237,7 @@ impl SecretsManager {
             return Ok(keyring);
         }
         match self.fetch(SecretName::Key, Version::Current, deadline).await? {
-            Some((id, secret)) if !secret.expose_secret().trim().is_empty() => {
+            Some((id, secret)) if !is_blank(&secret) => {
                 Ok(self.keyring.believe(Keyring::new(KeyVersion { id, secret })))
             }
             _ => Err(self.unfilled(SecretName::Key)),
@@ -246,7 +246,7 @@ impl SecretsManager {
 
     async fn extended(
         &self,
-        keyring: &Keyring,
+        keyring: &Arc<Keyring>,
         version: Version<'_>,
         deadline: Deadline,
     ) -> Result<Arc<Keyring>, SecretError> {
@@ -256,10 +256,12 @@ impl SecretsManager {
                 Version::Current | Version::Previous => "before the current one".to_owned(),
             },
         };
-        let (id, secret) = self.fetch(SecretName::Key, version, deadline).await?.ok_or_else(gone)?;
-        let mut extended = keyring.clone();
+        // Whoever knows that a version is blank could sign with it.
+        let fetched = self.fetch(SecretName::Key, version, deadline).await?.filter(|(_, secret)| !is_blank(secret));
+        let (id, secret) = fetched.ok_or_else(gone)?;
+        let mut extended = Keyring::clone(keyring);
         extended.add(KeyVersion { id, secret });
-        Ok(self.keyring.believe(extended))
+        Ok(self.keyring.replace(keyring, extended))
     }
 
     /// The version's id and text; `None` when there is no such version.
@@ -286,7 +288,11 @@ impl SecretsManager {
             }
             // A secret without a value and a version that does not exist both answer ResourceNotFoundException (API
             // reference, GetSecretValue). So does a secret that does not exist, which a deployed template rules out.
-            Err(error) if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) => Ok(None),
+            Err(error)
+                if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(unavailable(DisplayErrorContext(error).to_string().into())),
         }
     }
@@ -313,9 +319,13 @@ impl SecretsManager {
     }
 }
 
-/// An empty object, or one whose values are all still empty: created, not filled.
+/// An empty object, or one with a value that is still empty: created, not filled.
 fn is_unfilled(entries: &serde_json::Map<String, serde_json::Value>) -> bool {
-    entries.values().all(|value| value.as_str().is_some_and(|text| text.trim().is_empty()))
+    entries.is_empty() || entries.values().any(|value| value.as_str().is_some_and(|text| text.trim().is_empty()))
+}
+
+fn is_blank(secret: &SecretString) -> bool {
+    secret.expose_secret().trim().is_empty()
 }
 
 impl<T> Cached<T> {
@@ -332,6 +342,17 @@ impl<T> Cached<T> {
         let value = Arc::new(value);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&value), Instant::now()));
         value
+    }
+
+    /// Puts a fuller value in the place of the one that was `seen`, to be believed no longer than that one. If that one
+    /// has been forgotten or read again meanwhile, the fuller value is only answered.
+    fn replace(&self, seen: &Arc<T>, fuller: T) -> Arc<T> {
+        let fuller = Arc::new(fuller);
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((value, _)) = cached.as_mut().filter(|(value, _)| Arc::ptr_eq(value, seen)) {
+            *value = Arc::clone(&fuller);
+        }
+        fuller
     }
 
     fn forget(&self) {

@@ -65,7 +65,8 @@ impl Settings {
         let mut reader = Reader::new(variable);
         let defaults = oura::Endpoints::default();
         let site = reader.required("SMARTABASE_URL", |text| {
-            smartabase::Site::parse(text).map_err(|_| "must be the site's address, like example.smartabase.com/site".into())
+            smartabase::Site::parse(text)
+                .map_err(|_| "must be the site's address, like example.smartabase.com/site".into())
         });
         let group = reader.optional("SMARTABASE_GROUP", |text| Ok(text.to_owned()));
         let time_zone = reader.or("TIME_ZONE", TimeZone::UTC, |text| {
@@ -94,17 +95,9 @@ impl Settings {
             if LEVELS.contains(&text) { Ok(()) } else { Err(format!("must be one of {}", LEVELS.join(", "))) }
         });
         match (site, public_url) {
-            (Some(site), Some(public_url)) if reader.faults.is_empty() => Ok(Self {
-                site,
-                group,
-                time_zone,
-                oura,
-                scopes,
-                period,
-                lookback_days,
-                backfill_days,
-                public_url,
-            }),
+            (Some(site), Some(public_url)) if reader.faults.is_empty() => {
+                Ok(Self { site, group, time_zone, oura, scopes, period, lookback_days, backfill_days, public_url })
+            }
             _ => Err(ConfigurationError { faults: reader.faults }),
         }
     }
@@ -135,8 +128,7 @@ impl Deployment {
         let mut reader = Reader::new(variable);
         let mut name = |variable| reader.required(variable, |text| Ok(text.to_owned()));
         let (table, queue, dead_letter_queue) = (name("TABLE_NAME"), name("QUEUE_URL"), name("DEAD_LETTER_QUEUE_URL"));
-        let (oura, smartabase, key) =
-            (name("OURA_SECRET_ARN"), name("SMARTABASE_SECRET_ARN"), name("KEY_SECRET_ARN"));
+        let (oura, smartabase, key) = (name("OURA_SECRET_ARN"), name("SMARTABASE_SECRET_ARN"), name("KEY_SECRET_ARN"));
         match (table, queue, dead_letter_queue, oura, smartabase, key) {
             (
                 Some(table),

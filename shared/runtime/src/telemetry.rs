@@ -32,3 +32,30 @@ fn filter(level: &str) -> EnvFilter {
     let ours = OURS.map(|name| format!("{name}={level}")).join(",");
     EnvFilter::new(format!("warn,{ours}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    fn under<T>(level: &str, look: impl FnOnce() -> T) -> T {
+        tracing::subscriber::with_default(tracing_subscriber::fmt().with_env_filter(filter(level)).finish(), look)
+    }
+
+    #[test]
+    fn the_level_chosen_is_ours_alone() {
+        under("trace", || {
+            assert!(tracing::enabled!(target: "connector::sync", Level::TRACE));
+            assert!(tracing::enabled!(target: "worker", Level::TRACE));
+            // These print requests, headers and all.
+            assert!(!tracing::enabled!(target: "hyper_util::client", Level::INFO));
+            assert!(!tracing::enabled!(target: "aws_smithy_runtime::client", Level::DEBUG));
+            assert!(!tracing::enabled!(target: "reqwest::connect", Level::INFO));
+            assert!(tracing::enabled!(target: "aws_config", Level::WARN));
+        });
+        under("error", || {
+            assert!(!tracing::enabled!(target: "oura::client", Level::WARN));
+            assert!(tracing::enabled!(target: "oura::client", Level::ERROR));
+        });
+    }
+}
