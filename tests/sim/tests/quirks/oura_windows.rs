@@ -106,8 +106,12 @@ async fn pages_follow_each_other_with_and_without_the_dates() {
 #[tokio::test]
 async fn rows_come_in_no_useful_order() {
     let (oura, _) = oura(|_| {}).await;
-    let tokens = connect(&oura, "bea", "daily").await;
-    let rows = rows(&oura, &tokens, "daily_sleep?start_date=2026-02-01&end_date=2026-03-01").await;
+    let tokens = connect(&oura, "ada", "daily").await;
+    for day in 1..=9 {
+        let day = format!("2026-03-0{day}");
+        oura.put_document("ada", Collection::DailySleep, json!({"id": day, "day": day}));
+    }
+    let rows = rows(&oura, &tokens, "daily_sleep?start_date=2026-03-01&end_date=2026-03-09").await;
     let unsorted: Vec<&str> = rows.iter().map(|row| text(row, "day")).collect();
     assert!(!unsorted.is_sorted() && !unsorted.iter().rev().is_sorted());
 }
