@@ -70,7 +70,7 @@ def check(target: Path, built: Path | None, started: contextlib.ExitStack) -> No
     try:
         for seen in story(deployed, simulated):
             say(f"ok: {seen}")
-    except Failed:
+    except Exception:
         deployed.show_logs()
         raise
 

@@ -68,9 +68,6 @@ def sam(tools: Path, endpoint: str | None = None) -> dict[str, str]:
         "SAM_CLI_TELEMETRY": "0",
         "AWS_DEFAULT_REGION": REGION,
     }
-    # Nothing of a developer's own AWS account may matter here.
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
-        environment.pop(name, None)
     if endpoint is not None:
         environment |= {
             "AWS_ENDPOINT_URL": endpoint,
