@@ -138,8 +138,7 @@ impl Connector {
             .ok_or(Page::SessionLost)?;
         let credentials = self.secrets.oura(deadline).await.map_err(|error| page_of(error.into()))?;
         let callback = self.settings.callback();
-        let exchanged =
-            self.oura.exchange(&credentials, &code, &callback, &verifier.into(), deadline.instant()).await;
+        let exchanged = self.oura.exchange(&credentials, &code, &callback, &verifier.into(), deadline.instant()).await;
         let mut grant = match exchanged {
             Ok(grant) => grant,
             Err(error) => return Err(self.exchange_refused(&athlete, error, deadline).await),
@@ -155,12 +154,7 @@ impl Connector {
         self.connect(&athlete, &grant, deadline).await
     }
 
-    async fn connect(
-        &self,
-        athlete: &store::AthleteId,
-        grant: &oura::Grant,
-        deadline: Deadline,
-    ) -> Result<Page, Page> {
+    async fn connect(&self, athlete: &store::AthleteId, grant: &oura::Grant, deadline: Deadline) -> Result<Page, Page> {
         let who = self.oura.personal_info(&grant.access_token, deadline.instant()).await;
         let (oura_user, lapsed) = match who {
             Ok(person) => (Some(person.id.as_str().to_owned()), false),
@@ -172,7 +166,8 @@ impl Connector {
                 (None, false)
             }
         };
-        let enrolment = self.store.enrolment(athlete, deadline.instant()).await.map_err(|error| page_of(error.into()))?;
+        let enrolment =
+            self.store.enrolment(athlete, deadline.instant()).await.map_err(|error| page_of(error.into()))?;
         let enrolment = enrolment.ok_or(Page::UnknownAthlete)?;
         let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
         let token_url = self.oura.endpoints().token.clone();

@@ -101,7 +101,11 @@ impl Connector {
     }
 
     async fn snapshot(&self, athletes: &[AthleteId], deadline: Deadline) -> Result<Snapshot, store::StoreError> {
-        if athletes.is_empty() { Ok(Snapshot::default()) } else { self.store.snapshot(athletes, deadline.instant()).await }
+        if athletes.is_empty() {
+            Ok(Snapshot::default())
+        } else {
+            self.store.snapshot(athletes, deadline.instant()).await
+        }
     }
 
     /// Starts every job as a task of its own: a panic ends one task.
@@ -121,7 +125,8 @@ impl Connector {
                 if deadline.remaining() < TO_SYNC {
                     return (position, Ended::quietly(Verdict::RetryAfter(Duration::ZERO)));
                 }
-                let bounded = tokio::time::timeout_at(deadline.instant(), Box::pin(connector.run(&job, &snapshot, deadline)));
+                let bounded =
+                    tokio::time::timeout_at(deadline.instant(), Box::pin(connector.run(&job, &snapshot, deadline)));
                 let ended = bounded.await.unwrap_or_else(|_| {
                     tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time");
                     Ended::failed(Verdict::RetryAfter(UNWELL))

@@ -133,7 +133,10 @@ impl Connector {
         for change in desks.iter().flat_map(|(_, changes)| changes) {
             intents.push(Intent { key: change.key.clone(), event: change.event.map(|event| event.0) });
         }
-        if matches!(self.store.intend(athlete, fence, &intents, self.clock.now(), deadline.instant()).await?, Fenced::Lost) {
+        if matches!(
+            self.store.intend(athlete, fence, &intents, self.clock.now(), deadline.instant()).await?,
+            Fenced::Lost
+        ) {
             return Err(Setback::Overtaken);
         }
         for (desk, changes) in &desks {
@@ -199,12 +202,7 @@ impl Connector {
                         store::Record::Intended { event } => event.map(EventId),
                     };
                     let gone = of_form.iter().all(|record| record.date != key.date);
-                    let emptied = Record {
-                        form: position,
-                        date: key.date,
-                        fields: form.emptied(),
-                        incomplete: false,
-                    };
+                    let emptied = Record { form: position, date: key.date, fields: form.emptied(), incomplete: false };
                     let digest = emptied.digest();
                     let told = matches!(record, store::Record::Written(written) if written.digest == digest);
                     event.filter(|_| gone && !told).map(|event| Change {
@@ -366,9 +364,11 @@ impl Desk<'_> {
             Error::NotFound => {
                 Setback::NeedsOperator("the Smartabase site is not at this address: check SmartabaseUrl".to_owned())
             }
-            Error::Rejected { .. } | Error::Unexpected { .. } | Error::BatchSize { .. } => Setback::NeedsOperator(format!(
-                "Smartabase does not do what we ask of the form {form:?}: {error}; does the form exist, under this name?"
-            )),
+            Error::Rejected { .. } | Error::Unexpected { .. } | Error::BatchSize { .. } => {
+                Setback::NeedsOperator(format!(
+                    "Smartabase does not do what we ask of the form {form:?}: {error}; does the form exist, under this name?"
+                ))
+            }
             Error::Throttled { after } => Setback::retry(after.unwrap_or(UNWELL), "Smartabase asked us to wait"),
             error => Setback::retry(UNWELL, format!("Smartabase, form {form:?}: {error}")),
         }

@@ -46,7 +46,9 @@ pub struct Enrolled {
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
     /// No user has a UUID, so nobody can be told from anybody else.
-    #[error("no user of the site has a UUID: ask Teamworks support to enable UUIDs for the site, then give each athlete one")]
+    #[error(
+        "no user of the site has a UUID: ask Teamworks support to enable UUIDs for the site, then give each athlete one"
+    )]
     NoUuids,
     /// The group is empty or misspelt; the site does not say which.
     #[error("the group {0:?} has no members: check SmartabaseGroup, letter for letter")]
@@ -101,9 +103,8 @@ impl Connector {
         for page in athletes.chunks(PAGE) {
             let ids: Vec<_> = page.iter().map(|athlete| athlete.id.clone()).collect();
             let known = self.store.enrolments(&ids, deadline.instant()).await?;
-            let tellings = page
-                .iter()
-                .map(|athlete| self.tell(&credentials, &keyring, athlete, known.get(&athlete.id), deadline));
+            let tellings =
+                page.iter().map(|athlete| self.tell(&credentials, &keyring, athlete, known.get(&athlete.id), deadline));
             let tellings: Vec<_> = tellings.collect();
             let told: Vec<_> = stream::iter(tellings).buffer_unordered(CONCURRENCY).collect().await;
             for outcome in told {
@@ -175,19 +176,21 @@ impl Connector {
             key: keyring.current().to_owned(),
             told: now,
         };
-        let imported = self
-            .smartabase
-            .import_profile(credentials, &profile.name, athlete.user, &fields, deadline.instant())
-            .await;
+        let imported =
+            self.smartabase.import_profile(credentials, &profile.name, athlete.user, &fields, deadline.instant()).await;
         match imported {
             Ok(ProfileImport::Imported { unknown_fields }) if unknown_fields.is_empty() => {}
             Ok(ProfileImport::Imported { .. }) => {
                 tracing::error!(athlete = %id, form = %profile.name, field = profile.link, "the form does not have this field");
-                return Err(EnrolError::Smartabase(Error::Unexpected { what: "the profile form lacks the link's field".to_owned() }));
+                return Err(EnrolError::Smartabase(Error::Unexpected {
+                    what: "the profile form lacks the link's field".to_owned(),
+                }));
             }
             Ok(ProfileImport::NotImported { state, .. }) => {
                 tracing::error!(athlete = %id, form = %profile.name, state, "Smartabase refused the link");
-                return Err(EnrolError::Smartabase(Error::Unexpected { what: "the profile was not imported".to_owned() }));
+                return Err(EnrolError::Smartabase(Error::Unexpected {
+                    what: "the profile was not imported".to_owned(),
+                }));
             }
             Err(Error::WrongCredentials) => {
                 return Err(EnrolError::Credentials(self.password_refused(deadline).await));

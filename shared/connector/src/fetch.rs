@@ -67,11 +67,7 @@ impl Connector {
     }
 
     /// Asks Oura whose account this is.
-    pub(crate) async fn oura_user(
-        &self,
-        session: &Session,
-        deadline: Deadline,
-    ) -> Result<oura::OuraUserId, Setback> {
+    pub(crate) async fn oura_user(&self, session: &Session, deadline: Deadline) -> Result<oura::OuraUserId, Setback> {
         match self.oura.personal_info(&session.access_token, deadline.instant()).await {
             Ok(person) => Ok(person.id),
             Err(error) => Err(self.oura_setback(&session.connection.athlete, error, deadline).await),

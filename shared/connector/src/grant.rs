@@ -154,10 +154,8 @@ impl Connector {
         let saving = deadline.earlier(TO_QUEUE);
         loop {
             let now = self.clock.now();
-            let saved = self
-                .store
-                .save_grant(&athlete, connection.fence, from, &grant, scopes, now, saving.instant())
-                .await;
+            let saved =
+                self.store.save_grant(&athlete, connection.fence, from, &grant, scopes, now, saving.instant()).await;
             let saved = match saved {
                 // The lease was lost, the generation was not: the pair is still the athlete's only living one.
                 Ok(Save::Superseded) => {
@@ -182,9 +180,7 @@ impl Connector {
                     let job = Job::Rescue { athlete: athlete.clone(), generation: from, grant: sealed(&grant, scopes) };
                     return Err(match self.queue.send(&[(job, Duration::ZERO)], deadline).await {
                         Ok(()) => Setback::retry(UNWELL, format!("the refreshed grant went to the queue: {error}")),
-                        Err(lost) => {
-                            Setback::NeedsOperator(format!("a refreshed grant is lost: {error}; then {lost}"))
-                        }
+                        Err(lost) => Setback::NeedsOperator(format!("a refreshed grant is lost: {error}; then {lost}")),
                     });
                 }
             }
@@ -289,12 +285,7 @@ impl Connector {
         Ok(self.open(athlete, grant, deadline).await?.refresh)
     }
 
-    async fn open(
-        &self,
-        athlete: &AthleteId,
-        sealed: &Sealed,
-        deadline: Deadline,
-    ) -> Result<OpenedTokens, Setback> {
+    async fn open(&self, athlete: &AthleteId, sealed: &Sealed, deadline: Deadline) -> Result<OpenedTokens, Setback> {
         let damaged = || Setback::NeedsOperator(format!("the stored grant of {athlete} is damaged"));
         let opened = self.unseal(Purpose::Grant, athlete, sealed, deadline).await?.ok_or_else(damaged)?;
         serde_json::from_slice(opened.expose_secret()).map_err(|_| damaged())

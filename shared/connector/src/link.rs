@@ -62,8 +62,7 @@ impl Link {
         };
         let athlete = entry("athlete").and_then(|text| AthleteId::parse(&text).ok()).ok_or(LinkFault::Damaged)?;
         let expires = entry("expires").and_then(|text| text.parse().ok());
-        let expires =
-            expires.and_then(|second| Timestamp::from_second(second).ok()).ok_or(LinkFault::Damaged)?;
+        let expires = expires.and_then(|second| Timestamp::from_second(second).ok()).ok_or(LinkFault::Damaged)?;
         let signature = entry("signature").ok_or(LinkFault::Damaged)?;
         match keyring.verify(Purpose::Link, &message(&athlete, expires), &signature) {
             Verdict::Valid if expires <= now => Err(LinkFault::Expired),

@@ -232,7 +232,9 @@ fn standing(connection: &Connection) -> &'static str {
     match connection.status {
         Status::Active => "Your data is on its way: nothing needs doing.",
         Status::NeedsConsent => "Oura no longer lets us in: please connect again.",
-        Status::ScopeMissing => "Oura no longer shares your sleep data with us: please connect again and leave it ticked.",
+        Status::ScopeMissing => {
+            "Oura no longer shares your sleep data with us: please connect again and leave it ticked."
+        }
         Status::MembershipLapsed => {
             "Your Oura membership has lapsed: renew it in the Oura app, and your data follows within a day."
         }

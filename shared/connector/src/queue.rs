@@ -110,8 +110,11 @@ impl Queue {
                 let reason = reason.map_err(|error| failed(error.to_string()))?;
                 // SQS refuses an empty body, but an empty message can't have come from it either.
                 let body = if message.is_empty() { " " } else { message };
-                let request =
-                    client.send_message().queue_url(dead_letters).message_body(body).message_attributes("reason", reason);
+                let request = client
+                    .send_message()
+                    .queue_url(dead_letters)
+                    .message_body(body)
+                    .message_attributes("reason", reason);
                 match tokio::time::timeout_at(deadline.instant(), request.send()).await {
                     Ok(Ok(_)) => Ok(()),
                     Ok(Err(error)) => Err(failed(DisplayErrorContext(error).to_string())),
@@ -126,7 +129,8 @@ impl Queue {
         let Self::Sqs { client, jobs, .. } = self else { return Ok(()) };
         let failed = |why| QueueError { sent: 1, lost: 1, why };
         let seconds = i32::try_from(delay.as_secs()).unwrap_or(i32::MAX).clamp(0, LONGEST_INVISIBLE);
-        let request = client.change_message_visibility().queue_url(jobs).receipt_handle(receipt).visibility_timeout(seconds);
+        let request =
+            client.change_message_visibility().queue_url(jobs).receipt_handle(receipt).visibility_timeout(seconds);
         match tokio::time::timeout_at(deadline.instant(), request.send()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(failed(DisplayErrorContext(error).to_string())),
@@ -185,7 +189,11 @@ impl Waiting {
         self.with(|lists| {
             lists.jobs.sort_by_key(|(visible, _)| *visible);
             let visible = lists.jobs.iter().take(most).take_while(|(visible, _)| *visible <= now).count();
-            lists.jobs.drain(..visible).map(|(_, message)| Received { attempts: message.attempts + 1, ..message }).collect()
+            lists
+                .jobs
+                .drain(..visible)
+                .map(|(_, message)| Received { attempts: message.attempts + 1, ..message })
+                .collect()
         })
     }
 

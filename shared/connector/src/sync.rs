@@ -99,12 +99,7 @@ impl Connector {
         Ok((synced?, next))
     }
 
-    async fn bring_window(
-        &self,
-        session: &mut Session,
-        holds: &Holds,
-        deadline: Deadline,
-    ) -> Result<Synced, Setback> {
+    async fn bring_window(&self, session: &mut Session, holds: &Holds, deadline: Deadline) -> Result<Synced, Setback> {
         let window = self.window();
         let synced = self.bring(session, window, Goal::Window, holds, deadline).await?;
         let Some(owed) = session.connection.backfill_from else { return Ok(synced) };
