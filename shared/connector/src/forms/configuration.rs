@@ -191,7 +191,10 @@ impl Reader<'_> {
 
     fn time(&self, time: &Spanned<String>) -> Result<TimeOfDay, FormsError> {
         time.get_ref().parse().map_err(|_| {
-            self.fault(time, "a time is written like 21:00, and not before 01:00: sites mishandle the 12 AM hour".into())
+            self.fault(
+                time,
+                "a time is written like 21:00, and not before 01:00: sites mishandle the 12 AM hour".into(),
+            )
         })
     }
 
@@ -216,6 +219,7 @@ fn line(text: &str, offset: usize) -> usize {
 mod tests {
     use super::*;
     use oura::Quantity;
+    use proptest::prelude::*;
 
     const AUTHORISE: &str = "[authorise]\nform = 'A'\nlink = 'L'\n";
 
@@ -251,9 +255,15 @@ mod tests {
     #[test]
     fn a_fault_is_reported_with_its_line_and_the_choices() {
         let cases = [
-            ("{ label = 'X', source = 'sleep.dreams' }", "there is no source \"sleep.dreams\"; the sources are daily_activity."),
+            (
+                "{ label = 'X', source = 'sleep.dreams' }",
+                "there is no source \"sleep.dreams\"; the sources are daily_activity.",
+            ),
             ("{ label = 'X', source = 'dreams' }", "sleep.total_sleep_duration"),
-            ("{ label = 'X', source = 'sleep.total_sleep_duration', unit = 'metres' }", "its units are seconds, minutes, hours, h:mm"),
+            (
+                "{ label = 'X', source = 'sleep.total_sleep_duration', unit = 'metres' }",
+                "its units are seconds, minutes, hours, h:mm",
+            ),
             ("{ label = 'First Name', source = 'daily_sleep.score' }", "reserved"),
             ("{ label = 'last name', source = 'daily_sleep.score' }", "reserved"),
             ("{ label = ' Score', source = 'daily_sleep.score' }", "space"),
@@ -278,6 +288,57 @@ mod tests {
                 "{AUTHORISE}[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '{start}'\nfinish = '{finish}'\nfields = [{{ label = 'X', source = 'daily_sleep.score' }}]\n"
             );
             assert!(Forms::parse(&text).is_err(), "{start} to {finish}");
+        }
+    }
+
+    #[test]
+    fn every_other_fault_names_its_line_too() {
+        let event = "[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'\n\
+                     fields = [{ label = 'X', source = 'daily_sleep.score' }]\n";
+        assert!(Forms::parse(&format!("{AUTHORISE}{event}")).is_ok());
+        let cases = [
+            (format!("{AUTHORISE}{event}{event}"), 11, "the form \"F\" is named twice"),
+            (
+                format!("{AUTHORISE}{}", event.replace("same-day", "the-day-after")),
+                6,
+                "expected `evening-before` or `same-day`",
+            ),
+            (
+                format!("{AUTHORISE}{}", event.replace("{ label = 'X', source = 'daily_sleep.score' }", "")),
+                5,
+                "at least one field",
+            ),
+            (format!("{AUTHORISE}{}", event.replace("start = '12:00'\n", "")), 4, "missing field `start`"),
+            (format!("{AUTHORISE}{}", event.replace("'12:00'", "12")), 7, "expected a string"),
+            (format!("{AUTHORISE}{}", event.replace("'13:00'", "'11:00'")), 8, "finish after its start"),
+            (format!("{AUTHORISE}{}", event.replace("form = 'F'", "form = 'F '")), 5, "begin or end with a space"),
+            (format!("{AUTHORISE}{}", event.replace("'F'", "'F")), 5, "invalid"),
+            (format!("{AUTHORISE}{event}colour = 'red'\n"), 10, "unknown field `colour`"),
+            (AUTHORISE.to_owned(), 1, "missing field `event`"),
+            (event.to_owned(), 1, "missing field `authorise`"),
+            (format!("[authorise]\nform = 'A'\nlink = 'UUID'\n{event}"), 3, "reserved"),
+            (format!("[authorise]\nform = ''\nlink = 'L'\n{event}"), 2, "empty"),
+        ];
+        for (text, line, expected) in cases {
+            let error = Forms::parse(&text).unwrap_err();
+            assert!(error.to_string().starts_with("forms.toml, line "), "{error}");
+            assert_eq!((error.line, error.fault.contains(expected)), (line, true), "{error}\n{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Cutting and mending the shipped file anywhere gives another one, or a fault on a line that there is.
+        #[test]
+        fn no_text_is_worse_than_a_fault(at in 0usize..5_000, length in 0usize..60, inserted in "[\\[\\]{}='\"a-z.\n\u{e9}]{0,6}") {
+            let mut text = include_str!("../../../../infra/forms.toml").to_owned();
+            let start = text.floor_char_boundary(at.min(text.len()));
+            let end = text.ceil_char_boundary((start + length).min(text.len()));
+            text.replace_range(start..end, &inserted);
+            if let Err(error) = Forms::parse(&text) {
+                prop_assert!((1..=text.lines().count() + 1).contains(&error.line), "{error}");
+            }
         }
     }
 }

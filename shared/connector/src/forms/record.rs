@@ -42,19 +42,20 @@ impl Forms {
     /// Builds the records of `days` (Oura's days), by form and date. A day about which Oura says nothing has no record.
     #[must_use]
     pub fn records(&self, documents: &Documents, days: Days) -> Vec<Record> {
-        let by_day = documents.by_day();
+        let mut by_day = documents.by_day();
+        by_day.retain(|day, _| days.contains(*day));
         let unread: Vec<_> = documents.unreadable.iter().map(|lost| (lost.collection, lost.day)).collect();
         let mut records = Vec::new();
         for (position, form) in self.events.iter().enumerate() {
             let collections: BTreeSet<_> = form.fields.iter().map(|field| field.source.collection()).collect();
             let refused = !collections.is_disjoint(&documents.refused);
-            for (day, of_day) in by_day.range(days.first..=days.last) {
+            for (day, of_day) in &by_day {
                 let Some(fields) = form.fields(*of_day) else { continue };
                 let Some(date) = form.date.of(*day) else { continue };
                 // A document whose day can't be read either may belong to any day.
-                let lost = unread.iter().any(|(collection, lost)| {
-                    collections.contains(collection) && lost.is_none_or(|lost| lost == *day)
-                });
+                let lost = unread
+                    .iter()
+                    .any(|(collection, lost)| collections.contains(collection) && lost.is_none_or(|lost| lost == *day));
                 records.push(Record { form: position, date, fields, incomplete: refused || lost });
             }
         }
@@ -195,3 +196,6 @@ impl Hash {
         hex::encode(self.0.finish())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,9 +47,7 @@ impl Unit {
                 ("hours", Self::Hours),
                 ("h:mm", Self::HoursAndMinutes),
             ],
-            Quantity::Metres => {
-                &[("metres", Self::Metres), ("kilometres", Self::Kilometres), ("miles", Self::Miles)]
-            }
+            Quantity::Metres => &[("metres", Self::Metres), ("kilometres", Self::Kilometres), ("miles", Self::Miles)],
             Quantity::CelsiusDeviation => &[("celsius", Self::Celsius), ("fahrenheit", Self::Fahrenheit)],
             Quantity::LocalTime => &[("hh:mm", Self::Time), ("h:mm AM/PM", Self::SiteTime)],
             Quantity::Text => &[("text", Self::Text)],
@@ -71,14 +69,14 @@ impl Unit {
             (Self::Text, Value::Text(text)) => Some(text.clone()),
             (Self::Time, Value::Time(time)) => Some(time.strftime("%H:%M").to_string()),
             (Self::SiteTime, Value::Time(time)) => Some(site_time(*time)),
-            (_, Value::Number(number)) if number.is_finite() => match self {
-                Self::Number | Self::Seconds | Self::Metres | Self::Celsius => Some(decimals(*number, 6)),
-                Self::Minutes => Some(decimals(number / 60.0, 1)),
-                Self::Hours => Some(decimals(number / 3600.0, 2)),
-                Self::HoursAndMinutes => Some(hours_and_minutes(*number)),
-                Self::Kilometres => Some(decimals(number / 1000.0, 3)),
-                Self::Miles => Some(decimals(number / METRES_PER_MILE, 3)),
-                Self::Fahrenheit => Some(decimals(number * 1.8, 2)),
+            (_, Value::Number(number)) => match self {
+                Self::Number | Self::Seconds | Self::Metres | Self::Celsius => decimals(*number, 6),
+                Self::Minutes => decimals(number / 60.0, 1),
+                Self::Hours => decimals(number / 3600.0, 2),
+                Self::HoursAndMinutes => hours_and_minutes(*number),
+                Self::Kilometres => decimals(number / 1000.0, 3),
+                Self::Miles => decimals(number / METRES_PER_MILE, 3),
+                Self::Fahrenheit => decimals(number * 1.8, 2),
                 Self::Time | Self::SiteTime | Self::Text => None,
             },
             _ => None,
@@ -87,17 +85,24 @@ impl Unit {
 }
 
 /// At most `places` decimals, without the zeros that say nothing; never `-0`.
-fn decimals(number: f64, places: usize) -> String {
+fn decimals(number: f64, places: usize) -> Option<String> {
+    if !number.is_finite() {
+        return None;
+    }
     let text = format!("{number:.places$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+    Some(if text == "-0" { "0".to_owned() } else { text.to_owned() })
 }
 
-fn hours_and_minutes(seconds: f64) -> String {
+fn hours_and_minutes(seconds: f64) -> Option<String> {
+    if !seconds.is_finite() {
+        return None;
+    }
     let minutes = (seconds.abs() / 60.0).round();
-    let hours = (minutes / 60.0).trunc();
+    let past = minutes % 60.0;
+    let hours = (minutes - past) / 60.0;
     let sign = if seconds < 0.0 && minutes > 0.0 { "-" } else { "" };
-    format!("{sign}{hours:.0}:{:02.0}", minutes - hours * 60.0)
+    Some(format!("{sign}{hours:.0}:{past:02.0}"))
 }
 
 fn site_time(time: DateTime) -> String {
@@ -110,7 +115,36 @@ fn site_time(time: DateTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::civil::date;
+    use jiff::civil::{date, time};
+    use proptest::prelude::*;
+
+    const QUANTITIES: [Quantity; 13] = [
+        Quantity::Score,
+        Quantity::Percent,
+        Quantity::Seconds,
+        Quantity::Count,
+        Quantity::Metres,
+        Quantity::Kilocalories,
+        Quantity::MetMinutes,
+        Quantity::CelsiusDeviation,
+        Quantity::BeatsPerMinute,
+        Quantity::BreathsPerMinute,
+        Quantity::Milliseconds,
+        Quantity::LocalTime,
+        Quantity::Text,
+    ];
+
+    /// `-12.5`, `7`: no exponent, no zeros at the end, no minus before nothing.
+    fn is_plain(text: &str) -> bool {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "1"));
+        let numeric = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        numeric(whole)
+            && numeric(fraction)
+            && !fraction.ends_with('0')
+            && (whole == "0" || !whole.starts_with('0'))
+            && text != "-0"
+    }
 
     fn number(unit: Unit, number: f64) -> String {
         unit.write(&Value::Number(number)).unwrap()
@@ -151,5 +185,57 @@ mod tests {
         assert_eq!(Unit::Minutes.write(&Value::Number(f64::INFINITY)), None);
         assert_eq!(Unit::Minutes.write(&Value::Text("long".into())), None);
         assert_eq!(Unit::Text.write(&Value::Number(1.0)), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn any_number_is_written_plainly_or_not_at_all(number in any::<f64>()) {
+            for (name, unit) in QUANTITIES.iter().flat_map(|quantity| Unit::choices(*quantity)) {
+                match unit.write(&Value::Number(number)) {
+                    None => {
+                        let shows_numbers = !matches!(unit, Unit::Text | Unit::Time | Unit::SiteTime);
+                        prop_assert!(!shows_numbers || number.abs() > f64::MAX / 2.0 || !number.is_finite(), "{}", name);
+                    }
+                    Some(text) if *unit == Unit::HoursAndMinutes => {
+                        let (hours, minutes) = text.split_once(':').unwrap();
+                        prop_assert!(is_plain(hours) || hours == "-0", "{name}: {text}");
+                        prop_assert!(minutes.len() == 2 && minutes.parse::<u8>().unwrap() < 60, "{name}: {text}");
+                        prop_assert_ne!(text, "-0:00");
+                    }
+                    Some(text) => prop_assert!(is_plain(&text), "{}: {}", name, text),
+                }
+            }
+        }
+
+        #[test]
+        fn what_oura_measures_is_not_changed_by_writing_it(thousandths in -100_000_000i32..100_000_000) {
+            let written = f64::from(thousandths) / 1000.0;
+            for unit in [Unit::Number, Unit::Seconds, Unit::Metres, Unit::Celsius] {
+                prop_assert_eq!(number(unit, written).parse::<f64>(), Ok(written));
+            }
+            prop_assert_eq!(number(Unit::Kilometres, f64::from(thousandths)).parse::<f64>(), Ok(written));
+        }
+
+        #[test]
+        fn a_duration_in_hours_and_minutes_is_within_half_a_minute(seconds in 0u32..1_000_000) {
+            let text = number(Unit::HoursAndMinutes, f64::from(seconds));
+            let (hours, minutes) = text.split_once(':').unwrap();
+            let minutes = hours.parse::<u32>().unwrap() * 60 + minutes.parse::<u32>().unwrap();
+            prop_assert!((minutes * 60).abs_diff(seconds) <= 30, "{} for {} s", text, seconds);
+        }
+
+        #[test]
+        fn any_time_of_day_can_be_read_back(hour in 0i8..24, minute in 0i8..60, second in 0i8..60) {
+            let value = Value::Time(date(2026, 3, 3).to_datetime(time(hour, minute, second, 0)));
+            prop_assert_eq!(Unit::Time.write(&value).unwrap(), format!("{hour:02}:{minute:02}"));
+            let text = Unit::SiteTime.write(&value).unwrap();
+            let (clock, half) = text.split_once(' ').unwrap();
+            let (written, past) = clock.split_once(':').unwrap();
+            let twelve = i8::from(half == "PM" && written != "12") * 12;
+            prop_assert_eq!((written.parse::<i8>().unwrap() + twelve, past.parse()), (hour, Ok(minute)));
+            prop_assert!(!(written == "12" && half == "AM"), "{}", text);
+        }
     }
 }
