@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
 use connector::forms::Forms;
-use connector::{Connector, Enrolled, Message, Queue, Ticked, Verdict, Waiting};
+use connector::{Account, Connector, Enrolled, Message, Queue, Ticked, Verdict, Waiting};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline, Secrets, Settings};
 use store::{Store, schema};
@@ -75,6 +75,7 @@ impl Process {
             forms,
             secrets,
             clock,
+            account: Account::default(),
         });
         let pages = Router::new().fallback(answer).with_state(Arc::clone(&connector));
         let server = tokio::spawn(async move {

@@ -16,14 +16,12 @@
 //! attempt; a record is `written` with a digest only after Smartabase confirmed exactly that content under that id.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use jiff::SignedDuration;
 use jiff::civil::Date;
 use oura::Days;
-use runtime::{Deadline, SecretName};
+use runtime::Deadline;
 use smartabase::{Credentials, Error, Event, EventId, Import, UserId};
-use store::{Connection, Fenced, Intent, RecordKey, Service, Written};
+use store::{Connection, Fenced, Intent, RecordKey, Written};
 
 use crate::forms::{Documents, Form, Record};
 use crate::setback::UNWELL;
@@ -31,9 +29,6 @@ use crate::{Connector, Setback};
 
 /// Events in one call: the vendor's own sample (reference: batches).
 const BATCH: usize = 25;
-
-/// How long Smartabase is left alone after it refused our password, so that the account is never locked.
-const REFUSED: SignedDuration = SignedDuration::from_mins(5);
 
 /// What came of a delivery.
 #[derive(Default)]
@@ -51,7 +46,7 @@ pub(crate) struct Delivery {
 /// One form of one athlete, for the length of a delivery.
 struct Desk<'a> {
     connector: &'a Connector,
-    credentials: Arc<Credentials>,
+    credentials: &'a Credentials,
     form: &'a Form,
     user: UserId,
     deadline: Deadline,
@@ -117,10 +112,10 @@ impl Connector {
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             return Ok(delivery);
         }
-        let credentials = self.secrets.smartabase(deadline).await?;
+        let admission = self.admission(deadline).await?;
         let mut desks = Vec::new();
         for (form, mut changes) in changes {
-            let credentials = Arc::clone(&credentials);
+            let credentials = &*admission.credentials;
             let desk = Desk { connector: self, credentials, form, user: UserId(connection.user_id), deadline };
             match desk.adopt(&mut changes, &mut delivery).await {
                 Ok(()) => desks.push((desk, changes)),
@@ -219,18 +214,6 @@ impl Connector {
         }
         all
     }
-
-    /// Smartabase refused our name and password: everybody leaves it alone for a while.
-    pub(crate) async fn password_refused(&self, deadline: Deadline) -> Setback {
-        self.secrets.refused(SecretName::Smartabase);
-        let why = "Smartabase refuses our username or password: check the smartabase secret";
-        let until = self.clock.now() + REFUSED;
-        if let Err(error) = self.store.set_hold(Service::Smartabase, until, why, deadline.instant()).await {
-            return error.into();
-        }
-        // What is owed is not lost: it is sent when the hold is over.
-        Setback::retry(REFUSED.unsigned_abs(), why)
-    }
 }
 
 impl Desk<'_> {
@@ -321,7 +304,7 @@ impl Desk<'_> {
     async fn standing(&self, first: Date, last: Date) -> Result<BTreeMap<Date, Vec<EventId>>, Setback> {
         let client = &self.connector.smartabase;
         let found =
-            client.events(&self.credentials, &self.form.name, self.user, first, last, self.deadline.instant()).await;
+            client.events(self.credentials, &self.form.name, self.user, first, last, self.deadline.instant()).await;
         let events = match found {
             Ok(events) => events,
             Err(error) => return Err(self.setback(error).await),
@@ -347,7 +330,7 @@ impl Desk<'_> {
         };
         let events: Vec<_> = changes.iter().map(event).collect();
         let client = &self.connector.smartabase;
-        match client.import(&self.credentials, &self.form.name, &events, self.deadline.instant()).await {
+        match client.import(self.credentials, &self.form.name, &events, self.deadline.instant()).await {
             Ok(import) => Ok(import),
             Err(error) => Err(self.setback(error).await),
         }

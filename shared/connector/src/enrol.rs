@@ -59,7 +59,7 @@ pub enum EnrolError {
     /// Smartabase refused or failed.
     #[error("the roster could not be read: {0}")]
     Smartabase(#[from] Error),
-    /// Our name and password were refused; nobody tries them again for a while.
+    /// The account can't be used now: a secret is missing, or our name and password were refused.
     #[error("{0}")]
     Credentials(Setback),
     /// The table failed.
@@ -81,9 +81,10 @@ impl Connector {
         if let Some(hold) = hold.filter(|hold| hold.until > self.clock.now()) {
             return Err(EnrolError::Credentials(Setback::NeedsOperator(hold.why)));
         }
-        let (credentials, keyring) =
-            tokio::try_join!(self.secrets.smartabase(deadline), self.secrets.keyring(deadline))?;
-        let read = self.members(&credentials, deadline).await;
+        let keyring = self.secrets.keyring(deadline).await?;
+        let admission = self.admission(deadline).await.map_err(EnrolError::Credentials)?;
+        let credentials = &*admission.credentials;
+        let read = self.members(credentials, deadline).await;
         let (roster, group) = match read {
             Err(Error::WrongCredentials) => {
                 return Err(EnrolError::Credentials(self.password_refused(deadline).await));
@@ -104,7 +105,7 @@ impl Connector {
             let ids: Vec<_> = page.iter().map(|athlete| athlete.id.clone()).collect();
             let known = self.store.enrolments(&ids, deadline.instant()).await?;
             let tellings =
-                page.iter().map(|athlete| self.tell(&credentials, &keyring, athlete, known.get(&athlete.id), deadline));
+                page.iter().map(|athlete| self.tell(credentials, &keyring, athlete, known.get(&athlete.id), deadline));
             let tellings: Vec<_> = tellings.collect();
             let told: Vec<_> = stream::iter(tellings).buffer_unordered(CONCURRENCY).collect().await;
             for outcome in told {

@@ -3,7 +3,8 @@
 //! A refresh token works once. Whoever refreshes therefore
 //! 1. holds the athlete's lease, taken with the generation that was read, so nobody else refreshes at the same time;
 //! 2. sends the refresh token once, to the endpoint that issued it, and keeps time in hand to store the answer;
-//! 3. stores the new pair before using it. When the table does not take it, the sealed pair goes onto the queue, and the
+//! 3. stores the new pair before using it, until when the connection says that a refresh has begun; while that stands,
+//!    nobody sends the refresh token again. When the table does not take it, the sealed pair goes onto the queue, and the
 //!    job that carries it applies it if the generation is still the one the refresh began from.
 //!
 //! **Invariant**: no access token is used whose refresh token is not in the table.
@@ -40,6 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// A refresh whose end nobody knows keeps others from trying for this long: its answer may be on its way through the
+/// queue, which tries every few minutes, and the refresh token spent.
+const SETTLED: SignedDuration = SignedDuration::from_mins(10);
+
 /// A lease outlives the invocation that holds it by this much, for clocks that disagree.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
@@ -54,6 +59,20 @@ pub(crate) struct Session {
     pub(crate) fence: Option<u64>,
     /// A refresh happened already; another would not help.
     pub(crate) refreshed: bool,
+}
+
+/// A refresh that brought no grant to use.
+struct Failed {
+    setback: Setback,
+    /// Whether the refresh token is certainly as good as before.
+    unspent: bool,
+}
+
+/// Whatever fails on our own side before the token is sent leaves it as it was.
+impl<E: Into<Setback>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self { setback: error.into(), unspent: true }
+    }
 }
 
 /// The token pair, as it is sealed.
@@ -88,15 +107,24 @@ impl Connector {
         }
         let patience = deadline.at_most(PATIENCE);
         loop {
-            match self.claim(&connection.athlete, Some(connection.generation), deadline).await? {
+            match self.claim_to_refresh(&connection, deadline).await? {
                 Claim::Won(claimed) => {
-                    let fence = claimed.fence;
-                    let athlete = claimed.athlete.clone();
-                    let refreshed = self.refresh_under_lease(claimed, deadline).await;
-                    if refreshed.is_err() {
-                        self.release(&athlete, fence, deadline).await;
-                    }
-                    return refreshed;
+                    let (athlete, fence) = (claimed.athlete.clone(), claimed.fence);
+                    return match self.refresh_under_lease(claimed, deadline).await {
+                        Ok(session) => Ok(session),
+                        Err(Failed { setback, unspent: true }) => {
+                            self.settle(&athlete, fence, deadline).await;
+                            Err(setback)
+                        }
+                        Err(Failed { setback, unspent: false }) => {
+                            self.release(&athlete, fence, deadline).await;
+                            Err(setback)
+                        }
+                    };
+                }
+                Claim::Unsettled { since } => {
+                    let wait = (since + SETTLED).duration_since(self.clock.now()).unsigned_abs();
+                    return Err(Setback::retry(wait, "a refresh was begun, and nobody knows yet how it ended"));
                 }
                 Claim::Moved => return self.take_over(&connection, deadline).await,
                 Claim::Gone => return Err(Setback::Overtaken),
@@ -120,8 +148,10 @@ impl Connector {
         }
     }
 
-    async fn refresh_under_lease(&self, connection: Connection, deadline: Deadline) -> Result<Session, Setback> {
-        let Some(grant) = &connection.grant else { return Err(Setback::NeedsAthlete(Status::NeedsConsent)) };
+    async fn refresh_under_lease(&self, connection: Connection, deadline: Deadline) -> Result<Session, Failed> {
+        let Some(grant) = &connection.grant else {
+            return Err(Failed { setback: Setback::NeedsAthlete(Status::NeedsConsent), unspent: true });
+        };
         let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await?;
         let credentials = self.secrets.oura(deadline).await?;
         // The keyring is at hand before the answer is: nothing may stand between the new pair and the table.
@@ -130,13 +160,17 @@ impl Connector {
         let answer = self.oura.refresh(&credentials, &grant.token_url, &tokens.refresh, until).await;
         let issued = match answer {
             Ok(issued) => issued,
-            Err(error) => return Err(self.refresh_refused(&connection, error, deadline).await),
+            Err(error) => {
+                let unspent = !matches!(error, TokenError::Uncertain { .. } | TokenError::Unusable { .. });
+                return Err(Failed { setback: self.refresh_refused(&connection, error, deadline).await, unspent });
+            }
         };
         let scopes = if issued.scopes.is_unknown() { connection.scopes.clone() } else { issued.scopes.to_string() };
         let stored = self.seal(&keyring, &connection.athlete, &issued, grant.token_url.clone())?;
-        let connection = self.keep(connection, stored, &scopes, deadline).await?;
+        let kept = self.keep(connection, stored, &scopes, deadline).await;
+        let connection = kept.map_err(|setback| Failed { setback, unspent: false })?;
         if !issued.scopes.is_unknown() && !issued.scopes.contains("daily") {
-            return Err(Setback::NeedsAthlete(Status::ScopeMissing));
+            return Err(Failed { setback: Setback::NeedsAthlete(Status::ScopeMissing), unspent: false });
         }
         let fence = connection.lease.as_ref().map(|lease| lease.fence);
         Ok(Session { access_token: issued.access_token, connection, fence, refreshed: true })
@@ -177,7 +211,12 @@ impl Connector {
                     tokio::time::sleep(LOOK).await;
                 }
                 Err(error) => {
-                    let job = Job::Rescue { athlete: athlete.clone(), generation: from, grant: sealed(&grant, scopes) };
+                    let job = Job::Rescue {
+                        athlete: athlete.clone(),
+                        generation: from,
+                        grant: sealed(&grant, scopes),
+                        tries: 0,
+                    };
                     return Err(match self.queue.send(&[(job, Duration::ZERO)], deadline).await {
                         Ok(()) => Setback::retry(UNWELL, format!("the refreshed grant went to the queue: {error}")),
                         Err(lost) => Setback::NeedsOperator(format!("a refreshed grant is lost: {error}; then {lost}")),
@@ -237,6 +276,22 @@ impl Connector {
         Ok(self.store.rescue_grant(athlete, from, &stored, &grant.scopes, now, deadline.instant()).await?)
     }
 
+    async fn claim_to_refresh(&self, connection: &Connection, deadline: Deadline) -> Result<Claim, Setback> {
+        let (now, until) = self.lease_from_now(deadline);
+        let (owner, generation) = (random_id(), connection.generation);
+        let athlete = &connection.athlete;
+        let claim = self.store.claim_to_refresh(
+            athlete,
+            &owner,
+            now,
+            until,
+            generation,
+            now - SETTLED,
+            deadline.instant(),
+        );
+        Ok(claim.await?)
+    }
+
     /// Takes the athlete's lease for the rest of this invocation.
     pub(crate) async fn claim(
         &self,
@@ -244,9 +299,21 @@ impl Connector {
         generation: Option<u64>,
         deadline: Deadline,
     ) -> Result<Claim, Setback> {
+        let (now, until) = self.lease_from_now(deadline);
+        Ok(self.store.claim(athlete, &random_id(), now, until, generation, deadline.instant()).await?)
+    }
+
+    fn lease_from_now(&self, deadline: Deadline) -> (Timestamp, Timestamp) {
         let now = self.clock.now();
         let rest = SignedDuration::try_from(deadline.remaining()).unwrap_or(SKEW);
-        Ok(self.store.claim(athlete, &random_id(), now, now + rest + SKEW, generation, deadline.instant()).await?)
+        (now, now + rest + SKEW)
+    }
+
+    /// Gives the lease back, and notes that the refresh token was not spent.
+    async fn settle(&self, athlete: &AthleteId, fence: u64, deadline: Deadline) {
+        if let Err(error) = self.store.settle_refresh(athlete, fence, deadline.instant()).await {
+            tracing::warn!(athlete = %athlete, %error, "the lease is left to run out");
+        }
     }
 
     /// Gives the lease back. When that fails the lease runs out by itself.

@@ -35,6 +35,9 @@ pub enum Job {
         generation: u64,
         /// The grant.
         grant: SealedGrant,
+        /// How many messages before this one did not succeed.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        tries: u32,
     },
     /// Tell Oura that a grant is no longer wanted.
     Revoke {
@@ -62,6 +65,11 @@ pub struct SealedGrant {
 const LONGEST_BACKFILL: i32 = 3660;
 
 const VERSION: u8 = 1;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(tries: &u32) -> bool {
+    *tries == 0
+}
 
 #[derive(Serialize, Deserialize)]
 struct Message<J> {
@@ -162,6 +170,7 @@ impl Unreadable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn messages_are_the_documented_json() {
@@ -210,6 +219,51 @@ mod tests {
         for (from, to) in [("2026-03-03", "2026-03-02"), ("1990-01-01", "2026-03-02")] {
             let text = format!(r#"{{"v":1,"job":"backfill","athlete":"a","from":"{from}","to":"{to}"}}"#);
             assert!(matches!(Job::from_message(&text), Err(Unreadable::Range { .. })));
+        }
+    }
+
+    fn any_job() -> impl Strategy<Value = Job> {
+        let athlete = "[a-z0-9\"\\\\#\u{e9}-]{1,12}".prop_map(|text| AthleteId::parse(&text).unwrap());
+        let day = || (0i64..3_000).prop_map(|days| jiff::civil::date(2020, 1, 1) + jiff::Span::new().days(days));
+        let instant = || (0i64..4_000_000_000_000).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap());
+        let grant = (".{0,40}", instant(), "[a-z ]{0,12}").prop_map(|(sealed, expires_at, scopes)| SealedGrant {
+            sealed,
+            token_url: "https://oura.test/oauth/token".parse().unwrap(),
+            expires_at,
+            scopes,
+        });
+        (athlete, 0..4, day(), day(), instant(), any::<u64>(), grant).prop_map(
+            |(athlete, kind, one, other, tick, generation, grant)| match kind {
+                0 => Job::Sync { athlete, tick },
+                1 => Job::Backfill { athlete, from: one.min(other), to: one.max(other) },
+                2 => Job::Rescue { athlete, generation, grant, tries: 0 },
+                _ => Job::Revoke { athlete, grant },
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn every_job_is_read_as_it_was_written(job in any_job()) {
+            prop_assert_eq!(Job::from_message(&job.to_message()), Ok(job));
+        }
+
+        #[test]
+        fn a_damaged_message_is_a_job_or_a_short_reason(job in any_job(), at in 0usize..400, cut in 0usize..20, inserted in ".{0,5}") {
+            let mut text = job.to_message();
+            let start = text.floor_char_boundary(at.min(text.len()));
+            let end = text.ceil_char_boundary((start + cut).min(text.len()));
+            text.replace_range(start..end, &inserted);
+            if let Err(unreadable) = Job::from_message(&text) {
+                prop_assert!(unreadable.to_string().len() < 200, "{}", unreadable);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = Job::from_message(&text);
         }
     }
 }

@@ -13,6 +13,7 @@
 //! # Ok::<(), connector::forms::FormsError>(())
 //! ```
 
+mod account;
 mod authorize;
 mod batch;
 mod delivery;
@@ -25,12 +26,14 @@ pub mod job;
 mod link;
 mod pages;
 pub mod plan;
+mod query;
 mod queue;
 mod setback;
 mod sync;
 mod tick;
 mod web;
 
+pub use account::Account;
 pub use batch::{Message, Verdict};
 pub use enrol::{EnrolError, Enrolled};
 pub use link::{Link, LinkFault};
@@ -61,6 +64,8 @@ pub struct Connector {
     pub secrets: Secrets,
     /// What time it is.
     pub clock: Clock,
+    /// What this process knows of the Smartabase account.
+    pub account: Account,
 }
 
 /// Why a process can't begin. Nothing but a corrected configuration or build helps.
@@ -104,6 +109,7 @@ impl Connector {
             secrets: Secrets::Manager(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws), deployment)),
             settings,
             clock: Clock::System,
+            account: Account::default(),
         })
     }
 

@@ -193,7 +193,7 @@ impl Connector {
                 session.fence = Some(fence);
                 Ok(fence)
             }
-            Claim::Held { .. } => Err(Setback::retry(BUSY, "another worker is syncing this athlete")),
+            Claim::Held { .. } | Claim::Unsettled { .. } => Err(Setback::retry(BUSY, "another worker is syncing this athlete")),
             Claim::Moved | Claim::Gone => Err(Setback::Overtaken),
         }
     }
@@ -246,8 +246,13 @@ impl Connector {
 }
 
 impl Synced {
+    /// How both ended, as one.
     fn and(self, more: Self) -> Self {
         match (self, more) {
+            (Self::Partly { wrote, note }, Self::Partly { wrote: more, note: other }) => {
+                let note = if note == other { note } else { format!("{note}; {other}") };
+                Self::Partly { wrote: wrote + more, note }
+            }
             (Self::Partly { wrote, note }, more) | (more, Self::Partly { wrote, note }) => {
                 Self::Partly { wrote: wrote + more.wrote(), note }
             }
@@ -275,5 +280,68 @@ impl Documents {
     /// Whether an absence among the form's records can be believed: everything was read.
     pub(crate) fn all_read(&self) -> bool {
         self.unreadable.is_empty() && self.refused.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    fn any_day() -> impl Strategy<Value = Date> {
+        let around = |day: Date| (-400i64..400).prop_map(move |days| day.saturating_add(days.days()));
+        prop_oneof![around(date(2026, 1, 1)), around(Date::MIN), around(Date::MAX)]
+    }
+
+    fn any_synced() -> impl Strategy<Value = Synced> {
+        prop_oneof![
+            Just(Synced::Unchanged),
+            Just(Synced::Skipped("waiting")),
+            (0usize..9).prop_map(Synced::Wrote),
+            (0usize..9, "[ab]").prop_map(|(wrote, note)| Synced::Partly { wrote, note }),
+        ]
+    }
+
+    fn note(synced: &Synced) -> &str {
+        if let Synced::Partly { note, .. } = synced { note } else { "" }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn chunks_cover_a_range_exactly(one in any_day(), other in any_day(), length in 0i64..400) {
+            let (first, last) = (one, other.min(one.saturating_add(length.days())).max(one));
+            let mut from = Some(first);
+            let mut covered_to = first.yesterday().ok();
+            while let Some(begin) = from {
+                let (days, next) = chunk(begin, last);
+                prop_assert_eq!(days.first, begin);
+                prop_assert!(days.first <= days.last && days.last <= last);
+                prop_assert!((days.last - days.first).get_days() < 31, "too many for one request");
+                prop_assert!(next.is_none_or(|next| days.last.tomorrow() == Ok(next)), "a gap or an overlap");
+                covered_to = Some(days.last);
+                from = next;
+            }
+            prop_assert_eq!(covered_to, Some(last));
+        }
+
+        #[test]
+        fn a_range_that_is_backwards_has_no_days(one in any_day(), other in any_day()) {
+            prop_assume!(one > other);
+            let (days, next) = chunk(one, other);
+            prop_assert!(!days.contains(one) && !days.contains(other) && next.is_none());
+        }
+
+        #[test]
+        fn two_rounds_together_wrote_what_each_wrote_and_lack_what_either_lacks(one in any_synced(), other in any_synced()) {
+            let both = one.clone().and(other.clone());
+            prop_assert_eq!(both.wrote(), one.wrote() + other.wrote());
+            let partly = |synced: &Synced| matches!(synced, Synced::Partly { .. });
+            prop_assert_eq!(partly(&both), partly(&one) || partly(&other));
+            prop_assert!(note(&both).contains(note(&one)) && note(&both).contains(note(&other)));
+            prop_assert_eq!(one.clone().and(Synced::Unchanged) == Synced::Unchanged, matches!(one, Synced::Unchanged | Synced::Skipped(_)));
+        }
     }
 }

@@ -49,6 +49,15 @@ impl Client {
         self.transport.warm(deadline).await;
     }
 
+    /// Finds out whether the site accepts these credentials, with one request that reads nothing of anybody. An account
+    /// that may not ask even that has been let in all the same.
+    pub async fn sign_in(&self, credentials: &Credentials, deadline: Instant) -> Result<(), Error> {
+        match self.transport.post("listgroups", credentials, &GroupBody { name: "" }, Purpose::Import, deadline).await {
+            Ok(_) | Err(Error::Forbidden) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Everyone the account sees: all pages of `usersynchronise`.
     pub async fn roster(&self, credentials: &Credentials, deadline: Instant) -> Result<Roster, Error> {
         let mut cursors = Cursors::default();
@@ -147,6 +156,17 @@ impl Client {
             }
         }
         Ok(found)
+    }
+
+    /// Deletes an event; needs the site's delete permission, and can't be undone. Answers whether the site says it did.
+    pub async fn delete_event(
+        &self,
+        credentials: &Credentials,
+        event: EventId,
+        deadline: Instant,
+    ) -> Result<bool, Error> {
+        let answer = self.write("deleteevent", credentials, &event::DeleteBody { event_id: event }, deadline).await?;
+        Ok(answer.get("state").and_then(Value::as_str) == Some("SUCCESS"))
     }
 
     /// Writes a user's record in a profile form. Each user has one, so this may be repeated; a field that is not sent may be

@@ -76,6 +76,13 @@ impl fmt::Debug for StoredEvent {
     }
 }
 
+/// The body of `deleteevent`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeleteBody {
+    pub(crate) event_id: EventId,
+}
+
 /// The body of `eventsimport`.
 #[derive(Serialize)]
 pub(crate) struct ImportBody<'a> {

@@ -37,6 +37,7 @@ pub(crate) const CONNECTED_AT: &str = "connected_at";
 pub(crate) const ROTATED_AT: &str = "rotated_at";
 pub(crate) const HELD_UNTIL: &str = "held_until";
 pub(crate) const BACKFILL_FROM: &str = "backfill_from";
+pub(crate) const REFRESH_BEGUN: &str = "refresh_begun";
 
 /// The link between an athlete and an Oura account. It outlives a disconnection, without its grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,9 @@ pub struct Connection {
     pub held_until: Option<Timestamp>,
     /// The first date of the history still owed to the forms.
     pub backfill_from: Option<Date>,
+    /// When a refresh was begun of which nobody knows yet how it ended: the refresh token may be spent, and its successor
+    /// on the way here.
+    pub refresh_begun: Option<Timestamp>,
 }
 
 /// How a connection stands.
@@ -261,6 +265,7 @@ impl Connection {
             rotated_at: reader.instant(ROTATED_AT)?,
             held_until: reader.instant(HELD_UNTIL)?,
             backfill_from: reader.date(BACKFILL_FROM)?,
+            refresh_begun: reader.instant(REFRESH_BEGUN)?,
         })
     }
 
@@ -292,6 +297,7 @@ impl Connection {
             .set_or_remove(ROTATED_AT, self.rotated_at.map(instant))
             .set_or_remove(HELD_UNTIL, self.held_until.map(instant))
             .set_or_remove(BACKFILL_FROM, self.backfill_from.map(date))
+            .set_or_remove(REFRESH_BEGUN, self.refresh_begun.map(instant))
             .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete))))
             .set_or_remove(ATHLETE, listed.then(|| text(self.athlete.as_str())))
     }

@@ -238,6 +238,7 @@ impl NewConnection {
             rotated_at: None,
             held_until: self.held_until,
             backfill_from: self.backfill_from,
+            refresh_begun: None,
         }
     }
 }
@@ -257,6 +258,7 @@ impl Connection {
             digest: None,
             held_until: None,
             backfill_from: None,
+            refresh_begun: None,
             ..self.clone()
         }
     }

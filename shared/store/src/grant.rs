@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    EXPIRES_AT, FENCE, GENERATION, GRANT, ROTATED_AT, SCOPES, STATUS, STATUS_AT, Status, StoredGrant, TOKEN_URL,
+    EXPIRES_AT, FENCE, GENERATION, GRANT, REFRESH_BEGUN, ROTATED_AT, SCOPES, STATUS, STATUS_AT, Status, StoredGrant, TOKEN_URL,
 };
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
@@ -92,6 +92,7 @@ fn replace(athlete: &AthleteId, from_generation: u64, grant: &StoredGrant, scope
         .set(EXPIRES_AT, instant(grant.expires_at))
         .set(SCOPES, text(scopes))
         .set(ROTATED_AT, instant(now))
+        .remove(REFRESH_BEGUN)
         .set(GENERATION, number(from_generation.saturating_add(1)))
 }
 

@@ -39,6 +39,8 @@ pub enum Purpose {
     PkceVerifier,
     /// An athlete's personal link.
     Link,
+    /// A fingerprint of the Smartabase account's credentials.
+    Credentials,
 }
 
 /// The known versions of the root secret. Cheap to clone.
@@ -220,6 +222,7 @@ impl Purpose {
             Self::Grant => "grant",
             Self::PkceVerifier => "pkce verifier",
             Self::Link => "link",
+            Self::Credentials => "credentials",
         }
     }
 }
@@ -245,7 +248,7 @@ mod tests {
     use crate::sealed::NotSealed;
     use proptest::prelude::*;
 
-    const PURPOSES: [Purpose; 3] = [Purpose::Grant, Purpose::PkceVerifier, Purpose::Link];
+    const PURPOSES: [Purpose; 4] = [Purpose::Grant, Purpose::PkceVerifier, Purpose::Link, Purpose::Credentials];
 
     fn version(id: &str, secret: &str) -> KeyVersion {
         KeyVersion { id: id.to_owned(), secret: secret.into() }

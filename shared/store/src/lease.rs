@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
-use crate::connection::{Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease};
+use crate::connection::{Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease, REFRESH_BEGUN};
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
 use crate::item::{Reader, instant, number, text};
@@ -29,6 +29,11 @@ pub enum Claim {
     Held {
         /// When it ends, unless it is released before.
         until: Timestamp,
+    },
+    /// Nobody holds it, but a refresh was begun then, and nobody knows yet how it ended.
+    Unsettled {
+        /// When it was begun.
+        since: Timestamp,
     },
     /// The connection no longer has the generation you expected: read it again.
     Moved,
@@ -59,19 +64,48 @@ impl Store {
         expect_generation: Option<u64>,
         deadline: Instant,
     ) -> Result<Claim, StoreError> {
-        let mut edit = Edit::of(Key::connection(athlete))
-            .if_exists()
+        let edit = claiming(athlete, owner, now, until);
+        let edit = match expect_generation {
+            Some(generation) => edit.if_equal(GENERATION, number(generation)),
+            None => edit,
+        };
+        self.claimed(edit, now, expect_generation, deadline).await
+    }
+
+    /// Claims the lease of a connection that still has `generation`, to refresh its grant, and notes that a refresh has
+    /// begun. Refused as [`Claim::Unsettled`] while an earlier one, begun after `settled`, is not known to have ended: its
+    /// answer may be on its way through the queue, and the refresh token spent.
+    ///
+    /// The note goes when the grant is saved or rescued, or by [`settle_refresh`](Self::settle_refresh). One `UpdateItem`.
+    #[expect(clippy::too_many_arguments, reason = "one value per attribute and condition")]
+    pub async fn claim_to_refresh(
+        &self,
+        athlete: &AthleteId,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+        generation: u64,
+        settled: Timestamp,
+        deadline: Instant,
+    ) -> Result<Claim, StoreError> {
+        let edit = claiming(athlete, owner, now, until)
+            .if_equal(GENERATION, number(generation))
             .when(
-                "attribute_not_exists(#lease_until) OR #lease_until <= :now OR #lease_owner = :lease_owner",
-                [LEASE_UNTIL, LEASE_OWNER],
-                [(":now", instant(now))],
+                "attribute_not_exists(#refresh_begun) OR #refresh_begun <= :settled OR #lease_owner = :lease_owner",
+                [REFRESH_BEGUN],
+                [(":settled", instant(settled))],
             )
-            .set(LEASE_OWNER, text(owner))
-            .set(LEASE_UNTIL, instant(until))
-            .increment(FENCE);
-        if let Some(generation) = expect_generation {
-            edit = edit.if_equal(GENERATION, number(generation));
-        }
+            .set(REFRESH_BEGUN, instant(now));
+        self.claimed(edit, now, Some(generation), deadline).await
+    }
+
+    async fn claimed(
+        &self,
+        edit: Edit,
+        now: Timestamp,
+        expect_generation: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Claim, StoreError> {
         let key = edit.key().clone();
         match edit.send(self, "claiming a lease", deadline).await? {
             Edited::Applied(item) => Ok(Claim::Won(Connection::read(&key, &item)?)),
@@ -83,20 +117,53 @@ impl Store {
                     return Ok(Claim::Moved);
                 }
                 let lease = Lease::read(&reader, reader.required(FENCE, Reader::number)?)?;
-                // Only a lease refuses what the generation does not; without an owner it is half a lease.
-                let lease = lease.ok_or_else(|| reader.damaged(LEASE_OWNER, "is missing"))?;
-                Ok(Claim::Held { until: lease.until })
+                match (lease, reader.instant(REFRESH_BEGUN)?) {
+                    (Some(lease), _) if now < lease.until => Ok(Claim::Held { until: lease.until }),
+                    (_, Some(since)) => Ok(Claim::Unsettled { since }),
+                    // Only a lease or a refresh refuses what the generation does not; this is half a lease.
+                    (_, None) => Err(reader.damaged(LEASE_OWNER, "is missing")),
+                }
             }
         }
     }
 
+    /// Notes that the refresh begun under the lease won with `fence` is known not to have spent the refresh token, and
+    /// gives the lease back. One `UpdateItem`.
+    pub async fn settle_refresh(
+        &self,
+        athlete: &AthleteId,
+        fence: u64,
+        deadline: Instant,
+    ) -> Result<Release, StoreError> {
+        self.released(releasing(athlete, fence).remove(REFRESH_BEGUN), deadline).await
+    }
+
     /// Gives a lease back, if it is still the one won with `fence`. One `UpdateItem`.
     pub async fn release(&self, athlete: &AthleteId, fence: u64, deadline: Instant) -> Result<Release, StoreError> {
-        let edit =
-            Edit::of(Key::connection(athlete)).if_equal(FENCE, number(fence)).remove(LEASE_OWNER).remove(LEASE_UNTIL);
+        self.released(releasing(athlete, fence), deadline).await
+    }
+
+    async fn released(&self, edit: Edit, deadline: Instant) -> Result<Release, StoreError> {
         Ok(match edit.send(self, "releasing a lease", deadline).await? {
             Edited::Applied(_) => Release::Released,
             Edited::Refused(_) => Release::Lost,
         })
     }
+}
+
+fn claiming(athlete: &AthleteId, owner: &str, now: Timestamp, until: Timestamp) -> Edit {
+    Edit::of(Key::connection(athlete))
+        .if_exists()
+        .when(
+            "attribute_not_exists(#lease_until) OR #lease_until <= :now OR #lease_owner = :lease_owner",
+            [LEASE_UNTIL, LEASE_OWNER],
+            [(":now", instant(now))],
+        )
+        .set(LEASE_OWNER, text(owner))
+        .set(LEASE_UNTIL, instant(until))
+        .increment(FENCE)
+}
+
+fn releasing(athlete: &AthleteId, fence: u64) -> Edit {
+    Edit::of(Key::connection(athlete)).if_equal(FENCE, number(fence)).remove(LEASE_OWNER).remove(LEASE_UNTIL)
 }

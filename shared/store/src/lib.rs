@@ -55,6 +55,7 @@
 mod athlete;
 mod connection;
 mod consent;
+mod credentials;
 mod edit;
 mod enrolment;
 mod error;
@@ -74,6 +75,7 @@ mod state;
 
 pub use athlete::{AthleteId, InvalidAthleteId};
 pub use connection::{Change, Connection, Lease, Status, StoredGrant};
+pub use credentials::Trial;
 pub use consent::{Connect, Disconnect, NewConnection, Settle};
 pub use enrolment::Enrolment;
 pub use error::StoreError;

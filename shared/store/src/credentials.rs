@@ -1,0 +1,89 @@
+//! Credentials that are not known to be right: one attempt at a time finds out, for everybody, so that a wrong password
+//! never locks the account.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::edit::{Edit, Edited};
+use crate::error::StoreError;
+use crate::hold::Service;
+use crate::item::{Reader, instant, text};
+use crate::keys::Key;
+use crate::requests::Store;
+
+const PROVEN: &str = "proven";
+const TRIAL_UNTIL: &str = "trial_until";
+
+/// Whether these credentials may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// The service has accepted them.
+    Proven,
+    /// Nobody knows; it is yours to find out, with one request.
+    Yours,
+    /// Somebody else is finding out, or has found that they are wrong: not before then.
+    Wait {
+        /// When it may be tried.
+        until: Timestamp,
+    },
+}
+
+impl Store {
+    /// Asks whether the credentials with this fingerprint may be used, and, if nobody knows, takes it upon the caller to
+    /// find out before `until`. The fingerprint must not tell anything about them. One `UpdateItem`.
+    pub async fn try_credentials(
+        &self,
+        service: Service,
+        fingerprint: &str,
+        now: Timestamp,
+        until: Timestamp,
+        deadline: Instant,
+    ) -> Result<Trial, StoreError> {
+        let key = Key::credentials(service);
+        let edit = Edit::of(key.clone())
+            .when(
+                "attribute_not_exists(#proven) OR #proven <> :fingerprint",
+                [PROVEN],
+                [(":fingerprint", text(fingerprint))],
+            )
+            .when(
+                "attribute_not_exists(#trial_until) OR #trial_until <= :now",
+                [TRIAL_UNTIL],
+                [(":now", instant(now))],
+            )
+            .set(TRIAL_UNTIL, instant(until));
+        match edit.send(self, "trying credentials", deadline).await? {
+            Edited::Applied(_) => Ok(Trial::Yours),
+            Edited::Refused(item) => {
+                let item = item.unwrap_or_default();
+                let reader = Reader::new(&key, &item);
+                if reader.text(PROVEN)?.as_deref() == Some(fingerprint) {
+                    return Ok(Trial::Proven);
+                }
+                Ok(Trial::Wait { until: reader.required(TRIAL_UNTIL, Reader::instant)? })
+            }
+        }
+    }
+
+    /// The service has accepted the credentials with this fingerprint. One `UpdateItem`.
+    pub async fn prove_credentials(
+        &self,
+        service: Service,
+        fingerprint: &str,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let edit = Edit::of(Key::credentials(service)).set(PROVEN, text(fingerprint)).remove(TRIAL_UNTIL);
+        edit.send(self, "proving credentials", deadline).await.map(drop)
+    }
+
+    /// The service has refused the credentials it accepted before, or any: nobody tries before `until`. One `UpdateItem`.
+    pub async fn disprove_credentials(
+        &self,
+        service: Service,
+        until: Timestamp,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let edit = Edit::of(Key::credentials(service)).set(TRIAL_UNTIL, instant(until)).remove(PROVEN);
+        edit.send(self, "disproving credentials", deadline).await.map(drop)
+    }
+}
