@@ -17,21 +17,20 @@ use oura::{ApiError, Forbidden, TokenError};
 use runtime::Deadline;
 use secrecy::{ExposeSecret, SecretString};
 use store::{Connect, Enrolment, NewConnection, NewState, Purpose, Status, TakeState};
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use crate::job::Job;
 use crate::link::{Link, LinkFault};
 use crate::pages::Page;
+use crate::query::entry;
+use crate::setback::LOOK_AGAIN;
 use crate::{Connector, Setback};
 
 /// A state, and so a visit to Oura's consent page, is good for this long: as long as Oura's code.
 pub(crate) const STATE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
 /// How often a connection that changes under our hands is read again before giving up.
-const ATTEMPTS: usize = 3;
-
-/// How long until a lapsed membership is looked at.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const ATTEMPTS: usize = 3;
 
 /// Where an athlete who pressed the button goes.
 pub(crate) struct Departure {
@@ -249,13 +248,9 @@ impl Connector {
 }
 
 impl Return {
-    /// Reads the callback's query. A name given twice counts as not given.
+    /// Reads the callback's query.
     pub(crate) fn read(query: &str) -> Self {
-        let entry = |name: &str| {
-            let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-            let value = values.next().map(|(_, value)| value.into_owned());
-            if values.next().is_some() { None } else { value }
-        };
+        let entry = |name| entry(query, name);
         Self {
             code: entry("code").map(SecretString::from),
             state: entry("state").map(SecretString::from),

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::job::{Job, SealedGrant};
-use crate::setback::UNWELL;
+use crate::setback::{LOOK_AGAIN, UNWELL};
 use crate::{Connector, Setback, Synced};
 
 /// Jobs of one batch under way at once.
@@ -30,9 +30,6 @@ const BLOCKED: Duration = Duration::from_mins(15);
 
 /// How long until a job that was overtaken is worth another look.
 const OVERTAKEN: Duration = Duration::from_secs(10);
-
-/// How often a lapsed membership is looked at.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// One message of a batch.
 #[derive(Clone, Debug)]

@@ -5,14 +5,11 @@ use std::time::Duration;
 use runtime::Deadline;
 use store::{AthleteId, Disconnect, Sealed};
 
+use crate::authorize::{ATTEMPTS, page_of};
 use crate::job::{Job, SealedGrant};
 use crate::pages::Page;
+use crate::setback::UNWELL;
 use crate::{Connector, Setback, grant};
-
-use crate::authorize::page_of;
-
-/// How often a connection that changes under our hands is read again before giving up.
-const ATTEMPTS: usize = 3;
 
 impl Connector {
     /// Disconnects the athlete. The revocation is queued before the grant is erased: a grant we no longer know could
@@ -68,6 +65,6 @@ impl Connector {
         self.oura
             .revoke(&credentials, &token, deadline.instant())
             .await
-            .map_err(|error| Setback::retry(crate::setback::UNWELL, format!("the grant could not be revoked: {error}")))
+            .map_err(|error| Setback::retry(UNWELL, format!("the grant could not be revoked: {error}")))
     }
 }

@@ -236,7 +236,7 @@ mod tests {
             |(athlete, kind, one, other, tick, generation, grant)| match kind {
                 0 => Job::Sync { athlete, tick },
                 1 => Job::Backfill { athlete, from: one.min(other), to: one.max(other) },
-                2 => Job::Rescue { athlete, generation, grant, tries: 0 },
+                2 => Job::Rescue { athlete, generation, grant, tries: 3 },
                 _ => Job::Revoke { athlete, grant },
             },
         )

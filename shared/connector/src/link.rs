@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use store::{AthleteId, Keyring, Purpose, Verdict};
-use url::{Url, form_urlencoded};
+use url::Url;
+
+use crate::query::entry;
 
 /// What the personal link says: this athlete, until then.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,12 +56,7 @@ impl Link {
 
     /// Reads and checks the entries of a query or a form. The signature is checked before anything else is believed.
     pub fn check(keyring: &Keyring, query: &str, now: Timestamp) -> Result<Self, LinkFault> {
-        let entry = |name: &str| {
-            let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-            let value = values.next().map(|(_, value)| value.into_owned());
-            // A name given twice is somebody else's reading of the query.
-            if values.next().is_some() { None } else { value }
-        };
+        let entry = |name| entry(query, name);
         let athlete = entry("athlete").and_then(|text| AthleteId::parse(&text).ok()).ok_or(LinkFault::Damaged)?;
         let expires = entry("expires").and_then(|text| text.parse().ok());
         let expires = expires.and_then(|second| Timestamp::from_second(second).ok()).ok_or(LinkFault::Damaged)?;

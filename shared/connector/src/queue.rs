@@ -1,5 +1,6 @@
 //! Where jobs wait: SQS when deployed, a list in this process otherwise.
 
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +19,14 @@ const BATCH: usize = 10;
 /// Batch calls under way at once.
 const CALLS: usize = 8;
 
-/// How often the entries a batch call failed are sent again.
+/// How often an entry of a batch call is sent before it is given up.
 const ATTEMPTS: usize = 3;
+
+/// The longest a message is kept back (SQS: `DelaySeconds`).
+const LONGEST_DELAY: i32 = 900;
+
+/// The longest visibility time-out (SQS: twelve hours).
+const LONGEST_INVISIBLE: i32 = 43_200;
 
 /// The queue of jobs and the dead-letter queue beside it.
 #[derive(Clone, Debug)]
@@ -115,11 +122,7 @@ impl Queue {
                     .queue_url(dead_letters)
                     .message_body(body)
                     .message_attributes("reason", reason);
-                match tokio::time::timeout_at(deadline.instant(), request.send()).await {
-                    Ok(Ok(_)) => Ok(()),
-                    Ok(Err(error)) => Err(failed(DisplayErrorContext(error).to_string())),
-                    Err(elapsed) => Err(failed(elapsed.to_string())),
-                }
+                in_time(request.send(), deadline).await.map(drop).map_err(failed)
             }
         }
     }
@@ -128,19 +131,12 @@ impl Queue {
     pub async fn postpone(&self, receipt: &str, delay: Duration, deadline: Deadline) -> Result<(), QueueError> {
         let Self::Sqs { client, jobs, .. } = self else { return Ok(()) };
         let failed = |why| QueueError { sent: 1, lost: 1, why };
-        let seconds = i32::try_from(delay.as_secs()).unwrap_or(i32::MAX).clamp(0, LONGEST_INVISIBLE);
+        let seconds = seconds(delay, LONGEST_INVISIBLE);
         let request =
             client.change_message_visibility().queue_url(jobs).receipt_handle(receipt).visibility_timeout(seconds);
-        match tokio::time::timeout_at(deadline.instant(), request.send()).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failed(DisplayErrorContext(error).to_string())),
-            Err(elapsed) => Err(failed(elapsed.to_string())),
-        }
+        in_time(request.send(), deadline).await.map(drop).map_err(failed)
     }
 }
-
-/// The longest visibility time-out (SQS: twelve hours).
-const LONGEST_INVISIBLE: i32 = 43_200;
 
 /// Sends up to ten jobs and again what of them failed; answers how many were lost, and why.
 async fn send_batch(client: &Client, address: &str, jobs: &[(Job, Duration)], deadline: Deadline) -> (usize, String) {
@@ -151,7 +147,7 @@ async fn send_batch(client: &Client, address: &str, jobs: &[(Job, Duration)], de
             SendMessageBatchRequestEntry::builder()
                 .id(position.to_string())
                 .message_body(job.to_message())
-                .delay_seconds(i32::try_from(delay.as_secs()).unwrap_or(900).min(900))
+                .delay_seconds(seconds(*delay, LONGEST_DELAY))
                 .build()
                 .ok()
         })
@@ -159,20 +155,32 @@ async fn send_batch(client: &Client, address: &str, jobs: &[(Job, Duration)], de
     let mut why = String::new();
     for _ in 0..ATTEMPTS {
         let request = client.send_message_batch().queue_url(address).set_entries(Some(entries.clone()));
-        match tokio::time::timeout_at(deadline.instant(), request.send()).await {
-            Ok(Ok(answer)) => {
+        match in_time(request.send(), deadline).await {
+            Ok(answer) => {
                 let failed: Vec<_> = answer.failed().iter().map(|failure| failure.id().to_owned()).collect();
                 why = answer.failed().first().map(|failure| failure.code().to_owned()).unwrap_or_default();
                 entries.retain(|entry| failed.iter().any(|id| id == entry.id()));
             }
-            Ok(Err(error)) => why = DisplayErrorContext(error).to_string(),
-            Err(elapsed) => return (entries.len(), elapsed.to_string()),
+            Err(error) => why = error,
         }
-        if entries.is_empty() {
+        if entries.is_empty() || deadline.remaining().is_zero() {
             break;
         }
     }
     (entries.len(), why)
+}
+
+/// The answer of a call, or why there is none by the deadline.
+async fn in_time<T, E: Error>(call: impl Future<Output = Result<T, E>>, deadline: Deadline) -> Result<T, String> {
+    match tokio::time::timeout_at(deadline.instant(), call).await {
+        Ok(answer) => answer.map_err(|error| DisplayErrorContext(error).to_string()),
+        Err(elapsed) => Err(elapsed.to_string()),
+    }
+}
+
+/// Whole seconds, at most `most`.
+fn seconds(delay: Duration, most: i32) -> i32 {
+    i32::try_from(delay.as_secs()).map_or(most, |seconds| seconds.min(most))
 }
 
 impl Waiting {
@@ -243,7 +251,7 @@ impl Waiting {
     }
 
     fn put(&self, message: Received, delay: Duration) {
-        let visible = self.clock.now() + delay;
+        let visible = self.clock.now().checked_add(delay).unwrap_or(Timestamp::MAX);
         self.with(|lists| lists.jobs.push((visible, message)));
     }
 

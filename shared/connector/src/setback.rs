@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use runtime::SecretError;
 use store::{Status, StoreError};
 
@@ -27,6 +28,9 @@ pub enum Setback {
 
 /// How long to leave a table or a remote service that is unwell.
 pub(crate) const UNWELL: Duration = Duration::from_secs(30);
+
+/// How often a lapsed membership is looked at.
+pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl Setback {
     pub(crate) fn retry(after: Duration, why: impl Into<String>) -> Self {

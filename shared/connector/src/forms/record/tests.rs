@@ -63,8 +63,8 @@ fn night(id: &str, day: Date) -> Value {
 /// The night with other entries in some places.
 fn night_with(id: &str, day: Date, other: Value) -> Sleep {
     let mut document = night(id, day);
-    for (name, value) in other.as_object().unwrap() {
-        document[name] = value.clone();
+    if let (Value::Object(document), Value::Object(other)) = (&mut document, other) {
+        document.extend(other);
     }
     read(document)
 }
