@@ -1,0 +1,8 @@
+//! The parts of the connector that talk to something: queue, pages, worker. What they talk to is a small server on a
+//! socket, or a table in this process.
+
+#![expect(clippy::unwrap_used, reason = "the lints know test functions, but not what those share")]
+
+mod queue;
+mod sqs;
+mod waiting;
