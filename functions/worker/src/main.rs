@@ -31,6 +31,7 @@ fn message(message: SqsMessage) -> Message {
         id: message.message_id.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
         receipt: message.receipt_handle,
+        attempts: message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),
     }
 }
 

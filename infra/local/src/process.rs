@@ -106,6 +106,7 @@ impl Process {
             id: position.to_string(),
             body: message.body.clone(),
             receipt: None,
+            attempts: message.attempts,
         });
         let verdicts = self.connector.work(batch.collect(), Deadline::within(INVOCATION)).await;
         let count = received.len();

@@ -25,6 +25,17 @@ const CONCURRENCY: usize = 16;
 /// A job is not begun with less than this left: an unchanged athlete takes a second or two, a changed one a few more.
 const TO_SYNC: Duration = Duration::from_secs(20);
 
+/// The least a job other than a sync waits before it is tried again, by how often it was tried: a table or a service
+/// that is down for an hour must not drive what nobody will send again into the dead-letter queue.
+const SCHEDULE: [Duration; 4] =
+    [Duration::from_secs(10), Duration::from_mins(2), Duration::from_mins(10), Duration::from_hours(1)];
+
+/// How soon a grant that can't be stored is tried again. Shorter than anybody waits before trying the old one.
+const RESCUE: Duration = Duration::from_mins(4);
+
+/// After so many messages, a day's worth, a grant that can't be stored is buried, where an operator finds it.
+const RESCUES: u32 = 360;
+
 /// How long a job that only an operator can unblock is left alone before it is tried again, and in the end buried.
 const BLOCKED: Duration = Duration::from_mins(15);
 
@@ -40,6 +51,8 @@ pub struct Message {
     pub body: String,
     /// What the queue wants to hear to change the message's visibility, if it is SQS.
     pub receipt: Option<String>,
+    /// How often it was handed out, this time included.
+    pub attempts: u32,
 }
 
 /// What is to become of a message.
@@ -63,13 +76,22 @@ impl Connector {
                 Ok(Job::Sync { athlete, tick }) if self.is_stale(tick) || !syncing.insert(athlete.clone()) => {
                     *verdict = Verdict::Done;
                 }
-                Ok(job) => jobs.push((position, job)),
+                Ok(job) => jobs.push((position, message.attempts, job)),
             }
         }
-        let athletes: Vec<AthleteId> = jobs.iter().map(|(_, job)| job.athlete().clone()).collect();
+        let athletes: Vec<AthleteId> = jobs.iter().map(|(_, _, job)| job.athlete().clone()).collect();
         let mut counts = Counts { messages: batch.len(), ..Counts::default() };
         match self.snapshot(&athletes, deadline).await {
-            Err(error) => tracing::error!(%error, "the batch's connections could not be read"),
+            Err(error) => {
+                tracing::error!(%error, "the batch's connections could not be read");
+                counts.failed = jobs.len();
+                for (position, attempts, job) in jobs {
+                    let again = self.try_again(&job, attempts, UNWELL, deadline).await;
+                    if let Some(verdict) = verdicts.get_mut(position) {
+                        *verdict = again;
+                    }
+                }
+            }
             Ok(snapshot) => {
                 let mut running = self.start(jobs, snapshot, deadline);
                 while let Some(ended) = running.join_next().await {
@@ -108,33 +130,32 @@ impl Connector {
     /// Starts every job as a task of its own: a panic ends one task.
     fn start(
         self: &Arc<Self>,
-        jobs: Vec<(usize, Job)>,
+        jobs: Vec<(usize, u32, Job)>,
         snapshot: Snapshot,
         deadline: Deadline,
     ) -> JoinSet<(usize, Ended)> {
         let snapshot = Arc::new(snapshot);
         let places = Arc::new(Semaphore::new(CONCURRENCY));
         let mut running = JoinSet::new();
-        for (position, job) in jobs {
+        for (position, attempts, job) in jobs {
             let (connector, snapshot, places) = (Arc::clone(self), Arc::clone(&snapshot), Arc::clone(&places));
             running.spawn(async move {
                 let _place = places.acquire().await;
                 if deadline.remaining() < TO_SYNC {
                     return (position, Ended::quietly(Verdict::RetryAfter(Duration::ZERO)));
                 }
-                let bounded =
-                    tokio::time::timeout_at(deadline.instant(), Box::pin(connector.run(&job, &snapshot, deadline)));
-                let ended = bounded.await.unwrap_or_else(|_| {
-                    tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time");
-                    Ended::failed(Verdict::RetryAfter(UNWELL))
-                });
-                (position, ended)
+                let run = Box::pin(connector.run(&job, attempts, &snapshot, deadline));
+                if let Ok(ended) = tokio::time::timeout_at(deadline.instant(), run).await {
+                    return (position, ended);
+                }
+                tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time");
+                (position, Ended::failed(connector.try_again(&job, attempts, UNWELL, deadline).await))
             });
         }
         running
     }
 
-    async fn run(&self, job: &Job, snapshot: &Snapshot, deadline: Deadline) -> Ended {
+    async fn run(&self, job: &Job, attempts: u32, snapshot: &Snapshot, deadline: Deadline) -> Ended {
         let athlete = job.athlete();
         let result = match job {
             Job::Sync { .. } => self.run_sync(athlete, snapshot, deadline).await,
@@ -156,7 +177,7 @@ impl Connector {
                 }
                 Ended { verdict: Verdict::Done, synced: Some(synced) }
             }
-            Err(setback) => Ended::failed(self.answer(job, setback, snapshot, deadline).await),
+            Err(setback) => Ended::failed(self.answer(job, attempts, setback, snapshot, deadline).await),
         }
     }
 
@@ -199,29 +220,55 @@ impl Connector {
     }
 
     /// What a setback does to the message, and to the connection.
-    async fn answer(&self, job: &Job, setback: Setback, snapshot: &Snapshot, deadline: Deadline) -> Verdict {
+    async fn answer(
+        &self,
+        job: &Job,
+        attempts: u32,
+        setback: Setback,
+        snapshot: &Snapshot,
+        deadline: Deadline,
+    ) -> Verdict {
         let (athlete, kind) = (job.athlete(), job.kind());
-        let waits_for_next_tick = matches!(job, Job::Sync { .. });
-        match setback {
+        let after = match setback {
             Setback::RetryAfter { after, why } => {
                 tracing::warn!(%athlete, job = kind, after_seconds = after.as_secs(), why, "setback");
-                if waits_for_next_tick && after >= self.settings.period {
-                    Verdict::Done
-                } else {
-                    Verdict::RetryAfter(after)
-                }
+                after
             }
             Setback::NeedsAthlete(status) => {
                 tracing::warn!(%athlete, job = kind, %status, "the athlete must act");
-                self.mark(athlete, status, snapshot, deadline).await
+                return self.mark(athlete, status, snapshot, deadline).await;
             }
             Setback::NeedsOperator(reason) => {
                 tracing::error!(%athlete, job = kind, reason, "the operator must act");
-                if waits_for_next_tick { Verdict::Done } else { Verdict::RetryAfter(BLOCKED) }
+                BLOCKED
             }
             Setback::Overtaken => {
                 tracing::info!(%athlete, job = kind, "overtaken");
-                if waits_for_next_tick { Verdict::Done } else { Verdict::RetryAfter(OVERTAKEN) }
+                OVERTAKEN
+            }
+        };
+        self.try_again(job, attempts, after, deadline).await
+    }
+
+    /// When a job that did not end well is tried again. A sync is left to the next tick once that is near, or it has been
+    /// tried often enough; it never becomes a dead letter. A grant to be stored goes round in new messages, because
+    /// nobody will ever issue it again.
+    async fn try_again(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Verdict {
+        let tried = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        let scheduled = SCHEDULE.get(tried).copied();
+        match job {
+            Job::Sync { .. } if after < self.settings.period && scheduled.is_some() => Verdict::RetryAfter(after),
+            Job::Sync { .. } => Verdict::Done,
+            Job::Rescue { athlete, generation, grant, tries } if *tries < RESCUES => {
+                let (athlete, grant) = (athlete.clone(), grant.clone());
+                let next = Job::Rescue { athlete, generation: *generation, grant, tries: tries + 1 };
+                match self.queue.send(&[(next, RESCUE)], deadline).await {
+                    Ok(()) => Verdict::Done,
+                    Err(_) => Verdict::RetryAfter(RESCUE),
+                }
+            }
+            Job::Backfill { .. } | Job::Rescue { .. } | Job::Revoke { .. } => {
+                Verdict::RetryAfter(after.max(scheduled.unwrap_or_default()))
             }
         }
     }

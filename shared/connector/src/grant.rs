@@ -280,15 +280,8 @@ impl Connector {
         let (now, until) = self.lease_from_now(deadline);
         let (owner, generation) = (random_id(), connection.generation);
         let athlete = &connection.athlete;
-        let claim = self.store.claim_to_refresh(
-            athlete,
-            &owner,
-            now,
-            until,
-            generation,
-            now - SETTLED,
-            deadline.instant(),
-        );
+        let claim =
+            self.store.claim_to_refresh(athlete, &owner, now, until, generation, now - SETTLED, deadline.instant());
         Ok(claim.await?)
     }
 

@@ -193,7 +193,11 @@ impl Page {
 /// The page behind the personal link: whose data, which site, what is shared, one button.
 pub(crate) fn connect(link: &Link, name: &str, site: &str, connection: Option<&Connection>) -> Markup {
     let connected = connection.filter(|connection| connection.grant.is_some());
-    let title = if connected.is_some() { "Your Oura ring is connected" } else { "Connect your Oura ring" };
+    let title = match connected.map(|connection| connection.status) {
+        None | Some(Status::Disconnected) => "Connect your Oura ring",
+        Some(Status::Active | Status::MembershipLapsed) => "Your Oura ring is connected",
+        Some(Status::NeedsConsent | Status::ScopeMissing | Status::OuraAccountTaken) => "Connect your Oura ring again",
+    };
     frame(
         title,
         &html! {
@@ -281,3 +285,6 @@ fn frame(title: &str, content: &Markup) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,8 @@ pub struct Waiting {
 pub struct Received {
     /// The text.
     pub body: String,
-    attempts: u32,
+    /// How often it was handed out, this time included.
+    pub attempts: u32,
 }
 
 #[derive(Debug, Default)]

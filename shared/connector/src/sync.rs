@@ -193,7 +193,9 @@ impl Connector {
                 session.fence = Some(fence);
                 Ok(fence)
             }
-            Claim::Held { .. } | Claim::Unsettled { .. } => Err(Setback::retry(BUSY, "another worker is syncing this athlete")),
+            Claim::Held { .. } | Claim::Unsettled { .. } => {
+                Err(Setback::retry(BUSY, "another worker is syncing this athlete"))
+            }
             Claim::Moved | Claim::Gone => Err(Setback::Overtaken),
         }
     }

@@ -32,6 +32,9 @@ pub struct Form {
     pub finish: TimeOfDay,
     /// Its fields, in the file's order.
     pub fields: Vec<FormField>,
+    /// Labels of fields that are the staff's: an update reads them back and carries them over, because Smartabase
+    /// clears what an update does not send.
+    pub keep: Vec<String>,
 }
 
 /// A field of an event form.
@@ -95,6 +98,8 @@ struct EventRow {
     date: DateRule,
     start: Spanned<String>,
     finish: Spanned<String>,
+    #[serde(default)]
+    keep: Vec<Spanned<String>>,
     fields: Vec<FieldRow>,
 }
 
@@ -150,7 +155,9 @@ impl Reader<'_> {
         if fields.is_empty() {
             return Err(self.fault(&row.form, "a form needs at least one field".into()));
         }
-        Ok(Form { name: FormName::new(self.filled(&row.form)?), date: row.date, start, finish, fields })
+        // A label can't be both ours to write and the staff's to keep.
+        let keep = row.keep.iter().map(|label| self.label(label, &mut labels)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Form { name: FormName::new(self.filled(&row.form)?), date: row.date, start, finish, fields, keep })
     }
 
     fn field(&self, row: &FieldRow, labels: &mut HashSet<String>) -> Result<FormField, FormsError> {

@@ -77,10 +77,12 @@ impl Form {
         fields.iter().any(|(_, text)| !text.is_empty()).then_some(fields)
     }
 
-    /// The record of a date about which Oura no longer says anything: every field blank.
+    /// The fields of a record about which Oura no longer says anything, every one blank, and their digest.
     #[must_use]
-    pub fn emptied(&self) -> Vec<(String, String)> {
-        self.fields.iter().map(|field| (field.label.clone(), String::new())).collect()
+    pub fn emptied(&self) -> (Vec<(String, String)>, String) {
+        let fields: Vec<_> = self.fields.iter().map(|field| (field.label.clone(), String::new())).collect();
+        let digest = content_digest(&fields);
+        (fields, digest)
     }
 }
 
@@ -99,10 +101,14 @@ impl Record {
     /// A fingerprint of what the record says, as hexadecimal SHA-256: equal exactly when the fields are.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut hash = Hash::new();
-        hash.fields(&self.fields);
-        hash.finish()
+        content_digest(&self.fields)
     }
+}
+
+fn content_digest(fields: &[(String, String)]) -> String {
+    let mut hash = Hash::new();
+    hash.fields(fields);
+    hash.finish()
 }
 
 /// A fingerprint of all records of a window, in their order: equal exactly when the records are.

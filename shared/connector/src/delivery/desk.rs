@@ -1,0 +1,186 @@
+//! One form of one athlete at Smartabase: looking up, sending, and finding out what became of it.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use runtime::Deadline;
+use smartabase::{Credentials, Error, Event, EventId, Import, StoredEvent, UserId};
+
+use super::Delivery;
+use super::change::Change;
+use crate::forms::Form;
+use crate::setback::UNWELL;
+use crate::{Connector, Setback};
+
+pub(super) struct Desk<'a> {
+    pub(super) connector: &'a Connector,
+    pub(super) credentials: &'a Credentials,
+    pub(super) form: &'a Form,
+    pub(super) user: UserId,
+    pub(super) deadline: Deadline,
+}
+
+impl Desk<'_> {
+    /// Looks up what is about to be created, and, if the staff have fields of their own on this form, what is about to
+    /// be overwritten. An event that already stands on a date is adopted; of several the one with the lowest id, and the
+    /// others are reported.
+    pub(super) async fn adopt(&self, changes: &mut Vec<Change>, delivery: &mut Delivery) -> Result<(), Setback> {
+        let keeping = !self.form.keep.is_empty();
+        let dates = changes.iter().filter(|change| keeping || change.event.is_none()).map(Change::date);
+        let (Some(first), Some(last)) = (dates.clone().min(), dates.max()) else { return Ok(()) };
+        let standing = self.standing(first, last).await?;
+        for change in changes.iter_mut() {
+            let found = standing.get(&change.date()).map_or(&[][..], Vec::as_slice);
+            if change.event.is_none() {
+                change.event = found.first().map(|event| event.id);
+                if found.len() > 1 {
+                    delivery.note(self.several(change.date(), found));
+                }
+            }
+            if let Some(event) = found.iter().find(|event| Some(event.id) == change.event) {
+                let kept = self.form.keep.iter().filter_map(|label| event.fields.get_key_value(label));
+                change.kept = kept.map(|(label, text)| (label.clone(), text.clone())).collect();
+            }
+        }
+        changes.retain(|change| change.create || change.event.is_some());
+        Ok(())
+    }
+
+    /// Sends one batch, and what of it is not confirmed one by one.
+    pub(super) async fn send(&self, batch: &[Change], delivery: &mut Delivery) -> Result<(), Setback> {
+        match self.import(batch).await? {
+            Import::Imported { ids, unknown_fields } | Import::OtherIds { ids, unknown_fields } => {
+                for (change, id) in batch.iter().zip(ids) {
+                    self.settle(change, id, &unknown_fields, delivery).await?;
+                }
+            }
+            Import::NotImported { .. } | Import::FewerIds { .. } => {
+                let mut singles = batch.to_vec();
+                self.adopt(&mut singles, delivery).await?;
+                for change in &singles {
+                    self.send_one(change, delivery).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_one(&self, change: &Change, delivery: &mut Delivery) -> Result<(), Setback> {
+        let (date, form) = (change.date(), self.form.name.as_str());
+        match self.import(std::slice::from_ref(change)).await? {
+            Import::Imported { ids, unknown_fields } | Import::OtherIds { ids, unknown_fields } => {
+                for id in ids {
+                    self.settle(change, id, &unknown_fields, delivery).await?;
+                }
+            }
+            Import::FewerIds { .. } => delivery.note(format!(
+                "Smartabase took the record of {date} for the form {form:?} but made no event: \
+                 may this athlete receive the form?"
+            )),
+            Import::NotImported { state, message, errors } => {
+                let said = [vec![state, message], errors].concat();
+                let said = said.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
+                delivery.note(format!(
+                    "Smartabase refused the record of {date} for the form {form:?} ({said}): \
+                     does the form exist, and has it required fields of its own?"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes down the id an event was confirmed under. Another id than the one sent means that the site made an event
+    /// instead of overwriting one: either the one we knew was gone, or there are two now, of which the new one is right.
+    /// The old one holds nothing but what was to be overwritten, so it is deleted; a site that won't is reported.
+    async fn settle(
+        &self,
+        change: &Change,
+        id: EventId,
+        unknown_fields: &[String],
+        delivery: &mut Delivery,
+    ) -> Result<(), Setback> {
+        if let Some(sent) = change.event.filter(|sent| *sent != id) {
+            let standing = self.standing(change.date(), change.date()).await?;
+            let found = standing.get(&change.date()).map_or(&[][..], Vec::as_slice);
+            let both = found.iter().any(|event| event.id == sent) && found.iter().any(|event| event.id == id);
+            if both && !self.delete(sent).await? {
+                delivery.note(self.several(change.date(), found));
+            }
+        }
+        delivery.wrote(change, id, unknown_fields);
+        Ok(())
+    }
+
+    /// The events that stand on each date, lowest id first.
+    async fn standing(&self, first: Date, last: Date) -> Result<BTreeMap<Date, Vec<StoredEvent>>, Setback> {
+        let client = &self.connector.smartabase;
+        let found =
+            client.events(self.credentials, &self.form.name, self.user, first, last, self.deadline.instant()).await;
+        let events = match found {
+            Ok(events) => events,
+            Err(error) => return Err(self.setback(error).await),
+        };
+        let mut dates: BTreeMap<Date, Vec<StoredEvent>> = BTreeMap::new();
+        for event in events {
+            dates.entry(event.date).or_default().push(event);
+        }
+        for events in dates.values_mut() {
+            events.sort_by_key(|event| event.id);
+        }
+        Ok(dates)
+    }
+
+    async fn delete(&self, event: EventId) -> Result<bool, Setback> {
+        let client = &self.connector.smartabase;
+        match client.delete_event(self.credentials, event, self.deadline.instant()).await {
+            Ok(deleted) => Ok(deleted),
+            Err(Error::Forbidden | Error::Rejected { .. } | Error::NotFound) => Ok(false),
+            Err(error) => Err(self.setback(error).await),
+        }
+    }
+
+    async fn import(&self, changes: &[Change]) -> Result<Import, Setback> {
+        let event = |change: &Change| Event {
+            user: self.user,
+            date: change.date(),
+            start: self.form.start,
+            finish: self.form.finish,
+            existing: change.event,
+            fields: change.fields.iter().chain(&change.kept).cloned().collect(),
+        };
+        let events: Vec<_> = changes.iter().map(event).collect();
+        let client = &self.connector.smartabase;
+        match client.import(self.credentials, &self.form.name, &events, self.deadline.instant()).await {
+            Ok(import) => Ok(import),
+            Err(error) => Err(self.setback(error).await),
+        }
+    }
+
+    /// What an error of the site means for the athlete, and for everybody.
+    async fn setback(&self, error: Error) -> Setback {
+        let form = self.form.name.as_str();
+        match error {
+            Error::WrongCredentials => self.connector.password_refused(self.deadline).await,
+            Error::Forbidden => Setback::NeedsOperator(format!(
+                "the Smartabase account may not use the form {form:?}: give it access to the form and to all athletes"
+            )),
+            Error::NotFound => {
+                Setback::NeedsOperator("the Smartabase site is not at this address: check SmartabaseUrl".to_owned())
+            }
+            Error::Rejected { .. } | Error::Unexpected { .. } | Error::BatchSize { .. } => {
+                Setback::NeedsOperator(format!(
+                    "Smartabase does not do what we ask of the form {form:?}: {error}; \
+                     does the form exist, under this name?"
+                ))
+            }
+            Error::Throttled { after } => Setback::retry(after.unwrap_or(UNWELL), "Smartabase asked us to wait"),
+            error => Setback::retry(UNWELL, format!("Smartabase, form {form:?}: {error}")),
+        }
+    }
+
+    fn several(&self, date: Date, events: &[StoredEvent]) -> String {
+        let ids = events.iter().map(|event| event.id.to_string()).collect::<Vec<_>>().join(", ");
+        let form = self.form.name.as_str();
+        format!("the form {form:?} has several events on {date} (ids {ids}): delete all but one")
+    }
+}

@@ -1,0 +1,142 @@
+//! Bringing records to Smartabase so that each date has one event, and the event says what Oura says.
+//!
+//! Smartabase has no idempotency key, reports success for what it did not do, and may have done what it did not report
+//! (reference: batches and retries). So, under the athlete's lease:
+//! 1. what differs from the ledger is found;
+//! 2. a record about to be created is first looked up on the site, and adopted if an event already stands on its date,
+//!    whoever made it;
+//! 3. every record about to be sent is first marked `intended`, which also forgets the window's digest: whatever happens
+//!    from here on, a later tick knows that the site may hold anything;
+//! 4. the records go out, oldest first, a form at a time, at most 25 in a call;
+//! 5. a call that is not confirmed event by event is looked up, and what is still missing goes out one by one, so that
+//!    a bad record costs only itself;
+//! 6. what is confirmed is marked `written`, with the event's id and the digest of what it says.
+//!
+//! **Invariant**: no record is created without a look at the site under the same lease since its last unconfirmed
+//! attempt; a record is `written` with a digest only after Smartabase confirmed exactly that content under that id.
+
+mod change;
+mod desk;
+
+use oura::Days;
+use runtime::Deadline;
+use smartabase::{EventId, MAX_EVENTS, UserId};
+use store::{Connection, Fenced, Intent, RecordKey, Written};
+
+use crate::forms::{Documents, Record};
+use crate::{Connector, Setback};
+
+use change::{Change, changes};
+use desk::Desk;
+
+/// What came of a delivery.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    /// What the ledger is to say.
+    pub(crate) written: Vec<(RecordKey, Written)>,
+    /// How many records were confirmed in full.
+    pub(crate) confirmed: usize,
+    /// What an operator must mend, one sentence each.
+    pub(crate) notes: Vec<String>,
+    /// What ended the delivery early.
+    pub(crate) setback: Option<Setback>,
+}
+
+impl Delivery {
+    /// Whether every record of the window is now as Oura says.
+    pub(crate) fn complete(&self) -> bool {
+        self.setback.is_none() && self.notes.is_empty()
+    }
+
+    fn wrote(&mut self, change: &Change, event: EventId, unknown_fields: &[String]) {
+        let digest = if unknown_fields.is_empty() {
+            self.confirmed += 1;
+            change.digest.clone()
+        } else {
+            // The event exists, so its id must be known; what it says is not all it should say.
+            self.note(format!(
+                "the form {:?} does not have the fields {}: add them, or take them out of forms.toml",
+                change.key.form,
+                unknown_fields.join(", ")
+            ));
+            String::new()
+        };
+        self.written.push((change.key.clone(), Written { event: event.0, digest }));
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+impl Connector {
+    /// Delivers the records of `days` under the lease with this fence. A setback before anything was sent is the
+    /// result's error; one in the middle is part of the delivery, whose confirmed part must still be stored.
+    pub(crate) async fn deliver(
+        &self,
+        connection: &Connection,
+        fence: u64,
+        documents: &Documents,
+        records: &[Record],
+        days: Days,
+        deadline: Deadline,
+    ) -> Result<Delivery, Setback> {
+        let athlete = &connection.athlete;
+        let keys = self.keys(days);
+        let ledger = self.store.records(athlete, &keys, deadline.instant()).await?;
+        let changes = changes(&self.forms, documents, records, &ledger);
+        let mut delivery = Delivery::default();
+        if changes.iter().all(|(_, changes)| changes.is_empty()) {
+            return Ok(delivery);
+        }
+        let admission = self.admission(deadline).await?;
+        let mut desks = Vec::new();
+        for (form, mut changes) in changes {
+            let credentials = &*admission.credentials;
+            let desk = Desk { connector: self, credentials, form, user: UserId(connection.user_id), deadline };
+            match desk.adopt(&mut changes, &mut delivery).await {
+                Ok(()) => desks.push((desk, changes)),
+                // This form can't be read; the others can.
+                Err(Setback::NeedsOperator(note)) => delivery.note(note),
+                Err(setback) => return Err(setback),
+            }
+        }
+        let mut intents = Vec::new();
+        for change in desks.iter().flat_map(|(_, changes)| changes) {
+            intents.push(Intent { key: change.key.clone(), event: change.event.map(|event| event.0) });
+        }
+        if matches!(
+            self.store.intend(athlete, fence, &intents, self.clock.now(), deadline.instant()).await?,
+            Fenced::Lost
+        ) {
+            return Err(Setback::Overtaken);
+        }
+        for (desk, changes) in &desks {
+            for batch in changes.chunks(MAX_EVENTS) {
+                match desk.send(batch, &mut delivery).await {
+                    Ok(()) => {}
+                    Err(Setback::NeedsOperator(note)) => delivery.note(note),
+                    Err(setback) => {
+                        delivery.setback = Some(setback);
+                        return Ok(delivery);
+                    }
+                }
+            }
+        }
+        Ok(delivery)
+    }
+
+    /// Every record there could be for these days.
+    fn keys(&self, days: Days) -> Vec<RecordKey> {
+        let dates = days.first.series(jiff::Span::new().days(1)).take_while(|day| *day <= days.last);
+        dates
+            .flat_map(|day| {
+                self.forms.events.iter().filter_map(move |form| {
+                    form.date.of(day).map(|date| RecordKey { form: form.name.to_string(), date })
+                })
+            })
+            .collect()
+    }
+}
