@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "the lints know test functions, but not what those share")]
 
+mod installation;
 mod queue;
 mod sqs;
 mod waiting;
+mod web;
