@@ -256,7 +256,8 @@ impl Return {
             state: entry("state").map(SecretString::from),
             error: entry("error"),
             issuer: entry("iss"),
-            scope: entry("scope").filter(|scope| !scope.trim().is_empty()),
+            // Present and empty says that nothing was granted; absent says nothing.
+            scope: entry("scope"),
         }
     }
 }

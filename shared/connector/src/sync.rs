@@ -84,8 +84,9 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<(Synced, Option<Date>), Setback> {
         if let Some(why) = self.idle(&connection, holds) {
-            return match self.idle_until(&connection, holds) {
+            return match self.pause(&connection, holds) {
                 Some(after) => Err(Setback::retry(after, why)),
+                // The connection remembers what it owes; it is paid once the athlete has acted.
                 None => Ok((Synced::Skipped(why), None)),
             };
         }
@@ -231,11 +232,10 @@ impl Connector {
         }
     }
 
-    /// How long until there may be something to do; `None` when only the athlete can change that.
-    fn idle_until(&self, connection: &Connection, holds: &Holds) -> Option<Duration> {
-        let active = matches!(connection.status, Status::Active | Status::MembershipLapsed);
-        let until = connection.held_until.max(holds.oura.as_ref().map(|hold| hold.until));
-        until.filter(|_| active).map(|until| until.duration_since(self.clock.now()).unsigned_abs())
+    /// How long Oura has asked an active athlete's syncs to wait; `None` when something else is in the way.
+    fn pause(&self, connection: &Connection, holds: &Holds) -> Option<Duration> {
+        let until = connection.held_until.max(holds.oura.as_ref().map(|hold| hold.until))?;
+        (connection.status == Status::Active).then(|| until.duration_since(self.clock.now()).unsigned_abs())
     }
 
     /// The latest day whose night stands among the records.

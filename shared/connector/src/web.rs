@@ -38,7 +38,7 @@ impl Connector {
         let root = self.settings.public_url.path().trim_end_matches('/');
         let path = head.uri.path();
         let path = path.strip_prefix(root).unwrap_or(path);
-        match (&head.method, path) {
+        let response = match (&head.method, path) {
             (&Method::GET, "/connect") => self.show(query, deadline).await,
             (&Method::POST, "/connect") => self.leave(&body, deadline).await,
             (&Method::GET, "/oauth/callback") => self.come_back(query, &head.headers, deadline).await,
@@ -46,8 +46,11 @@ impl Connector {
             (_, "/connect") => self.not_allowed("GET, POST"),
             (_, "/oauth/callback") => self.not_allowed("GET"),
             (_, "/disconnect") => self.not_allowed("POST"),
-            _ => self.page(&Page::NotFound),
-        }
+            _ => return self.page(&Page::NotFound),
+        };
+        // Only what was matched above: the rest of the address may be anything, a link's signature for example.
+        tracing::info!(method = %head.method, path, status = response.status().as_u16(), "visit");
+        response
     }
 
     async fn show(&self, query: &str, deadline: Deadline) -> Response<String> {
