@@ -15,7 +15,7 @@ const TABLE: &str = "connector";
 pub(crate) struct Installation {
     pub(crate) connector: Arc<Connector>,
     pub(crate) waiting: Waiting,
-    dynamo: Option<Dynamo>,
+    _dynamo: Dynamo,
 }
 
 impl Installation {
@@ -52,12 +52,7 @@ impl Installation {
             account: Account::default(),
         };
         change(&mut connector);
-        Self { connector: Arc::new(connector), waiting, dynamo: Some(dynamo) }
-    }
-
-    /// Takes the table away.
-    pub(crate) fn lose_table(&mut self) {
-        self.dynamo = None;
+        Self { connector: Arc::new(connector), waiting, _dynamo: dynamo }
     }
 
     /// Remembers an athlete as enrolled; answers the query of their personal link.

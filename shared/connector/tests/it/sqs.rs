@@ -75,13 +75,14 @@ impl Sqs {
 
 impl State {
     fn answer(&mut self, operation: String, request: Value) -> (StatusCode, Json<Value>) {
-        self.calls.push((operation, request.clone()));
+        let entries = request["Entries"].as_array().cloned().unwrap_or_default();
+        self.calls.push((operation, request));
         if self.refusing {
             let error = json!({"__type": "com.amazonaws.sqs#RequestThrottled", "message": "slow down"});
             return (StatusCode::BAD_REQUEST, Json(error));
         }
         let (mut taken, mut failed) = (Vec::new(), Vec::new());
-        for entry in request["Entries"].as_array().into_iter().flatten() {
+        for entry in entries {
             if self.fails(entry["MessageBody"].as_str().unwrap()) {
                 failed.push(json!({"Id": entry["Id"], "SenderFault": false, "Code": "InternalError"}));
             } else {
