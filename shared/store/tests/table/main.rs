@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the lints know test functions, but not what those share")]
 
 mod consent;
+mod credentials;
 mod damage;
 mod enrolments;
 mod failures;
@@ -12,6 +13,7 @@ mod holds;
 mod leases;
 mod ledger;
 mod listing;
+mod refreshes;
 mod repetition;
 mod snapshots;
 mod states;

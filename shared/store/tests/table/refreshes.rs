@@ -1,0 +1,178 @@
+//! A refresh that was begun and of which nobody knows yet how it ended: while its answer may be under way, its refresh
+//! token is not sent again.
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use store::{Claim, Disconnect, Release, Save};
+
+use crate::wire::Act;
+use crate::{Table, at, athlete, authorised, grant, soon};
+
+impl Table {
+    /// Claims the lease to refresh generation `generation` from `at(now)` for a minute, as `owner`; refreshes begun up to
+    /// `settled` count as over.
+    async fn claimed_to_refresh(&self, owner: &str, now: i64, generation: u64, settled: i64) -> Claim {
+        let ada = athlete("ada");
+        self.store.claim_to_refresh(&ada, owner, at(now), at(now + 60), generation, at(settled), soon()).await.unwrap()
+    }
+
+    /// A refresh of generation 1 that is under way since `at(0)`; gives the fence.
+    async fn refreshing(&self) -> u64 {
+        self.connected("ada").await;
+        match self.claimed_to_refresh("the test", 0, 1, -600).await {
+            Claim::Won(connection) => connection.fence,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn refresh_begun(&self) -> Option<Timestamp> {
+        self.connection("ada").await.refresh_begun
+    }
+}
+
+#[tokio::test]
+async fn a_claim_to_refresh_takes_the_lease_and_notes_when_it_began() {
+    let table = Table::new().await;
+    let before = table.connected("ada").await;
+    table.wire.requests();
+    let claim = table.claimed_to_refresh("job", 7, 1, -600).await;
+    assert_eq!(table.wire.requests(), ["UpdateItem"]);
+    let Claim::Won(won) = claim else { panic!("{claim:?}") };
+    assert_eq!(won, table.connection("ada").await);
+    assert_eq!((won.refresh_begun, won.fence, won.generation), (Some(at(7)), before.fence + 1, 1));
+    assert_eq!(won.lease.map(|lease| (lease.owner, lease.until)), Some(("job".to_owned(), at(67))));
+}
+
+#[tokio::test]
+async fn of_twenty_refreshes_exactly_one_begins() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let claims = (0..20).map(|n| {
+        let store = table.store.clone();
+        tokio::spawn(async move {
+            let (ada, owner) = (athlete("ada"), format!("job {n}"));
+            store.claim_to_refresh(&ada, &owner, at(0), at(60), 1, at(-600), soon()).await.unwrap()
+        })
+    });
+    let claims: Vec<_> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
+    let won = claims.iter().filter(|claim| matches!(claim, Claim::Won(_))).count();
+    let held = claims.iter().filter(|claim| **claim == Claim::Held { until: at(60) }).count();
+    assert_eq!((won, held), (1, 19));
+}
+
+#[tokio::test]
+async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_counts_as_over() {
+    let table = Table::new().await;
+    let fence = table.refreshing().await;
+    assert_eq!(table.claimed_to_refresh("another", 59, 1, -600).await, Claim::Held { until: at(60) });
+    // The lease has run out, or was given back; the note stands.
+    assert_eq!(table.claimed_to_refresh("another", 60, 1, -1).await, Claim::Unsettled { since: at(0) });
+    assert_eq!(table.store.release(&athlete("ada"), fence, soon()).await.unwrap(), Release::Released);
+    assert_eq!(table.claimed_to_refresh("another", 1, 1, -1).await, Claim::Unsettled { since: at(0) });
+    // Everything else may be done meanwhile; only the refresh token is out of bounds.
+    let claim = table.store.claim(&athlete("ada"), "another", at(2), at(3), Some(1), soon()).await.unwrap();
+    assert!(matches!(claim, Claim::Won(connection) if connection.refresh_begun == Some(at(0))));
+    // One begun at the very instant counts as over.
+    let claim = table.claimed_to_refresh("a third", 600, 1, 0).await;
+    assert!(matches!(claim, Claim::Won(connection) if connection.refresh_begun == Some(at(600))));
+}
+
+#[tokio::test]
+async fn a_claim_to_refresh_another_generation_learns_that_it_moved() {
+    let table = Table::new().await;
+    table.refreshing().await;
+    assert_eq!(table.claimed_to_refresh("another", 1, 7, -600).await, Claim::Moved);
+    assert_eq!(table.claimed_to_refresh("another", 99, 7, -600).await, Claim::Moved);
+    assert_eq!(table.refresh_begun().await, Some(at(0)));
+}
+
+#[tokio::test]
+async fn a_claim_to_refresh_makes_no_connection() {
+    let table = Table::new().await;
+    assert_eq!(table.claimed_to_refresh("job", 0, 1, -600).await, Claim::Gone);
+    assert!(table.item("ATHLETE#ada", "CONNECTION").await.is_none());
+}
+
+#[tokio::test]
+async fn a_claim_to_refresh_whose_answer_was_lost_can_be_made_again_by_its_owner() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    table.wire.script([Act::LoseAnswer]);
+    let ada = athlete("ada");
+    let claim = |now| table.store.claim_to_refresh(&ada, "job", at(now), at(60), 1, at(-600), soon());
+    claim(0).await.unwrap_err();
+    assert_eq!(table.refresh_begun().await, Some(at(0)), "it was carried out");
+    assert!(matches!(claim(1).await.unwrap(), Claim::Won(connection) if connection.refresh_begun == Some(at(1))));
+}
+
+#[tokio::test]
+async fn a_refresh_known_to_have_spent_nothing_is_settled_and_may_begin_again_at_once() {
+    let table = Table::new().await;
+    let fence = table.refreshing().await;
+    let ada = athlete("ada");
+    table.wire.requests();
+    for _ in 0..2 {
+        assert_eq!(table.store.settle_refresh(&ada, fence, soon()).await.unwrap(), Release::Released);
+    }
+    assert_eq!(table.wire.requests(), ["UpdateItem", "UpdateItem"]);
+    let settled = table.connection("ada").await;
+    assert_eq!((settled.refresh_begun, settled.lease), (None, None));
+    assert!(matches!(table.claimed_to_refresh("another", 1, 1, -600).await, Claim::Won(_)));
+}
+
+#[tokio::test]
+async fn only_the_holder_of_the_lease_settles_a_refresh() {
+    let table = Table::new().await;
+    let fence = table.refreshing().await;
+    let later = table.claimed_to_refresh("another", 600, 1, 0).await;
+    assert!(matches!(later, Claim::Won(_)), "{later:?}");
+    assert_eq!(table.store.settle_refresh(&athlete("ada"), fence, soon()).await.unwrap(), Release::Lost);
+    assert_eq!(table.refresh_begun().await, Some(at(600)));
+    let nobody = table.store.settle_refresh(&athlete("nobody"), 1, soon()).await.unwrap();
+    assert_eq!(nobody, Release::Lost);
+    assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
+}
+
+#[tokio::test]
+async fn saving_the_new_grant_settles_the_refresh() {
+    let table = Table::new().await;
+    let fence = table.refreshing().await;
+    let save = table.store.save_grant(&athlete("ada"), fence, 1, &grant("ada"), "daily", at(9), soon()).await.unwrap();
+    assert_eq!(save, Save::Saved { generation: 2 });
+    assert_eq!(table.refresh_begun().await, None);
+    // One that did not get in settles nothing: the note is about the generation it stands on.
+    let claim = table.claimed_to_refresh("the test", 10, 2, -600).await;
+    assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
+    let late = table.store.save_grant(&athlete("ada"), fence, 1, &grant("ada"), "daily", at(11), soon()).await.unwrap();
+    assert_eq!(late, Save::Superseded);
+    assert_eq!(table.refresh_begun().await, Some(at(10)));
+}
+
+#[tokio::test]
+async fn rescuing_the_new_grant_settles_the_refresh() {
+    let table = Table::new().await;
+    table.refreshing().await;
+    let ada = athlete("ada");
+    let save = table.store.rescue_grant(&ada, 1, &grant("ada"), "daily", at(300), soon()).await.unwrap();
+    assert_eq!(save, Save::Saved { generation: 2 });
+    assert_eq!(table.refresh_begun().await, None);
+    let claim = table.claimed_to_refresh("another", 301, 2, -600).await;
+    assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
+    let late = table.store.rescue_grant(&ada, 1, &grant("ada"), "daily", at(302), soon()).await.unwrap();
+    assert_eq!(late, Save::Superseded);
+    assert_eq!(table.refresh_begun().await, Some(at(301)), "an older rescue settles no newer refresh");
+}
+
+#[tokio::test]
+async fn a_new_consent_and_a_withdrawal_have_no_refresh_under_way() {
+    let table = Table::new().await;
+    table.refreshing().await;
+    table.store.connect(&authorised("ada"), soon()).await.unwrap();
+    assert_eq!(table.refresh_begun().await, None);
+
+    let claim = table.claimed_to_refresh("job", 1, 2, -600).await;
+    assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
+    let ended = table.store.disconnect(&athlete("ada"), 2, at(2), soon()).await.unwrap();
+    assert!(matches!(ended, Disconnect::Disconnected { .. }), "{ended:?}");
+    assert_eq!(table.refresh_begun().await, None);
+}
