@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod deletions;
 mod imports;
 mod lookups;
 mod people;
+mod signing_in;
 mod site;
 mod wire;

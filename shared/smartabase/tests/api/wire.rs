@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::civil::date;
-use smartabase::{Client, Error, Event, FormName, Import, TimeOfDay, UserId};
+use smartabase::{Client, Error, Event, EventId, FormName, Import, TimeOfDay, UserId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
@@ -218,6 +218,23 @@ async fn an_import_is_never_sent_again() {
         assert_eq!(import(&kept.client, soon()).await, lost);
         assert_eq!(kept.connections(), [0, 0]);
     }
+}
+
+#[tokio::test]
+async fn a_password_is_never_tried_twice_and_a_deletion_never_asked_for_twice() {
+    let lost = Error::Uncertain { why: "the connection was lost" };
+    for then in [Then::Hang, Then::Cut] {
+        let site = Fragile::doing(&[then, Then::Answer]).await;
+        assert_eq!(site.client.sign_in(&credentials(), soon()).await, Err(lost.clone()));
+        assert_eq!(site.connections(), [0]);
+
+        let site = Fragile::doing(&[then, Then::Answer]).await;
+        assert_eq!(site.client.delete_event(&credentials(), EventId(7), soon()).await, Err(lost.clone()));
+        assert_eq!(site.connections(), [0]);
+    }
+    let site = Fragile::doing(&[Then::CutRefusal, Then::Answer]).await;
+    assert_eq!(site.client.sign_in(&credentials(), soon()).await, Err(Error::WrongCredentials));
+    assert_eq!(site.connections(), [0]);
 }
 
 #[tokio::test]
