@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use oura::Days;
-use runtime::Deadline;
+use runtime::{Deadline, telemetry};
 use store::{AthleteId, Save, Snapshot, Status};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -70,9 +70,13 @@ impl Connector {
         let mut verdicts: Vec<Verdict> = vec![Verdict::RetryAfter(UNWELL); batch.len()];
         let mut jobs = Vec::new();
         let mut syncing = HashSet::new();
+        let mut counts = Counts { messages: batch.len(), ..Counts::default() };
         for ((position, message), verdict) in batch.iter().enumerate().zip(&mut verdicts) {
             match Job::from_message(&message.body) {
-                Err(unreadable) => *verdict = self.bury(message, &unreadable.to_string(), deadline).await,
+                Err(unreadable) => {
+                    counts.unreadable += 1;
+                    *verdict = self.bury(message, &unreadable.to_string(), deadline).await;
+                }
                 Ok(Job::Sync { athlete, tick }) if self.is_stale(tick) || !syncing.insert(athlete.clone()) => {
                     *verdict = Verdict::Done;
                 }
@@ -80,7 +84,6 @@ impl Connector {
             }
         }
         let athletes: Vec<AthleteId> = jobs.iter().map(|(_, _, job)| job.athlete().clone()).collect();
-        let mut counts = Counts { messages: batch.len(), ..Counts::default() };
         match self.snapshot(&athletes, deadline).await {
             Err(error) => {
                 tracing::error!(%error, "the batch's connections could not be read");
@@ -109,13 +112,7 @@ impl Connector {
             }
         }
         self.postpone(&batch, &verdicts, deadline).await;
-        tracing::info!(
-            messages = counts.messages,
-            unchanged = counts.unchanged,
-            changed = counts.changed,
-            failed = counts.failed,
-            "batch"
-        );
+        counts.report();
         batch.into_iter().map(|message| message.id).zip(verdicts).collect()
     }
 
@@ -142,14 +139,18 @@ impl Connector {
             running.spawn(async move {
                 let _place = places.acquire().await;
                 if deadline.remaining() < TO_SYNC {
-                    return (position, Ended::quietly(Verdict::RetryAfter(Duration::ZERO)));
+                    return (
+                        position,
+                        Ended { verdict: Verdict::RetryAfter(Duration::ZERO), outcome: Outcome::HandedBack },
+                    );
                 }
                 let run = Box::pin(connector.run(&job, attempts, &snapshot, deadline));
                 if let Ok(ended) = tokio::time::timeout_at(deadline.instant(), run).await {
                     return (position, ended);
                 }
                 tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time");
-                (position, Ended::failed(connector.try_again(&job, attempts, UNWELL, deadline).await))
+                let verdict = connector.try_again(&job, attempts, UNWELL, deadline).await;
+                (position, Ended { verdict, outcome: Outcome::Failed })
             });
         }
         running
@@ -175,9 +176,16 @@ impl Connector {
                     }
                     Synced::Skipped(why) => tracing::debug!(%athlete, job = job.kind(), why, "skipped"),
                 }
-                Ended { verdict: Verdict::Done, synced: Some(synced) }
+                Ended { verdict: Verdict::Done, outcome: Outcome::Ended(synced) }
             }
-            Err(setback) => Ended::failed(self.answer(job, attempts, setback, snapshot, deadline).await),
+            Err(setback) => {
+                let outcome = match setback {
+                    Setback::NeedsAthlete(_) => Outcome::NeedsAthlete,
+                    Setback::NeedsOperator(_) => Outcome::NeedsOperator,
+                    Setback::RetryAfter { .. } | Setback::Overtaken => Outcome::Failed,
+                };
+                Ended { verdict: self.answer(job, attempts, setback, snapshot, deadline).await, outcome }
+            }
         }
     }
 
@@ -336,17 +344,15 @@ fn absent(athlete: &AthleteId, snapshot: &Snapshot) -> Result<Synced, Setback> {
 
 struct Ended {
     verdict: Verdict,
-    synced: Option<Synced>,
+    outcome: Outcome,
 }
 
-impl Ended {
-    fn failed(verdict: Verdict) -> Self {
-        Self { verdict, synced: None }
-    }
-
-    fn quietly(verdict: Verdict) -> Self {
-        Self { verdict, synced: Some(Synced::Skipped("too little time left")) }
-    }
+enum Outcome {
+    Ended(Synced),
+    HandedBack,
+    NeedsAthlete,
+    NeedsOperator,
+    Failed,
 }
 
 #[derive(Default)]
@@ -354,15 +360,57 @@ struct Counts {
     messages: usize,
     unchanged: usize,
     changed: usize,
+    records: usize,
+    needs_athlete: usize,
+    needs_operator: usize,
     failed: usize,
+    unreadable: usize,
 }
 
 impl Counts {
     fn count(&mut self, ended: &Ended) {
-        match &ended.synced {
-            None => self.failed += 1,
-            Some(Synced::Unchanged | Synced::Skipped(_)) => self.unchanged += 1,
-            Some(Synced::Wrote(_) | Synced::Partly { .. }) => self.changed += 1,
+        match &ended.outcome {
+            Outcome::Ended(Synced::Unchanged | Synced::Skipped(_)) => self.unchanged += 1,
+            Outcome::Ended(Synced::Wrote(records)) => {
+                self.changed += 1;
+                self.records += records;
+            }
+            Outcome::Ended(Synced::Partly { wrote, .. }) => {
+                self.needs_operator += 1;
+                self.records += wrote;
+            }
+            Outcome::NeedsAthlete => self.needs_athlete += 1,
+            Outcome::NeedsOperator => self.needs_operator += 1,
+            Outcome::Failed => self.failed += 1,
+            Outcome::HandedBack => {}
         }
+    }
+
+    /// One line for people, one for the metrics.
+    fn report(&self) {
+        let Self { messages, unchanged, changed, records, needs_athlete, needs_operator, failed, unreadable } = *self;
+        tracing::info!(
+            messages,
+            unchanged,
+            changed,
+            records,
+            needs_athlete,
+            needs_operator,
+            failed,
+            unreadable,
+            "batch"
+        );
+        telemetry::count(
+            "worker",
+            &[
+                ("SyncsUnchanged", unchanged),
+                ("SyncsChanged", changed),
+                ("RecordsWritten", records),
+                ("NeedsAthlete", needs_athlete),
+                ("NeedsOperator", needs_operator),
+                ("SyncsFailed", failed),
+                ("MessagesUnreadable", unreadable),
+            ],
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
-use runtime::{Deadline, SecretError};
+use runtime::{Deadline, SecretError, telemetry};
 use smartabase::{Credentials, Error, ProfileImport, Roster, User, UserId};
 use store::{AthleteId, Enrolment, Keyring, StoreError};
 
@@ -124,6 +124,16 @@ impl Connector {
             without_uuid = enrolled.without_uuid,
             shared_uuids = enrolled.shared_uuids,
             "enrolment"
+        );
+        telemetry::count(
+            "enrol",
+            &[
+                ("AthletesOnRoster", enrolled.athletes),
+                ("LinksWritten", enrolled.told),
+                ("LinksFailed", enrolled.failed),
+                ("UsersWithoutUuid", enrolled.without_uuid),
+                ("UuidsShared", enrolled.shared_uuids),
+            ],
         );
         Ok(enrolled)
     }

@@ -1,6 +1,6 @@
 //! One firing of the schedule: a job for every connected athlete.
 
-use runtime::Deadline;
+use runtime::{Deadline, telemetry};
 use store::StoreError;
 
 use crate::job::Job;
@@ -59,6 +59,15 @@ impl Connector {
             held = ticked.held,
             over_budget,
             "tick"
+        );
+        telemetry::count(
+            "scheduler",
+            &[
+                ("AthletesConnected", ticked.athletes),
+                ("JobsQueued", ticked.queued),
+                ("AthletesPostponed", ticked.postponed),
+                ("OverBudget", usize::from(over_budget)),
+            ],
         );
         Ok(ticked)
     }

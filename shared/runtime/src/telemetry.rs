@@ -3,8 +3,24 @@
 //! What may be logged: athlete and event ids, form names, dates, counts, reasons. What may not: tokens, secrets, codes,
 //! states, link signatures, health values, response bodies. The libraries below us log at `warn` and above whatever the
 //! level chosen, because at `debug` some of them print requests.
+//!
+//! Metrics go the same way, as lines in CloudWatch's embedded metric format ([`count`]): no call to any service.
 
-use tracing_subscriber::EnvFilter;
+use std::fmt::Debug;
+use std::io::Write as _;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+/// The namespace of the product's metrics in CloudWatch.
+pub const NAMESPACE: &str = "OuraSmartabase";
+
+/// The target of the events that carry metrics.
+const METRICS: &str = "metrics";
 
 /// The crates whose level `LOG_LEVEL` chooses.
 const OURS: [&str; 10] =
@@ -17,20 +33,61 @@ pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// reported with the rest of the configuration). Call it once, first thing in `main`.
 pub fn start() {
     let level = std::env::var("LOG_LEVEL").ok().filter(|level| LEVELS.contains(&level.as_str()));
-    let subscriber = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_env_filter(filter(level.as_deref().unwrap_or("info")))
-        .finish();
+        .with_filter(filter(level.as_deref().unwrap_or("info")));
+    let metrics = EmbeddedMetrics.with_filter(Targets::new().with_target(METRICS, LevelFilter::INFO));
+    let subscriber = tracing_subscriber::registry().with(lines).with(metrics);
     // A second start in one process keeps the first: the tests of one binary share it.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 fn filter(level: &str) -> EnvFilter {
     let ours = OURS.map(|name| format!("{name}={level}")).join(",");
-    EnvFilter::new(format!("warn,{ours}"))
+    EnvFilter::new(format!("warn,{METRICS}=off,{ours}"))
+}
+
+/// Counts what one invocation of a function did. The function is the only dimension: one per athlete would cost more
+/// than the product.
+pub fn count(function: &'static str, counts: &[(&'static str, usize)]) {
+    tracing::info!(target: METRICS, document = %document(function, counts));
+}
+
+fn document(function: &str, counts: &[(&'static str, usize)]) -> Value {
+    let milliseconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let metrics: Vec<_> = counts.iter().map(|(name, _)| json!({ "Name": name, "Unit": "Count" })).collect();
+    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["Function"]], "Metrics": metrics });
+    let mut document = Map::new();
+    document.insert(
+        "_aws".to_owned(),
+        json!({ "Timestamp": u64::try_from(milliseconds).unwrap_or(0), "CloudWatchMetrics": [directive] }),
+    );
+    document.insert("Function".to_owned(), function.into());
+    document.extend(counts.iter().map(|(name, count)| ((*name).to_owned(), (*count).into())));
+    Value::Object(document)
+}
+
+/// Writes a metrics event's document as a line of its own, as CloudWatch wants it.
+struct EmbeddedMetrics;
+
+impl<S: Subscriber> Layer<S> for EmbeddedMetrics {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        event.record(&mut Line);
+    }
+}
+
+struct Line;
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "document" {
+            // A metric that can't be written is not worth failing for.
+            let _ = writeln!(std::io::stdout(), "{value:?}");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -57,5 +114,23 @@ mod tests {
             assert!(!tracing::enabled!(target: "oura::client", Level::WARN));
             assert!(tracing::enabled!(target: "oura::client", Level::ERROR));
         });
+    }
+
+    #[test]
+    fn metrics_are_documents_that_cloudwatch_understands() {
+        let document = document("worker", &[("Unchanged", 5), ("Failed", 0)]);
+        assert_eq!(document["_aws"]["CloudWatchMetrics"][0]["Namespace"], NAMESPACE);
+        assert_eq!(document["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Function"]]));
+        let names = document["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+        for metric in names {
+            assert!(document[metric["Name"].as_str().unwrap()].is_u64(), "{metric} has no value");
+        }
+        assert_eq!((&document["Function"], &document["Unchanged"]), (&json!("worker"), &json!(5)));
+        assert!(document["_aws"]["Timestamp"].as_u64().unwrap() > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn metrics_are_no_log_lines() {
+        under("trace", || assert!(!tracing::enabled!(target: METRICS, Level::INFO)));
     }
 }

@@ -42,7 +42,7 @@ impl Desk<'_> {
                 change.kept = kept.map(|(label, text)| (label.clone(), text.clone())).collect();
             }
         }
-        changes.retain(|change| change.create || change.event.is_some());
+        changes.retain(Change::applies);
         Ok(())
     }
 
