@@ -46,11 +46,7 @@ impl Store {
                 [PROVEN],
                 [(":fingerprint", text(fingerprint))],
             )
-            .when(
-                "attribute_not_exists(#trial_until) OR #trial_until <= :now",
-                [TRIAL_UNTIL],
-                [(":now", instant(now))],
-            )
+            .when("attribute_not_exists(#trial_until) OR #trial_until <= :now", [TRIAL_UNTIL], [(":now", instant(now))])
             .set(TRIAL_UNTIL, instant(until));
         match edit.send(self, "trying credentials", deadline).await? {
             Edited::Applied(_) => Ok(Trial::Yours),

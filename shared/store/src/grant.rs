@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    EXPIRES_AT, FENCE, GENERATION, GRANT, REFRESH_BEGUN, ROTATED_AT, SCOPES, STATUS, STATUS_AT, Status, StoredGrant, TOKEN_URL,
+    EXPIRES_AT, FENCE, GENERATION, GRANT, REFRESH_BEGUN, ROTATED_AT, SCOPES, STATUS, STATUS_AT, Status, StoredGrant,
+    TOKEN_URL,
 };
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;

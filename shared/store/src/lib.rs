@@ -75,8 +75,8 @@ mod state;
 
 pub use athlete::{AthleteId, InvalidAthleteId};
 pub use connection::{Change, Connection, Lease, Status, StoredGrant};
-pub use credentials::Trial;
 pub use consent::{Connect, Disconnect, NewConnection, Settle};
+pub use credentials::Trial;
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use grant::Save;
