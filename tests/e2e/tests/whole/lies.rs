@@ -1,0 +1,117 @@
+//! What a site does behind the connector's back, or says without meaning it: still one event for a night, and the right one.
+
+use e2e::{ADA, NIGHTS, Spent, ada, connected, connection, curtain, enrolled, faithful};
+use jiff::SignedDuration;
+use jiff::civil::{Date, date};
+use local::Stage;
+use sim::smartabase::{Event, UpdateElsewhere};
+use sim::wire::{Answer, Fault, When};
+
+const PERIOD: SignedDuration = SignedDuration::from_mins(15);
+
+/// Oura's day of the night that is revised here, and the date it stands under.
+const WAKING: Date = date(2026, 3, 2);
+const EVENING: Date = date(2026, 3, 1);
+
+/// Oura gives the night another length; a tick goes by.
+async fn revise(stage: &Stage, seconds: i64) {
+    stage.oura.revise_night("ada", WAKING, |night| night["total_sleep_duration"] = seconds.into());
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+}
+
+fn standing(stage: &Stage) -> Vec<Event> {
+    let mut events = stage.smartabase.events_of(ADA, NIGHTS);
+    events.retain(|event| event.start_date == EVENING);
+    events
+}
+
+fn told(event: &Event) -> Option<&str> {
+    event.value("Sleep Time (min)")
+}
+
+#[tokio::test]
+async fn an_event_that_the_staff_deleted_comes_back_with_the_next_revision_and_is_known_again() {
+    let stage = connected(ada()).await;
+    let [before] = &standing(&stage)[..] else { panic!("one event to begin with") };
+    assert!(stage.smartabase.delete_event(before.id));
+    revise(&stage, 18_000).await;
+    let [adopted] = &standing(&stage)[..] else { panic!("{:?}", standing(&stage)) };
+    assert_ne!(adopted.id, before.id);
+    assert_eq!(told(adopted), Some("300"));
+
+    let _ = stage.cost();
+    revise(&stage, 18_600).await;
+    assert_eq!(Spent::since(&stage).imports, 1);
+    let [revised] = &standing(&stage)[..] else { panic!("{:?}", standing(&stage)) };
+    assert_eq!((revised.id, revised.updates, told(revised)), (adopted.id, 1, Some("310")));
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn of_an_event_that_the_site_made_instead_of_overwriting_one_the_new_stays() {
+    let stage = connected(ada()).await;
+    stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
+    for (seconds, minutes) in [(18_000, "300"), (18_600, "310")] {
+        let before = standing(&stage);
+        revise(&stage, seconds).await;
+        let [event] = &standing(&stage)[..] else { panic!("{:?}", standing(&stage)) };
+        assert_ne!(event.id, before[0].id, "the site did not overwrite");
+        assert_eq!(told(event), Some(minutes));
+    }
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn where_the_site_lets_nothing_be_deleted_the_second_event_is_reported() {
+    let stage = connected(ada()).await;
+    stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
+    let refusal = Fault::Answer(Answer::status(403));
+    stage.smartabase_wire.inject(When::every().path("/site/api/v1/deleteevent"), refusal);
+    revise(&stage, 18_000).await;
+    let [old, new] = &standing(&stage)[..] else { panic!("{:?}", standing(&stage)) };
+    assert_eq!((told(old) == Some("300"), told(new)), (false, Some("300")));
+    let note = connection(&stage, "uuid-ada").await.unwrap().note.unwrap();
+    for said in [NIGHTS, "2026-03-01", &old.id.to_string(), &new.id.to_string(), "delete"] {
+        assert!(note.contains(said), "{said} is not in: {note}");
+    }
+    // From now on it is the new one that is kept up to date, and no third is looked for.
+    stage.smartabase_wire.heal();
+    stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::WhenGone);
+    revise(&stage, 18_600).await;
+    assert_eq!(standing(&stage).iter().map(told).collect::<Vec<_>>(), [told(old), Some("310")]);
+    stage.smartabase.delete_event(old.id);
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn of_two_events_that_stand_there_already_the_older_is_kept_up_to_date_and_the_other_reported() {
+    let stage = enrolled(ada()).await;
+    let mut theirs = connected(ada()).await.smartabase.event_on(ADA, NIGHTS, EVENING).unwrap();
+    theirs.rows = vec![vec![("Sleep Score".to_owned(), "1".to_owned())]];
+    let older = stage.smartabase.put_event(theirs.clone());
+    let newer = stage.smartabase.put_event(theirs);
+    stage.connect(ADA, "ada").await.unwrap();
+    stage.process.work().await;
+    let note = connection(&stage, "uuid-ada").await.unwrap().note.unwrap();
+    for said in [NIGHTS, "2026-03-01", &older.to_string(), &newer.to_string(), "delete"] {
+        assert!(note.contains(said), "{said} is not in: {note}");
+    }
+    stage.settle().await;
+    stage.tick().await.unwrap();
+    assert_eq!(stage.smartabase.duplicates(), [(ADA, NIGHTS.to_owned(), EVENING)], "nothing of the site's is lost");
+    revise(&stage, 18_000).await;
+    let [kept, left] = &standing(&stage)[..] else { panic!("{:?}", standing(&stage)) };
+    assert_eq!((kept.id, left.id), (older, newer));
+    assert_eq!((told(kept), left.value("Sleep Score"), left.updates), (Some("300"), Some("1"), 0));
+
+    stage.smartabase.delete_event(newer);
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().note, None);
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
