@@ -4,7 +4,7 @@
 //! somebody else's connection. A link is renewed well before it expires, and what was last told is remembered, so a day
 //! on which nothing changed writes nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
@@ -218,14 +218,12 @@ impl Connector {
     }
 }
 
-/// The athletes of the roster, in a stable order; users whom a merge replaced are left out.
+/// The athletes of the roster, in a stable order.
 fn select(roster: &Roster, group: Option<&HashSet<UserId>>, enrolled: &mut Enrolled) -> Vec<Athlete> {
-    let merged: HashMap<UserId, UserId> = roster.merged.iter().copied().collect();
     let mut athletes: BTreeMap<AthleteId, Vec<&User>> = BTreeMap::new();
     for user in &roster.users {
-        let wanted = group.is_none_or(|group| group.contains(&user.id)) && !merged.contains_key(&user.id);
         match user.uuid.as_deref().map(AthleteId::parse) {
-            _ if !wanted => {}
+            _ if group.is_some_and(|group| !group.contains(&user.id)) => {}
             Some(Ok(id)) => athletes.entry(id).or_default().push(user),
             Some(Err(_)) | None => enrolled.without_uuid += 1,
         }
@@ -247,4 +245,55 @@ fn select(roster: &Roster, group: Option<&HashSet<UserId>>, enrolled: &mut Enrol
     }
     enrolled.athletes = selected.len();
     selected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: u64, uuid: Option<&str>, first_name: &str, last_name: &str) -> User {
+        let uuid = uuid.map(str::to_owned);
+        User { id: UserId(id), uuid, first_name: first_name.to_owned(), last_name: last_name.to_owned() }
+    }
+
+    fn selected(roster: &Roster, group: Option<&[u64]>) -> (Vec<(String, u64, String)>, Enrolled) {
+        let group: Option<HashSet<_>> = group.map(|ids| ids.iter().copied().map(UserId).collect());
+        let mut enrolled = Enrolled::default();
+        let athletes = select(roster, group.as_ref(), &mut enrolled);
+        (athletes.into_iter().map(|athlete| (athlete.id.to_string(), athlete.user.0, athlete.name)).collect(), enrolled)
+    }
+
+    fn roster(users: Vec<User>) -> Roster {
+        Roster { users, merged: Vec::new(), deleted: Vec::new(), unreadable: 0 }
+    }
+
+    #[test]
+    fn an_athlete_is_a_user_with_a_uuid_of_their_own() {
+        let too_long = "x".repeat(AthleteId::MAX_CHARS + 1);
+        let roster = roster(vec![
+            user(2, Some("uuid-b"), "Ben", ""),
+            user(1, Some("uuid-a"), "Ada", "Sample"),
+            user(3, None, "Staff", "Member"),
+            user(4, Some(&too_long), "Odd", "One"),
+            user(5, Some("shared"), "Cal", "Twin"),
+            user(6, Some("shared"), "Col", "Twin"),
+        ]);
+        let (athletes, enrolled) = selected(&roster, None);
+        let athlete = |id: &str, user: u64, name: &str| (id.to_owned(), user, name.to_owned());
+        assert_eq!(athletes, [athlete("uuid-a", 1, "Ada Sample"), athlete("uuid-b", 2, "Ben")]);
+        assert_eq!(enrolled, Enrolled { athletes: 2, without_uuid: 2, shared_uuids: 1, ..Enrolled::default() });
+    }
+
+    #[test]
+    fn nobody_outside_the_group_is_enrolled_or_counted() {
+        let roster = roster(vec![
+            user(1, Some("uuid-a"), "Ada", "Sample"),
+            user(2, Some("uuid-b"), "Ben", "Sample"),
+            user(3, None, "Staff", "Member"),
+        ]);
+        let (athletes, enrolled) = selected(&roster, Some(&[2]));
+        assert_eq!(athletes, [("uuid-b".to_owned(), 2, "Ben Sample".to_owned())]);
+        assert_eq!(enrolled, Enrolled { athletes: 1, ..Enrolled::default() });
+        assert_eq!(selected(&roster, Some(&[])).1, Enrolled::default());
+    }
 }

@@ -166,11 +166,11 @@ impl Connector {
             }
         };
         let scopes = if issued.scopes.is_unknown() { connection.scopes.clone() } else { issued.scopes.to_string() };
-        let stored = self.seal(&keyring, &connection.athlete, &issued, grant.token_url.clone())?;
-        let kept = self.keep(connection, stored, &scopes, deadline).await;
-        let connection = kept.map_err(|setback| Failed { setback, unspent: false })?;
+        let spent = |setback| Failed { setback, unspent: false };
+        let stored = self.seal(&keyring, &connection.athlete, &issued, grant.token_url.clone()).map_err(spent)?;
+        let connection = self.keep(connection, stored, &scopes, deadline).await.map_err(spent)?;
         if !issued.scopes.is_unknown() && !issued.scopes.contains("daily") {
-            return Err(Failed { setback: Setback::NeedsAthlete(Status::ScopeMissing), unspent: false });
+            return Err(spent(Setback::NeedsAthlete(Status::ScopeMissing)));
         }
         let fence = connection.lease.as_ref().map(|lease| lease.fence);
         Ok(Session { access_token: issued.access_token, connection, fence, refreshed: true })
