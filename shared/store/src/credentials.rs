@@ -12,13 +12,17 @@ use crate::keys::Key;
 use crate::requests::Store;
 
 const PROVEN: &str = "proven";
+const PROVEN_UNTIL: &str = "proven_until";
 const TRIAL_UNTIL: &str = "trial_until";
 
 /// Whether these credentials may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trial {
     /// The service has accepted them.
-    Proven,
+    Proven {
+        /// When that is no longer to be relied on.
+        until: Timestamp,
+    },
     /// Nobody knows; it is yours to find out, with one request.
     Yours,
     /// Somebody else is finding out, or has found that they are wrong: not before then.
@@ -42,8 +46,8 @@ impl Store {
         let key = Key::credentials(service);
         let edit = Edit::of(key.clone())
             .when(
-                "attribute_not_exists(#proven) OR #proven <> :fingerprint",
-                [PROVEN],
+                "attribute_not_exists(#proven) OR #proven <> :fingerprint OR #proven_until <= :now",
+                [PROVEN, PROVEN_UNTIL],
                 [(":fingerprint", text(fingerprint))],
             )
             .when("attribute_not_exists(#trial_until) OR #trial_until <= :now", [TRIAL_UNTIL], [(":now", instant(now))])
@@ -54,21 +58,29 @@ impl Store {
                 let item = item.unwrap_or_default();
                 let reader = Reader::new(&key, &item);
                 if reader.text(PROVEN)?.as_deref() == Some(fingerprint) {
-                    return Ok(Trial::Proven);
+                    let until = reader.required(PROVEN_UNTIL, Reader::instant)?;
+                    if now < until {
+                        return Ok(Trial::Proven { until });
+                    }
                 }
                 Ok(Trial::Wait { until: reader.required(TRIAL_UNTIL, Reader::instant)? })
             }
         }
     }
 
-    /// The service has accepted the credentials with this fingerprint. One `UpdateItem`.
+    /// The service has accepted the credentials with this fingerprint, which is to be relied on until `until`. One
+    /// `UpdateItem`.
     pub async fn prove_credentials(
         &self,
         service: Service,
         fingerprint: &str,
+        until: Timestamp,
         deadline: Instant,
     ) -> Result<(), StoreError> {
-        let edit = Edit::of(Key::credentials(service)).set(PROVEN, text(fingerprint)).remove(TRIAL_UNTIL);
+        let edit = Edit::of(Key::credentials(service))
+            .set(PROVEN, text(fingerprint))
+            .set(PROVEN_UNTIL, instant(until))
+            .remove(TRIAL_UNTIL);
         edit.send(self, "proving credentials", deadline).await.map(drop)
     }
 
@@ -79,7 +91,8 @@ impl Store {
         until: Timestamp,
         deadline: Instant,
     ) -> Result<(), StoreError> {
-        let edit = Edit::of(Key::credentials(service)).set(TRIAL_UNTIL, instant(until)).remove(PROVEN);
+        let edit =
+            Edit::of(Key::credentials(service)).set(TRIAL_UNTIL, instant(until)).remove(PROVEN).remove(PROVEN_UNTIL);
         edit.send(self, "disproving credentials", deadline).await.map(drop)
     }
 }

@@ -16,7 +16,7 @@ use crate::requests::Store;
 const USER_ID: &str = "user_id";
 const NAME: &str = "name";
 const LINK_EXPIRES: &str = "link_expires";
-const KEY: &str = "key_version";
+const BASIS: &str = "basis";
 const TOLD: &str = "told";
 
 /// What the profile forms were last told.
@@ -30,8 +30,8 @@ pub struct Enrolment {
     pub name: String,
     /// When the personal link in the form expires.
     pub link_expires: Timestamp,
-    /// The version of the root key that signed the link.
-    pub key: String,
+    /// What the link was made from besides the athlete and the expiry, as text: when that changes, so must the link.
+    pub basis: String,
     /// When the forms were told.
     pub told: Timestamp,
 }
@@ -63,7 +63,7 @@ impl Store {
             .set(USER_ID, number(enrolment.user_id))
             .set(NAME, text(&enrolment.name))
             .set(LINK_EXPIRES, instant(enrolment.link_expires))
-            .set(KEY, text(&enrolment.key))
+            .set(BASIS, text(&enrolment.basis))
             .set(TOLD, instant(enrolment.told))
             .send(self, "remembering an enrolment", deadline)
             .await?;
@@ -80,7 +80,7 @@ impl Enrolment {
             user_id: reader.required(USER_ID, Reader::number)?,
             name: reader.required(NAME, Reader::text)?,
             link_expires: reader.required(LINK_EXPIRES, Reader::instant)?,
-            key: reader.required(KEY, Reader::text)?,
+            basis: reader.required(BASIS, Reader::text)?,
             told: reader.required(TOLD, Reader::instant)?,
         })
     }

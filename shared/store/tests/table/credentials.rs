@@ -13,13 +13,18 @@ impl Table {
         self.store.try_credentials(Service::Smartabase, fingerprint, at(now), until, soon()).await.unwrap()
     }
 
+    /// They were accepted; that is believed until `at(600)`.
     async fn proves(&self, fingerprint: &str) {
-        self.store.prove_credentials(Service::Smartabase, fingerprint, soon()).await.unwrap();
+        self.store.prove_credentials(Service::Smartabase, fingerprint, at(600), soon()).await.unwrap();
     }
 
     async fn disproves(&self, until: i64) {
         self.store.disprove_credentials(Service::Smartabase, at(until), soon()).await.unwrap();
     }
+}
+
+fn proven() -> Trial {
+    Trial::Proven { until: at(600) }
 }
 
 #[tokio::test]
@@ -38,15 +43,17 @@ async fn of_twenty_who_would_try_them_exactly_one_does() {
 }
 
 #[tokio::test]
-async fn proven_credentials_may_be_used_by_everybody_from_then_on() {
+async fn proven_credentials_may_be_used_by_everybody_until_the_proof_is_too_old() {
     let table = Table::new().await;
     assert_eq!(table.tries("one", 0).await, Trial::Yours);
     table.proves("one").await;
     table.wire.requests();
-    for now in [0, 59, 60, 1_000_000] {
-        assert_eq!(table.tries("one", now).await, Trial::Proven);
+    for now in [0, 59, 60, 599] {
+        assert_eq!(table.tries("one", now).await, proven());
     }
     assert_eq!(table.wire.requests(), ["UpdateItem"; 4]);
+    assert_eq!(table.tries("one", 600).await, Trial::Yours, "for one of them");
+    assert_eq!(table.tries("one", 601).await, Trial::Wait { until: at(660) });
 }
 
 #[tokio::test]
@@ -68,7 +75,7 @@ async fn after_a_refusal_nobody_tries_anything_for_a_while() {
     }
     assert_eq!(table.tries("two", 300).await, Trial::Yours);
     table.proves("two").await;
-    assert_eq!(table.tries("two", 301).await, Trial::Proven);
+    assert_eq!(table.tries("two", 301).await, proven());
 }
 
 #[tokio::test]
@@ -77,7 +84,7 @@ async fn what_is_proven_says_nothing_about_other_credentials_or_another_service(
     table.proves("one").await;
     assert_eq!(table.tries("two", 0).await, Trial::Yours);
     // While the new ones are tried, the old ones are still those that were accepted.
-    assert_eq!(table.tries("one", 1).await, Trial::Proven);
+    assert_eq!(table.tries("one", 1).await, proven());
     table.proves("two").await;
     assert_eq!(table.tries("one", 2).await, Trial::Yours);
     let elsewhere = table.store.try_credentials(Service::Oura, "two", at(2), at(62), soon()).await.unwrap();
@@ -93,9 +100,9 @@ async fn an_answer_lost_on_the_way_costs_time_and_never_a_second_attempt() {
     assert_eq!(table.tries("one", 1).await, Trial::Wait { until: at(60) }, "nobody knows whose it is");
 
     table.wire.script([Act::LoseAnswer]);
-    table.store.prove_credentials(Service::Smartabase, "one", soon()).await.unwrap_err();
+    table.store.prove_credentials(Service::Smartabase, "one", at(600), soon()).await.unwrap_err();
     table.proves("one").await;
-    assert_eq!(table.tries("one", 2).await, Trial::Proven);
+    assert_eq!(table.tries("one", 2).await, proven());
 
     table.wire.script([Act::LoseAnswer]);
     table.store.disprove_credentials(Service::Smartabase, at(300), soon()).await.unwrap_err();

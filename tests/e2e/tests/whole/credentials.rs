@@ -1,0 +1,85 @@
+//! A password that is wrong for a whole deployment: however many processes and athletes, it is tried once in five
+//! minutes, and nothing is lost by it.
+
+use connector::forms::Forms;
+use e2e::{Spent, beside, connected, connection, curtain, faithful, squad};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use local::{Process, Stage};
+use smartabase::Credentials;
+use store::Status;
+
+const SQUAD: i64 = 20;
+
+/// A squad that is connected, two processes that serve it, and a new night for everybody.
+async fn two_processes() -> (Stage, Process) {
+    let stage = connected(squad(SQUAD)).await;
+    let other = beside(&stage, Forms::shipped().unwrap()).await;
+    // Both are warm, and know the password for right.
+    for (process, person) in [(&stage.process, "p2001"), (&other, "p2002")] {
+        stage.oura.revise_night(person, date(2026, 3, 1), |night| night["total_sleep_duration"] = 18_000.into());
+        stage.pass(SignedDuration::from_mins(15));
+        process.tick().await.unwrap();
+        while process.work().await > 0 {}
+    }
+    for number in 2001..2001 + SQUAD {
+        let person = format!("p{number}");
+        stage.oura.revise_night(&person, date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
+    }
+    let _ = stage.cost();
+    (stage, other)
+}
+
+/// The schedule fires, and both processes work off what there is, side by side.
+async fn both_work(stage: &Stage, other: &Process) {
+    stage.process.tick().await.unwrap();
+    other.tick().await.unwrap();
+    let work = |process| async move { while Process::work(process).await > 0 {} };
+    tokio::join!(work(&stage.process), work(other));
+}
+
+#[tokio::test]
+async fn a_password_that_became_wrong_is_refused_once_in_five_minutes_whoever_asks() {
+    let (stage, other) = two_processes().await;
+    stage.smartabase.set_password("rotated");
+    stage.pass(SignedDuration::from_mins(15));
+    for _ in 0..3 {
+        both_work(&stage, &other).await;
+        assert_eq!(stage.smartabase.refused_logins(), 1);
+        stage.pass(SignedDuration::from_secs(149));
+    }
+    for number in 2001..2001 + SQUAD {
+        let connection = connection(&stage, &format!("uuid-{number}")).await.unwrap();
+        assert_eq!((connection.status, connection.lease), (Status::Active, None), "no athlete is blamed");
+    }
+    stage.pass(SignedDuration::from_mins(10));
+    both_work(&stage, &other).await;
+    assert_eq!(stage.smartabase.refused_logins(), 2);
+
+    // The operator replaces the secret: no function has to be told, and no time but the pause is lost.
+    let right = || Credentials { username: "api.account".to_owned(), password: "rotated".into() };
+    for process in [&stage.process, &other] {
+        let runtime::Secrets::Given(given) = &process.connector.secrets else { unreachable!("a stage has no manager") };
+        given.replace_smartabase(right());
+    }
+    stage.pass(SignedDuration::from_mins(5));
+    stage.tick().await.unwrap();
+    assert_eq!(stage.smartabase.refused_logins(), 2);
+    for number in 2001..2001 + SQUAD {
+        faithful(&stage, number, &format!("p{number}"));
+    }
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_right_costs_a_deployment_one_request_a_tick() {
+    let (stage, other) = two_processes().await;
+    stage.pass(SignedDuration::from_mins(15));
+    both_work(&stage, &other).await;
+    let spent = Spent::since(&stage);
+    assert_eq!(spent.sign_ins, 1, "{spent:?}");
+    for number in 2001..2001 + SQUAD {
+        faithful(&stage, number, &format!("p{number}"));
+    }
+    assert_eq!(stage.smartabase.duplicates(), []);
+}
