@@ -164,7 +164,7 @@ impl Connector {
                 self.run_backfill(athlete, Days { first: *from, last: *to }, snapshot, deadline).await
             }
             Job::Rescue { generation, grant, .. } => self.run_rescue(athlete, *generation, grant, deadline).await,
-            Job::Revoke { grant, .. } => self.revoke_sealed(athlete, grant, deadline).await.map(|()| Synced::Wrote(0)),
+            Job::Revoke { grant, .. } => self.revoke_queued(athlete, grant, deadline).await,
         };
         match result {
             Ok(synced) => {
@@ -248,6 +248,7 @@ impl Connector {
             }
             Setback::NeedsOperator(reason) => {
                 tracing::error!(%athlete, job = kind, reason, "the operator must act");
+                self.note(athlete, &reason, snapshot, deadline).await;
                 BLOCKED
             }
             Setback::Overtaken => {
@@ -299,6 +300,25 @@ impl Connector {
                 tracing::warn!(%athlete, %error, "the status could not be stored");
                 Verdict::RetryAfter(UNWELL)
             }
+        }
+    }
+
+    /// Leaves word on the connection of what the operator must mend, unless it stands there already.
+    async fn note(&self, athlete: &AthleteId, reason: &str, snapshot: &Snapshot, deadline: Deadline) {
+        let Some(read) = snapshot.connections.get(athlete).filter(|read| read.note.as_deref() != Some(reason)) else {
+            return;
+        };
+        let (generation, status, held) = (read.generation, read.status, read.held_until);
+        let now = self.clock.now();
+        if status == Status::Disconnected {
+            return;
+        }
+        if let Err(error) = self
+            .store
+            .set_status(athlete, generation, status, Some(reason), held, now, deadline.instant())
+            .await
+        {
+            tracing::warn!(%athlete, %error, "the reason could not be noted on the connection");
         }
     }
 

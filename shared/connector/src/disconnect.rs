@@ -1,4 +1,8 @@
 //! Disconnecting: the grant is erased here at once and revoked at Oura, the records stay.
+//!
+//! A grant we no longer know could never be revoked. So the revocation is queued first, to be done in a minute, then the
+//! grant is erased, then the revocation is tried at once; doing it twice does no harm. A queued revocation that finds its
+//! grant still in use belongs to a disconnect that never happened, and does nothing.
 
 use std::time::Duration;
 
@@ -9,11 +13,13 @@ use crate::authorize::{ATTEMPTS, page_of};
 use crate::job::{Job, SealedGrant};
 use crate::pages::Page;
 use crate::setback::UNWELL;
-use crate::{Connector, Setback, grant};
+use crate::{Connector, Setback, Synced, grant};
+
+/// When a queued revocation is done: by then the disconnect has happened, or failed.
+const REVOCATION: Duration = Duration::from_mins(1);
 
 impl Connector {
-    /// Disconnects the athlete. The revocation is queued before the grant is erased: a grant we no longer know could
-    /// never be revoked.
+    /// Disconnects the athlete.
     pub(crate) async fn disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Page {
         match self.try_disconnect(athlete, deadline).await {
             Ok(()) => Page::Disconnected,
@@ -24,11 +30,19 @@ impl Connector {
     async fn try_disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Result<(), Setback> {
         for _ in 0..ATTEMPTS {
             let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(()) };
+            let grant = connection.grant.as_ref().map(|stored| grant::sealed(stored, &connection.scopes));
+            if let Some(grant) = grant.clone() {
+                let job = Job::Revoke { athlete: athlete.clone(), grant };
+                let queued = self.queue.send(&[(job, REVOCATION)], deadline).await;
+                queued.map_err(|error| Setback::retry(UNWELL, error.to_string()))?;
+            }
             match self.store.disconnect(athlete, connection.generation, self.clock.now(), deadline.instant()).await? {
-                Disconnect::Disconnected { connection_before: before } => {
+                Disconnect::Disconnected { .. } => {
                     tracing::info!(%athlete, "disconnected");
-                    if let Some(stored) = before.grant {
-                        self.revoke(athlete, &grant::sealed(&stored, &before.scopes), deadline).await?;
+                    if let Some(grant) = grant
+                        && let Err(setback) = self.revoke(athlete, &grant, deadline).await
+                    {
+                        tracing::warn!(%athlete, %setback, "the revocation is left to the queue");
                     }
                     return Ok(());
                 }
@@ -36,28 +50,26 @@ impl Connector {
                 Disconnect::Raced => {}
             }
         }
-        Err(Setback::retry(Duration::from_secs(1), "the connection keeps changing"))
+        Err(Setback::retry(UNWELL, "the connection keeps changing"))
     }
 
-    /// Revokes now, or leaves it to the queue when Oura does not answer.
-    async fn revoke(&self, athlete: &AthleteId, grant: &SealedGrant, deadline: Deadline) -> Result<(), Setback> {
-        let now = deadline.earlier(deadline.remaining() / 2);
-        if let Err(setback) = self.revoke_sealed(athlete, grant, now).await {
-            tracing::warn!(%athlete, %setback, "the revocation goes to the queue");
-            let job = Job::Revoke { athlete: athlete.clone(), grant: grant.clone() };
-            let queued = self.queue.send(&[(job, Duration::ZERO)], deadline).await;
-            queued.map_err(|error| Setback::retry(Duration::from_secs(1), error.to_string()))?;
-        }
-        Ok(())
-    }
-
-    /// Tells Oura that this grant is no longer wanted. One that Oura no longer knows counts as revoked.
-    pub(crate) async fn revoke_sealed(
+    /// A revocation from the queue.
+    pub(crate) async fn revoke_queued(
         &self,
         athlete: &AthleteId,
         grant: &SealedGrant,
         deadline: Deadline,
-    ) -> Result<(), Setback> {
+    ) -> Result<Synced, Setback> {
+        let connection = self.store.connection(athlete, deadline.instant()).await?;
+        let in_use = connection.and_then(|connection| connection.grant).map(|stored| stored.sealed.to_base64());
+        if in_use.as_ref() == Some(&grant.sealed) {
+            return Ok(Synced::Skipped("the grant is still in use"));
+        }
+        self.revoke(athlete, grant, deadline).await.map(|()| Synced::Wrote(0))
+    }
+
+    /// Tells Oura that this grant is no longer wanted. One that Oura no longer knows counts as revoked.
+    async fn revoke(&self, athlete: &AthleteId, grant: &SealedGrant, deadline: Deadline) -> Result<(), Setback> {
         let sealed = Sealed::from_base64(&grant.sealed)
             .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))?;
         let token = self.refresh_token(athlete, &sealed, deadline).await?;

@@ -164,8 +164,11 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<bool, EnrolError> {
         let now = self.clock.now();
+        let page = self.settings.page("connect");
+        // A link opens under another key for a while and under another address never: renew it at once.
+        let basis = format!("{page} {}", keyring.current());
         let current = known.is_some_and(|known| {
-            known.user_id == athlete.user.0 && known.link_expires > now + RENEWAL && known.key == keyring.current()
+            known.user_id == athlete.user.0 && known.link_expires > now + RENEWAL && known.basis == basis
         });
         if current && known.is_some_and(|known| known.name == athlete.name) {
             return Ok(false);
@@ -177,14 +180,14 @@ impl Connector {
             tracing::info!(athlete = %id, "the athlete is another Smartabase user now");
         }
         let expires = now + LINK_LIFETIME;
-        let link = Link::new(keyring, id.clone(), expires).to_url(self.settings.page("connect"));
+        let link = Link::new(keyring, id.clone(), expires).to_url(page);
         let fields = [(profile.link.clone(), link.to_string())];
         let enrolment = Enrolment {
             athlete: id.clone(),
             user_id: athlete.user.0,
             name: athlete.name.clone(),
             link_expires: expires,
-            key: keyring.current().to_owned(),
+            basis,
             told: now,
         };
         let imported =

@@ -131,16 +131,19 @@ impl Connector {
         let records = self.forms.records(&documents, days);
         let digest = forms::digest(&self.forms, &records);
         let athlete = session.connection.athlete.clone();
+        let unchanged = session.connection.digest.as_deref() == Some(digest.as_str());
         let now = self.clock.now();
         for lost in &documents.unreadable {
             tracing::warn!(%athlete, collection = lost.collection, id = lost.id, field = lost.field, "unreadable document");
         }
-        if session.connection.status != Status::Active {
+        // Whatever stood in the way does no longer; what stands in the way of single records is noted with them.
+        let mended = matches!(goal, Goal::Window) && unchanged && session.connection.note.is_some();
+        if session.connection.status != Status::Active || mended {
             let generation = session.connection.generation;
             self.store.set_status(&athlete, generation, Status::Active, None, None, now, deadline.instant()).await?;
             session.connection.status = Status::Active;
         }
-        if matches!(goal, Goal::Window) && session.connection.digest.as_deref() == Some(digest.as_str()) {
+        if matches!(goal, Goal::Window) && unchanged {
             if session.connection.last_sync.is_none_or(|last| now.duration_since(last) >= HEARTBEAT) {
                 self.store.heartbeat(&athlete, now, deadline.instant()).await?;
             }

@@ -215,7 +215,7 @@ fn rate(text: &str) -> Result<Duration, String> {
     let fault = || "must be a rate, like rate(15 minutes)".to_owned();
     let inner = text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(fault)?;
     let (count, unit) = inner.trim().split_once(' ').ok_or_else(fault)?;
-    let count: u64 = count.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or_else(fault)?;
+    let count: u64 = count.parse().ok().filter(|count| (1..=100_000).contains(count)).ok_or_else(fault)?;
     let minutes = match unit.trim().trim_end_matches('s') {
         "minute" => 1,
         "hour" => 60,
@@ -228,6 +228,7 @@ fn rate(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, ConfigurationError> {
         Settings::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
@@ -285,4 +286,50 @@ mod tests {
         let error = ConfigurationError::both(Settings::read(nothing), Deployment::read(nothing)).unwrap_err();
         assert_eq!(error.faults.len(), 8, "{error}");
     }
+
+    #[test]
+    fn what_is_not_set_has_the_documented_default() {
+        let required =
+            [("SMARTABASE_URL", "example.smartabase.com/site"), ("PUBLIC_URL", "https://connect.example.org")];
+        let settings = read(&[&required[..], &[("SMARTABASE_GROUP", " "), ("TIME_ZONE", "")]].concat()).unwrap();
+        assert_eq!((settings.group.as_deref(), settings.scopes.as_str()), (None, "daily"));
+        assert_eq!(settings.time_zone, TimeZone::UTC);
+        assert_eq!(settings.period, Duration::from_mins(15));
+        assert_eq!((settings.lookback_days, settings.backfill_days), (7, 30));
+        assert_eq!(settings.oura.token, oura::Endpoints::default().token);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn whatever_a_variable_says_it_is_read_or_named(
+            name in 0..VARIABLES.len(),
+            value in prop_oneof![any::<String>(), "[a-z]{0,5}[:(/. ]{0,3}[0-9]{0,25}[a-z ]{0,9}\\)?"],
+        ) {
+            let good = [("SMARTABASE_URL", "example.smartabase.com/site"), ("PUBLIC_URL", "https://connect.example.org")];
+            let mut variables = vec![(VARIABLES[name], value.as_str())];
+            variables.extend(good.into_iter().filter(|(other, _)| *other != VARIABLES[name]));
+            if let Err(error) = read(&variables) {
+                prop_assert_eq!(error.faults.len(), 1);
+                prop_assert!(error.faults[0].starts_with(VARIABLES[name]), "{}", error);
+            }
+        }
+    }
+
+    const VARIABLES: [&str; 13] = [
+        "SMARTABASE_URL",
+        "SMARTABASE_GROUP",
+        "TIME_ZONE",
+        "OURA_AUTHORIZE_URL",
+        "OURA_TOKEN_URL",
+        "OURA_REVOKE_URL",
+        "OURA_API_URL",
+        "OURA_SCOPES",
+        "SYNC_SCHEDULE",
+        "LOOKBACK_DAYS",
+        "BACKFILL_DAYS",
+        "PUBLIC_URL",
+        "LOG_LEVEL",
+    ];
 }

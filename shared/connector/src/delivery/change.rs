@@ -176,6 +176,7 @@ mod tests {
 
         let emptied = nights(&Documents::default(), &records, &gone).swap_remove(0);
         assert_eq!((emptied.date(), emptied.event, emptied.create), (MONDAY, Some(EventId(7)), false));
+        assert!(emptied.applies());
         assert!(emptied.fields == [("Score".to_owned(), String::new())]);
         let dates = |documents: &Documents, records: &[Record], ledger: &Ledger| -> Vec<Date> {
             nights(documents, records, ledger).iter().map(Change::date).collect()

@@ -294,6 +294,41 @@ fn of_equally_long_nights_the_earlier_and_then_the_smaller_id_is_kept() {
     }
 }
 
+#[test]
+fn any_single_difference_changes_the_windows_digest() {
+    let forms = shipped();
+    let window = || forms.records(&documents(TUESDAY), only(TUESDAY));
+    let same = digest(&forms, &window());
+    assert_eq!(same, digest(&forms, &window()));
+    let changes: [fn(&mut Vec<Record>); 8] = [
+        |records| records[0].form = DAYS,
+        |records| records[0].date = TUESDAY,
+        |records| records[0].incomplete = true,
+        |records| records[0].fields[0].0.push('s'),
+        |records| records[0].fields[0].1.push('0'),
+        |records| drop(records[0].fields.pop()),
+        |records| drop(records.pop()),
+        |records| records.swap(0, 1),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut records = window();
+        change(&mut records);
+        assert_ne!(digest(&forms, &records), same, "change {number}");
+    }
+}
+
+#[test]
+fn a_record_that_spells_out_others_is_not_taken_for_them() {
+    let forms = shipped();
+    let record = |fields: &[(&str, &str)]| {
+        let fields = fields.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
+        Record { form: NIGHTS, date: TUESDAY, fields, incomplete: false }
+    };
+    let (name, day) = (forms.events[NIGHTS].name.as_str(), TUESDAY.to_string());
+    let spelt = record(&[(name, &day), ("", name), (&day, "")]);
+    assert_ne!(digest(&forms, &[spelt]), digest(&forms, &[record(&[]), record(&[]), record(&[])]));
+}
+
 /// A period of any kind, whose id is still to be given.
 fn any_period() -> impl Strategy<Value = Value> {
     let kind = select(vec!["long_sleep", "long_sleep", "sleep", "late_nap", "rest", "deleted", "siesta"]);
