@@ -313,10 +313,8 @@ impl Connector {
         if status == Status::Disconnected {
             return;
         }
-        if let Err(error) = self
-            .store
-            .set_status(athlete, generation, status, Some(reason), held, now, deadline.instant())
-            .await
+        if let Err(error) =
+            self.store.set_status(athlete, generation, status, Some(reason), held, now, deadline.instant()).await
         {
             tracing::warn!(%athlete, %error, "the reason could not be noted on the connection");
         }

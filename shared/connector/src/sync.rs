@@ -133,9 +133,6 @@ impl Connector {
         let athlete = session.connection.athlete.clone();
         let unchanged = session.connection.digest.as_deref() == Some(digest.as_str());
         let now = self.clock.now();
-        for lost in &documents.unreadable {
-            tracing::warn!(%athlete, collection = lost.collection, id = lost.id, field = lost.field, "unreadable document");
-        }
         // Whatever stood in the way does no longer; what stands in the way of single records is noted with them.
         let mended = matches!(goal, Goal::Window) && unchanged && session.connection.note.is_some();
         if session.connection.status != Status::Active || mended {
@@ -148,6 +145,9 @@ impl Connector {
                 self.store.heartbeat(&athlete, now, deadline.instant()).await?;
             }
             return Ok(Synced::Unchanged);
+        }
+        for lost in &documents.unreadable {
+            tracing::warn!(%athlete, collection = lost.collection, id = lost.id, field = lost.field, "unreadable document");
         }
         if let Some(until) = holds.smartabase.as_ref().map(|hold| hold.until).filter(|until| *until > now) {
             let wait = until.duration_since(now).unsigned_abs();

@@ -102,12 +102,14 @@ fn event_of(entry: &store::Record) -> Option<EventId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
+
     use jiff::civil::date;
     use proptest::prelude::*;
 
     const MONDAY: Date = date(2026, 3, 2);
 
-    fn forms() -> Forms {
+    static FORMS: LazyLock<Forms> = LazyLock::new(|| {
         let form = |name: &str, source: &str| {
             format!(
                 "[[event]]\nform = '{name}'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'\n\
@@ -117,7 +119,7 @@ mod tests {
         let authorise = "[authorise]\nform = 'A'\nlink = 'L'\n";
         let (nights, days) = (form("Nights", "daily_sleep.score"), form("Days", "daily_activity.score"));
         Forms::parse(&format!("{authorise}{nights}{days}")).unwrap()
-    }
+    });
 
     fn night(date: Date, score: u8, incomplete: bool) -> Record {
         Record { form: 0, date, fields: vec![("Score".to_owned(), score.to_string())], incomplete }
@@ -132,7 +134,7 @@ mod tests {
     }
 
     fn nights(documents: &Documents, records: &[Record], ledger: &Ledger) -> Vec<Change> {
-        changes(&forms(), documents, records, ledger).swap_remove(0).1
+        changes(&FORMS, documents, records, ledger).swap_remove(0).1
     }
 
     #[test]
@@ -196,7 +198,7 @@ mod tests {
             proptest::option::of(event()).prop_map(|event| Some(store::Record::Intended { event })),
             event().prop_map(|event| Some(written(event, String::new()))),
             (event(), 0u8..3).prop_map(|(event, score)| Some(written(event, night(MONDAY, score, false).digest()))),
-            event().prop_map(|event| Some(written(event, forms().events[0].emptied().1))),
+            event().prop_map(|event| Some(written(event, FORMS.events[0].emptied().1))),
         ]
     }
 

@@ -65,7 +65,7 @@ impl Installation {
             user_id: 17,
             name: name.to_owned(),
             link_expires: expires,
-            key: keyring().current().to_owned(),
+            basis: keyring().current().to_owned(),
             told: now(),
         };
         self.connector.store.put_enrolment(&enrolment, soon().instant()).await.unwrap();

@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use jiff::ToSpan;
 use jiff::civil::date;
@@ -20,8 +21,9 @@ fn read<D: Document>(document: Value) -> D {
     serde_json::from_value(document).unwrap()
 }
 
-fn shipped() -> Forms {
-    Forms::shipped().unwrap()
+fn shipped() -> &'static Forms {
+    static FORMS: LazyLock<Forms> = LazyLock::new(|| Forms::shipped().unwrap());
+    &FORMS
 }
 
 fn only(day: Date) -> Days {
@@ -172,7 +174,7 @@ fn a_full_day_fills_both_forms() {
     documents.sleep.push(night_with("first half", TUESDAY, json!({"total_sleep_duration": 12_000})));
     let records = forms.records(&documents, only(TUESDAY));
     assert!(records.iter().all(|record| !record.incomplete));
-    insta::assert_snapshot!(shown(&forms, &records));
+    insta::assert_snapshot!(shown(forms, &records));
 }
 
 #[test]
@@ -298,8 +300,8 @@ fn of_equally_long_nights_the_earlier_and_then_the_smaller_id_is_kept() {
 fn any_single_difference_changes_the_windows_digest() {
     let forms = shipped();
     let window = || forms.records(&documents(TUESDAY), only(TUESDAY));
-    let same = digest(&forms, &window());
-    assert_eq!(same, digest(&forms, &window()));
+    let same = digest(forms, &window());
+    assert_eq!(same, digest(forms, &window()));
     let changes: [fn(&mut Vec<Record>); 8] = [
         |records| records[0].form = DAYS,
         |records| records[0].date = TUESDAY,
@@ -313,7 +315,7 @@ fn any_single_difference_changes_the_windows_digest() {
     for (number, change) in changes.into_iter().enumerate() {
         let mut records = window();
         change(&mut records);
-        assert_ne!(digest(&forms, &records), same, "change {number}");
+        assert_ne!(digest(forms, &records), same, "change {number}");
     }
 }
 
@@ -326,7 +328,7 @@ fn a_record_that_spells_out_others_is_not_taken_for_them() {
     };
     let (name, day) = (forms.events[NIGHTS].name.as_str(), TUESDAY.to_string());
     let spelt = record(&[(name, &day), ("", name), (&day, "")]);
-    assert_ne!(digest(&forms, &[spelt]), digest(&forms, &[record(&[]), record(&[]), record(&[])]));
+    assert_ne!(digest(forms, &[spelt]), digest(forms, &[record(&[]), record(&[]), record(&[])]));
 }
 
 /// A period of any kind, whose id is still to be given.
@@ -468,8 +470,8 @@ proptest! {
         other in any_parts(),
     ) {
         let (forms, first, second) = (shipped(), records(&one), records(&other));
-        prop_assert_eq!(one == other, digest(&forms, &first) == digest(&forms, &second));
-        prop_assert_eq!(digest(&forms, &first), digest(&forms, &records(&one)));
+        prop_assert_eq!(one == other, digest(forms, &first) == digest(forms, &second));
+        prop_assert_eq!(digest(forms, &first), digest(forms, &records(&one)));
     }
 
     #[test]
@@ -490,8 +492,8 @@ proptest! {
         let (kept, moved) = one.fields.split_at(1);
         let forms = shipped();
         prop_assert_ne!(
-            digest(&forms, &[with(&one.fields), with(&[])]),
-            digest(&forms, &[with(kept), with(moved)])
+            digest(forms, &[with(&one.fields), with(&[])]),
+            digest(forms, &[with(kept), with(moved)])
         );
     }
 }
