@@ -174,10 +174,14 @@ async fn revise(stage: &Stage) -> anyhow::Result<()> {
     let after = stage.smartabase.event_on(FIRST_USER, NIGHTS, MONDAY).context("Ada's Monday night is gone")?;
     ensure!(before.id == after.id, "the revised night became another event");
     let touched: u32 = stage.smartabase.events(NIGHTS).iter().map(|event| event.updates).sum();
-    let said = |label: &str| (before.value(label).unwrap_or("–").to_owned(), after.value(label).unwrap_or("–").to_owned());
+    let said =
+        |label: &str| (before.value(label).unwrap_or("–").to_owned(), after.value(label).unwrap_or("–").to_owned());
     let ((slept, sleeps), (lay, lies)) = (said("Sleep Time (min)"), said("Latency (min)"));
     ensure!(sleeps == "420" && lies == "20", "the revision did not arrive");
-    println!("   event {}: sleep {slept} → {sleeps} min, latency {lay} → {lies} min; {touched} event touched.", after.id);
+    println!(
+        "   event {}: sleep {slept} → {sleeps} min, latency {lay} → {lies} min; {touched} event touched.",
+        after.id
+    );
     ensure!(touched == 1, "the revision touched {touched} events");
     Ok(())
 }

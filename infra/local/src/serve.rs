@@ -45,6 +45,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         }
     };
     let table = options.table.display();
+    private().open(&options.table).with_context(|| format!("{table} can't be made"))?;
     let dynamo = Dynamo::at(&options.table).await.with_context(|| format!("{table} can't be opened"))?;
     let period = settings.period;
     let parts = Parts {
@@ -104,30 +105,41 @@ fn given(table: &Path) -> anyhow::Result<Given> {
     ))
 }
 
+/// Opens a file, or makes one that only its owner can read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// Reads the key's file, or makes one that only its owner can read.
 fn root_key(table: &Path) -> anyhow::Result<SecretString> {
     let mut path = table.as_os_str().to_owned();
     path.push(".key");
     let path = PathBuf::from(path);
     let shown = path.display();
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(&path) {
+    match private().create_new(true).open(&path) {
         Ok(mut file) => {
             let mut bytes = [0; 32];
             SystemRandom::new().fill(&mut bytes).ok().context("the operating system has no randomness")?;
             let key = hex::encode(bytes);
-            file.write_all(key.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("{shown} can't be written"))?;
+            file.write_all(key.as_bytes())
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("{shown} can't be written"))?;
             Ok(key.into())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let mut key = String::new();
-            let mut file = OpenOptions::new().read(true).open(&path).with_context(|| format!("{shown} can't be read"))?;
+            let mut file =
+                OpenOptions::new().read(true).open(&path).with_context(|| format!("{shown} can't be read"))?;
             file.read_to_string(&mut key).with_context(|| format!("{shown} can't be read"))?;
             if key.trim().is_empty() {
-                bail!("{shown} is empty; restore it from your backup, or remove it and {} to begin anew", table.display());
+                bail!(
+                    "{shown} is empty; restore it from your backup, or remove it and {} to begin anew",
+                    table.display()
+                );
             }
             Ok(key.trim().to_owned().into())
         }

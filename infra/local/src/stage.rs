@@ -144,10 +144,7 @@ impl Stage {
             variables.iter().rev().find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
         })?;
         let secrets = Given::new(
-            oura::ClientCredentials {
-                client_id: cast.oura.client_id,
-                client_secret: cast.oura.client_secret.into(),
-            },
+            oura::ClientCredentials { client_id: cast.oura.client_id, client_secret: cast.oura.client_secret.into() },
             smartabase::Credentials { username: credentials.0, password: credentials.1.into() },
             Keyring::new(KeyVersion { id: "first".to_owned(), secret: "the root key of the stage".into() }),
         );
@@ -163,8 +160,7 @@ impl Stage {
         .await?;
         oura.register_redirect(process.connector.settings.callback().as_str());
         let browser = reqwest::Client::builder().redirect(redirect::Policy::none()).build()?;
-        let stage =
-            Self { process, oura, smartabase, oura_wire, smartabase_wire, table_wire, clock, browser, dynamo };
+        let stage = Self { process, oura, smartabase, oura_wire, smartabase_wire, table_wire, clock, browser, dynamo };
         let _making_the_table = stage.cost();
         Ok(stage)
     }
@@ -270,4 +266,3 @@ pub fn site_forms(forms: &Forms) -> Vec<Form> {
     let link = Form::profile(forms.authorise.name.as_str(), [forms.authorise.link.clone()]);
     events.chain([link]).collect()
 }
-

@@ -12,7 +12,7 @@ fn enrolment(name: &str) -> Enrolment {
         user_id: 17,
         name: "Ada L.".to_owned(),
         link_expires: at(1000),
-        key: "version-1".to_owned(),
+        basis: "version-1".to_owned(),
         told: at(0),
     }
 }

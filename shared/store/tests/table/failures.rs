@@ -81,7 +81,7 @@ fn enrolment() -> store::Enrolment {
         user_id: 1,
         name: String::new(),
         link_expires: at(0),
-        key: String::new(),
+        basis: String::new(),
         told: at(0),
     }
 }
