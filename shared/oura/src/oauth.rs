@@ -19,6 +19,9 @@ use crate::answer::{self, Answer, Lost};
 use crate::grant::TokenAnswer;
 use crate::{ApiError, Client, ClientCredentials, Grant, TokenError};
 
+/// The path under which the older token server revokes; the newer one's is `/oauth/v2/ext/oauth-revoke`.
+const OLDER_REVOCATION: &str = "/oauth/revoke";
+
 /// An OAuth client whose token answers are read leniently.
 type OAuthClient = oauth2::Client<
     BasicErrorResponse,
@@ -104,28 +107,37 @@ impl Client {
         grant(answer)
     }
 
-    /// Gives a grant back (RFC 7009). Pass its refresh token, which ends the access token too. Succeeds when the token
-    /// is dead afterwards, so also when it was dead before (401).
+    /// Gives a grant back. Pass its refresh token, which ends the access token too. Succeeds when the token is dead
+    /// afterwards, so also when it was dead before.
+    ///
+    /// The older token server reads a bearer token and no form, and says 401 to one that is dead already (reference:
+    /// revoke). The newer one follows RFC 7009, where a dead token is a success and a 401 is about our own credentials.
     pub async fn revoke(
         &self,
         credentials: &ClientCredentials,
         token: &SecretString,
         deadline: Instant,
     ) -> Result<(), ApiError> {
-        let form = [
-            ("token", token.expose_secret()),
-            ("token_type_hint", "refresh_token"),
-            ("client_id", &credentials.client_id),
-            ("client_secret", credentials.client_secret.expose_secret()),
-        ];
-        let request = self.tokens.post(self.endpoints().revoke.clone()).form(&form);
+        let endpoint = &self.endpoints().revoke;
+        let older = endpoint.path() == OLDER_REVOCATION;
+        let request = self.tokens.post(endpoint.clone());
+        let request = if older {
+            request.bearer_auth(token.expose_secret())
+        } else {
+            request.form(&[
+                ("token", token.expose_secret()),
+                ("token_type_hint", "refresh_token"),
+                ("client_id", &credentials.client_id),
+                ("client_secret", credentials.client_secret.expose_secret()),
+            ])
+        };
         let answer = match answer::receive(request, deadline, answer::SMALL_LIMIT).await {
             Ok(answer) => answer,
             // The body of a success is of no interest.
             Err(Lost::Garbled | Lost::TooLarge) => return Ok(()),
             Err(lost) => return Err(lost.into()),
         };
-        if answer.status.is_success() || answer.status == StatusCode::UNAUTHORIZED {
+        if answer.status.is_success() || (older && answer.status == StatusCode::UNAUTHORIZED) {
             Ok(())
         } else {
             Err(answer.refusal())

@@ -1,12 +1,44 @@
 //! Whole-product tests: the connector in this process, simulated Oura and Smartabase on real sockets, a real table, and
 //! a wire in front of each that counts and fails.
 //!
-//! This library is the vocabulary of those tests; the tests are in `tests/whole`.
+//! This library is the vocabulary of those tests: who is on stage ([`cast`](ada)), how a story opens ([`connected`]), what
+//! a step cost ([`Spent`]), whether the forms say what Oura says ([`faithful`]), and what must be true whatever happened
+//! ([`curtain`]). The stories are in `tests/whole`.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use e2e::{ADA, NIGHTS, ada, connected, curtain};
+//!
+//! let stage = connected(ada()).await;
+//! assert_eq!(stage.smartabase.events_of(ADA, NIGHTS).len(), 30);
+//! curtain(&stage).await;
+//! # }
+//! ```
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "vocabulary of tests: what can't be set up ends the test at once"
+)]
 
-use jiff::civil::Date;
-use local::Cast;
-use sim::oura::{Life, Person};
-use sim::smartabase::User;
+mod audit;
+mod beside;
+mod cast;
+mod faithful;
+mod journal;
+mod opening;
+mod order;
+mod spent;
+
+pub use audit::{audit, curtain, gives_nothing_away};
+pub use beside::beside;
+pub use cast::{ADA, BEN, ada, ada_and_ben, athlete, living, squad};
+pub use faithful::{faithful, told_truly};
+pub use journal::Journal;
+pub use opening::{connected, connection, deadline, enrolled};
+pub use order::Order;
+pub use spent::Spent;
 
 /// The event form of nights.
 pub const NIGHTS: &str = "Oura Readiness and Sleep Summary";
@@ -14,24 +46,5 @@ pub const NIGHTS: &str = "Oura Readiness and Sleep Summary";
 /// The event form of days.
 pub const DAYS: &str = "Oura Activity Summary";
 
-/// Ada's Smartabase user id.
-pub const ADA: i64 = 1001;
-
-/// Ben's Smartabase user id.
-pub const BEN: i64 = 1002;
-
-/// Ada in Berlin and Ben in Lima, both with a ring worn since the beginning of the year and on the roster, on the
-/// morning of Tuesday 3 March 2026.
-#[must_use]
-pub fn ada_and_ben() -> Cast {
-    let since = Date::constant(2026, 1, 1);
-    let person = |id: &str, name: &str, zone: &str| Person::new(id, name, zone).living(Life::Regular { since });
-    Cast {
-        people: vec![person("ada", "Ada Sample", "Europe/Berlin"), person("ben", "Ben Sample", "America/Lima")],
-        users: vec![
-            User::new(ADA, "uuid-ada", "Ada", "Sample").in_group("Squad"),
-            User::new(BEN, "uuid-ben", "Ben", "Sample").in_group("Squad"),
-        ],
-        ..Cast::new()
-    }
-}
+/// The profile form of the personal link.
+pub const LINKS: &str = "Authorise Oura Data";

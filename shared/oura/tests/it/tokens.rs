@@ -293,7 +293,7 @@ async fn each_token_request_has_a_connection_of_its_own() {
 
 #[tokio::test]
 async fn a_token_is_revoked_with_one_exact_form() {
-    for status in [200, 204, 401] {
+    for status in [200, 204] {
         let server = Server::start(move |_| plain(status, Body::empty())).await;
         server.client().revoke(&credentials(), &secret("rr&"), later()).await.unwrap();
         let [seen] = &server.seen()[..] else { panic!("one request") };
@@ -311,8 +311,23 @@ async fn a_token_is_revoked_with_one_exact_form() {
 }
 
 #[tokio::test]
+async fn the_older_server_is_shown_the_token_as_a_bearer() {
+    for status in [200, 204, 401] {
+        let server = Server::start(move |_| plain(status, Body::empty())).await;
+        let revoke = server.url.join("/oauth/revoke").unwrap();
+        let client = Client::new(Endpoints { revoke, ..server.client().endpoints().clone() }).unwrap();
+        client.revoke(&credentials(), &secret("rr"), later()).await.unwrap();
+        let [seen] = &server.seen()[..] else { panic!("one request") };
+        assert_eq!((&seen.method, seen.path.as_str()), (&Method::POST, "/oauth/revoke"));
+        assert_eq!(seen.headers["authorization"], "Bearer rr");
+        assert!(seen.query.is_empty() && seen.form.is_empty(), "the token stands in the header alone");
+    }
+}
+
+#[tokio::test]
 async fn a_revocation_that_fails_says_how() {
     for (status, expected) in [
+        (401, ApiError::TokenRefused),
         (400, ApiError::Rejected { status: 400 }),
         (307, ApiError::Rejected { status: 307 }),
         (503, ApiError::Unwell { status: Some(503) }),

@@ -1,3 +1,28 @@
 //! One binary for all whole-product tests: the AWS SDK is linked once.
 
-mod sync;
+mod addresses;
+mod connecting;
+mod consent;
+mod credentials;
+mod disconnecting;
+mod enrolment;
+mod forms;
+mod isolation;
+mod keep;
+mod lies;
+mod links;
+mod membership;
+mod nights;
+mod oura_unwell;
+mod ownership;
+mod password;
+mod queue;
+mod reconnecting;
+mod revisions;
+mod scopes;
+mod secrecy;
+mod smartabase_unwell;
+mod throttling;
+mod ticks;
+mod tokens;
+mod zones;

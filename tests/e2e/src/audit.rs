@@ -1,0 +1,76 @@
+use aws_sdk_dynamodb::types::AttributeValue;
+use local::Stage;
+
+use crate::{DAYS, LINKS, NIGHTS};
+
+/// The end of a story in which everything was done that was to be done: [`audit`], and nothing is left on the queue.
+pub async fn curtain(stage: &Stage) {
+    audit(stage).await;
+    assert_eq!(stage.process.waiting.dead_letters(), []);
+    assert_eq!(stage.process.waiting.bodies(), Vec::<String>::new());
+}
+
+/// What must be true whatever happened: one event per athlete, form and date; neither service was treated as it must not
+/// be; no token or secret lies where it does not belong.
+pub async fn audit(stage: &Stage) {
+    assert_eq!(stage.smartabase.duplicates(), []);
+    assert_eq!(stage.oura.violations(), []);
+    assert_eq!(stage.smartabase.violations(), []);
+    let table = table_text(stage).await;
+    let dead = stage.process.waiting.dead_letters().into_iter().flat_map(|(body, reason)| [body, reason]);
+    let queue = stage.process.waiting.bodies().into_iter().chain(dead).collect::<Vec<_>>().join("\n");
+    let forms = forms_text(stage);
+    for secret in secrets(stage) {
+        for (place, text) in [("table", &table), ("queue", &queue), ("forms", &forms)] {
+            assert!(!text.contains(&secret), "in the {place}: {secret}");
+        }
+    }
+}
+
+/// Asserts that a text that people read, such as a page, holds no secret, token or code.
+pub fn gives_nothing_away(stage: &Stage, text: &str) {
+    for secret in secrets(stage) {
+        assert!(!text.contains(&secret), "{secret} in: {text}");
+    }
+}
+
+/// Every code and token that Oura gave out, and the secrets of the installation.
+fn secrets(stage: &Stage) -> Vec<String> {
+    let ours = ["client-secret", "api-password", "the root key of the stage"].map(str::to_owned);
+    stage.oura.issued().into_iter().chain(ours).collect()
+}
+
+/// Everything in the database, read behind the wire: texts as they are, bytes as far as they are text.
+async fn table_text(stage: &Stage) -> String {
+    let database = stage.dynamo.client();
+    let mut text = String::new();
+    for table in database.list_tables().send().await.unwrap().table_names() {
+        let mut pages = database.scan().table_name(table).into_paginator().items().send();
+        while let Some(item) = pages.next().await {
+            for (name, value) in item.unwrap() {
+                text.push_str(&name);
+                text.push('\n');
+                write(&value, &mut text);
+            }
+        }
+    }
+    assert!(text.contains("ENROLMENT"), "the table was not read, or nobody is enrolled");
+    text
+}
+
+fn write(value: &AttributeValue, text: &mut String) {
+    match value {
+        AttributeValue::S(string) => text.push_str(string),
+        AttributeValue::B(bytes) => text.push_str(&String::from_utf8_lossy(bytes.as_ref())),
+        AttributeValue::M(map) => map.values().for_each(|value| write(value, text)),
+        AttributeValue::L(list) => list.iter().for_each(|value| write(value, text)),
+        other => text.push_str(&format!("{other:?}")),
+    }
+    text.push('\n');
+}
+
+fn forms_text(stage: &Stage) -> String {
+    let events = [NIGHTS, DAYS].into_iter().flat_map(|form| stage.smartabase.events(form)).flat_map(|event| event.rows);
+    let profiles = (1..3000).filter_map(|user| stage.smartabase.profile(user, LINKS)).flat_map(|profile| profile.rows);
+    events.chain(profiles).flatten().map(|(key, value)| format!("{key}={value}\n")).collect()
+}

@@ -1,0 +1,376 @@
+//! Nothing that opens anything, and no health value, is ever logged, shown or left lying about.
+//!
+//! One long story in a process of its own, because the log is the process's: the subscriber that the functions install,
+//! at its most talkative, writes into a list. Athletes connect and withdraw, nights are revised, links, callbacks and
+//! messages are tampered with, and every service fails in every way, answering with what it was asked, as careless
+//! services do. At the end everything that was secret is looked for in everything that was kept.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the lints know test functions, but not what those share")]
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use e2e::{ADA, BEN, ada_and_ben, audit, connection, enrolled};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use local::{Stage, Visit};
+use runtime::telemetry;
+use sim::oura::Collection;
+use sim::wire::{Answer, Fault, Seen, Wire};
+use smartabase::Credentials;
+use store::Status;
+use url::Url;
+
+/// What an operator enters and what is derived from it on the wire.
+const INSTALLATION: [&str; 5] =
+    ["client-secret", "api-password", "the root key of the stage", "YXBpLmFjY291bnQ6YXBpLXBhc3N3b3Jk", "rotated-password"];
+
+/// The health values of this story count up from here: seven digits, as neither a time nor an id has.
+const FIRST_VALUE: u64 = 7_350_001;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The ways in which a service fails.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    /// Refuses with this status, and says in the body what it was asked.
+    Echo(u16),
+    /// Answers 200 with an error that quotes what it was asked.
+    Quote,
+    /// Answers with a page.
+    Page,
+    /// Does what it was asked; the answer breaks off.
+    Cut,
+    /// Does what it was asked; there is no answer.
+    Lost,
+}
+
+const TROUBLES: [Trouble; 10] = [
+    Trouble::Echo(400),
+    Trouble::Echo(401),
+    Trouble::Echo(403),
+    Trouble::Echo(404),
+    Trouble::Echo(429),
+    Trouble::Echo(500),
+    Trouble::Quote,
+    Trouble::Page,
+    Trouble::Cut,
+    Trouble::Lost,
+];
+
+impl Trouble {
+    fn fault(self, seen: &Seen) -> Fault {
+        let asked = format!("{} {}", seen.query, String::from_utf8_lossy(&seen.body));
+        match self {
+            Self::Echo(status) => Fault::Answer(Answer::status(status).body(&asked)),
+            Self::Quote => Fault::Answer(Answer::json(&serde_json::json!({
+                "error": asked, "error_description": asked, "detail": asked, "message": asked, "__type": asked,
+                "result": {"state": "UNEXPECTED_ERROR", "message": asked},
+                "access_token": asked, "token_type": asked, "expires_in": asked, "data": asked, "events": asked,
+            }))),
+            Self::Page => Fault::Answer(Answer::html().body(&format!("<html>{asked}</html>"))),
+            Self::Cut => Fault::Truncate,
+            Self::Lost => Fault::DropAfter,
+        }
+    }
+}
+
+struct Story {
+    stage: Stage,
+    values: u64,
+    /// What opens something.
+    secrets: BTreeSet<String>,
+    /// The signatures of the personal links, which stand on the pages behind those links.
+    signatures: BTreeSet<String>,
+    pages: Vec<String>,
+}
+
+impl Story {
+    async fn begin() -> Self {
+        let stage = enrolled(ada_and_ben()).await;
+        stage.oura_wire.keep_bodies();
+        let mut story = Self {
+            stage,
+            values: 0,
+            secrets: INSTALLATION.map(str::to_owned).into(),
+            signatures: BTreeSet::new(),
+            pages: Vec::new(),
+        };
+        for user in [ADA, BEN] {
+            let link = story.stage.link(user).unwrap();
+            story.signatures.insert(link.split_once("signature=").unwrap().1.to_owned());
+        }
+        story
+    }
+
+    /// A health value that nobody has had before.
+    fn value(&mut self) -> u64 {
+        self.values += 1;
+        FIRST_VALUE + self.values - 1
+    }
+
+    /// Everybody has slept otherwise than they seemed to.
+    fn revise(&mut self) {
+        for person in ["ada", "ben"] {
+            let (pulse, breath) = (self.value(), self.value());
+            self.stage.oura.revise_night(person, date(2026, 3, 2), |night| {
+                night["average_hrv"] = pulse.into();
+                night["average_breath"] = breath.into();
+            });
+        }
+    }
+
+    /// To Oura and back, up to the callback's address.
+    async fn depart(&mut self, user: i64, person: &str) -> (Url, String) {
+        let (consent, cookie) = self.stage.depart(user).await.unwrap();
+        let back = self.stage.oura.approve(&consent, person);
+        for (name, value) in back.query_pairs() {
+            if name == "state" || name == "code" {
+                self.secrets.insert(value.into_owned());
+            }
+        }
+        self.secrets.insert(cookie.split_once('=').unwrap().1.to_owned());
+        (back, cookie)
+    }
+
+    async fn arrive(&mut self, back: &Url, cookie: &str) {
+        let visit = self.stage.arrive(back.as_str(), cookie).await.unwrap();
+        self.pages.push(visit.page);
+    }
+
+    /// Everybody's connection works, whatever was done to it.
+    async fn mend(&mut self) {
+        for wire in [&self.stage.oura_wire, &self.stage.smartabase_wire, &self.stage.table_wire] {
+            wire.heal();
+        }
+        self.stage.pass(SignedDuration::from_mins(6));
+        self.stage.settle().await;
+        for (user, person) in [(ADA, "ada"), (BEN, "ben")] {
+            let known = connection(&self.stage, &format!("uuid-{person}")).await;
+            if known.is_none_or(|known| known.status != Status::Active) {
+                let (back, cookie) = self.depart(user, person).await;
+                self.arrive(&back, &cookie).await;
+            }
+        }
+        self.stage.tick().await.unwrap();
+        // PKCE verifiers, codes and tokens, as they went over the wire.
+        for request in self.stage.cost().oura.entries {
+            for (name, value) in url::form_urlencoded::parse(&request.request) {
+                if ["code", "code_verifier", "refresh_token", "token", "client_secret"].contains(&&*name) {
+                    self.secrets.insert(value.into_owned());
+                }
+            }
+        }
+    }
+}
+
+fn trouble(wire: &Wire, trouble: Trouble, about: impl Fn(&Seen) -> bool + Send + 'static) {
+    wire.decide(move |seen| about(seen).then(|| trouble.fault(seen)));
+}
+
+fn is_token(seen: &Seen) -> bool {
+    seen.path.contains("token") || seen.path.contains("revoke")
+}
+
+/// Links and callbacks that were tampered with, cut off, or taken to another browser.
+async fn visits_that_go_wrong(story: &mut Story) {
+    let link = story.stage.link(ADA).unwrap();
+    let (address, query) = link.split_once('?').unwrap();
+    let tampered = [
+        query.replace("uuid-ada", "uuid-ben"),
+        query.replace("expires=", "expires=1"),
+        query.replace("signature=", "signature=x"),
+        format!("{query}x"),
+        query.split_once("&signature").unwrap().0.to_owned(),
+        String::new(),
+    ];
+    for query in tampered {
+        for page in ["/connect", "/disconnect"] {
+            let posted = story.stage.post(&address.replace("/connect", page), &query).await.unwrap();
+            story.pages.push(Visit::of(posted).await.unwrap().page);
+        }
+        let shown = story.stage.browser.get(format!("{address}?{query}")).send().await.unwrap();
+        story.pages.push(shown.text().await.unwrap());
+    }
+    for (name, instead) in [("state", "x"), ("code", ""), ("iss", "https://issuer.example.org"), ("", "")] {
+        let (mut back, cookie) = story.depart(ADA, "ada").await;
+        let pairs: Vec<_> = back.query_pairs().into_owned().collect();
+        let pairs = pairs.into_iter().map(|(key, value)| if key == name { (key, instead.to_owned()) } else { (key, value) });
+        let pairs: Vec<_> = pairs.collect();
+        back.query_pairs_mut().clear().extend_pairs(pairs);
+        let cookie = if name.is_empty() { "__Host-connect=another" } else { &cookie };
+        story.arrive(&back, cookie).await;
+    }
+    for kind in TROUBLES {
+        trouble(&story.stage.oura_wire, kind, is_token);
+        let (back, cookie) = story.depart(ADA, "ada").await;
+        story.arrive(&back, &cookie).await;
+        story.stage.oura_wire.heal();
+        // A hold that Oura asked for is over.
+        story.stage.pass(SignedDuration::from_mins(6));
+    }
+}
+
+/// Every service in every kind of trouble, one after the other, while there is something to deliver and to refresh.
+async fn services_that_fail(story: &mut Story) {
+    for kind in TROUBLES {
+        type About = fn(&Seen) -> bool;
+        let at_oura: [About; 2] = [is_token, |seen| seen.path.starts_with("/v2/")];
+        let at_smartabase: [About; 3] = [
+            |seen| seen.path.ends_with("/eventsimport"),
+            |seen| seen.path.ends_with("search") || seen.path.ends_with("/synchronise"),
+            |seen| seen.path.ends_with("/listgroups"),
+        ];
+        let at_table: [About; 2] =
+            [|seen| seen.operation.starts_with("Transact"), |seen| seen.operation == "UpdateItem"];
+        let services = [
+            at_oura.map(|about| (0, about)).to_vec(),
+            at_smartabase.map(|about| (1, about)).to_vec(),
+            at_table.map(|about| (2, about)).to_vec(),
+        ];
+        for (wire, about) in services.concat() {
+            story.revise();
+            story.stage.oura.expire_access_tokens("ada");
+            let wires = [&story.stage.oura_wire, &story.stage.smartabase_wire, &story.stage.table_wire];
+            trouble(wires[wire], kind, about);
+            story.stage.pass(SignedDuration::from_mins(15));
+            // What can't even be planned is said, too.
+            let _ = story.stage.process.tick().await;
+            story.stage.process.work().await;
+            story.mend().await;
+        }
+    }
+}
+
+/// Documents, records and messages that can't be read or are refused with a quotation; a password that is wrong.
+async fn what_is_not_as_agreed(story: &mut Story) {
+    let (one, other) = (story.value(), story.value());
+    story.stage.oura.revise_night("ada", date(2026, 3, 1), |night| night["average_hrv"] = one.to_string().into());
+    let odd = format!(r#"{{"id":"odd","day":"2026-03-01","score":"score of {other}"}}"#);
+    story.stage.oura.put_raw("ben", Collection::DailySleep, "odd", &odd);
+    story.revise();
+    story.stage.pass(SignedDuration::from_mins(15));
+    story.stage.tick().await.unwrap();
+
+    let token = story.stage.oura.issued().pop().unwrap();
+    let value = story.value();
+    for message in [
+        format!(r#"{{"v":1,"job":"{token}"}}"#),
+        format!(r#"{{"v":1,"job":"sync","athlete":{value},"tick":"{token}"}}"#),
+        format!(r#"{{"v":1,"job":"rescue","athlete":"uuid-ada","grant":"{token}"}}"#),
+        format!("{token} {value}"),
+    ] {
+        story.stage.process.waiting.send(message, Duration::ZERO);
+    }
+    story.stage.process.work().await;
+
+    story.stage.smartabase.set_password("rotated-password");
+    story.revise();
+    story.stage.pass(SignedDuration::from_mins(15));
+    story.stage.tick().await.unwrap();
+    let _ = story.stage.process.enrol().await;
+    let right = Credentials { username: "api.account".to_owned(), password: "rotated-password".into() };
+    story.stage.secrets().unwrap().replace_smartabase(right);
+    story.mend().await;
+}
+
+async fn withdrawals_that_fail(story: &mut Story) {
+    for kind in TROUBLES {
+        story.mend().await;
+        trouble(&story.stage.oura_wire, kind, is_token);
+        let visit = story.stage.disconnect(ADA).await.unwrap();
+        story.pages.push(visit.page);
+        story.stage.settle().await;
+    }
+    story.mend().await;
+}
+
+/// Everything in the table, read behind the wire: texts as they are, bytes as far as they are text.
+async fn table(stage: &Stage) -> String {
+    let name = stage.process.connector.store.table();
+    let mut pages = stage.dynamo.client().scan().table_name(name).into_paginator().items().send();
+    let mut text = String::new();
+    while let Some(item) = pages.next().await {
+        for value in item.unwrap().values() {
+            match value {
+                AttributeValue::S(string) | AttributeValue::N(string) => text.push_str(string),
+                AttributeValue::B(bytes) => text.push_str(&String::from_utf8_lossy(bytes.as_ref())),
+                other => panic!("the store has no use for {other:?}"),
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn whatever_happens_no_secret_and_no_health_value_is_logged_shown_or_left_lying_about() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = telemetry::subscriber("trace", move || writer.clone());
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let mut story = Story::begin().await;
+    visits_that_go_wrong(&mut story).await;
+    story.mend().await;
+    services_that_fail(&mut story).await;
+    what_is_not_as_agreed(&mut story).await;
+    withdrawals_that_fail(&mut story).await;
+
+    let Story { stage, values, mut secrets, signatures, pages } = story;
+    secrets.extend(stage.oura.issued());
+    let values: Vec<_> = (FIRST_VALUE..FIRST_VALUE + values).map(|value| value.to_string()).collect();
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let dead = stage.process.waiting.dead_letters();
+    let reasons = dead.iter().map(|(_, reason)| reason.clone()).collect::<Vec<_>>().join("\n");
+    let places = [("log", log.clone()), ("table", table(&stage).await), ("dead letters' reasons", reasons), ("pages", pages.join("\n"))];
+    for (place, text) in &places {
+        for secret in secrets.iter().filter(|secret| secret.len() > 5) {
+            assert!(!text.contains(secret.as_str()), "{secret} is in the {place}: {}", around(text, secret));
+        }
+        for value in &values {
+            assert!(!text.contains(value.as_str()), "{value} is in the {place}: {}", around(text, value));
+        }
+        for signature in signatures.iter().filter(|_| *place != "pages") {
+            assert!(!text.contains(signature.as_str()), "{signature} is in the {place}: {}", around(text, signature));
+        }
+    }
+    // There was something to find, and the log tells the story to an operator.
+    assert!(secrets.len() > 200 && values.len() > 200, "{} secrets, {} values", secrets.len(), values.len());
+    for said in [
+        "uuid-ada",
+        "connected",
+        "disconnected",
+        "unreadable document",
+        "unreadable message",
+        "could not be exchanged",
+        "the operator must act",
+        "smartabase secret",
+        "SyncsUnchanged",
+    ] {
+        assert!(log.contains(said), "the log does not say {said:?}");
+    }
+    println!("{} secrets and {} health values, {} bytes of log", secrets.len(), values.len(), log.len());
+    audit(&stage).await;
+}
+
+/// Where in a text something stands.
+fn around<'a>(text: &'a str, part: &str) -> &'a str {
+    let at = text.find(part).unwrap_or_default();
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    text[line..].lines().next().unwrap_or_default()
+}

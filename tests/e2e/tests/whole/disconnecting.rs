@@ -1,0 +1,81 @@
+//! The athlete withdraws.
+
+use e2e::{ADA, BEN, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, faithful, gives_nothing_away};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use sim::oura::TokenServer;
+use sim::wire::{Answer, Fault, When};
+use store::Status;
+
+#[tokio::test]
+async fn disconnecting_revokes_erases_and_keeps_the_records() {
+    for server in [TokenServer::New, TokenServer::Legacy] {
+        let mut cast = ada_and_ben();
+        cast.oura.server = server;
+        let stage = connected(cast).await;
+        let events = stage.smartabase.events_of(ADA, NIGHTS);
+        let visit = stage.disconnect(ADA).await.unwrap();
+        assert_eq!(visit.status, 200);
+        assert!(visit.page.contains("Your Oura ring is disconnected"), "{}", visit.page);
+        gives_nothing_away(&stage, &visit.page);
+        assert!(stage.oura.grants("ada").iter().all(|grant| grant.revoked), "revoked at Oura ({server:?})");
+        let connection = connection(&stage, "uuid-ada").await.unwrap();
+        assert_eq!((connection.status, connection.grant), (Status::Disconnected, None));
+        assert_eq!(stage.smartabase.events_of(ADA, NIGHTS), events);
+
+        let _ = stage.cost();
+        stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
+        stage.pass(SignedDuration::from_mins(15));
+        stage.tick().await.unwrap();
+        let spent = Spent::since(&stage);
+        assert_eq!((spent.collections, spent.tokens, spent.imports), (4, 0, 0), "Ben's only");
+        assert_eq!(stage.smartabase.events_of(ADA, NIGHTS), events);
+        faithful(&stage, BEN, "ben");
+
+        let page = stage.browser.get(stage.link(ADA).unwrap()).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("Continue to Oura"), "{page}");
+        let again = stage.disconnect(ADA).await.unwrap();
+        assert_eq!(again.status, 200, "twice is as good as once");
+        assert!(!stage.oura.grants("ben").iter().any(|grant| grant.revoked));
+        curtain(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_on_its_way_when_the_athlete_disconnects_does_nothing() {
+    let stage = connected(ada()).await;
+    stage.pass(SignedDuration::from_mins(15));
+    stage.process.tick().await.unwrap();
+    stage.disconnect(ADA).await.unwrap();
+    let _ = stage.cost();
+    stage.settle().await;
+    let spent = Spent::since(&stage);
+    assert_eq!((spent.collections, spent.imports, spent.writes), (0, 0, 0));
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_revocation_that_oura_does_not_take_is_made_up_for() {
+    let stage = connected(ada()).await;
+    let revocation = When::every().path("/oauth/v2/ext/oauth-revoke").first(2);
+    stage.oura_wire.inject(revocation, Fault::Answer(Answer::status(503)));
+    let visit = stage.disconnect(ADA).await.unwrap();
+    assert_eq!(visit.status, 200);
+    let connection = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((connection.status, connection.grant), (Status::Disconnected, None), "erased here at once");
+    assert!(!stage.oura.grants("ada")[0].revoked);
+    e2e::audit(&stage).await;
+    stage.settle().await;
+    assert!(stage.oura.grants("ada")[0].revoked);
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn disconnecting_without_a_connection_is_no_error() {
+    let stage = e2e::enrolled(ada()).await;
+    assert_eq!(stage.disconnect(ADA).await.unwrap().status, 200);
+    assert!(connection(&stage, "uuid-ada").await.is_none());
+    let spent = Spent::since(&stage);
+    assert_eq!((spent.revocations, spent.writes), (0, 0));
+    curtain(&stage).await;
+}

@@ -1,0 +1,75 @@
+//! A lapsed Oura membership: known at once, looked at once a day, over when it is over.
+
+use e2e::{ADA, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, faithful, told_truly};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use local::Stage;
+use store::Status;
+
+/// Ticks on the hour, so many times; what it cost.
+async fn hours(stage: &Stage, hours: i64) -> Spent {
+    let _ = stage.cost();
+    for _ in 0..hours {
+        stage.pass(SignedDuration::from_hours(1));
+        stage.tick().await.unwrap();
+    }
+    Spent::since(stage)
+}
+
+#[tokio::test]
+async fn a_membership_lapsed_at_connect_does_not_stop_the_connect() {
+    let mut cast = ada();
+    cast.people[0].member = false;
+    let stage = enrolled(cast).await;
+    let visit = stage.connect(ADA, "ada").await.unwrap();
+    assert_eq!(visit.status, 200);
+    assert!(visit.page.contains("your Oura membership has lapsed"), "{}", visit.page);
+    stage.settle().await;
+    let lapsed = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((lapsed.status, lapsed.oura_user), (Status::MembershipLapsed, None));
+
+    let spent = hours(&stage, 23).await;
+    assert_eq!((spent.collections, spent.personal, spent.imports), (0, 0, 0), "no call before a day is over");
+    let spent = hours(&stage, 24).await;
+    assert_eq!((spent.collections, spent.personal, spent.imports), (0, 1, 0), "one look a day");
+
+    stage.oura.set_member("ada", true);
+    hours(&stage, 25).await;
+    let recovered = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((recovered.status, recovered.oura_user.as_deref()), (Status::Active, Some("ada")));
+    assert_eq!(recovered.backfill_from, None, "the history that was owed is delivered");
+    told_truly(&stage, ADA, "ada", date(2026, 2, 4), date(2026, 3, 6));
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_membership_that_lapses_later_pauses_the_athlete_until_it_is_renewed() {
+    let stage = connected(ada()).await;
+    let before = stage.smartabase.events(NIGHTS);
+    stage.oura.set_member("ada", false);
+    let spent = hours(&stage, 24).await;
+    assert_eq!((spent.collections, spent.imports), (4, 0), "the look that found out");
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::MembershipLapsed);
+    assert_eq!(stage.smartabase.events(NIGHTS), before, "nothing is taken back");
+    let page = stage.browser.get(stage.link(ADA).unwrap()).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("membership has lapsed"), "{page}");
+    let spent = hours(&stage, 24).await;
+    assert_eq!((spent.collections, spent.tokens), (4, 1), "one look a day");
+
+    stage.oura.set_member("ada", true);
+    hours(&stage, 25).await;
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::Active);
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn invariant_6_a_lapsed_membership_is_nobody_elses_business() {
+    let stage = connected(ada_and_ben()).await;
+    stage.oura.set_member("ada", false);
+    let spent = hours(&stage, 12).await;
+    assert_eq!(spent.collections, 4 + 4 * 12);
+    assert_eq!(connection(&stage, "uuid-ben").await.unwrap().status, Status::Active);
+    faithful(&stage, e2e::BEN, "ben");
+    curtain(&stage).await;
+}

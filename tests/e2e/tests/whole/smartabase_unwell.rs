@@ -1,0 +1,170 @@
+//! Smartabase's bad days: whatever an import's answer was, each date ends with one event that says what Oura says.
+
+use e2e::{ADA, NIGHTS, Spent, ada, audit, connected, curtain, enrolled, faithful, squad, told_truly};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use sim::smartabase::{Empty, Event, UpdateElsewhere};
+use sim::wire::{Answer, Fault, When};
+
+const PERIOD: SignedDuration = SignedDuration::from_mins(15);
+const IMPORT: &str = "/site/api/v1/eventsimport";
+
+fn ailments() -> Vec<Fault> {
+    let exception = serde_json::json!({"__is_rpc_exception__": true, "type": "x", "value": {"detailMessage": "busy"}});
+    let mut faults = vec![Fault::Truncate, Fault::DropBefore, Fault::DropAfter];
+    for answer in [
+        Answer::status(500),
+        Answer::status(503).header("retry-after", "20"),
+        Answer::status(429).header("retry-after", "20"),
+        Answer::status(422).body("<html>"),
+        Answer::html(),
+        Answer::status(200),
+        Answer::json(&serde_json::json!({"result": {"state": "UNEXPECTED_ERROR", "message": ""}})),
+        Answer::json(&exception),
+        Answer::json(&serde_json::json!({"error": "try later"})),
+    ] {
+        faults.push(Fault::Answer(answer.clone()));
+        faults.push(Fault::Replace(answer));
+    }
+    faults
+}
+
+#[tokio::test]
+async fn invariant_1_however_an_import_is_answered_no_night_is_created_twice() {
+    let faults = ailments();
+    let athletes = i64::try_from(faults.len()).unwrap();
+    let stage = enrolled(squad(athletes)).await;
+    // Each athlete meets a fault of their own, once.
+    for (user, fault) in (2001..).zip(faults) {
+        let whose = format!("\"userId\":{user}}}");
+        stage.smartabase_wire.inject(When::every().path(IMPORT).body(whose).first(1), fault);
+        stage.connect(user, &format!("p{user}")).await.unwrap();
+    }
+    stage.settle().await;
+    let met = stage.cost().smartabase.entries.iter().filter(|entry| entry.faulted).count();
+    assert_eq!(i64::try_from(met).unwrap(), athletes);
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    for user in 2001..2001 + athletes {
+        told_truly(&stage, user, &format!("p{user}"), date(2026, 2, 2), date(2026, 3, 4));
+    }
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn invariant_2_however_an_import_is_answered_a_revision_arrives() {
+    let stage = connected(ada()).await;
+    for (turn, fault) in (0..).zip(ailments()) {
+        let asleep = 18_000 + 600 * turn;
+        stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = asleep.into());
+        stage.smartabase_wire.inject(When::every().path(IMPORT).first(1), fault);
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+        let event = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
+        assert_eq!(event.value("Sleep Time (min)"), Some((asleep / 60).to_string().as_str()));
+        stage.smartabase_wire.heal();
+    }
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_look_up_that_fails_creates_nothing() {
+    for answer in [Answer::status(500), Answer::html(), Answer::status(403), Answer::json(&serde_json::json!([]))] {
+        let stage = enrolled(ada()).await;
+        let look_up = When::every().matching(|seen| seen.path.starts_with("/site/api/v1/") && seen.path != IMPORT);
+        stage.smartabase_wire.inject(look_up, Fault::Answer(answer));
+        stage.connect(ADA, "ada").await.unwrap();
+        stage.process.work().await;
+        assert_eq!(stage.smartabase.events(NIGHTS), []);
+        assert_eq!(Spent::since(&stage).imports, 0);
+        stage.smartabase_wire.heal();
+        stage.settle().await;
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+        told_truly(&stage, ADA, "ada", date(2026, 2, 2), date(2026, 3, 4));
+        curtain(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_smartabase_ends_with_the_first_tick_after_it() {
+    let stage = connected(ada()).await;
+    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
+    stage.smartabase_wire.inject(When::every(), Fault::DropBefore);
+    for _ in 0..3 {
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+    }
+    stage.smartabase_wire.heal();
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    faithful(&stage, ADA, "ada");
+    audit(&stage).await;
+}
+
+#[tokio::test]
+async fn an_event_deleted_by_staff_comes_back_under_a_new_id_with_its_next_revision() {
+    let stage = connected(ada()).await;
+    let event = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
+    assert!(stage.smartabase.delete_event(event.id));
+    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    let back = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
+    assert_ne!(back.id, event.id);
+    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 19_200.into());
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    let revised = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
+    assert_eq!((revised.id, revised.value("Sleep Time (min)")), (back.id, Some("320")));
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn an_event_that_stands_there_already_is_adopted() {
+    let stage = enrolled(ada()).await;
+    let template = Event {
+        id: 0,
+        form: NIGHTS.to_owned(),
+        user: ADA,
+        entered_by: 1,
+        start_date: date(2026, 3, 1),
+        start_time: jiff::civil::time(20, 0, 0, 0),
+        finish_date: date(2026, 3, 1),
+        finish_time: jiff::civil::time(21, 0, 0, 0),
+        rows: vec![vec![("Sleep Score".to_owned(), "1".to_owned())]],
+        changed: stage.clock.now(),
+        updates: 0,
+    };
+    let id = stage.smartabase.put_event(template);
+    stage.connect(ADA, "ada").await.unwrap();
+    stage.settle().await;
+    assert_eq!(stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap().id, id);
+    told_truly(&stage, ADA, "ada", date(2026, 2, 2), date(2026, 3, 4));
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_site_that_turns_updates_into_new_events_is_reported() {
+    let stage = connected(ada()).await;
+    stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
+    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    let note = e2e::connection(&stage, "uuid-ada").await.unwrap().note.unwrap();
+    assert!(note.contains("several events on 2026-03-01") && note.contains(NIGHTS), "{note}");
+}
+
+#[tokio::test]
+async fn every_way_of_saying_that_nothing_was_found_is_understood() {
+    for empty in [Empty::List, Empty::Object, Empty::Nothing] {
+        let mut cast = ada();
+        cast.smartabase.empty = empty;
+        let stage = connected(cast).await;
+        told_truly(&stage, ADA, "ada", date(2026, 2, 2), date(2026, 3, 4));
+        curtain(&stage).await;
+    }
+}

@@ -1,0 +1,111 @@
+//! What a tick costs when nothing changed, and what it brings when something did.
+
+use e2e::{ADA, BEN, NIGHTS, Spent, ada, ada_and_ben, connected, curtain, faithful, living, squad};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use local::{Cast, Stage};
+use sim::oura::Life;
+use sim::smartabase::User;
+
+const PERIOD: SignedDuration = SignedDuration::from_mins(15);
+
+/// The schedule fires and one batch is worked off; what each of the two cost.
+async fn tick_apart(stage: &Stage) -> (Spent, Spent) {
+    let _ = stage.cost();
+    stage.process.tick().await.unwrap();
+    let planning = Spent::since(stage);
+    stage.process.work().await;
+    (planning, Spent::since(stage))
+}
+
+#[tokio::test]
+async fn invariant_7_an_unchanged_athlete_costs_four_requests_and_a_share_of_one_read() {
+    let stage = connected(ada_and_ben()).await;
+    for _ in 0..3 {
+        stage.pass(PERIOD);
+        let (planning, working) = tick_apart(&stage).await;
+        // The athletes are listed shard by shard, and Oura's hold is looked at.
+        assert_eq!(planning, Spent { reads: 5, ..Spent::default() });
+        assert_eq!(working, Spent { collections: 8, snapshots: 1, ..Spent::default() });
+    }
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn invariant_7_a_batch_of_ten_is_read_at_once() {
+    let stage = connected(squad(10)).await;
+    stage.pass(PERIOD);
+    stage.process.tick().await.unwrap();
+    let _ = stage.cost();
+    stage.settle().await;
+    let spent = Spent::since(&stage);
+    assert_eq!((spent.collections, spent.writes, spent.imports, spent.lookups), (40, 0, 0, 0));
+    // The plan spreads ten athletes over five seconds, and the queue hands out what is visible.
+    assert!(spent.snapshots <= 5, "{spent:?}");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn invariant_7_the_heartbeat_is_the_only_write_and_comes_once_an_hour() {
+    let stage = connected(ada()).await;
+    // In Berlin the phone syncs at half past seven and then at a quarter to eleven.
+    stage.clock.advance("2026-03-03T19:30:00Z".parse::<jiff::Timestamp>().unwrap().duration_since(stage.clock.now()));
+    stage.tick().await.unwrap();
+    let _ = stage.cost();
+    let mut writes = 0;
+    for _ in 0..8 {
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+        let spent = Spent::since(&stage);
+        assert_eq!((spent.collections, spent.imports, spent.lookups), (4, 0, 0));
+        writes += spent.writes;
+    }
+    assert_eq!(writes, 2);
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_tick_that_fires_twice_does_no_harm() {
+    let stage = connected(ada()).await;
+    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
+    stage.pass(PERIOD);
+    stage.process.tick().await.unwrap();
+    stage.process.tick().await.unwrap();
+    stage.settle().await;
+    let event = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
+    assert_eq!((event.value("Sleep Time (min)"), event.updates), (Some("300"), 1));
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn invariant_2_a_week_of_ordinary_life_ends_as_oura_says() {
+    let since = date(2026, 1, 1);
+    let zones = ["Europe/Berlin", "America/Lima", "Asia/Kathmandu", "Pacific/Auckland"];
+    let people =
+        zones.iter().enumerate().map(|(number, zone)| living(&format!("p{number}"), zone, Life::Varied { since }));
+    let users = (0..4).map(|number| User::new(2001 + number, &format!("uuid-{number}"), "Player", &number.to_string()));
+    let stage = connected(Cast { people: people.collect(), users: users.collect(), ..Cast::new() }).await;
+    for _ in 0..7 * 4 {
+        stage.pass(SignedDuration::from_hours(6));
+        stage.tick().await.unwrap();
+        for number in 0..4 {
+            faithful(&stage, 2001 + number, &format!("p{number}"));
+        }
+    }
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_night_is_there_by_the_tick_after_the_ring_has_synced() {
+    let stage = connected(ada_and_ben()).await;
+    let (monday, tuesday) = (date(2026, 3, 2), date(2026, 3, 3));
+    assert!(stage.smartabase.event_on(BEN, NIGHTS, monday).is_none(), "Ben sleeps");
+    while stage.oura.night("ben", tuesday).is_none() {
+        assert!(stage.smartabase.event_on(BEN, NIGHTS, monday).is_none());
+        stage.pass(PERIOD);
+    }
+    stage.tick().await.unwrap();
+    assert!(stage.smartabase.event_on(BEN, NIGHTS, monday).is_some());
+    faithful(&stage, BEN, "ben");
+    curtain(&stage).await;
+}
