@@ -7,13 +7,14 @@
 //! Metrics go the same way, as lines in CloudWatch's embedded metric format ([`count`]): no call to any service.
 
 use std::fmt::Debug;
-use std::io::Write as _;
+use std::io::Write;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// The namespace of the product's metrics in CloudWatch.
@@ -33,16 +34,25 @@ pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// reported with the rest of the configuration). Call it once, first thing in `main`.
 pub fn start() {
     let level = std::env::var("LOG_LEVEL").ok().filter(|level| LEVELS.contains(&level.as_str()));
+    let subscriber = subscriber(level.as_deref().unwrap_or("info"), std::io::stdout);
+    // A second start in one process keeps the first: the tests of one binary share it.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// What [`start`] installs: the log at `level` and the metrics, written to `writer`.
+pub fn subscriber<W>(level: &str, writer: W) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'line> MakeWriter<'line> + Clone + Send + Sync + 'static,
+{
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_filter(filter(level.as_deref().unwrap_or("info")));
-    let metrics = EmbeddedMetrics.with_filter(Targets::new().with_target(METRICS, LevelFilter::INFO));
-    let subscriber = tracing_subscriber::registry().with(lines).with(metrics);
-    // A second start in one process keeps the first: the tests of one binary share it.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+        .with_writer(writer.clone())
+        .with_filter(filter(level));
+    let metrics = EmbeddedMetrics(writer).with_filter(Targets::new().with_target(METRICS, LevelFilter::INFO));
+    tracing_subscriber::registry().with(lines).with(metrics)
 }
 
 fn filter(level: &str) -> EnvFilter {
@@ -71,21 +81,21 @@ fn document(function: &str, counts: &[(&'static str, usize)]) -> Value {
 }
 
 /// Writes a metrics event's document as a line of its own, as CloudWatch wants it.
-struct EmbeddedMetrics;
+struct EmbeddedMetrics<W>(W);
 
-impl<S: Subscriber> Layer<S> for EmbeddedMetrics {
+impl<S: Subscriber, W: for<'line> MakeWriter<'line> + 'static> Layer<S> for EmbeddedMetrics<W> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        event.record(&mut Line);
+        event.record(&mut Line(self.0.make_writer()));
     }
 }
 
-struct Line;
+struct Line<W>(W);
 
-impl Visit for Line {
+impl<W: Write> Visit for Line<W> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "document" {
             // A metric that can't be written is not worth failing for.
-            let _ = writeln!(std::io::stdout(), "{value:?}");
+            let _ = writeln!(self.0, "{value:?}");
         }
     }
 }
