@@ -29,6 +29,7 @@ mod faithful;
 mod journal;
 mod opening;
 mod order;
+pub mod simulation;
 mod spent;
 
 pub use audit::{audit, curtain, gives_nothing_away};

@@ -1,0 +1,360 @@
+//! What must be true at every moment, and what must be true when the faults have stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use secrecy::ExposeSecret;
+use sim::oura::Violation;
+use sim::smartabase::Event;
+use store::{Connection, Purpose, Status, Store};
+
+use super::truth::told;
+use super::world::{Cause, World};
+use crate::{DAYS, NIGHTS, deadline};
+
+/// A broken promise, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// Which promise.
+    pub(crate) promise: &'static str,
+    /// Whose, by their place among the story's athletes.
+    pub(crate) athlete: Option<usize>,
+    /// How it shows.
+    pub(crate) how: String,
+}
+
+type Checked = Result<(), Broken>;
+
+fn broken(promise: &'static str, athlete: Option<usize>, how: impl Into<String>) -> Checked {
+    Err(Broken { promise, athlete, how: how.into() })
+}
+
+/// How many connections one request reads.
+const PAGE: usize = 90;
+
+/// The days of a tick's window before today, as the template sets them.
+const LOOKBACK: i64 = 7;
+
+/// How far a worker's clock may be behind, at most.
+const SKEW: SignedDuration = SignedDuration::from_secs(30);
+
+/// Every event that a reconnect's backfill can have brought back, less a margin.
+const HISTORY: i64 = 20;
+
+impl World {
+    /// The table, read behind the wire.
+    pub(crate) fn store(&self) -> Store {
+        let table = self.stage.process.connector.store.table();
+        Store::new(self.stage.dynamo.client(), table)
+    }
+
+    fn who(&self, is: impl Fn(&super::world::Athlete) -> bool) -> Option<usize> {
+        self.athletes.iter().position(is)
+    }
+
+    /// After every tick that began at `since`.
+    pub(crate) async fn check(&mut self, since: Timestamp) -> Checked {
+        self.one_event_per_date()?;
+        self.nobody_misused()?;
+        self.queue_is_sealed()?;
+        let connections = self.connections().await;
+        for athlete in 0..self.athletes.len() {
+            let connection = connections.get(&self.athletes[athlete].number);
+            self.grant_is_kept(athlete, connection)?;
+            self.status_has_a_cause(athlete, connection)?;
+        }
+        self.written_truly(since)?;
+        self.put_right(since, &connections)
+    }
+
+    /// Who was disturbed and has been synced since is as right as everybody: a digest stands for what was confirmed.
+    fn put_right(&mut self, since: Timestamp, connections: &BTreeMap<u32, Connection>) -> Checked {
+        let (now, today) = (self.now(), self.today());
+        let disturbed: Vec<_> = (0..self.athletes.len()).filter(|athlete| self.athletes[*athlete].disturbed).collect();
+        if disturbed.is_empty() {
+            return Ok(());
+        }
+        let events = self.by_place();
+        for athlete in disturbed {
+            let one = &self.athletes[athlete];
+            let synced = connections.get(&one.number).is_some_and(|connection| {
+                connection.status == Status::Active
+                    && connection.digest.is_some()
+                    && connection.last_sync.is_some_and(|at| at > since - SKEW)
+            });
+            if !synced {
+                continue;
+            }
+            // The days at both ends of the window may be in or out of it, by the clock of who looked.
+            for day in today.saturating_sub((LOOKBACK - 1).days()).series(1.day()).take_while(|day| *day <= today) {
+                let Ok(evening) = day.yesterday() else { continue };
+                for (form, date) in [(NIGHTS, evening), (DAYS, day)] {
+                    let event = events.get(&(one.user, form, date));
+                    let after = told(&self.stage.oura, &one.person, form, date);
+                    self.set_time(since);
+                    let before = told(&self.stage.oura, &one.person, form, date);
+                    self.set_time(now);
+                    for ((field, after), (_, before)) in after.iter().zip(&before) {
+                        let found = event.and_then(|event| event.value(field));
+                        if found != after.as_deref() && found != before.as_deref() {
+                            let how =
+                                format!("{field:?} of {form:?} on {date} is {found:?}, not {before:?} or {after:?}");
+                            return broken("a digest stands for what was confirmed", Some(athlete), how);
+                        }
+                    }
+                }
+            }
+            self.athletes[athlete].disturbed = false;
+        }
+        Ok(())
+    }
+
+    fn one_event_per_date(&self) -> Checked {
+        match self.stage.smartabase.duplicates().first() {
+            None => Ok(()),
+            Some((user, form, date)) => {
+                let who = self.who(|one| one.user == *user);
+                broken("one event per athlete, form and date", who, format!("several events in {form:?} on {date}"))
+            }
+        }
+    }
+
+    fn nobody_misused(&self) -> Checked {
+        if let Some(violation) = self.stage.smartabase.violations().first() {
+            return broken("Smartabase is used as it must be", None, format!("{violation:?}"));
+        }
+        for violation in self.stage.oura.violations() {
+            let person = match &violation {
+                Violation::RefreshTokenReused { person, .. }
+                | Violation::CodeReused { person }
+                | Violation::CodeAtWrongServer { person }
+                | Violation::RefreshTokenAtWrongServer { person }
+                | Violation::WrongVerifier { person } => person.clone(),
+            };
+            let who = self.who(|one| one.person == person);
+            let excused = matches!(violation, Violation::RefreshTokenReused { generation, .. }
+                if who.is_some_and(|who| self.athletes[who].spent.contains(&generation)));
+            if !excused {
+                return broken("no token is used twice", who, format!("{violation:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn queue_is_sealed(&self) -> Checked {
+        let waiting = &self.stage.process.waiting;
+        let dead = waiting.dead_letters().into_iter().flat_map(|(body, reason)| [body, reason]);
+        for text in waiting.bodies().into_iter().chain(dead) {
+            self.sealed("the queue", &text)?;
+        }
+        Ok(())
+    }
+
+    /// Tokens and codes of the simulated Oura begin with their kind, so none can hide.
+    fn sealed(&self, place: &str, text: &str) -> Checked {
+        let kinds = ["access.", "refresh.", "code."];
+        for secret in self.vault.secrets().into_iter().chain(kinds) {
+            if text.contains(secret) {
+                return broken("no secret lies open", None, format!("{secret:?} in {place}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn connections(&self) -> BTreeMap<u32, Connection> {
+        let store = self.store();
+        let mut connections = BTreeMap::new();
+        for page in self.athletes.chunks(PAGE) {
+            let ids: Vec<_> = page.iter().map(|athlete| athlete.id.clone()).collect();
+            let mut snapshot = store.snapshot(&ids, deadline().instant()).await.unwrap();
+            for athlete in page {
+                if let Some(connection) = snapshot.connections.remove(&athlete.id) {
+                    connections.insert(athlete.number, connection);
+                }
+            }
+        }
+        connections
+    }
+
+    /// The refresh token that Oura waits for is in the table, or on its way there.
+    fn grant_is_kept(&self, athlete: usize, connection: Option<&Connection>) -> Checked {
+        let one = &self.athletes[athlete];
+        let promise = "a refresh token is stored before its access token is used";
+        if one.used_before_stored {
+            return broken(promise, Some(athlete), "the access token was used while the table knew nothing of it");
+        }
+        let Some(stored) = connection.and_then(|connection| connection.grant.as_ref()) else { return Ok(()) };
+        let opened = self.vault.newest().open(Purpose::Grant, &one.id, &stored.sealed);
+        let Ok(opened) = opened else {
+            return broken("a stored grant opens", Some(athlete), "no key opens the stored grant");
+        };
+        let text = String::from_utf8_lossy(opened.expose_secret()).into_owned();
+        let living = self.stage.oura.grants(&one.person);
+        let kept = living.iter().filter_map(|grant| grant.refresh_token.as_deref()).any(|token| text.contains(token));
+        let bodies = self.stage.process.waiting.bodies();
+        let coming = bodies.iter().any(|body| body.contains("\"rescue\"") && body.contains(&format!("\"{}\"", one.id)));
+        if kept || coming || one.causes.contains(&Cause::GrantLost) {
+            Ok(())
+        } else {
+            broken(promise, Some(athlete), "the stored refresh token is spent")
+        }
+    }
+
+    fn status_has_a_cause(&self, athlete: usize, connection: Option<&Connection>) -> Checked {
+        let causes = &self.athletes[athlete].causes;
+        let may = |cause: &[Cause]| cause.iter().any(|cause| causes.contains(cause));
+        let status = connection.map(|connection| connection.status);
+        let fine = match status {
+            None => may(&[Cause::Unconnected]),
+            Some(Status::Active) => true,
+            Some(Status::NeedsConsent) => may(&[Cause::Withdrawn, Cause::GrantLost]),
+            Some(Status::ScopeMissing) => may(&[Cause::ScopeWithdrawn]),
+            Some(Status::MembershipLapsed) => may(&[Cause::Lapsed]),
+            Some(Status::Disconnected) => may(&[Cause::Disconnected]),
+            Some(Status::OuraAccountTaken) => false,
+        };
+        if fine {
+            Ok(())
+        } else {
+            let status = status.map_or("gone", Status::name);
+            broken(
+                "nobody is asked to act without cause",
+                Some(athlete),
+                format!("the connection is {status}, causes {causes:?}"),
+            )
+        }
+    }
+
+    /// Every event written since then says what its own athlete's Oura said then or says now, field by field.
+    fn written_truly(&self, since: Timestamp) -> Checked {
+        let now = self.now();
+        for form in [NIGHTS, DAYS] {
+            let events = self.stage.smartabase.events(form);
+            for event in events.into_iter().filter(|event| event.changed >= since) {
+                let Some(who) = self.who(|one| one.user == event.user) else {
+                    return broken("an event is an athlete's", None, format!("user {}", event.user));
+                };
+                let person = &self.athletes[who].person;
+                let after = told(&self.stage.oura, person, form, event.start_date);
+                self.set_time(since);
+                let before = told(&self.stage.oura, person, form, event.start_date);
+                self.set_time(now);
+                for ((field, after), (_, before)) in after.iter().zip(&before) {
+                    let found = event.value(field);
+                    if found != after.as_deref() && found != before.as_deref() {
+                        return broken(
+                            "an event says what Oura says",
+                            Some(who),
+                            format!(
+                                "{field:?} of {form:?} on {} is {found:?}, not {before:?} or {after:?}",
+                                event.start_date
+                            ),
+                        );
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The table holds no secret in the clear.
+    pub(crate) async fn table_is_sealed(&self) -> Checked {
+        let store = self.store();
+        let database = self.stage.dynamo.client();
+        let mut pages = database.scan().table_name(store.table()).into_paginator().items().send();
+        let mut text = String::new();
+        while let Some(item) = pages.next().await {
+            text.clear();
+            for (_, value) in item.unwrap() {
+                write(&value, &mut text);
+            }
+            self.sealed("the table", &text)?;
+        }
+        Ok(())
+    }
+
+    /// When all is quiet: every record of the window says what Oura says, none is missing, everybody is in order.
+    pub(crate) async fn converged(&mut self) -> Checked {
+        let connections = self.connections().await;
+        let events = self.by_place();
+        let today = self.today();
+        let first = today.saturating_sub(LOOKBACK.days());
+        for athlete in 0..self.athletes.len() {
+            let one = &self.athletes[athlete];
+            let Some(connection) = connections.get(&one.number) else {
+                return broken("everybody is connected in the end", Some(athlete), "there is no connection");
+            };
+            if connection.status != Status::Active || connection.note.is_some() || connection.backfill_from.is_some() {
+                let how = format!(
+                    "status {}, note {:?}, history owed from {:?}",
+                    connection.status, connection.note, connection.backfill_from
+                );
+                return broken("everybody is in order in the end", Some(athlete), how);
+            }
+            let window = first.series(1.day()).take_while(|day| *day <= today.saturating_add(1.day()));
+            for day in window {
+                let Ok(evening) = day.yesterday() else { continue };
+                for (form, date) in [(NIGHTS, evening), (DAYS, day)] {
+                    let event = events.get(&(one.user, form, date));
+                    for (field, expected) in told(&self.stage.oura, &one.person, form, date) {
+                        let found = event.and_then(|event| event.value(field));
+                        if found != expected.as_deref() {
+                            let how = format!("{field:?} of {form:?} on {date} is {found:?}, not {expected:?}");
+                            return broken("every record equals Oura in the end", Some(athlete), how);
+                        }
+                    }
+                }
+            }
+            self.nothing_lost(athlete, &events)?;
+        }
+        Ok(())
+    }
+
+    /// Every night that Oura shows has its event, as far back as a reconnect reaches.
+    fn nothing_lost(&self, athlete: usize, events: &BTreeMap<(i64, &str, Date), Event>) -> Checked {
+        let one = &self.athletes[athlete];
+        let today = self.today();
+        let first = today.saturating_sub(HISTORY.days());
+        for day in first.series(1.day()).take_while(|day| *day <= today) {
+            let Ok(evening) = day.yesterday() else { continue };
+            let deleted = one.deleted.contains(&evening);
+            if !deleted
+                && !events.contains_key(&(one.user, NIGHTS, evening))
+                && self.stage.oura.night(&one.person, day).is_some()
+            {
+                return broken("no record is lost", Some(athlete), format!("the night of {day} has no event"));
+            }
+        }
+        Ok(())
+    }
+
+    fn by_place(&self) -> BTreeMap<(i64, &'static str, Date), Event> {
+        let of = |form: &'static str| {
+            let events = self.stage.smartabase.events(form).into_iter();
+            events.map(move |event| ((event.user, form, event.start_date), event))
+        };
+        of(NIGHTS).chain(of(DAYS)).collect()
+    }
+
+    /// The athletes of whom something has to be done by hand, by number.
+    pub(crate) async fn waiting_for_athletes(&self) -> BTreeSet<u32> {
+        let connections = self.connections().await;
+        let needs = |connection: Option<&Connection>| {
+            connection.is_none_or(|connection| !matches!(connection.status, Status::Active | Status::MembershipLapsed))
+        };
+        self.athletes.iter().map(|one| one.number).filter(|number| needs(connections.get(number))).collect()
+    }
+}
+
+fn write(value: &AttributeValue, text: &mut String) {
+    match value {
+        AttributeValue::S(string) => text.push_str(string),
+        AttributeValue::B(bytes) => text.push_str(&String::from_utf8_lossy(bytes.as_ref())),
+        AttributeValue::M(map) => map.values().for_each(|value| write(value, text)),
+        AttributeValue::L(list) => list.iter().for_each(|value| write(value, text)),
+        other => text.push_str(&format!("{other:?}")),
+    }
+    text.push('\n');
+}

@@ -1,0 +1,406 @@
+//! A story from the first tick until all is quiet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector::job::Job;
+use connector::{Connector, Message, Received, Verdict};
+use jiff::SignedDuration;
+use runtime::Deadline;
+use sim::oura::Tier;
+use tokio::task::JoinSet;
+
+use super::check::Broken;
+use super::scene::{self, hand_back};
+use super::story::{Adventure, Mail, Scale, Tick, Weather};
+use super::visit::{happen, visit};
+use super::world::{Cause, WORKERS, World, instant};
+
+/// Messages in one batch, as the template sets it.
+const BATCH: usize = 10;
+
+/// How long one invocation may take, as the template gives the worker.
+const INVOCATION: Duration = Duration::from_mins(1);
+
+/// How long after a tick its queue is watched: messages that want to wait longer wait for the next tick.
+const WATCHED: SignedDuration = SignedDuration::from_mins(15);
+
+/// How often what comes back is worked off before the next tick.
+const ROUNDS: usize = 3;
+
+/// Ticks without faults after which all must be quiet.
+const CALM_TICKS: usize = 12;
+
+/// What a story came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Firings of the schedule.
+    pub ticks: usize,
+    /// Messages worked off.
+    pub jobs: usize,
+    /// Visits to the connect page.
+    pub visits: usize,
+    /// Ticks in foul weather.
+    pub foul: usize,
+    /// Secrets replaced.
+    pub rotations: usize,
+    /// Faults, deaths, pauses and races that came about, of those drawn.
+    pub scenes: BTreeMap<&'static str, (usize, usize)>,
+    /// Events that stand in Smartabase at the end.
+    pub events: usize,
+    /// Grants refreshed.
+    pub refreshes: u64,
+    /// Grants that were lost with an answer, as only a network can lose them.
+    pub lost: usize,
+}
+
+/// A promise that was broken, and the story that broke it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The story.
+    pub scale: Scale,
+    /// Which promise.
+    pub promise: &'static str,
+    /// How it shows.
+    pub how: String,
+    /// When, as the day of the story.
+    pub day: u32,
+    /// The athlete's number, if it is about one.
+    pub athlete: Option<u32>,
+    /// What happened to them.
+    pub tale: Vec<String>,
+}
+
+/// Plays a story and checks it all the way.
+///
+/// # Errors
+/// The first promise found broken.
+pub async fn simulate(scale: &Scale) -> Result<Tally, Box<Failure>> {
+    let mut play = Play { world: World::set(scale).await, scale, tally: Tally::default(), day: 0 };
+    match play.whole().await {
+        Ok(()) => Ok(play.sum_up()),
+        Err(broken) => Err(Box::new(play.failure(broken))),
+    }
+}
+
+struct Play<'a> {
+    scale: &'a Scale,
+    world: World,
+    tally: Tally,
+    day: u32,
+}
+
+impl Play<'_> {
+    async fn whole(&mut self) -> Result<(), Broken> {
+        self.world.stage.process.enrol().await.unwrap();
+        for day in 0..self.scale.days {
+            self.day = day;
+            self.begin_day(day);
+            for tick in self.scale.ticks(day) {
+                self.tick(tick).await?;
+            }
+            if day % 7 == 6 {
+                self.world.table_is_sealed().await?;
+            }
+        }
+        self.calm().await
+    }
+
+    fn begin_day(&mut self, day: u32) {
+        for (number, worker) in self.world.workers.iter_mut().enumerate() {
+            worker.ahead = self.scale.skew(number, day);
+        }
+        let World { stage, athletes, .. } = &mut self.world;
+        for one in athletes.iter_mut().filter(|one| one.member_again.is_some_and(|again| again <= day)) {
+            stage.oura.set_member(&one.person, true);
+            one.member_again = None;
+            one.tell(stage.clock.now(), "pays again");
+        }
+    }
+
+    async fn tick(&mut self, tick: Tick) -> Result<(), Broken> {
+        let later = self.world.now() + SignedDuration::from_secs(1);
+        self.world.set_time(instant(tick).max(later));
+        self.world.catch_up();
+        if let Some(rotation) = self.scale.rotation(tick) {
+            let late: Vec<_> = (0..WORKERS).map(|worker| self.scale.learns_late(worker, tick)).collect();
+            self.world.rotate(rotation, |worker| late.get(worker).copied().unwrap_or_default());
+            self.tally.rotations += 1;
+            let now = self.world.now();
+            for one in &mut self.world.athletes {
+                one.tell(now, format!("operators replace: {rotation:?}; late: {late:?}"));
+            }
+        }
+        // The daily enrolment; what stops it today, stops it until tomorrow.
+        let _ = self.world.stage.process.enrol().await;
+        self.live(tick).await;
+        let began = self.world.now();
+        self.world.set_time(began + SignedDuration::from_secs(1));
+        // A tick that fails is made up for by the next.
+        let _ = self.world.stage.process.tick().await;
+        self.tally.ticks += 1;
+        self.work(tick).await;
+        self.world.check(began).await
+    }
+
+    /// What happens to everybody before the tick.
+    async fn live(&mut self, tick: Tick) {
+        let waiting = self.world.waiting_for_athletes().await;
+        for athlete in 0..self.world.athletes.len() {
+            let one = &self.world.athletes[athlete];
+            let number = one.number;
+            let comes = if one.causes.contains(&Cause::Unconnected) {
+                self.scale.first_visit(number) <= tick.day
+            } else {
+                waiting.contains(&number) && self.scale.returns(number, tick)
+            };
+            if comes {
+                let bump = self.scale.visit(number, tick);
+                if let Some((at, how)) = bump {
+                    scene::strike(&self.world, at, how);
+                    let now = self.world.now();
+                    self.world.athletes[athlete].tell(now, format!("on the way, {:?}: {how:?}", at.request));
+                }
+                visit(&mut self.world, athlete).await;
+                scene::heal(&self.world);
+                self.tally.visits += 1;
+            }
+            for happening in self.scale.happenings(number, tick) {
+                happen(&mut self.world, athlete, tick.day, happening).await;
+            }
+        }
+        scene::heal(&self.world);
+    }
+
+    /// Works off what the tick queued, and what comes back soon.
+    async fn work(&mut self, tick: Tick) {
+        let mut scenes: Vec<(usize, Received, (Adventure, usize, usize))> = Vec::new();
+        let mut plain = Vec::new();
+        for (athlete, message) in self.received() {
+            let Some(athlete) = athlete else {
+                plain.push(message);
+                continue;
+            };
+            let number = self.world.athletes[athlete].number;
+            match self.scale.mail(number, tick) {
+                Mail::Once => {}
+                Mail::Twice => self.world.stage.process.waiting.send(message.body.clone(), Duration::ZERO),
+                Mail::Late(minutes) => {
+                    let delay = Duration::from_mins(minutes.unsigned_abs());
+                    self.world.stage.process.waiting.put_back(message, delay);
+                    continue;
+                }
+            }
+            match self.scale.adventure(number, tick, WORKERS) {
+                Some(adventure) if scenes.iter().all(|(other, ..)| *other != athlete) => {
+                    scenes.push((athlete, message, adventure));
+                }
+                _ => plain.push(message),
+            }
+        }
+        for (athlete, message, (adventure, one, other)) in scenes {
+            let fired = scene::play(&mut self.world, athlete, message, adventure, one, other).await;
+            let kind = match adventure {
+                Adventure::Fault { .. } => "faults",
+                Adventure::Death { .. } => "deaths",
+                Adventure::Pause { .. } => "pauses",
+                Adventure::Race => "races",
+            };
+            let count = self.tally.scenes.entry(kind).or_default();
+            count.0 += usize::from(fired);
+            count.1 += 1;
+        }
+        let weather = self.scale.weather(tick);
+        self.set_weather(tick, weather);
+        let foul = weather != Weather::Fair;
+        self.tally.foul += usize::from(foul);
+        if foul {
+            self.world.athletes.iter_mut().for_each(|one| one.disturbed = true);
+        }
+        self.work_plainly(plain, foul).await;
+        for _ in 0..ROUNDS {
+            let again: Vec<_> = self.received().into_iter().map(|(_, message)| message).collect();
+            self.work_plainly(again, foul).await;
+        }
+        scene::heal(&self.world);
+    }
+
+    /// What is visible by the end of the time in which the queue is watched, in the story's order.
+    fn received(&mut self) -> Vec<(Option<usize>, Received)> {
+        let waiting = self.world.stage.process.waiting.clone();
+        let now = self.world.now();
+        self.world.set_time(waiting.last_visible(now + WATCHED).unwrap_or(now).max(now));
+        let places: BTreeMap<_, _> =
+            self.world.athletes.iter().enumerate().map(|(place, one)| (one.id.clone(), place)).collect();
+        let tick = Tick { day: self.day, minute: 0 };
+        let mut received: Vec<_> = waiting
+            .receive(usize::MAX)
+            .into_iter()
+            .map(|message| {
+                let job = Job::from_message(&message.body).ok();
+                (job.and_then(|job| places.get(job.athlete()).copied()), message)
+            })
+            .collect();
+        received.sort_by_key(|(athlete, _)| {
+            athlete.map(|athlete| self.scale.turn(self.world.athletes[athlete].number, tick))
+        });
+        received
+    }
+
+    /// Several workers at once, a batch at a time each. Who is in which batch is the story's; how the batches interleave
+    /// is not, and does not matter to athletes who have nothing to do with each other.
+    async fn work_plainly(&mut self, messages: Vec<Received>, wired: bool) {
+        self.tally.jobs += messages.len();
+        let mut shares: Vec<Vec<Vec<Received>>> = vec![Vec::new(); WORKERS];
+        let mut messages = messages.into_iter();
+        for turn in (0..WORKERS).cycle() {
+            let batch: Vec<_> = messages.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            shares[turn].push(batch);
+        }
+        let mut working = JoinSet::new();
+        for (worker, share) in self.world.workers.iter().zip(shares) {
+            let process = worker.process(wired);
+            working.spawn(async move {
+                let mut done = Vec::new();
+                for batch in share {
+                    done.extend(handle(&process, batch).await);
+                }
+                done
+            });
+        }
+        while let Some(done) = working.join_next().await {
+            for (message, verdict) in done.unwrap() {
+                hand_back(&self.world, message, verdict);
+            }
+        }
+    }
+
+    fn set_weather(&self, tick: Tick, weather: Weather) {
+        match weather {
+            Weather::Fair => {}
+            Weather::Throttled { minutes } => {
+                let until = self.world.now() + SignedDuration::from_mins(minutes);
+                self.world.stage.oura.throttle(Tier::Application, "", until);
+            }
+            Weather::Foul { request, how, one_in } => {
+                let salt = u64::from(tick.day) << 16 | u64::from(tick.minute);
+                request.wire(&self.world).decide(move |seen| {
+                    let bytes = seen.query.bytes().chain(seen.body.iter().copied());
+                    let sum = bytes.fold(salt, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+                    (request.is(seen) && sum % one_in == 0).then(|| how.fault(request, seen))
+                });
+            }
+        }
+    }
+
+    /// The faults stop. Whoever was left with something to do does it, and then ticks must find everything in order.
+    async fn calm(&mut self) -> Result<(), Broken> {
+        self.world.catch_up();
+        let World { stage, athletes, .. } = &mut self.world;
+        for one in athletes.iter_mut() {
+            stage.oura.set_member(&one.person, true);
+            one.member_again = None;
+            one.tell(stage.clock.now(), "the faults stop");
+        }
+        // Long enough for the longest hold, a look at a lapsed membership and a job that was put off.
+        self.calm_tick(SignedDuration::from_hours(26)).await?;
+        for athlete in 0..self.world.athletes.len() {
+            let number = self.world.athletes[athlete].number;
+            if self.world.waiting_for_athletes().await.contains(&number) {
+                visit(&mut self.world, athlete).await;
+                self.tally.visits += 1;
+            }
+        }
+        for _ in 0..CALM_TICKS {
+            self.calm_tick(SignedDuration::from_mins(20)).await?;
+        }
+        self.world.table_is_sealed().await?;
+        self.world.converged().await?;
+        self.quiet().await
+    }
+
+    async fn calm_tick(&mut self, pause: SignedDuration) -> Result<(), Broken> {
+        self.world.set_time(self.world.now() + pause);
+        let _ = self.world.stage.process.enrol().await;
+        let began = self.world.now();
+        let _ = self.world.stage.process.tick().await;
+        self.tally.ticks += 1;
+        for _ in 0..ROUNDS {
+            let messages = self.received().into_iter().map(|(_, message)| message).collect();
+            self.work_plainly(messages, false).await;
+        }
+        scene::heal(&self.world);
+        self.world.check(began).await
+    }
+
+    /// One more tick, of which every athlete costs four requests to Oura, and nobody any to Smartabase.
+    async fn quiet(&mut self) -> Result<(), Broken> {
+        let _ = self.world.stage.cost();
+        self.world.set_time(self.world.now() + SignedDuration::from_secs(1));
+        let _ = self.world.stage.process.tick().await;
+        let messages = self.received().into_iter().map(|(_, message)| message).collect();
+        self.work_plainly(messages, true).await;
+        let cost = self.world.stage.cost();
+        let collections = cost.oura.count("GET", "/v2/usercollection/");
+        if !cost.smartabase.is_empty() || collections != 4 * self.world.athletes.len() {
+            let how = format!("{collections} requests to Oura, {} to Smartabase", cost.smartabase.len());
+            return Err(Broken { promise: "an unchanged athlete costs four requests", athlete: None, how });
+        }
+        Ok(())
+    }
+
+    fn sum_up(mut self) -> Tally {
+        for one in &self.world.athletes {
+            let grants = self.world.stage.oura.grants(&one.person);
+            self.tally.refreshes += grants.iter().map(|grant| grant.generation).sum::<u64>();
+            self.tally.lost += one.lost;
+        }
+        let forms = [crate::NIGHTS, crate::DAYS];
+        self.tally.events = forms.into_iter().map(|form| self.world.stage.smartabase.events(form).len()).sum();
+        self.tally
+    }
+
+    fn failure(&self, broken: Broken) -> Failure {
+        let athlete = broken.athlete.and_then(|athlete| self.world.athletes.get(athlete));
+        Failure {
+            scale: self.scale.clone(),
+            promise: broken.promise,
+            how: broken.how,
+            day: self.day,
+            athlete: athlete.map(|athlete| athlete.number),
+            tale: athlete.map(|athlete| athlete.tale.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// One batch, and what is to become of each message.
+async fn handle(process: &Arc<Connector>, batch: Vec<Received>) -> Vec<(Received, Verdict)> {
+    let messages = batch.iter().enumerate().map(|(position, message)| Message {
+        id: position.to_string(),
+        body: message.body.clone(),
+        receipt: None,
+        attempts: message.attempts,
+    });
+    let verdicts = process.work(messages.collect(), Deadline::within(INVOCATION)).await;
+    batch.into_iter().zip(verdicts.into_iter().map(|(_, verdict)| verdict)).collect()
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.scale.kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let athletes = self.scale.athletes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        writeln!(f, "broken: {}", self.promise)?;
+        writeln!(f, "        {}", self.how)?;
+        let Scale { seed, days, .. } = self.scale;
+        writeln!(f, "again:  cargo simulate --seed {seed} --days {days} --only {athletes} --kinds {kinds}")?;
+        if let Some(athlete) = self.athlete {
+            writeln!(f, "story of athlete {athlete}, until day {}:", self.day)?;
+        }
+        self.tale.iter().try_for_each(|line| writeln!(f, "        {line}"))
+    }
+}

@@ -1,0 +1,454 @@
+//! What happens, to whom and when: all of it drawn from the seed by its place in the story (which athlete, which day,
+//! which tick), never by the order in which things come about. So a story with fewer athletes, fewer days or fewer kinds
+//! of event is the same story with parts left out, which is what makes a failing one shrink.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::SignedDuration;
+
+/// One story: the same scale is always the same story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// From which everything is drawn.
+    pub seed: u64,
+    /// Who takes part, by number.
+    pub athletes: Vec<u32>,
+    /// How many days are lived before the faults stop.
+    pub days: u32,
+    /// What may happen.
+    pub kinds: BTreeSet<Kind>,
+}
+
+/// The kinds of event, each of which can be left out of a story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Nights are edited, removed, or come late.
+    Nights,
+    /// Staff delete events in Smartabase.
+    Staff,
+    /// Athletes withdraw, disconnect, leave out a scope, and connect again with and without cause.
+    Consent,
+    /// Access tokens stop working before their time.
+    Tokens,
+    /// Memberships lapse and are paid again.
+    Membership,
+    /// Oura answers 429 to an athlete or to everybody.
+    Throttles,
+    /// A service is unwell for a whole tick.
+    Weather,
+    /// One request of a job goes wrong, or its answer.
+    Faults,
+    /// A worker dies in the middle of a job.
+    Deaths,
+    /// A worker stands still in the middle of a job while something else happens to the athlete.
+    Pauses,
+    /// Messages come twice, late, and out of order.
+    Messages,
+    /// The workers' clocks disagree.
+    Skew,
+    /// Operators replace the root key, the Oura secret and the Smartabase password; some workers learn of it late.
+    Rotation,
+}
+
+impl Adventure {
+    /// Where it is to happen, if that is at a certain request.
+    pub(crate) fn spot(self) -> Option<Spot> {
+        match self {
+            Self::Fault { at, .. } | Self::Death { at, .. } | Self::Pause { at, .. } => Some(at),
+            Self::Race => None,
+        }
+    }
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Nights,
+        Self::Staff,
+        Self::Consent,
+        Self::Tokens,
+        Self::Membership,
+        Self::Throttles,
+        Self::Weather,
+        Self::Faults,
+        Self::Deaths,
+        Self::Pauses,
+        Self::Messages,
+        Self::Skew,
+        Self::Rotation,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format!("{self:?}").to_lowercase())
+    }
+}
+
+/// One firing of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tick {
+    pub(crate) day: u32,
+    pub(crate) minute: u32,
+}
+
+/// Something that happens to an athlete between two ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Happening {
+    /// The night of so many days ago is edited.
+    Edited { back: i64 },
+    /// It is removed.
+    Removed { back: i64 },
+    /// A longer sleep is added to it.
+    Added { back: i64 },
+    /// Staff delete its event, and then it is edited.
+    Deleted { back: i64 },
+    /// The consent is withdrawn in the Oura app.
+    Withdrawn,
+    /// The daily scope is withdrawn.
+    ScopeWithdrawn,
+    /// *Disconnect* is pressed.
+    Disconnected,
+    /// The link is opened once more, though nothing is wrong.
+    Renewed,
+    /// The access token stops working.
+    Expired,
+    /// The membership is not paid for so many days.
+    Lapsed { days: u32 },
+    /// Oura wants a pause from this athlete.
+    Throttled { minutes: i64 },
+}
+
+/// What goes wrong with one job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Adventure {
+    /// One request, or its answer.
+    Fault { at: Spot, how: Break },
+    /// The worker dies when this request is about to go out, or when its answer is about to come in.
+    Death { at: Spot, after: bool },
+    /// The worker stands still there, and meanwhile something else happens.
+    Pause { at: Spot, after: bool, meanwhile: Meanwhile },
+    /// Two workers have the message at once.
+    Race,
+}
+
+/// A request of a job: the `nth` of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) request: Request,
+    pub(crate) nth: u64,
+}
+
+/// The kinds of request a job makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// One of the four collections, by name.
+    Collection(&'static str),
+    /// Whose account it is.
+    Person,
+    /// The token endpoint.
+    Token,
+    /// `eventsearch`
+    Search,
+    /// `eventsimport`
+    Import,
+    /// An operation of the table.
+    Table(&'static str),
+}
+
+/// The ways in which a request goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// It never arrives.
+    NeverArrives,
+    /// It arrives, and the answer is lost.
+    AnswerLost,
+    /// It arrives, and the answer breaks off.
+    AnswerHalved,
+    /// It never arrives, and something answers 503.
+    Unwell,
+    /// It arrives, and the answer is 500.
+    UnwellAfterwards,
+    /// It arrives, and the answer is a page of HTML.
+    Html,
+    /// It never arrives, and the answer is 429.
+    Throttled,
+    /// It arrives, and the answer speaks of success without naming what was stored.
+    NothingNamed,
+}
+
+/// What happens while a worker stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// Another worker has the same message.
+    Duplicate,
+    /// So long that the lease has run out, by the other worker's clock.
+    Overtaken,
+    /// The athlete connects once more, and the other worker has the message.
+    Renewed,
+    /// The athlete disconnects.
+    Disconnected,
+    /// The night is edited, and another worker has the message.
+    Edited,
+}
+
+/// How the services are for the length of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weather {
+    Fair,
+    /// One in `one_in` requests of this kind goes wrong.
+    Foul {
+        request: Request,
+        how: Break,
+        one_in: u64,
+    },
+    /// Oura wants a pause from the whole application.
+    Throttled {
+        minutes: i64,
+    },
+}
+
+/// What an operator replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    RootKey,
+    OuraSecret,
+    Password,
+}
+
+/// What the queue does to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mail {
+    Once,
+    Twice,
+    /// So many minutes late.
+    Late(i64),
+}
+
+const COLLECTIONS: [&str; 4] = ["daily_activity", "daily_readiness", "daily_sleep", "sleep"];
+
+impl Scale {
+    /// `athletes` athletes, `days` days, and everything that may happen.
+    #[must_use]
+    pub fn full(seed: u64, athletes: u32, days: u32) -> Self {
+        Self { seed, athletes: (0..athletes).collect(), days, kinds: Kind::ALL.into() }
+    }
+
+    fn draw(&self, purpose: &str, place: &[u64]) -> fastrand::Rng {
+        let words = [self.seed].into_iter().chain(purpose.bytes().map(u64::from)).chain(place.iter().copied());
+        // FNV-1a over whole words, and a finaliser that spreads neighbours far apart.
+        let sum = words.fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| {
+            (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)
+        });
+        let mixed = (sum ^ (sum >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        fastrand::Rng::with_seed(mixed ^ (mixed >> 29))
+    }
+
+    fn has(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    /// When the schedule fires on a day: two or three times, at any minute, and now and then twice within a quarter of
+    /// an hour. The real schedule fires 96 times; what the others would find is what these find, only sooner.
+    pub(crate) fn ticks(&self, day: u32) -> Vec<Tick> {
+        let mut draw = self.draw("ticks", &[day.into()]);
+        let count = draw.u32(2..=3);
+        let mut minutes = Vec::new();
+        for part in 0..count {
+            let minute = part * 1440 / count + draw.u32(5..1380 / count - 60);
+            minutes.push(minute);
+            if draw.u8(0..8) == 0 {
+                minutes.push(minute + 15);
+            }
+        }
+        minutes.into_iter().map(|minute| Tick { day, minute }).collect()
+    }
+
+    /// The day on which an athlete first opens the link.
+    pub(crate) fn first_visit(&self, athlete: u32) -> u32 {
+        self.draw("first visit", &[athlete.into()]).u32(0..4).min(self.days / 4)
+    }
+
+    /// Whether an athlete who has to connect again does so before this tick.
+    pub(crate) fn returns(&self, athlete: u32, tick: Tick) -> bool {
+        self.draw("returns", &place(athlete, tick)).u8(0..100) < 35
+    }
+
+    /// What goes wrong with a visit, if anything.
+    pub(crate) fn visit(&self, athlete: u32, tick: Tick) -> Option<(Spot, Break)> {
+        let mut draw = self.draw("visit", &place(athlete, tick));
+        let bumpy = draw.u8(0..100) < 15;
+        let requests =
+            [Request::Token, Request::Person, Request::Table("TransactWriteItems"), Request::Table("DeleteItem")];
+        let spot = Spot { request: *draw.choice(&requests)?, nth: 1 };
+        let how = broken(&mut draw, spot.request);
+        (bumpy && self.has(Kind::Faults)).then_some((spot, how))
+    }
+
+    /// What happens to an athlete before this tick.
+    pub(crate) fn happenings(&self, athlete: u32, tick: Tick) -> Vec<Happening> {
+        let mut draw = self.draw("happenings", &place(athlete, tick));
+        let mut happen = Vec::new();
+        // Every kind draws the same numbers whether or not it takes part.
+        for (kind, percent) in [
+            (Kind::Nights, 14),
+            (Kind::Staff, 2),
+            (Kind::Consent, 2),
+            (Kind::Tokens, 3),
+            (Kind::Membership, 1),
+            (Kind::Throttles, 2),
+        ] {
+            let (chance, back, choice, length) = (draw.u8(0..100), draw.i64(0..5), draw.u8(0..4), draw.u32(1..3));
+            if chance >= percent || !self.has(kind) {
+                continue;
+            }
+            happen.push(match (kind, choice) {
+                (Kind::Nights, 0 | 1) => Happening::Edited { back },
+                (Kind::Nights, 2) => Happening::Removed { back },
+                (Kind::Nights, _) => Happening::Added { back },
+                (Kind::Staff, _) => Happening::Deleted { back },
+                (Kind::Consent, 0) => Happening::Withdrawn,
+                (Kind::Consent, 1) => Happening::ScopeWithdrawn,
+                (Kind::Consent, 2) => Happening::Disconnected,
+                (Kind::Consent, _) => Happening::Renewed,
+                (Kind::Membership, _) => Happening::Lapsed { days: length },
+                (Kind::Throttles, _) => Happening::Throttled { minutes: back * 7 + 2 },
+                _ => Happening::Expired,
+            });
+        }
+        happen
+    }
+
+    /// What goes wrong with this athlete's job of a tick, if anything; and which two of the workers it concerns.
+    pub(crate) fn adventure(&self, athlete: u32, tick: Tick, workers: usize) -> Option<(Adventure, usize, usize)> {
+        let mut draw = self.draw("adventure", &place(athlete, tick));
+        if draw.u8(0..100) >= 7 {
+            return None;
+        }
+        let one = draw.usize(0..workers);
+        let other = (one + draw.usize(1..workers)) % workers;
+        let spot = spot(&mut draw);
+        let (after, how) = (draw.bool(), broken(&mut draw, spot.request));
+        let meanwhile = meanwhile(&mut draw, spot, after);
+        let (kind, adventure) = match draw.u8(0..100) {
+            0..45 => (Kind::Faults, Adventure::Fault { at: spot, how }),
+            45..65 => (Kind::Deaths, Adventure::Death { at: spot, after }),
+            65..92 => (Kind::Pauses, Adventure::Pause { at: spot, after, meanwhile }),
+            _ => (Kind::Messages, Adventure::Race),
+        };
+        self.has(kind).then_some((adventure, one, other))
+    }
+
+    /// How the services are at a tick.
+    pub(crate) fn weather(&self, tick: Tick) -> Weather {
+        let mut draw = self.draw("weather", &[tick.day.into(), tick.minute.into()]);
+        let (chance, minutes, one_in) = (draw.u8(0..100), draw.i64(3..25), draw.u64(1..5));
+        let requests = [
+            Request::Search,
+            Request::Import,
+            Request::Import,
+            Request::Collection("sleep"),
+            Request::Collection("daily_activity"),
+        ];
+        let request = draw.choice(&requests).copied().unwrap_or(Request::Import);
+        let how = broken(&mut draw, request);
+        match chance {
+            0..10 if self.has(Kind::Weather) => Weather::Foul { request, how, one_in },
+            10..13 if self.has(Kind::Throttles) => Weather::Throttled { minutes },
+            _ => Weather::Fair,
+        }
+    }
+
+    /// What an operator replaces before this tick.
+    pub(crate) fn rotation(&self, tick: Tick) -> Option<Rotation> {
+        let mut draw = self.draw("rotation", &[tick.day.into(), tick.minute.into()]);
+        let rotation = match draw.u8(0..100) {
+            0..3 => Rotation::RootKey,
+            3..5 => Rotation::OuraSecret,
+            5..7 => Rotation::Password,
+            _ => return None,
+        };
+        self.has(Kind::Rotation).then_some(rotation)
+    }
+
+    /// Whether a worker learns of a rotation only a tick later.
+    pub(crate) fn learns_late(&self, worker: usize, tick: Tick) -> bool {
+        self.draw("learns", &[worker as u64, tick.day.into(), tick.minute.into()]).u8(0..3) == 0
+    }
+
+    /// How far a worker's clock is ahead of the true time: up to three quarters of a minute either way. A lease allows
+    /// for a minute.
+    pub(crate) fn skew(&self, worker: usize, day: u32) -> SignedDuration {
+        let milliseconds = self.draw("skew", &[worker as u64, day.into()]).i64(-22_000..22_000);
+        SignedDuration::from_millis(if self.has(Kind::Skew) { milliseconds } else { 0 })
+    }
+
+    /// What the queue does to the message of an athlete.
+    pub(crate) fn mail(&self, athlete: u32, tick: Tick) -> Mail {
+        let mut draw = self.draw("mail", &place(athlete, tick));
+        match draw.u8(0..100) {
+            _ if !self.has(Kind::Messages) => Mail::Once,
+            0..4 => Mail::Twice,
+            4..6 => Mail::Late(draw.i64(1..90)),
+            _ => Mail::Once,
+        }
+    }
+
+    /// Where a message comes in the order of a tick.
+    pub(crate) fn turn(&self, athlete: u32, tick: Tick) -> u64 {
+        if self.has(Kind::Messages) { self.draw("turn", &place(athlete, tick)).u64(..) } else { athlete.into() }
+    }
+}
+
+fn place(athlete: u32, tick: Tick) -> [u64; 3] {
+    [athlete.into(), tick.day.into(), tick.minute.into()]
+}
+
+fn spot(draw: &mut fastrand::Rng) -> Spot {
+    let collection = COLLECTIONS[draw.usize(0..COLLECTIONS.len())];
+    let (request, nth) = match draw.u8(0..100) {
+        0..24 => (Request::Token, 1),
+        24..32 => (Request::Collection(collection), draw.u64(1..=2)),
+        32..48 => (Request::Search, draw.u64(1..=2)),
+        48..74 => (Request::Import, *draw.choice(&[1, 1, 1, 2, 3]).unwrap_or(&1)),
+        74..86 => (Request::Table("TransactWriteItems"), *draw.choice(&[1, 1, 2, 2, 3]).unwrap_or(&1)),
+        86..97 => (Request::Table("UpdateItem"), draw.u64(1..=2)),
+        _ => (Request::Table("BatchGetItem"), draw.u64(1..=2)),
+    };
+    Spot { request, nth }
+}
+
+fn broken(draw: &mut fastrand::Rng, request: Request) -> Break {
+    let all = [
+        Break::NeverArrives,
+        Break::AnswerLost,
+        Break::AnswerLost,
+        Break::AnswerHalved,
+        Break::Unwell,
+        Break::UnwellAfterwards,
+        Break::Html,
+        Break::Throttled,
+        Break::NothingNamed,
+    ];
+    let count = if request == Request::Import { all.len() } else { all.len() - 1 };
+    all[draw.usize(0..count)]
+}
+
+/// A worker is only overtaken where time would not have stopped it first: before it has sent what can't be called back.
+/// Whoever stands still in the middle of an import, or of a refresh, until the lease has run out has passed its own
+/// deadline long before, and sends nothing more.
+fn meanwhile(draw: &mut fastrand::Rng, spot: Spot, after: bool) -> Meanwhile {
+    let safe = match spot.request {
+        Request::Search => true,
+        Request::Table("TransactWriteItems") => spot.nth == 1 && !after,
+        _ => false,
+    };
+    match draw.u8(0..100) {
+        0..60 if safe => Meanwhile::Overtaken,
+        0..40 => Meanwhile::Duplicate,
+        40..65 => Meanwhile::Renewed,
+        65..80 => Meanwhile::Disconnected,
+        _ => Meanwhile::Edited,
+    }
+}

@@ -1,0 +1,106 @@
+//! What athletes do: they visit the connect page, sleep, edit their nights, and lose patience.
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde_json::json;
+use sim::oura::{Kind, Period, Tier};
+use store::Connection;
+
+use super::scene::disconnect;
+use super::story::Happening;
+use super::world::{Cause, World};
+use crate::{NIGHTS, deadline};
+
+/// An athlete opens the link and goes all the way, as far as the network lets them.
+pub(crate) async fn visit(world: &mut World, athlete: usize) {
+    let before = connection(world, athlete).await.map_or(0, |connection| connection.generation);
+    let one = &world.athletes[athlete];
+    let visit = world.stage.connect(one.user, &one.person).await;
+    let after = connection(world, athlete).await;
+    let now = world.now();
+    let connected = after.is_some_and(|connection| connection.generation > before && connection.grant.is_some());
+    let one = &mut world.athletes[athlete];
+    if connected {
+        // A membership is not renewed by a consent.
+        one.causes.retain(|cause| *cause == Cause::Lapsed && one.member_again.is_some());
+    }
+    let page = visit.map_or_else(|error| error.to_string(), |visit| visit.status.to_string());
+    one.tell(now, format!("visits: {page}{}", if connected { ", connected" } else { "" }));
+}
+
+async fn connection(world: &World, athlete: usize) -> Option<Connection> {
+    world.store().connection(&world.athletes[athlete].id, deadline().instant()).await.unwrap()
+}
+
+/// Something happens to an athlete between two ticks.
+pub(crate) async fn happen(world: &mut World, athlete: usize, day: u32, happening: Happening) {
+    let now = world.now();
+    let one = &mut world.athletes[athlete];
+    one.tell(now, format!("{happening:?}"));
+    match happening {
+        Happening::Edited { back } => world.edit_night(athlete, back),
+        Happening::Removed { back } => {
+            let day = world.today().saturating_sub(back.days());
+            world.stage.oura.remove_night(&world.athletes[athlete].person, day);
+        }
+        Happening::Added { back } => {
+            let day = world.today().saturating_sub((back + 1).days());
+            let begins = day.saturating_sub(1.days()).at(20, 0, 0, 0);
+            let period = Period { kind: Kind::LongSleep, begins, minutes: 600, finished: true };
+            world.stage.oura.put_period(&world.athletes[athlete].person, day, period);
+        }
+        Happening::Deleted { back } => world.delete_event(athlete, back),
+        Happening::Withdrawn => {
+            world.stage.oura.withdraw(&one.person);
+            one.causes.insert(Cause::Withdrawn);
+        }
+        Happening::ScopeWithdrawn => {
+            world.stage.oura.withdraw_scope(&one.person, "daily");
+            one.causes.insert(Cause::ScopeWithdrawn);
+        }
+        Happening::Disconnected => disconnect(world, athlete).await,
+        Happening::Renewed => visit(world, athlete).await,
+        Happening::Expired => world.stage.oura.expire_access_tokens(&one.person),
+        Happening::Lapsed { days } => {
+            world.stage.oura.set_member(&one.person, false);
+            one.causes.insert(Cause::Lapsed);
+            one.member_again = Some(day + days);
+        }
+        Happening::Throttled { minutes } => {
+            world.stage.oura.throttle(Tier::Token, &one.person, now + jiff::SignedDuration::from_mins(minutes));
+        }
+    }
+}
+
+impl World {
+    /// The athlete edits the bedtime of the night of so many days ago, if there is one.
+    pub(crate) fn edit_night(&mut self, athlete: usize, back: i64) {
+        let day = self.today().saturating_sub(back.days());
+        self.revise(athlete, day);
+    }
+
+    fn revise(&mut self, athlete: usize, day: Date) {
+        let seconds = 60 * (self.now().as_second() / 60 % 300 + 60);
+        let person = &self.athletes[athlete].person;
+        if self.stage.oura.night(person, day).is_some() {
+            self.stage.oura.revise_night(person, day, |night| {
+                night["total_sleep_duration"] = json!(7 * 3600 + seconds);
+                night["deep_sleep_duration"] = json!(3600 + seconds);
+                night["average_hrv"] = json!(seconds / 60);
+            });
+        }
+    }
+
+    /// Staff delete the event of a night, and the athlete edits it: the next update is of an event that is gone.
+    fn delete_event(&mut self, athlete: usize, back: i64) {
+        let day = self.today().saturating_sub((back + 1).days());
+        let Ok(evening) = day.yesterday() else { return };
+        let one = &self.athletes[athlete];
+        let Some(event) = self.stage.smartabase.event_on(one.user, NIGHTS, evening) else { return };
+        if self.stage.oura.night(&one.person, day).is_some() {
+            self.stage.smartabase.delete_event(event.id);
+            self.athletes[athlete].deleted.insert(evening);
+            self.revise(athlete, day);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The world of a story: both services, the table, the queue, several workers, and what the story knows of each athlete
+//! without asking the connector.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use connector::{Account, Connector, Queue};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use local::{Cast, Stage};
+use runtime::{Clock, Given, Secrets};
+use sim::oura::{Life, Person};
+use sim::smartabase::User;
+use store::{AthleteId, KeyVersion, Keyring, Store};
+use url::Url;
+
+use super::story::{Rotation, Scale, Tick};
+
+/// How many processes work off the queue.
+pub(crate) const WORKERS: usize = 3;
+
+/// The day before the first.
+const EVE: Date = Date::constant(2026, 3, 2);
+
+/// Where the athletes live, by number: on both sides of the site, which is in UTC, and some with a change of clocks
+/// within sixty days.
+const ZONES: [&str; 6] =
+    ["Europe/Berlin", "America/Denver", "Asia/Kathmandu", "Australia/Melbourne", "UTC", "America/Lima"];
+
+pub(crate) struct World {
+    pub(crate) stage: Stage,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) athletes: Vec<Athlete>,
+    pub(crate) vault: Vault,
+}
+
+/// A process that works off the queue, with a clock of its own.
+pub(crate) struct Worker {
+    clock: Clock,
+    /// How far its clock is ahead of the true time.
+    pub(crate) ahead: SignedDuration,
+    /// Everything it asks goes over the wires, where it can go wrong.
+    pub(crate) wired: Arc<Connector>,
+    /// The same process in fair weather, without the detour.
+    direct: Arc<Connector>,
+    /// What it has yet to learn of the secrets.
+    late: bool,
+}
+
+/// What the story knows of an athlete.
+pub(crate) struct Athlete {
+    pub(crate) number: u32,
+    pub(crate) user: i64,
+    pub(crate) person: String,
+    pub(crate) id: AthleteId,
+    /// What may be wrong with the connection, since the last successful visit. Nothing else may be.
+    pub(crate) causes: BTreeSet<Cause>,
+    /// The generations, counted at Oura, whose refresh token was spent on an answer that nobody got.
+    pub(crate) spent: BTreeSet<u64>,
+    /// How often that happened.
+    pub(crate) lost: usize,
+    /// The evenings whose event staff have deleted.
+    pub(crate) deleted: BTreeSet<Date>,
+    /// Something went wrong lately, and no tick has put it right yet.
+    pub(crate) disturbed: bool,
+    /// An access token was used before anything was written since it was issued.
+    pub(crate) used_before_stored: bool,
+    /// When the membership is paid again.
+    pub(crate) member_again: Option<u32>,
+    /// What happened, for the reader of a failure.
+    pub(crate) tale: Vec<String>,
+}
+
+/// Why an athlete may have to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// They have never been here.
+    Unconnected,
+    Withdrawn,
+    ScopeWithdrawn,
+    Disconnected,
+    Lapsed,
+    /// A refresh was answered, and the answer died on its way or with the worker that had it.
+    GrantLost,
+}
+
+/// The secrets, as the operator has them.
+pub(crate) struct Vault {
+    keys: Vec<KeyVersion>,
+    client_secret: String,
+    password: String,
+}
+
+impl World {
+    pub(crate) async fn set(scale: &Scale) -> Self {
+        let athletes: Vec<_> = scale.athletes.iter().map(|number| Athlete::new(*number)).collect();
+        let since = EVE.saturating_sub(40.days());
+        let person = |athlete: &Athlete| {
+            let zone = ZONES[athlete.number as usize % ZONES.len()];
+            // Every fourth goes by the book, the others live.
+            let life = if athlete.number % 4 == 0 { Life::Regular { since } } else { Life::Varied { since } };
+            Person::new(&athlete.person, &athlete.person, zone).living(life)
+        };
+        let stage = Stage::set(Cast {
+            now: instant(Tick { day: 0, minute: 0 }),
+            people: athletes.iter().map(person).collect(),
+            users: athletes
+                .iter()
+                .map(|one| User::new(one.user, one.id.as_str(), "Player", &one.number.to_string()))
+                .collect(),
+            ..Cast::new()
+        })
+        .await
+        .unwrap();
+        let vault = Vault {
+            keys: vec![KeyVersion { id: "first".to_owned(), secret: "the root key of the stage".into() }],
+            client_secret: "client-secret".to_owned(),
+            password: "api-password".to_owned(),
+        };
+        let workers = (0..WORKERS).map(|_| Worker::beside(&stage, &vault)).collect();
+        Self { stage, workers, athletes, vault }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.stage.clock.now()
+    }
+
+    /// Moves the true time to `instant`, and everybody's clock with it.
+    pub(crate) fn set_time(&self, instant: Timestamp) {
+        self.stage.clock.advance(instant.duration_since(self.now()));
+        for worker in &self.workers {
+            worker.clock.advance((instant + worker.ahead).duration_since(worker.clock.now()));
+        }
+    }
+
+    /// Today, where the site is.
+    pub(crate) fn today(&self) -> Date {
+        self.now().to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+
+    /// An operator replaces a secret at the service, then in the installation, where `late` workers don't see it yet.
+    pub(crate) fn rotate(&mut self, rotation: Rotation, late: impl Fn(usize) -> bool) {
+        let number = self.vault.keys.len();
+        match rotation {
+            Rotation::RootKey => {
+                let secret = format!("the root key of the stage, version {number}");
+                self.vault.keys.push(KeyVersion { id: format!("version-{number}"), secret: secret.into() });
+            }
+            Rotation::OuraSecret => {
+                self.vault.client_secret.push('+');
+                let secret = self.vault.client_secret.clone();
+                self.stage.oura.configure(|settings| settings.client_secret = secret);
+            }
+            Rotation::Password => {
+                self.vault.password.push('+');
+                self.stage.smartabase.set_password(&self.vault.password);
+            }
+        }
+        self.vault.give(self.stage.secrets().unwrap());
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            worker.late = late(number);
+            if worker.late && rotation == Rotation::RootKey {
+                // It seals with the version it has, and reads the new one when it meets it.
+                worker.each(|given| given.replace_keyring(self.vault.keyring(self.vault.keys.len() - 2)));
+            } else if !worker.late {
+                worker.each(|given| self.vault.give(given));
+            }
+        }
+    }
+
+    /// Everybody learns what they have yet to learn.
+    pub(crate) fn catch_up(&mut self) {
+        for worker in self.workers.iter_mut().filter(|worker| worker.late) {
+            worker.late = false;
+            worker.each(|given| self.vault.give(given));
+        }
+    }
+}
+
+/// When a tick is.
+pub(crate) fn instant(tick: Tick) -> Timestamp {
+    let midnight = EVE.saturating_add((i64::from(tick.day) + 1).days()).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
+    midnight.timestamp() + SignedDuration::from_mins(i64::from(tick.minute))
+}
+
+impl Worker {
+    fn beside(stage: &Stage, vault: &Vault) -> Self {
+        let clock = Clock::manual(stage.clock.now());
+        let model = &stage.process.connector;
+        let build = |direct: bool| {
+            let mut settings = model.settings.clone();
+            let mut store = model.store.clone();
+            if direct {
+                settings.site = smartabase::Site::parse(&stage.smartabase.url()).unwrap();
+                // Tokens still go over the wire: a grant names the address that issued it.
+                settings.oura.api = Url::parse(&stage.oura.url()).unwrap();
+                store = Store::new(stage.dynamo.client(), store.table());
+            }
+            Arc::new(Connector {
+                oura: oura::Client::new(settings.oura.clone()).unwrap(),
+                smartabase: smartabase::Client::new(settings.site.clone()).unwrap(),
+                store,
+                queue: Queue::InProcess(stage.process.waiting.clone()),
+                forms: model.forms.clone(),
+                secrets: Secrets::Given(vault.given()),
+                clock: clock.clone(),
+                account: Account::default(),
+                settings,
+            })
+        };
+        Self { wired: build(false), direct: build(true), clock, ahead: SignedDuration::ZERO, late: false }
+    }
+
+    /// The process, over the wires in foul weather and past them in fair.
+    pub(crate) fn process(&self, wired: bool) -> Arc<Connector> {
+        Arc::clone(if wired { &self.wired } else { &self.direct })
+    }
+
+    /// Moves this worker's clock alone; answers with how to move it back.
+    pub(crate) fn jump(&self, by: SignedDuration) {
+        self.clock.advance(by);
+    }
+
+    fn each(&self, change: impl Fn(&Given)) {
+        for process in [&self.wired, &self.direct] {
+            if let Secrets::Given(given) = &process.secrets {
+                change(given);
+            }
+        }
+    }
+}
+
+impl Athlete {
+    fn new(number: u32) -> Self {
+        Self {
+            number,
+            user: 2001 + i64::from(number),
+            person: format!("p{number}"),
+            id: AthleteId::parse(&format!("uuid-{number}")).unwrap(),
+            causes: [Cause::Unconnected].into(),
+            spent: BTreeSet::new(),
+            lost: 0,
+            disturbed: false,
+            used_before_stored: false,
+            deleted: BTreeSet::new(),
+            member_again: None,
+            tale: Vec::new(),
+        }
+    }
+
+    pub(crate) fn tell(&mut self, at: Timestamp, what: impl Into<String>) {
+        self.tale.push(format!("{}  {}", at.strftime("%d %b %H:%M:%S"), what.into()));
+    }
+}
+
+impl Vault {
+    /// The keyring of a worker that takes the version at `current` for the newest, but can look the others up.
+    fn keyring(&self, current: usize) -> Keyring {
+        let current = current.min(self.keys.len() - 1);
+        let mut keyring = Keyring::new(self.keys[current].clone());
+        for (number, version) in self.keys.iter().enumerate() {
+            if number != current {
+                keyring.add(version.clone());
+            }
+        }
+        keyring
+    }
+
+    /// The newest keyring.
+    pub(crate) fn newest(&self) -> Keyring {
+        self.keyring(self.keys.len() - 1)
+    }
+
+    fn given(&self) -> Given {
+        let oura = oura::ClientCredentials {
+            client_id: "client".to_owned(),
+            client_secret: self.client_secret.clone().into(),
+        };
+        let smartabase =
+            smartabase::Credentials { username: "api.account".to_owned(), password: self.password.clone().into() };
+        Given::new(oura, smartabase, self.newest())
+    }
+
+    fn give(&self, given: &Given) {
+        given.replace_oura(oura::ClientCredentials {
+            client_id: "client".to_owned(),
+            client_secret: self.client_secret.clone().into(),
+        });
+        given.replace_smartabase(smartabase::Credentials {
+            username: "api.account".to_owned(),
+            password: self.password.clone().into(),
+        });
+        given.replace_keyring(self.newest());
+    }
+
+    /// What must not be found where it does not belong, beside what Oura issued.
+    pub(crate) fn secrets(&self) -> [&str; 3] {
+        ["the root key of the stage", &self.client_secret, &self.password]
+    }
+}

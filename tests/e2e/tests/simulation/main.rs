@@ -1,0 +1,32 @@
+//! A fixed set of simulated stories. `cargo simulate` plays as many others as you like, and longer ones.
+
+use e2e::simulation::{Scale, shortest, simulate};
+
+const ATHLETES: u32 = 8;
+const DAYS: u32 = 8;
+
+/// Plays a seed; if a promise is broken, tells the shortest story that breaks it.
+async fn keeps_every_promise(seed: u64) {
+    if let Err(failure) = simulate(&Scale::full(seed, ATHLETES, DAYS)).await {
+        panic!("{}", shortest(failure).await);
+    }
+}
+
+/// One test per seed, so that they run beside each other.
+macro_rules! seeds {
+    ($($name:ident: $seed:literal,)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            keeps_every_promise($seed).await;
+        })*
+    };
+}
+
+seeds! {
+    seed_1: 1,
+    seed_2: 2,
+    seed_3: 3,
+    seed_4: 4,
+    seed_5: 5,
+    seed_6: 6,
+}
