@@ -1,6 +1,7 @@
 //! What Oura says about one athlete: the four collections, at once, over one window.
 
-use jiff::{SignedDuration, ToSpan};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use oura::{ApiError, DailyActivity, DailyReadiness, DailySleep, Days, Document, Forbidden, Sleep, Throttle, Tier};
 use runtime::Deadline;
 use secrecy::SecretString;
@@ -20,11 +21,7 @@ impl Connector {
     /// The days a tick looks at: `LOOKBACK_DAYS` back from today in the site's zone, and tomorrow, because an athlete
     /// who travels east of the site wakes up there first.
     pub(crate) fn window(&self) -> Days {
-        let today = self.clock.now().to_zoned(self.settings.time_zone.clone()).date();
-        Days {
-            first: today.saturating_sub(i64::from(self.settings.lookback_days).days()),
-            last: today.saturating_add(1.day()),
-        }
+        window(self.clock.now(), &self.settings.time_zone, self.settings.lookback_days)
     }
 
     /// Fetches the four collections. A refused access token is refreshed once and only what was refused is asked again;
@@ -147,6 +144,73 @@ impl Connector {
     }
 }
 
+fn window(now: Timestamp, zone: &TimeZone, lookback: u16) -> Days {
+    let today = zone.to_datetime(now).date();
+    Days { first: today.saturating_sub(i64::from(lookback).days()), last: today.saturating_add(1.day()) }
+}
+
 fn refused<D>(answer: &Answer<D>) -> bool {
     matches!(answer, Err(ApiError::TokenRefused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::{Date, date};
+    use proptest::prelude::*;
+
+    /// Every zone of the database.
+    fn any_zone() -> impl Strategy<Value = TimeZone> {
+        let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        assert!(names.len() > 300, "there is no time zone database");
+        proptest::sample::select(names).prop_filter_map("no zone of a place", |name| TimeZone::get(&name).ok())
+    }
+
+    /// From 1970 to 2100, and often around a change of year, a leap day or a change of the clocks.
+    fn any_instant() -> impl Strategy<Value = Timestamp> {
+        let around = |day: Date| {
+            let noon = TimeZone::UTC.to_timestamp(day.at(12, 0, 0, 0)).unwrap();
+            (-200_000i64..200_000).prop_map(move |seconds| noon + SignedDuration::from_secs(seconds))
+        };
+        prop_oneof![
+            (0i64..4_102_444_800).prop_map(|second| Timestamp::from_second(second).unwrap()),
+            (1972i16..2100).prop_flat_map(move |year| prop_oneof![
+                around(date(year, 1, 1)),
+                around(date(year, 2, 28)),
+                around(date(year, 3, 29)),
+                around(date(year, 10, 28)),
+            ]),
+            // Samoa left a whole day out.
+            around(date(2011, 12, 30)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn a_window_is_today_tomorrow_and_the_days_looked_back(zone in any_zone(), now in any_instant(), lookback in 1u16..60) {
+            let days = window(now, &zone, lookback);
+            let today = now.to_zoned(zone).date();
+            prop_assert_eq!(days.first.until(days.last).unwrap().get_days(), i32::from(lookback) + 1);
+            prop_assert_eq!(days.last, today.tomorrow().unwrap());
+            prop_assert!(days.contains(today));
+        }
+
+        #[test]
+        fn no_day_falls_between_two_ticks(zone in any_zone(), now in any_instant(), minutes in 1i64..=24 * 60) {
+            let later = now + SignedDuration::from_mins(minutes);
+            let (before, after) = (window(now, &zone, 1), window(later, &zone, 1));
+            prop_assert!(after.first <= before.last.tomorrow().unwrap(), "{} {}", before.last, after.first);
+        }
+
+        /// An athlete who travels wakes up in another zone's date, at most a day from the site's unless the site lies at
+        /// the very edge of the date line.
+        #[test]
+        fn whatever_day_it_is_where_the_athlete_is_the_window_has_it(site in any_zone(), there in any_zone(), now in any_instant()) {
+            let (here, abroad) = (site.to_offset(now), there.to_offset(now));
+            prop_assume!((abroad.seconds() - here.seconds()).abs() <= 24 * 60 * 60);
+            prop_assert!(window(now, &site, 1).contains(there.to_datetime(now).date()));
+        }
+    }
 }
