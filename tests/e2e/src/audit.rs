@@ -64,7 +64,8 @@ fn write(value: &AttributeValue, text: &mut String) {
         AttributeValue::B(bytes) => text.push_str(&String::from_utf8_lossy(bytes.as_ref())),
         AttributeValue::M(map) => map.values().for_each(|value| write(value, text)),
         AttributeValue::L(list) => list.iter().for_each(|value| write(value, text)),
-        other => text.push_str(&format!("{other:?}")),
+        // What is neither text nor bytes nor a collection of them holds digits at most.
+        other => text.push_str(other.as_n().map_or("", String::as_str)),
     }
     text.push('\n');
 }
@@ -72,5 +73,5 @@ fn write(value: &AttributeValue, text: &mut String) {
 fn forms_text(stage: &Stage) -> String {
     let events = [NIGHTS, DAYS].into_iter().flat_map(|form| stage.smartabase.events(form)).flat_map(|event| event.rows);
     let profiles = (1..3000).filter_map(|user| stage.smartabase.profile(user, LINKS)).flat_map(|profile| profile.rows);
-    events.chain(profiles).flatten().map(|(key, value)| format!("{key}={value}\n")).collect()
+    events.chain(profiles).flatten().flat_map(|(key, value)| [key, "=".to_owned(), value, "\n".to_owned()]).collect()
 }

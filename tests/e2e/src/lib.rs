@@ -17,6 +17,7 @@
 //! ```
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::unwrap_used,
     reason = "vocabulary of tests: what can't be set up ends the test at once"
@@ -26,7 +27,6 @@ mod audit;
 mod beside;
 mod cast;
 mod faithful;
-mod journal;
 mod opening;
 mod order;
 pub mod simulation;
@@ -36,7 +36,6 @@ pub use audit::{audit, curtain, gives_nothing_away};
 pub use beside::beside;
 pub use cast::{ADA, BEN, ada, ada_and_ben, athlete, living, squad};
 pub use faithful::{faithful, told_truly};
-pub use journal::Journal;
 pub use opening::{connected, connection, deadline, enrolled};
 pub use order::Order;
 pub use spent::Spent;

@@ -9,7 +9,7 @@ use crate::athlete;
 /// Long enough for anything a test asks of the connector directly.
 #[must_use]
 pub fn deadline() -> Deadline {
-    Deadline::within(Duration::from_secs(60))
+    Deadline::within(Duration::from_mins(1))
 }
 
 /// Everybody has a personal link, and nobody has used it.

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::date;
 use sim::oura::Collection;
 use sim::wire::{Fault, Gate, When};
-use store::Status;
+use store::Status::{Active, Disconnected, MembershipLapsed, NeedsConsent, ScopeMissing};
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const IMPORT: &str = "/site/api/v1/eventsimport";
@@ -25,7 +25,7 @@ async fn invariant_6_what_one_athletes_documents_break_nobody_else_notices() {
     assert_eq!(stage.smartabase.event_on(BEN, NIGHTS, date(2026, 2, 28)).unwrap().updates, 1);
     faithful(&stage, BEN, "ben");
     assert_eq!(stage.smartabase.events_of(ADA, NIGHTS), adas);
-    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::Active);
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Active);
     stage.oura.remove_document("ada", Collection::Sleep, "broken");
     stage.settle().await;
     faithful(&stage, ADA, "ada");
@@ -79,7 +79,6 @@ async fn invariant_6_a_squad_of_every_misfortune_leaves_the_others_alone() {
     for number in 2001..2011 {
         statuses.push(connection(&stage, &format!("uuid-{number}")).await.unwrap().status);
     }
-    use Status::{Active, Disconnected, MembershipLapsed, NeedsConsent, ScopeMissing};
     let expected =
         [MembershipLapsed, NeedsConsent, ScopeMissing, Active, Active, Disconnected, Active, Active, Active, Active];
     assert_eq!(statuses, expected);

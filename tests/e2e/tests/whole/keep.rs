@@ -15,7 +15,8 @@ const EVENING: Date = date(2026, 3, 1);
 async fn with_comments() -> Stage {
     let mut stage = connected(ada()).await;
     let shipped = include_str!("../../../../infra/forms.toml");
-    let forms = Forms::parse(&shipped.replacen("start = \"21:00\"", "keep = [\"Comment\"]\nstart = \"21:00\"", 1)).unwrap();
+    let forms =
+        Forms::parse(&shipped.replacen("start = \"21:00\"", "keep = [\"Comment\"]\nstart = \"21:00\"", 1)).unwrap();
     assert_eq!(forms.events[0].keep, ["Comment"]);
     let mut nights: Form = site_forms(&forms).swap_remove(0);
     nights.fields.extend(["Comment", "Physio"].map(str::to_owned));

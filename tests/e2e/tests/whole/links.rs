@@ -98,6 +98,7 @@ async fn invariant_5_a_link_opens_only_its_own_athletes_connection() {
     assert_eq!(connection(&stage, "uuid-ben").await, before);
     let page = stage.browser.get(stage.link(ADA).unwrap()).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("Ada Sample") && !page.contains("Ben"), "{page}");
+    stage.settle().await;
     curtain(&stage).await;
 }
 

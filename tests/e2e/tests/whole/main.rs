@@ -1,6 +1,9 @@
 //! One binary for all whole-product tests: the AWS SDK is linked once.
 
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "the lints know test functions, but not what those share")]
+
 mod addresses;
+mod callbacks;
 mod connecting;
 mod consent;
 mod credentials;

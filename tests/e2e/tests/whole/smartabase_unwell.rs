@@ -3,7 +3,7 @@
 use e2e::{ADA, NIGHTS, Spent, ada, audit, connected, curtain, enrolled, faithful, squad, told_truly};
 use jiff::SignedDuration;
 use jiff::civil::date;
-use sim::smartabase::{Empty, Event, UpdateElsewhere};
+use sim::smartabase::{Empty, Event};
 use sim::wire::{Answer, Fault, When};
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
@@ -106,24 +106,6 @@ async fn an_outage_of_smartabase_ends_with_the_first_tick_after_it() {
 }
 
 #[tokio::test]
-async fn an_event_deleted_by_staff_comes_back_under_a_new_id_with_its_next_revision() {
-    let stage = connected(ada()).await;
-    let event = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
-    assert!(stage.smartabase.delete_event(event.id));
-    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
-    stage.pass(PERIOD);
-    stage.tick().await.unwrap();
-    let back = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
-    assert_ne!(back.id, event.id);
-    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 19_200.into());
-    stage.pass(PERIOD);
-    stage.tick().await.unwrap();
-    let revised = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
-    assert_eq!((revised.id, revised.value("Sleep Time (min)")), (back.id, Some("320")));
-    curtain(&stage).await;
-}
-
-#[tokio::test]
 async fn an_event_that_stands_there_already_is_adopted() {
     let stage = enrolled(ada()).await;
     let template = Event {
@@ -145,17 +127,6 @@ async fn an_event_that_stands_there_already_is_adopted() {
     assert_eq!(stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap().id, id);
     told_truly(&stage, ADA, "ada", date(2026, 2, 2), date(2026, 3, 4));
     curtain(&stage).await;
-}
-
-#[tokio::test]
-async fn a_site_that_turns_updates_into_new_events_is_reported() {
-    let stage = connected(ada()).await;
-    stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
-    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
-    stage.pass(PERIOD);
-    stage.tick().await.unwrap();
-    let note = e2e::connection(&stage, "uuid-ada").await.unwrap().note.unwrap();
-    assert!(note.contains("several events on 2026-03-01") && note.contains(NIGHTS), "{note}");
 }
 
 #[tokio::test]

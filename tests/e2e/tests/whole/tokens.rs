@@ -82,12 +82,12 @@ async fn invariant_3_a_refreshed_pair_is_stored_before_it_is_used() {
         seen.fetch_or(request.path == TOKEN, Ordering::SeqCst);
         None
     });
-    let (mut held, at) = (false, gate.clone());
+    let (mut done, at) = (false, gate.clone());
     stage.table_wire.decide(move |request| {
         let write = ["UpdateItem", "PutItem", "TransactWriteItems"].contains(&request.operation.as_str());
-        let hold = write && !held && refreshed.load(Ordering::SeqCst);
-        held |= hold;
-        hold.then(|| Fault::HoldAfter(at.clone()))
+        let first = write && !done && refreshed.load(Ordering::SeqCst);
+        done |= first;
+        first.then(|| Fault::HoldAfter(at.clone()))
     });
     stage.pass(NEARLY_A_DAY);
     stage.process.tick().await.unwrap();

@@ -1,0 +1,78 @@
+//! Many who come back from Oura at the same moment.
+
+use e2e::{ADA, BEN, NIGHTS, Spent, ada, ada_and_ben, connection, curtain, enrolled, faithful};
+use local::Visit;
+use store::Status;
+
+const MANY: usize = 20;
+
+/// Everybody at once, each with the callback's address and the cookie.
+async fn arrive(stage: &local::Stage, visitors: &[(String, String)]) -> Vec<Visit> {
+    let mut visits = tokio::task::JoinSet::new();
+    for (back, cookie) in visitors.iter().cloned() {
+        let browser = stage.browser.clone();
+        visits.spawn(async move { Visit::of(browser.get(back).header("cookie", cookie).send().await.unwrap()).await });
+    }
+    visits.join_all().await.into_iter().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn of_twenty_callbacks_with_one_state_one_connects_and_one_code_is_exchanged() {
+    let stage = enrolled(ada()).await;
+    let (consent, cookie) = stage.depart(ADA).await.unwrap();
+    let back = stage.oura.approve(&consent, "ada").to_string();
+    let _ = stage.cost();
+    let visits = arrive(&stage, &vec![(back, cookie); MANY]).await;
+    let (connected, lost): (Vec<_>, Vec<_>) = visits.iter().partition(|visit| visit.status == 200);
+    assert_eq!((connected.len(), lost.len()), (1, MANY - 1));
+    for visit in lost {
+        assert_eq!(visit.status, 400);
+        assert!(visit.page.contains("We lost track of this visit"), "{}", visit.page);
+    }
+    let spent = Spent::since(&stage);
+    assert_eq!((spent.tokens, spent.personal), (1, 1));
+    let known = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((known.status, known.generation), (Status::Active, 1));
+    assert_eq!(stage.process.waiting.len(), 1, "one history to bring");
+    stage.settle().await;
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn of_twenty_visits_of_one_athlete_each_ends_well_and_the_last_grant_stays() {
+    let stage = enrolled(ada()).await;
+    let mut visitors = Vec::new();
+    for _ in 0..MANY {
+        let (consent, cookie) = stage.depart(ADA).await.unwrap();
+        visitors.push((stage.oura.approve(&consent, "ada").to_string(), cookie));
+    }
+    let visits = arrive(&stage, &visitors).await;
+    // Whoever meets the others' writes three times over is asked to try again; nobody is told something untrue.
+    let connected = visits.iter().filter(|visit| visit.status == 200).count();
+    assert!(connected >= 1 && visits.iter().all(|visit| [200, 503].contains(&visit.status)), "{visits:?}");
+    let known = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((known.status, known.generation), (Status::Active, u64::try_from(connected).unwrap()));
+    stage.settle().await;
+    stage.tick().await.unwrap();
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn of_two_athletes_who_connect_one_ring_at_the_same_moment_one_has_it() {
+    let stage = enrolled(ada_and_ben()).await;
+    let mut visitors = Vec::new();
+    for user in [ADA, BEN].into_iter().cycle().take(MANY) {
+        let (consent, cookie) = stage.depart(user).await.unwrap();
+        visitors.push((stage.oura.approve(&consent, "ada").to_string(), cookie));
+    }
+    arrive(&stage, &visitors).await;
+    let (adas, bens) = (connection(&stage, "uuid-ada").await, connection(&stage, "uuid-ben").await);
+    assert!(adas.is_some() != bens.is_some(), "one of them, and not both: {adas:?} {bens:?}");
+    stage.settle().await;
+    let (owner, other) = if adas.is_some() { (ADA, BEN) } else { (BEN, ADA) };
+    faithful(&stage, owner, "ada");
+    assert_eq!(stage.smartabase.events_of(other, NIGHTS), []);
+    curtain(&stage).await;
+}
