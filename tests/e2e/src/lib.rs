@@ -32,7 +32,7 @@ mod order;
 pub mod simulation;
 mod spent;
 
-pub use audit::{audit, curtain, gives_nothing_away};
+pub use audit::{audit, curtain, gives_nothing_away, keeps_secrets};
 pub use beside::beside;
 pub use cast::{ADA, BEN, ada, ada_and_ben, athlete, living, squad};
 pub use faithful::{faithful, told_truly};

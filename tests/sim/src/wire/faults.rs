@@ -90,6 +90,7 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub struct Gate {
     waiting: Arc<Semaphore>,
+    gone: Arc<Semaphore>,
     open: Arc<Semaphore>,
 }
 
@@ -97,12 +98,21 @@ impl Gate {
     /// A closed gate.
     #[must_use]
     pub fn new() -> Self {
-        Self { waiting: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+        let [waiting, gone, open] = std::array::from_fn(|_| Arc::new(Semaphore::new(0)));
+        Self { waiting, gone, open }
     }
 
     /// Waits until one more request stands at the gate; each is reported once.
     pub async fn reached(&self) {
         if let Ok(permit) = self.waiting.acquire().await {
+            permit.forget();
+        }
+    }
+
+    /// Waits until one more request no longer stands at the gate, because it passed or because its client gave it up; each
+    /// is reported once.
+    pub async fn left(&self) {
+        if let Ok(permit) = self.gone.acquire().await {
             permit.forget();
         }
     }
@@ -113,9 +123,19 @@ impl Gate {
     }
 
     pub(super) async fn pass(&self) {
+        let _standing = Standing(&self.gone);
         self.waiting.add_permits(1);
         // Opening closes the semaphore, which ends every wait, present and future, with an error.
         let _ = self.open.acquire().await;
+    }
+}
+
+/// A request at a gate. It is dropped when the gate opens, and when the client closes the connection.
+struct Standing<'a>(&'a Semaphore);
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Seen {
     pub query: String,
     /// For AWS JSON services the operation, such as `PutItem`; empty otherwise.
     pub operation: String,
+    /// The headers, as they came.
+    pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
 }
@@ -167,6 +169,7 @@ impl Line {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             operation: operation.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned(),
+            headers: parts.headers.clone(),
             body: body.clone(),
         };
         self.journal.lock().arrived(&mut seen);

@@ -1,0 +1,206 @@
+//! One case: a scenario, a request of it, and how that fails; then everything that must be true.
+
+use std::fmt;
+
+use e2e::{ADA, BEN, DAYS, LINKS, NIGHTS, keeps_secrets, told_truly};
+use sim::oura::Violation;
+use store::Status;
+
+use crate::house::{House, PERIOD};
+use crate::request::{Remote, Target};
+use crate::scenario::Scenario;
+use crate::way::Way;
+
+/// How many periods may pass until everything is as it should be.
+const ROUNDS: usize = 16;
+
+/// What fails, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Strike {
+    pub(crate) target: Target,
+    pub(crate) way: Way,
+    /// Whether the database client repeats what failed, as it does when deployed.
+    pub(crate) patient: bool,
+}
+
+/// A scenario and what fails in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) scenario: Scenario,
+    pub(crate) strike: Option<Strike>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.scenario.name())?;
+        let Some(Strike { target, way, patient }) = &self.strike else { return write!(f, " / unharmed") };
+        write!(f, " / {target} / {}{}", way.name(), if *patient { ", repeated" } else { "" })
+    }
+}
+
+/// The two athletes of every scenario.
+const ATHLETES: [(i64, &str, &str); 2] = [(ADA, "ada", "uuid-ada"), (BEN, "ben", "uuid-ben")];
+
+impl Case {
+    /// Runs the case. Answers with the requests that the scenario made.
+    ///
+    /// Panics when something is not as it must be.
+    pub(crate) async fn run(&self) -> Vec<Target> {
+        let mut house = self.scenario.open(self.strike.as_ref().is_some_and(|strike| strike.patient)).await;
+        house.begin(self.strike.as_ref().map(|strike| (strike.target.clone(), strike.way)));
+        let mut done = self.scenario.act(&mut house).await;
+        let (seen, struck) = house.watch.end();
+        if self.strike.is_some() {
+            assert!(struck, "the request was never made; these were: {}", list(&seen));
+        }
+        self.isolated(&house).await;
+        self.settle(&mut house, &mut done).await;
+        if self.excused() {
+            self.reconnect(&mut house).await;
+        }
+        self.must_be_true(&house).await;
+        seen
+    }
+
+    /// Rounds of ticks until there is nothing left to do.
+    async fn settle(&self, house: &mut House, done: &mut Option<()>) {
+        for _ in 0..ROUNDS {
+            house.stage.pass(PERIOD);
+            let _ = house.stage.cost();
+            if done.is_none() {
+                *done = self.scenario.insist(house).await;
+            }
+            house.tick().await;
+            house.work_until(house.stage.clock.now() + PERIOD).await;
+            let cost = house.stage.cost();
+            if done.is_some() && cost.smartabase.is_empty() && self.is_quiet(house).await {
+                return;
+            }
+        }
+        let mut states = String::new();
+        for (_, _, uuid) in ATHLETES {
+            if let Some(connection) = house.connection(uuid).await {
+                states += &format!("\n  {uuid}: {connection:?}");
+            }
+        }
+        panic!("not quiet after {ROUNDS} rounds; queue {:?}{states}", house.stage.process.waiting.len());
+    }
+
+    async fn is_quiet(&self, house: &House) -> bool {
+        let now = house.stage.clock.now();
+        let mut quiet = house.stage.process.waiting.is_empty();
+        for (_, _, uuid) in ATHLETES {
+            let Some(connection) = house.connection(uuid).await else { continue };
+            quiet &= connection.lease.is_none_or(|lease| lease.until <= now);
+            quiet &= match connection.status {
+                Status::Active => connection.digest.is_some() && connection.backfill_from.is_none(),
+                Status::NeedsConsent => self.excused(),
+                _ => true,
+            };
+        }
+        quiet
+    }
+
+    /// Whether the refresh token may have been spent without its successor reaching us: then, and only then, the athlete
+    /// may be asked to connect again.
+    fn excused(&self) -> bool {
+        self.strike.as_ref().is_some_and(|strike| {
+            let answer_lost = strike.target.is_refresh() && strike.way.arrives();
+            let died_before_save = strike.target.is_save() && strike.way == Way::DiesBefore;
+            answer_lost || died_before_save
+        })
+    }
+
+    /// One athlete's misfortune is no other's: unless the process died or the request was for all of them, at most one of
+    /// the two is not served at once.
+    async fn isolated(&self, house: &House) {
+        let Some(strike) = &self.strike else { return };
+        let shared = strike.way.then().is_some()
+            || (strike.way == Way::Throttled && strike.target.remote != Remote::Table)
+            || (strike.target.remote == Remote::Table && !strike.target.what.contains("ATHLETE#uuid-"))
+            || strike.target.what.starts_with("BatchGetItem of 4");
+        let both = matches!(
+            self.scenario,
+            Scenario::FirstSync
+                | Scenario::ChangedNight
+                | Scenario::Refresh
+                | Scenario::RefusedToken
+                | Scenario::Adoption
+        );
+        if shared || !both {
+            return;
+        }
+        let mut served = 0;
+        for (_, _, uuid) in ATHLETES {
+            served += usize::from(house.connection(uuid).await.is_some_and(|connection| connection.digest.is_some()));
+        }
+        assert!(served > 0, "both athletes suffer");
+    }
+
+    /// The athlete whose refresh token was lost is told so, connects again, and everything is as before.
+    async fn reconnect(&self, house: &mut House) {
+        for (user, person, uuid) in ATHLETES {
+            let Some(connection) = house.connection(uuid).await else { continue };
+            if connection.status == Status::NeedsConsent {
+                let page = house.look(user).await.unwrap();
+                assert!(page.text.contains("please connect again"), "{}", page.text);
+                let page = house.visit(user, person).await.unwrap();
+                assert_eq!(page.status, 200, "{}", page.text);
+                self.settle(house, &mut Some(())).await;
+            }
+        }
+    }
+
+    async fn must_be_true(&self, house: &House) {
+        let stage = &house.stage;
+        assert_eq!(stage.smartabase.duplicates(), []);
+        assert_eq!(stage.smartabase.violations(), []);
+        assert_eq!(stage.smartabase.refused_logins(), 0);
+        let mut violations = stage.oura.violations();
+        if self.excused() {
+            assert!(violations.len() <= 1, "{violations:?}");
+            violations.retain(|violation| !matches!(violation, Violation::RefreshTokenReused { .. }));
+        }
+        assert_eq!(violations, []);
+        assert_eq!(house.watch.hasty(), Vec::<String>::new(), "an access token was used before its pair was stored");
+        assert_eq!(stage.process.waiting.bodies(), Vec::<String>::new());
+        assert_eq!(stage.process.waiting.dead_letters(), []);
+        keeps_secrets(stage).await;
+        let (first, last) = self.scenario.days();
+        for (user, person, uuid) in ATHLETES {
+            let connection = house.connection(uuid).await;
+            let gone = self.scenario == Scenario::Disconnect && user == ADA;
+            let never = self.scenario == Scenario::Enrol && user == ADA;
+            let status = connection.as_ref().map(|connection| connection.status);
+            match (gone, never) {
+                (true, _) => {
+                    assert_eq!(status, Some(Status::Disconnected));
+                    assert!(
+                        stage.oura.grants(person).iter().all(|grant| grant.revoked),
+                        "a grant is left behind at Oura"
+                    );
+                }
+                (_, true) => assert_eq!(status, None),
+                _ => {
+                    assert_eq!(status, Some(Status::Active), "{uuid}");
+                    assert_eq!(connection.and_then(|connection| connection.note), None);
+                    assert!(stage.oura.grants(person).iter().any(|grant| !grant.revoked), "no grant is alive");
+                }
+            }
+            assert!(stage.smartabase.profile(user, LINKS).is_some(), "no link");
+            if never {
+                assert_eq!(
+                    (stage.smartabase.events_of(user, NIGHTS), stage.smartabase.events_of(user, DAYS)),
+                    (vec![], vec![])
+                );
+            } else {
+                told_truly(stage, user, person, first, last);
+            }
+        }
+    }
+}
+
+/// Requests, one in a line.
+pub(crate) fn list(targets: &[Target]) -> String {
+    targets.iter().map(|target| format!("\n  {target}")).collect()
+}

@@ -1,0 +1,144 @@
+//! Every request of every scenario fails once, in every way; then time passes, and everything must be as if nothing had
+//! happened.
+//!
+//! Each case has a stage of its own: simulated services, a real table, and wires that count and fail. A scenario is first
+//! run unharmed, which gives the names of its requests; then once for each of them and each [`way`](way::Way). A process
+//! that dies is the end of its tasks, with a new connector on the same table and queue; its messages become visible again
+//! when their visibility time-out is over. A request that hangs is waited out: the clock of the process, not ours.
+//!
+//! Requests to the table fail twice: once as they do with the database client's own repetitions, as deployed ("repeated"),
+//! and once without any, as they do when those are used up. A repetition is not a request of its own.
+//!
+//! ```text
+//! cargo test -p e2e --test crash                       # all of them
+//! cargo test -p e2e --test crash -- 'refresh / '       # those with this in their name
+//! ```
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a case that can't be set up has failed")]
+
+mod case;
+mod house;
+mod request;
+mod scenario;
+mod watch;
+mod way;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use case::{Case, Strike};
+use request::Target;
+use scenario::Scenario;
+use way::Way;
+
+/// Fewer cases than this mean that the scenarios have shrunk.
+const AT_LEAST: usize = 1_500;
+
+thread_local! {
+    /// What the case of this thread died of.
+    static LAST_WORDS: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn main() -> ExitCode {
+    let filter: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let chosen = |name: &str| filter.iter().all(|part| name.contains(part.as_str()));
+    if std::env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    std::panic::set_hook(Box::new(|panic| LAST_WORDS.set(panic.to_string())));
+    let began = Instant::now();
+
+    let unharmed: Vec<Case> = Scenario::ALL
+        .into_iter()
+        .filter(|scenario| {
+            let begins = |other: &Scenario| filter.iter().any(|part| part.starts_with(&format!("{} /", other.name())));
+            begins(scenario) || !Scenario::ALL.iter().any(begins)
+        })
+        .map(|scenario| Case { scenario, strike: None })
+        .collect();
+    let requests = run(&unharmed);
+    let mut failures: Vec<String> = Vec::new();
+    let mut cases = Vec::new();
+    for (case, requests) in unharmed.iter().zip(requests) {
+        match requests {
+            Ok(requests) if filter.iter().any(|part| part.contains("unharmed")) => {
+                println!("{case}{}", case::list(&requests))
+            }
+            Ok(requests) => cases.extend(strikes(case.scenario, &requests).filter(|case| chosen(&case.to_string()))),
+            Err(why) => failures.push(report(case, &why)),
+        }
+    }
+    let mut counts: BTreeMap<(usize, &str), (usize, usize)> = BTreeMap::new();
+    for (case, outcome) in cases.iter().zip(run(&cases)) {
+        let position = Scenario::ALL.iter().position(|scenario| *scenario == case.scenario).unwrap();
+        let (ran, failed) = counts.entry((position, case.scenario.name())).or_default();
+        *ran += 1;
+        if let Err(why) = outcome {
+            *failed += 1;
+            failures.push(report(case, &why));
+        }
+    }
+    for failure in &failures {
+        println!("{failure}");
+    }
+    for ((_, scenario), (ran, failed)) in &counts {
+        println!("{scenario:>16}: {ran:>4} cases, {failed} failed");
+    }
+    println!(
+        "{:>16}: {:>4} cases, {} failed, in {:.0} s",
+        "crash",
+        cases.len(),
+        failures.len(),
+        began.elapsed().as_secs_f32()
+    );
+    if filter.is_empty() && cases.len() < AT_LEAST {
+        println!("there should be at least {AT_LEAST} cases");
+        return ExitCode::FAILURE;
+    }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every way of failing for every request.
+fn strikes(scenario: Scenario, requests: &[Target]) -> impl Iterator<Item = Case> + use<'_> {
+    requests.iter().flat_map(move |target| {
+        let patience = [false, true];
+        let all = patience.into_iter().flat_map(|patient| Way::ALL.into_iter().map(move |way| (patient, way)));
+        all.filter(|(patient, way)| !patient || (target.is_write() && way.is_repeated()))
+            .map(move |(patient, way)| Case { scenario, strike: Some(Strike { target: target.clone(), way, patient }) })
+    })
+}
+
+/// Runs cases on all processors; each has a thread and a runtime of its own, so that its clock can be moved.
+fn run(cases: &[Case]) -> Vec<Result<Vec<Target>, String>> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(vec![Err(String::new()); cases.len()]);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from) * 2;
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((place, case)) = {
+                    let place = next.fetch_add(1, Ordering::SeqCst);
+                    cases.get(place).map(|case| (place, case))
+                } {
+                    let outcome = catch_unwind(AssertUnwindSafe(|| {
+                        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                        runtime.block_on(case.run())
+                    }));
+                    if let Err(_) = &outcome {
+                        LAST_WORDS.with_borrow(|words| println!("{}", report(case, words)));
+                    }
+                    outcomes.lock().unwrap()[place] = outcome.map_err(|_| LAST_WORDS.take());
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap()
+}
+
+fn report(case: &Case, why: &str) -> String {
+    format!("FAILED {case}\n  {}\n  again: cargo test -p e2e --test crash -- '{case}'\n", why.replace('\n', "\n  "))
+}

@@ -1,0 +1,253 @@
+//! What happens when nothing goes wrong.
+
+use e2e::{ADA, BEN, living};
+use jiff::civil::{Date, date};
+use jiff::{SignedDuration, ToSpan};
+use local::Cast;
+use sim::oura::{Kind, Life, Period};
+use sim::smartabase::User;
+use store::Status;
+
+use crate::house::{House, PERIOD, Shown};
+use crate::request::{Remote, Target};
+use crate::way::Way;
+
+/// A story of which every request is made to fail once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    FirstSync,
+    Backfill,
+    ChangedNight,
+    Refresh,
+    RefusedToken,
+    Connect,
+    Reconnect,
+    Disconnect,
+    Enrol,
+    Rescue,
+    Adoption,
+}
+
+const TODAY: Date = date(2026, 3, 3);
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 11] = [
+        Self::FirstSync,
+        Self::Backfill,
+        Self::ChangedNight,
+        Self::Refresh,
+        Self::RefusedToken,
+        Self::Connect,
+        Self::Reconnect,
+        Self::Disconnect,
+        Self::Enrol,
+        Self::Rescue,
+        Self::Adoption,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::FirstSync => "first sync",
+            Self::Backfill => "backfill",
+            Self::ChangedNight => "changed night",
+            Self::Refresh => "refresh",
+            Self::RefusedToken => "refused token",
+            Self::Connect => "connect",
+            Self::Reconnect => "reconnect",
+            Self::Disconnect => "disconnect",
+            Self::Enrol => "enrol",
+            Self::Rescue => "rescue",
+            Self::Adoption => "adoption",
+        }
+    }
+
+    /// How many days of history a new connection brings.
+    fn history(self) -> i64 {
+        match self {
+            Self::Backfill => 32,
+            Self::Connect | Self::Reconnect => 4,
+            _ => 0,
+        }
+    }
+
+    /// How many days before today Ada's ring was first worn.
+    fn worn(self) -> i64 {
+        if self == Self::Backfill { 31 } else { 3 }
+    }
+
+    /// Oura's days about which the forms are to say the truth in the end.
+    pub(crate) fn days(self) -> (Date, Date) {
+        (TODAY.saturating_sub(self.worn().days()), TODAY.saturating_add(1.day()))
+    }
+
+    /// Everything before the requests that are made to fail.
+    pub(crate) async fn open(self, patient: bool) -> House {
+        let ada = User::new(ADA, "uuid-ada", "Ada", "Sample");
+        let ben = User::new(BEN, "uuid-ben", "Ben", "Sample");
+        let cast = Cast {
+            people: vec![living("ada", "Europe/Berlin", Life::Blank), living("ben", "Europe/Berlin", Life::Blank)],
+            users: if self == Self::Enrol { vec![ben] } else { vec![ada.clone(), ben] },
+            variables: vec![("LOOKBACK_DAYS", "4".to_owned()), ("BACKFILL_DAYS", self.history().to_string())],
+            ..Cast::new()
+        };
+        let mut house = House::open(cast, patient).await;
+        for (person, days) in [("ada", self.worn()), ("ben", 2)] {
+            for ago in 1..=days {
+                house.stage.oura.live_regular_day(person, TODAY.saturating_sub(ago.days()));
+            }
+        }
+        assert!(house.enrol().await);
+        let ada_too = !matches!(self, Self::Connect | Self::Enrol);
+        house.join(BEN, "ben").await;
+        match self {
+            Self::FirstSync => house.join(ADA, "ada").await,
+            Self::Backfill => {
+                house.told().await;
+                house.join(ADA, "ada").await;
+            }
+            _ => {
+                if ada_too {
+                    house.join(ADA, "ada").await;
+                }
+                house.told().await;
+            }
+        }
+        house.stage.pass(PERIOD);
+        match self {
+            Self::FirstSync | Self::Backfill | Self::Connect | Self::Disconnect => {}
+            Self::ChangedNight => {
+                for person in ["ada", "ben"] {
+                    house.stage.oura.revise_night(person, TODAY.saturating_sub(1.day()), |night| {
+                        night["total_sleep_duration"] = 18_030.into();
+                    });
+                    house.sleeps(person);
+                }
+            }
+            Self::Refresh => {
+                house.stage.pass(SignedDuration::from_hours(24));
+                house.both_sleep();
+            }
+            Self::RefusedToken => {
+                for person in ["ada", "ben"] {
+                    house.stage.oura.expire_access_tokens(person);
+                }
+                house.both_sleep();
+            }
+            Self::Reconnect => {
+                house.stage.oura.withdraw("ada");
+                house.tick().await;
+                house.work_off().await;
+                assert_eq!(house.connection("uuid-ada").await.unwrap().status, Status::NeedsConsent);
+                house.sleeps("ada");
+            }
+            Self::Enrol => house.stage.smartabase.set_user(ada),
+            Self::Rescue => {
+                house.stage.pass(SignedDuration::from_hours(24));
+                house.both_sleep();
+                house.lose_the_table_while_saving().await;
+            }
+            Self::Adoption => {
+                house.forget_everything().await;
+                assert!(house.enrol().await);
+                house.join(ADA, "ada").await;
+                house.join(BEN, "ben").await;
+            }
+        }
+        house
+    }
+
+    /// The story. `None` when what was to be done by a person was not done, as far as they know.
+    pub(crate) async fn act(self, house: &mut House) -> Option<()> {
+        match self {
+            Self::FirstSync | Self::ChangedNight | Self::Refresh | Self::RefusedToken | Self::Adoption => {
+                house.tick().await;
+                house.work_off().await;
+                Some(())
+            }
+            Self::Backfill => {
+                house.work_off().await;
+                Some(())
+            }
+            Self::Rescue => {
+                house.work_off().await;
+                house.stage.pass(PERIOD);
+                house.tick().await;
+                house.work_off().await;
+                Some(())
+            }
+            Self::Connect | Self::Reconnect => {
+                let done = self.insist(house).await;
+                house.work_off().await;
+                done
+            }
+            Self::Disconnect => {
+                let done = self.insist(house).await;
+                house.work_off().await;
+                done
+            }
+            Self::Enrol => self.insist(house).await,
+        }
+    }
+
+    /// What people do again until they are told that it is done.
+    pub(crate) async fn insist(self, house: &mut House) -> Option<()> {
+        let ok = |page: Option<Shown>| page.filter(|page| page.status == 200).map(drop);
+        match self {
+            Self::Connect | Self::Reconnect => ok(house.visit(ADA, "ada").await),
+            Self::Disconnect => ok(house.disconnect(ADA).await),
+            Self::Enrol => house.enrol().await.then_some(()),
+            _ => Some(()),
+        }
+    }
+}
+
+impl House {
+    async fn join(&mut self, user: i64, person: &str) {
+        let page = self.visit(user, person).await.unwrap();
+        assert_eq!(page.status, 200, "{}", page.text);
+    }
+
+    /// A tick that brings everything.
+    async fn told(&mut self) {
+        self.tick().await;
+        self.work_off().await;
+    }
+
+    /// A night that ended this morning.
+    fn sleeps(&self, person: &str) {
+        let begins = TODAY.yesterday().unwrap().at(22, 30, 0, 0);
+        let period = Period { kind: Kind::LongSleep, begins, minutes: 420, finished: true };
+        self.stage.oura.put_period(person, TODAY, period);
+    }
+
+    fn both_sleep(&self) {
+        self.sleeps("ada");
+        self.sleeps("ben");
+    }
+
+    /// The table stops answering when Ada's refreshed grant is to be saved, and the grant goes to the queue.
+    async fn lose_the_table_while_saving(&mut self) {
+        let save = Target {
+            remote: Remote::Table,
+            what: "UpdateItem ATHLETE#uuid-ada/CONNECTION grant+token_url+expires_at+scopes".to_owned(),
+            nth: 1,
+        };
+        self.begin(Some((save, Way::HangsBefore)));
+        self.tick().await;
+        self.work().await;
+        let (_, struck) = self.watch.end();
+        assert!(struck);
+        let bodies = self.stage.process.waiting.bodies();
+        assert!(bodies.iter().any(|body| body.contains("rescue")), "{bodies:?}");
+    }
+
+    /// Somebody deletes every item of the table.
+    async fn forget_everything(&mut self) {
+        let (database, table) = (self.stage.dynamo.client(), self.stage.process.connector.store.table().to_owned());
+        let items = database.scan().table_name(&table).send().await.unwrap();
+        for mut item in items.items.unwrap() {
+            item.retain(|name, _| name == "pk" || name == "sk");
+            database.delete_item().table_name(&table).set_key(Some(item)).send().await.unwrap();
+        }
+    }
+}
