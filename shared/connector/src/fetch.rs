@@ -24,8 +24,8 @@ impl Connector {
         window(self.clock.now(), &self.settings.time_zone, self.settings.lookback_days)
     }
 
-    /// Fetches the four collections. A refused access token is refreshed once and only what was refused is asked again;
-    /// a collection that is still refused alone is left out and named.
+    /// Fetches the four collections. An access token that opens none of them is refreshed once, and only what was refused
+    /// is asked again; a collection that is refused while others are not is left out and named.
     pub(crate) async fn fetch(
         &self,
         session: &mut Session,
@@ -40,7 +40,9 @@ impl Connector {
             self.collection::<Sleep>(&token, days, deadline),
         );
         let any_refused = refused(&activity) || refused(&readiness) || refused(&daily_sleep) || refused(&sleep);
-        if any_refused && !session.refreshed {
+        // A token that opens one collection is alive: what refuses it beside that wants a scope, not another token.
+        let alive = activity.is_ok() || readiness.is_ok() || daily_sleep.is_ok() || sleep.is_ok();
+        if any_refused && !alive && !session.refreshed {
             *session = self.refresh(session.connection.clone(), deadline).await?;
             let token = session.access_token.clone();
             (activity, readiness, daily_sleep, sleep) = tokio::join!(
