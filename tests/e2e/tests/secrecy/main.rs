@@ -236,26 +236,24 @@ async fn visits_that_go_wrong(story: &mut Story) {
 
 /// Every service in every kind of trouble, one after the other, while there is something to deliver and to refresh.
 async fn services_that_fail(story: &mut Story) {
+    type Pick = fn(&Stage) -> &Wire;
+    type About = fn(&Seen) -> bool;
+    let (oura, smartabase, table): (Pick, Pick, Pick) =
+        (|stage| &stage.oura_wire, |stage| &stage.smartabase_wire, |stage| &stage.table_wire);
+    let places: [(Pick, About); 7] = [
+        (oura, is_token),
+        (oura, |seen| seen.path.starts_with("/v2/")),
+        (smartabase, |seen| seen.path.ends_with("/eventsimport")),
+        (smartabase, |seen| seen.path.ends_with("search") || seen.path.ends_with("/synchronise")),
+        (smartabase, |seen| seen.path.ends_with("/listgroups")),
+        (table, |seen| seen.operation.starts_with("Transact")),
+        (table, |seen| seen.operation == "UpdateItem"),
+    ];
     for kind in TROUBLES {
-        type About = fn(&Seen) -> bool;
-        let at_oura: [About; 2] = [is_token, |seen| seen.path.starts_with("/v2/")];
-        let at_smartabase: [About; 3] = [
-            |seen| seen.path.ends_with("/eventsimport"),
-            |seen| seen.path.ends_with("search") || seen.path.ends_with("/synchronise"),
-            |seen| seen.path.ends_with("/listgroups"),
-        ];
-        let at_table: [About; 2] =
-            [|seen| seen.operation.starts_with("Transact"), |seen| seen.operation == "UpdateItem"];
-        let services = [
-            at_oura.map(|about| (0, about)).to_vec(),
-            at_smartabase.map(|about| (1, about)).to_vec(),
-            at_table.map(|about| (2, about)).to_vec(),
-        ];
-        for (wire, about) in services.concat() {
+        for (wire, about) in places {
             story.revise();
             story.stage.oura.expire_access_tokens("ada");
-            let wires = [&story.stage.oura_wire, &story.stage.smartabase_wire, &story.stage.table_wire];
-            trouble(wires[wire], kind, about);
+            trouble(wire(&story.stage), kind, about);
             story.stage.pass(SignedDuration::from_mins(15));
             // What can't even be planned is said, too.
             let _ = story.stage.process.tick().await;
