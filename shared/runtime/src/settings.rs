@@ -80,7 +80,8 @@ impl Settings {
         };
         let scopes = reader.or("OURA_SCOPES", "daily".to_owned(), |text| {
             let scopes = text.split_whitespace().collect::<Vec<_>>();
-            if scopes.contains(&"daily") {
+            // Straight at the newer authorise address a scope has Oura's own prefix.
+            if oura::Scopes::parse(text).contains("daily") {
                 Ok(scopes.join(" "))
             } else {
                 Err("must contain `daily`: sleep, readiness and activity come with it".into())
