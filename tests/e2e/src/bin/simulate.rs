@@ -91,9 +91,9 @@ fn main() -> ExitCode {
 }
 
 /// Each story has a thread, and on it a runtime, of its own.
+#[expect(clippy::expect_used, reason = "without a runtime there is nothing to play on")]
 fn play(options: &Options, seed: u64) -> Result<Tally, Box<Failure>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else { return Ok(Tally::default()) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         match simulate(&options.scale(seed)).await {
             Err(failure) if !options.as_it_is => Err(shortest(failure).await),

@@ -193,7 +193,8 @@ impl Play<'_> {
                     continue;
                 }
             }
-            match self.scale.adventure(number, tick, WORKERS) {
+            let rare = matches!(Job::from_message(&message.body), Ok(Job::Backfill { .. }));
+            match self.scale.adventure(number, tick, WORKERS, rare) {
                 Some(adventure) if scenes.iter().all(|(other, ..)| *other != athlete) => {
                     scenes.push((athlete, message, adventure));
                 }
@@ -288,11 +289,11 @@ impl Play<'_> {
                 self.world.stage.oura.throttle(Tier::Application, "", until);
             }
             Weather::Foul { request, how, one_in } => {
-                let salt = u64::from(tick.day) << 16 | u64::from(tick.minute);
+                let salt = (u64::from(tick.day) << 16) | u64::from(tick.minute);
                 request.wire(&self.world).decide(move |seen| {
                     let bytes = seen.query.bytes().chain(seen.body.iter().copied());
                     let sum = bytes.fold(salt, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-                    (request.is(seen) && sum % one_in == 0).then(|| how.fault(request, seen))
+                    (request.is(seen) && sum.is_multiple_of(one_in)).then(|| how.fault(request, seen))
                 });
             }
         }

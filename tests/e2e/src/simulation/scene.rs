@@ -128,6 +128,7 @@ fn prepare(world: &mut World, athlete: usize, adventure: Adventure) {
         }
         Some(Request::Import | Request::Search | Request::Table("TransactWriteItems")) | None => {
             world.edit_night(athlete, 1);
+            world.sleep_early(athlete);
         }
         Some(_) => {}
     }

@@ -320,10 +320,17 @@ impl Scale {
         happen
     }
 
-    /// What goes wrong with this athlete's job of a tick, if anything; and which two of the workers it concerns.
-    pub(crate) fn adventure(&self, athlete: u32, tick: Tick, workers: usize) -> Option<(Adventure, usize, usize)> {
+    /// What goes wrong with this athlete's job of a tick, if anything; and which two of the workers it concerns. A job
+    /// that is `rare`, as the history of a new connection is, seldom goes undisturbed.
+    pub(crate) fn adventure(
+        &self,
+        athlete: u32,
+        tick: Tick,
+        workers: usize,
+        rare: bool,
+    ) -> Option<(Adventure, usize, usize)> {
         let mut draw = self.draw("adventure", &place(athlete, tick));
-        if draw.u8(0..100) >= 7 {
+        if draw.u8(0..100) >= if rare { 60 } else { 7 } {
             return None;
         }
         let one = draw.usize(0..workers);

@@ -79,6 +79,14 @@ impl World {
         self.revise(athlete, day);
     }
 
+    /// Tonight's sleep is there already, as for whoever lives far east of the site: a record that has no event yet.
+    pub(crate) fn sleep_early(&mut self, athlete: usize) {
+        let begins = self.today().at(10, 0, 0, 0);
+        let period = Period { kind: Kind::LongSleep, begins, minutes: 480, finished: true };
+        let tomorrow = self.today().saturating_add(1.days());
+        self.stage.oura.put_period(&self.athletes[athlete].person, tomorrow, period);
+    }
+
     fn revise(&mut self, athlete: usize, day: Date) {
         let seconds = 60 * (self.now().as_second() / 60 % 300 + 60);
         let person = &self.athletes[athlete].person;

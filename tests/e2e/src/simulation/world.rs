@@ -98,7 +98,7 @@ impl World {
         let person = |athlete: &Athlete| {
             let zone = ZONES[athlete.number as usize % ZONES.len()];
             // Every fourth goes by the book, the others live.
-            let life = if athlete.number % 4 == 0 { Life::Regular { since } } else { Life::Varied { since } };
+            let life = if athlete.number.is_multiple_of(4) { Life::Regular { since } } else { Life::Varied { since } };
             Person::new(&athlete.person, &athlete.person, zone).living(life)
         };
         let stage = Stage::set(Cast {

@@ -1,5 +1,7 @@
 //! A fixed set of simulated stories. `cargo simulate` plays as many others as you like, and longer ones.
 
+#![expect(clippy::panic, reason = "the lint knows test functions, but not what those share")]
+
 use e2e::simulation::{Scale, shortest, simulate};
 
 const ATHLETES: u32 = 8;
