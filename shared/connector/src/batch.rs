@@ -2,7 +2,8 @@
 //!
 //! The connections and holds of the whole batch are read in one request. Then every job runs on its own: bounded in
 //! number and time, and isolated, so that one that fails, hangs or panics takes nobody with it. What must be tried again
-//! is handed back with its own delay; what can never be handled goes to the dead-letter queue at once.
+//! is handed back with its own delay; what can never be handled goes to the dead-letter queue at once. Only an athlete
+//! whose refreshed grant is in the batch is not synced beside it: until that is stored, the table holds a spent one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -83,6 +84,18 @@ impl Connector {
                 Ok(job) => jobs.push((position, message.attempts, job)),
             }
         }
+        let rescued: HashSet<AthleteId> = jobs
+            .iter()
+            .filter(|(_, _, job)| matches!(job, Job::Rescue { .. }))
+            .map(|(_, _, job)| job.athlete().clone())
+            .collect();
+        jobs.retain(|(position, _, job)| {
+            let wait = if rescued.contains(job.athlete()) { before_rescue(job) } else { None };
+            if let (Some(wait), Some(verdict)) = (wait, verdicts.get_mut(*position)) {
+                *verdict = wait;
+            }
+            wait.is_none()
+        });
         let athletes: Vec<AthleteId> = jobs.iter().map(|(_, _, job)| job.athlete().clone()).collect();
         match self.snapshot(&athletes, deadline).await {
             Err(error) => {
@@ -349,6 +362,16 @@ impl Connector {
             }
         }))
         .await;
+    }
+}
+
+/// What becomes of a job whose athlete's living grant is in the same batch. The refresh token in the table is spent, and
+/// must not be sent again before its successor has taken its place.
+fn before_rescue(job: &Job) -> Option<Verdict> {
+    match job {
+        Job::Sync { .. } => Some(Verdict::Done),
+        Job::Backfill { .. } => Some(Verdict::RetryAfter(OVERTAKEN)),
+        Job::Rescue { .. } | Job::Revoke { .. } => None,
     }
 }
 
