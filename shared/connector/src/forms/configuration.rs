@@ -260,6 +260,28 @@ mod tests {
     }
 
     #[test]
+    fn a_field_is_ours_or_the_staffs_and_not_both() {
+        let with_keep = |keep: &str| {
+            let fields = "fields = [{ label = 'Sleep Score', source = 'daily_sleep.score' }]";
+            let form = "form = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'";
+            Forms::parse(&format!("{AUTHORISE}[[event]]\n{form}\n{fields}\nkeep = [{keep}]\n"))
+        };
+        let forms = with_keep("'Comment', 'Physio'").unwrap();
+        assert_eq!(forms.events[0].keep, ["Comment", "Physio"]);
+        for (keep, fault) in [
+            ("'Sleep Score'", "the label \"Sleep Score\" is used twice in this form"),
+            ("'Comment', 'Comment'", "the label \"Comment\" is used twice in this form"),
+            ("'Age'", "reserved"),
+            ("' Comment'", "can't begin or end with a space"),
+            ("''", "can't be empty"),
+        ] {
+            let error = with_keep(keep).unwrap_err();
+            let line = format!("{AUTHORISE}[[event]]\n").lines().count() + 6;
+            assert!(error.line == line && error.fault.contains(fault), "{keep}: {error}");
+        }
+    }
+
+    #[test]
     fn a_fault_is_reported_with_its_line_and_the_choices() {
         let cases = [
             (
