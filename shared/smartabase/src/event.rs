@@ -11,7 +11,7 @@ use crate::calendar::{TimeOfDay, read_date, site_date};
 use crate::error::Error;
 use crate::ids::{EventId, FormName, UserId};
 use crate::message::text;
-use crate::rows::{Row, UserObject, list, read_fields, same_value};
+use crate::rows::{Row, UserObject, list, read_fields, same_value, with_line_breaks};
 
 /// An event to be imported, on one day of its user's wall clock.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,6 +49,12 @@ impl StoredEvent {
     #[must_use]
     pub fn holds(&self, field: &str, value: &str) -> bool {
         same_value(value, self.fields.get(field).map_or("", String::as_str))
+    }
+
+    /// What has to be sent for `field` to say what it says now: line breaks are read back as HTML, and would be stored so.
+    #[must_use]
+    pub fn to_send(&self, field: &str) -> Option<String> {
+        self.fields.get(field).map(|text| with_line_breaks(text))
     }
 }
 
@@ -281,6 +287,14 @@ mod tests {
         assert_eq!(read(&with("id", json!("1"))).unwrap().len(), 1);
         assert_eq!(read(&with("userId", json!("12345"))).unwrap().len(), 1);
         assert_eq!(read(&with("formName", json!(null))).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_text_is_sent_back_with_the_line_breaks_it_was_sent_with() {
+        let rows = json!([{"row": 0, "pairs": [{"key": "Comment", "value": "flew in< br/>slept<br>well"}]}]);
+        let events = read(&with("rows", rows)).unwrap();
+        assert_eq!(events[0].to_send("Comment").as_deref(), Some("flew in\nslept\nwell"));
+        assert_eq!(events[0].to_send("Absent"), None);
     }
 
     #[test]

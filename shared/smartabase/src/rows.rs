@@ -76,9 +76,12 @@ pub(crate) fn same_value(sent: &str, stored: &str) -> bool {
 }
 
 fn plain(value: &str) -> String {
-    let value =
-        ["<br>", "<br/>", "<br />", "< br/>"].iter().fold(value.to_owned(), |value, tag| value.replace(tag, "\n"));
-    value.trim().to_owned()
+    with_line_breaks(value).trim().to_owned()
+}
+
+/// A text with its line breaks as they were before the site made HTML of them.
+pub(crate) fn with_line_breaks(value: &str) -> String {
+    ["<br>", "<br/>", "<br />", "< br/>"].iter().fold(value.to_owned(), |value, tag| value.replace(tag, "\n"))
 }
 
 fn number(text: &str) -> Option<f64> {

@@ -38,8 +38,8 @@ impl Desk<'_> {
                 }
             }
             if let Some(event) = found.iter().find(|event| Some(event.id) == change.event) {
-                let kept = self.form.keep.iter().filter_map(|label| event.fields.get_key_value(label));
-                change.kept = kept.map(|(label, text)| (label.clone(), text.clone())).collect();
+                let kept = self.form.keep.iter().filter_map(|label| Some((label.clone(), event.to_send(label)?)));
+                change.kept = kept.collect();
             }
         }
         changes.retain(Change::applies);

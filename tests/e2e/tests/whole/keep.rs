@@ -42,7 +42,7 @@ async fn revise(stage: &Stage, seconds: i64) {
 #[tokio::test]
 async fn a_revised_night_keeps_what_the_staff_wrote_into_the_fields_that_are_theirs() {
     let stage = with_comments().await;
-    fill(&stage, "Comment", "flew in from Lima");
+    fill(&stage, "Comment", "flew in from Lima\nslept well");
     fill(&stage, "Physio", "left knee");
     let _ = stage.cost();
     revise(&stage, 18_000).await;
@@ -50,7 +50,7 @@ async fn a_revised_night_keeps_what_the_staff_wrote_into_the_fields_that_are_the
     assert_eq!(spent.imports, 1);
     let night = stage.smartabase.event_on(ADA, NIGHTS, EVENING).unwrap();
     assert_eq!((night.updates, night.value("Sleep Time (min)")), (1, Some("300")));
-    assert_eq!(night.value("Comment"), Some("flew in from Lima"));
+    assert_eq!(night.value("Comment"), Some("flew in from Lima\nslept well"), "line breaks, too");
     assert_eq!(night.value("Physio"), None, "nobody told the connector of it: this is why there is a list");
     assert_eq!(connection(&stage, "uuid-ada").await.unwrap().note, None, "the site knows every field that was sent");
     curtain(&stage).await;
