@@ -77,13 +77,13 @@ impl Case {
                 return;
             }
         }
-        let mut states = String::new();
+        let mut states = Vec::new();
         for (_, _, uuid) in ATHLETES {
             if let Some(connection) = house.connection(uuid).await {
-                states += &format!("\n  {uuid}: {connection:?}");
+                states.push(connection);
             }
         }
-        panic!("not quiet after {ROUNDS} rounds; queue {:?}{states}", house.stage.process.waiting.len());
+        panic!("not quiet after {ROUNDS} rounds; {} messages, {states:?}", house.stage.process.waiting.len());
     }
 
     async fn is_quiet(&self, house: &House) -> bool {
@@ -202,5 +202,5 @@ impl Case {
 
 /// Requests, one in a line.
 pub(crate) fn list(targets: &[Target]) -> String {
-    targets.iter().map(|target| format!("\n  {target}")).collect()
+    targets.iter().flat_map(|target| ["\n  ".to_owned(), target.to_string()]).collect()
 }

@@ -170,17 +170,13 @@ impl Scenario {
             }
             Self::Rescue => {
                 house.work_off().await;
+                // What came back meanwhile is still waiting when the next tick comes: the worker is behind.
                 house.stage.pass(PERIOD);
                 house.tick().await;
                 house.work_off().await;
                 Some(())
             }
-            Self::Connect | Self::Reconnect => {
-                let done = self.insist(house).await;
-                house.work_off().await;
-                done
-            }
-            Self::Disconnect => {
+            Self::Connect | Self::Reconnect | Self::Disconnect => {
                 let done = self.insist(house).await;
                 house.work_off().await;
                 done
