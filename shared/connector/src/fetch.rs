@@ -65,9 +65,18 @@ impl Connector {
         Ok(documents)
     }
 
-    /// Asks Oura whose account this is.
-    pub(crate) async fn oura_user(&self, session: &Session, deadline: Deadline) -> Result<oura::OuraUserId, Setback> {
-        match self.oura.personal_info(&session.access_token, deadline.instant()).await {
+    /// Asks Oura whose account this is. A refused access token is refreshed once, as for a collection.
+    pub(crate) async fn oura_user(
+        &self,
+        session: &mut Session,
+        deadline: Deadline,
+    ) -> Result<oura::OuraUserId, Setback> {
+        let mut asked = self.oura.personal_info(&session.access_token, deadline.instant()).await;
+        if matches!(asked, Err(ApiError::TokenRefused)) && !session.refreshed {
+            *session = self.refresh(session.connection.clone(), deadline).await?;
+            asked = self.oura.personal_info(&session.access_token, deadline.instant()).await;
+        }
+        match asked {
             Ok(person) => Ok(person.id),
             Err(error) => Err(self.oura_setback(&session.connection.athlete, error, deadline).await),
         }
