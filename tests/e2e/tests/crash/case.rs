@@ -118,6 +118,7 @@ impl Case {
         let shared = strike.way.then().is_some()
             || (strike.way == Way::Throttled && strike.target.remote != Remote::Table)
             || (strike.target.remote == Remote::Table && !strike.target.what.contains("ATHLETE#uuid-"))
+            || (strike.target.remote == Remote::Smartabase && !strike.target.what.contains(" of "))
             || strike.target.what.starts_with("BatchGetItem of 4");
         let both = matches!(
             self.scenario,
