@@ -32,3 +32,13 @@ seeds! {
     seed_5: 5,
     seed_6: 6,
 }
+
+/// What the simulation found once, as short as it could be told: an access token that was refused when Oura was asked
+/// whose account it is, and an athlete who was told to connect again for it.
+#[tokio::test]
+async fn a_refused_token_before_the_owner_is_known() {
+    let story = Scale { athletes: vec![7], ..Scale::full(40, 8, 5) };
+    if let Err(failure) = simulate(&story).await {
+        panic!("{failure}");
+    }
+}
