@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, LAST_DAY, LAST_SYNC, OURA_USER, Status, StoredGrant,
+    Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, LAST_DAY, LAST_SYNC, Lease, OURA_USER, Status, StoredGrant,
 };
 use crate::edit::Edit;
 use crate::error::StoreError;
@@ -89,7 +89,8 @@ pub enum Disconnect {
 }
 
 impl Store {
-    /// Connects an athlete, or connects them anew: the grant is replaced, a running job loses its lease, the ledger stays.
+    /// Connects an athlete, or connects them anew: the grant is replaced, a running job can write nothing more, the ledger
+    /// stays.
     ///
     /// One `GetItem` and one `TransactWriteItems`, which writes the connection, makes the athlete the owner of the Oura
     /// account if it is free, and frees the one they had before if that was another. The authorisation that comes last
@@ -196,6 +197,7 @@ impl Store {
 struct Before {
     generation: u64,
     fence: u64,
+    lease: Option<Lease>,
     oura_user: Option<String>,
     first_connected_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
@@ -205,15 +207,24 @@ struct Before {
 impl Before {
     /// Only what orders the writes must be readable; the rest is replaced or can be done without.
     fn read(reader: &Reader<'_>) -> Result<Self, StoreError> {
+        let fence = reader.required(FENCE, Reader::number)?;
         Ok(Self {
             generation: reader.required(GENERATION, Reader::number)?,
-            fence: reader.required(FENCE, Reader::number)?,
+            fence,
+            // Half a lease keeps nobody waiting.
+            lease: Lease::read(reader, fence).unwrap_or_default(),
             oura_user: reader.text(OURA_USER).unwrap_or_default(),
             first_connected_at: reader.instant(FIRST_CONNECTED_AT).unwrap_or_default(),
             last_sync: reader.instant(LAST_SYNC).unwrap_or_default(),
             last_day: reader.date(LAST_DAY).unwrap_or_default(),
         })
     }
+}
+
+/// The lease of a job that the athlete overtook: it can write nothing more, but what it has sent to Smartabase may still
+/// arrive there, so it keeps others waiting until it runs out.
+fn outlived(lease: Option<&Lease>, fence: u64) -> Option<Lease> {
+    lease.map(|lease| Lease { fence: fence.saturating_add(1), ..lease.clone() })
 }
 
 impl NewConnection {
@@ -229,7 +240,7 @@ impl NewConnection {
             grant: Some(self.grant.clone()),
             generation: before.map_or(1, |before| before.generation.saturating_add(1)),
             fence: before.map_or(1, |before| before.fence.saturating_add(1)),
-            lease: None,
+            lease: before.and_then(|before| outlived(before.lease.as_ref(), before.fence)),
             digest: None,
             last_sync: before.and_then(|before| before.last_sync),
             last_day: before.and_then(|before| before.last_day),
@@ -254,7 +265,7 @@ impl Connection {
             grant: None,
             generation: self.generation.saturating_add(1),
             fence: self.fence.saturating_add(1),
-            lease: None,
+            lease: outlived(self.lease.as_ref(), self.fence),
             digest: None,
             held_until: None,
             backfill_from: None,

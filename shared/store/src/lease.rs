@@ -2,8 +2,9 @@
 //!
 //! - A lease is **claimed** by an owner, a text unique to the attempt, until an instant. Every claim that wins takes the
 //!   next fence number.
-//! - It ends when it is released, when its instant has passed and another claims it, or when the connection is made or
-//!   ended, which takes the next fence number too.
+//! - It ends when it is released, or when its instant has passed and another claims it. Making or ending the connection
+//!   takes the next fence number, too, and leaves the lease to run out: what its holder has under way elsewhere may still
+//!   arrive there.
 //! - Every write made under a lease shows the fence number it was won with, and is refused if the connection has a later
 //!   one. So a holder that was slow, paused or cut off does no harm, however long after.
 //! - Clocks matter only to who waits for whom; that nobody's write overtakes a later holder's rests on the fence alone.

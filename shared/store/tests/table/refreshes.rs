@@ -170,7 +170,7 @@ async fn a_new_consent_and_a_withdrawal_have_no_refresh_under_way() {
     table.store.connect(&authorised("ada"), soon()).await.unwrap();
     assert_eq!(table.refresh_begun().await, None);
 
-    let claim = table.claimed_to_refresh("job", 1, 2, -600).await;
+    let claim = table.claimed_to_refresh("job", 61, 2, -600).await;
     assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
     let ended = table.store.disconnect(&athlete("ada"), 2, at(2), soon()).await.unwrap();
     assert!(matches!(ended, Disconnect::Disconnected { .. }), "{ended:?}");
