@@ -11,8 +11,9 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use local::{Cast, Stage};
 use runtime::{Deadline, Given, Secrets};
+use secrecy::ExposeSecret;
 use sim::wire::Gate;
-use store::{Connection, Store};
+use store::{Connection, Purpose, Sealed, Store};
 
 use crate::request::Target;
 use crate::watch::Watch;
@@ -214,6 +215,21 @@ impl House {
         let (address, query) = link.split_once('?').unwrap();
         let request = Request::post(address.replace("/connect", path)).body(query.as_bytes().to_vec()).unwrap();
         self.browse(request).await
+    }
+
+    /// Whether an athlete's refresh token is in the table, or on its way there through the queue.
+    pub(crate) async fn holds(&self, uuid: &str, refresh_token: &str) -> bool {
+        let keyring = self.stage.process.connector.secrets.keyring(e2e::deadline()).await.unwrap();
+        let stored = self.connection(uuid).await.and_then(|connection| connection.grant).map(|grant| grant.sealed);
+        let bodies = self.stage.process.waiting.bodies();
+        let queued = bodies.iter().filter_map(|body| {
+            let job: serde_json::Value = serde_json::from_str(body).unwrap();
+            Sealed::from_base64(job["grant"]["sealed"].as_str()?).ok()
+        });
+        stored.into_iter().chain(queued).any(|sealed| {
+            let opened = keyring.open(Purpose::Grant, &athlete(uuid), &sealed);
+            opened.is_ok_and(|pair| String::from_utf8_lossy(pair.expose_secret()).contains(refresh_token))
+        })
     }
 
     /// What the table says about an athlete, read behind the wire.

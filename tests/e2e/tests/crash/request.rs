@@ -46,11 +46,6 @@ impl Target {
         let reads = ["Query", "GetItem", "BatchGetItem"];
         self.remote == Remote::Table && !reads.iter().any(|read| self.what.starts_with(read))
     }
-
-    /// Whether it brings a refreshed grant to the table.
-    pub(crate) fn is_save(&self) -> bool {
-        self.remote == Remote::Table && self.what.starts_with("UpdateItem") && self.what.contains("grant")
-    }
 }
 
 /// What a request asks.
