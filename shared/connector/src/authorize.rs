@@ -14,11 +14,12 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, ToSpan};
 use oura::{ApiError, Forbidden, TokenError};
-use runtime::Deadline;
+use runtime::{Deadline, SecretName};
 use secrecy::{ExposeSecret, SecretString};
 use store::{Connect, Enrolment, NewConnection, NewState, Purpose, Status, TakeState};
 use url::Url;
 
+use crate::grant::TO_STORE;
 use crate::job::Job;
 use crate::link::{Link, LinkFault};
 use crate::pages::Page;
@@ -137,10 +138,12 @@ impl Connector {
             .ok_or(Page::SessionLost)?;
         let credentials = self.secrets.oura(deadline).await.map_err(|error| page_of(error.into()))?;
         let callback = self.settings.callback();
-        let exchanged = self.oura.exchange(&credentials, &code, &callback, &verifier.into(), deadline.instant()).await;
+        // What follows the answer must fit in before the deadline: the grant can't be asked for again.
+        let asking = deadline.earlier(TO_STORE);
+        let exchanged = self.oura.exchange(&credentials, &code, &callback, &verifier.into(), asking.instant()).await;
         let mut grant = match exchanged {
             Ok(grant) => grant,
-            Err(error) => return Err(self.exchange_refused(&athlete, error, deadline).await),
+            Err(error) => return Err(self.exchange_refused(&athlete, &error)),
         };
         if grant.scopes.is_unknown() {
             // RFC 6749, 5.1: an answer without a scope grants what was asked, unless the redirect said otherwise.
@@ -154,7 +157,7 @@ impl Connector {
     }
 
     async fn connect(&self, athlete: &store::AthleteId, grant: &oura::Grant, deadline: Deadline) -> Result<Page, Page> {
-        let who = self.oura.personal_info(&grant.access_token, deadline.instant()).await;
+        let who = self.oura.personal_info(&grant.access_token, deadline.earlier(TO_STORE).instant()).await;
         let (oura_user, lapsed) = match who {
             Ok(person) => (Some(person.id.as_str().to_owned()), false),
             Err(ApiError::Forbidden { detail: Forbidden::Scope }) => (None, false),
@@ -222,11 +225,17 @@ impl Connector {
         }
     }
 
-    async fn exchange_refused(&self, athlete: &store::AthleteId, error: TokenError, deadline: Deadline) -> Page {
+    fn exchange_refused(&self, athlete: &store::AthleteId, error: &TokenError) -> Page {
         tracing::warn!(%athlete, %error, "the code could not be exchanged");
         match error {
             TokenError::InvalidGrant => Page::TooSlow,
-            TokenError::InvalidClient => page_of(self.client_refused(deadline).await),
+            // The wrong one of Oura's token servers answers a first exchange like this, too (reference: two OAuth servers),
+            // so one visitor's does not stop everybody.
+            TokenError::InvalidClient => {
+                self.secrets.refused(SecretName::Oura);
+                tracing::error!(%athlete, "check the oura secret, and that OuraTokenUrl is the application's own server");
+                Page::Misconfigured
+            }
             TokenError::Refused { .. } => Page::Misconfigured,
             TokenError::Throttled(_)
             | TokenError::Unwell { .. }

@@ -31,7 +31,7 @@ const TO_SYNC: Duration = Duration::from_secs(20);
 const SCHEDULE: [Duration; 4] =
     [Duration::from_secs(10), Duration::from_mins(2), Duration::from_mins(10), Duration::from_hours(1)];
 
-/// How soon a grant that can't be stored is tried again. Shorter than anybody waits before trying the old one.
+/// How soon a grant that can't be stored is tried again: several times before anybody tries the old one.
 const RESCUE: Duration = Duration::from_mins(4);
 
 /// After so many messages, a day's worth, a grant that can't be stored is buried, where an operator finds it.
@@ -124,7 +124,7 @@ impl Connector {
                 }
             }
         }
-        self.postpone(&batch, &verdicts, deadline).await;
+        self.postpone(&batch, &verdicts, deadline.handover()).await;
         counts.report();
         batch.into_iter().map(|message| message.id).zip(verdicts).collect()
     }
@@ -284,7 +284,7 @@ impl Connector {
             Job::Rescue { athlete, generation, grant, tries } if *tries < RESCUES => {
                 let (athlete, grant) = (athlete.clone(), grant.clone());
                 let next = Job::Rescue { athlete, generation: *generation, grant, tries: tries + 1 };
-                match self.queue.send(&[(next, RESCUE)], deadline).await {
+                match self.queue.send(&[(next, RESCUE)], deadline.handover()).await {
                     Ok(()) => Verdict::Done,
                     Err(_) => Verdict::RetryAfter(RESCUE),
                 }
@@ -306,7 +306,8 @@ impl Connector {
             Ok(_) => return Verdict::Done,
             Err(_) => return Verdict::RetryAfter(UNWELL),
         };
-        let generation = current.generation;
+        // That consent is gone was found out with the grant that was read; about its successor it says nothing.
+        let generation = if status == Status::NeedsConsent { read.generation } else { current.generation };
         match self.store.set_status(athlete, generation, status, None, look_again, now, deadline.instant()).await {
             Ok(_) => Verdict::Done,
             Err(error) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use runtime::Deadline;
 use store::{AthleteId, Disconnect, Sealed};
+use url::Url;
 
 use crate::authorize::{ATTEMPTS, page_of};
 use crate::job::{Job, SealedGrant};
@@ -73,10 +74,25 @@ impl Connector {
         let sealed = Sealed::from_base64(&grant.sealed)
             .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))?;
         let token = self.refresh_token(athlete, &sealed, deadline).await?;
+        if self.is_of_another_server(&grant.token_url) {
+            tracing::error!(
+                %athlete,
+                "the grant is of Oura's other token server, to which it can't be sent; it ends when the athlete removes \
+                 the access in their Oura account"
+            );
+            return Ok(());
+        }
         let credentials = self.secrets.oura(deadline).await?;
         self.oura
             .revoke(&credentials, &token, deadline.instant())
             .await
             .map_err(|error| Setback::retry(UNWELL, format!("the grant could not be revoked: {error}")))
+    }
+
+    /// Oura has two token servers, on two hosts of its domain; a token of one is never sent to the other.
+    fn is_of_another_server(&self, token_url: &Url) -> bool {
+        let (issued, revoke) = (token_url.domain(), self.oura.endpoints().revoke.domain());
+        let at_oura = |domain: Option<&str>| domain.is_some_and(|domain| domain.ends_with(oura::DOMAIN));
+        at_oura(issued) && at_oura(revoke) && issued != revoke
     }
 }

@@ -107,11 +107,12 @@ impl Connector {
             let tellings =
                 page.iter().map(|athlete| self.tell(credentials, &keyring, athlete, known.get(&athlete.id), deadline));
             let tellings: Vec<_> = tellings.collect();
-            let told: Vec<_> = stream::iter(tellings).buffer_unordered(CONCURRENCY).collect().await;
-            for outcome in told {
+            let mut told = stream::iter(tellings).buffer_unordered(CONCURRENCY);
+            while let Some(outcome) = told.next().await {
                 match outcome {
                     Ok(true) => enrolled.told += 1,
                     Ok(false) => {}
+                    // Nobody else's turn comes: every further attempt would count against the account.
                     Err(EnrolError::Credentials(setback)) => return Err(EnrolError::Credentials(setback)),
                     Err(_) => enrolled.failed += 1,
                 }

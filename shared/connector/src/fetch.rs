@@ -15,6 +15,9 @@ use crate::{Connector, Setback};
 /// How long to be quiet when Oura throttles without saying for how long: its window.
 const QUIET: SignedDuration = SignedDuration::from_mins(5);
 
+/// How long an athlete is left alone whose new token opens nothing.
+const REFUSED: SignedDuration = SignedDuration::from_hours(1);
+
 type Answer<D> = Result<oura::Documents<D>, ApiError>;
 
 impl Connector {
@@ -59,8 +62,7 @@ impl Connector {
         documents.daily_sleep = self.read(daily_sleep, &mut documents, athlete, deadline).await?;
         documents.sleep = self.read(sleep, &mut documents, athlete, deadline).await?;
         if documents.refused.len() == 4 {
-            // A token Oura has just issued opens nothing: what is missing is the athlete's permission.
-            return Err(Setback::NeedsAthlete(Status::ScopeMissing));
+            return Err(self.nothing_opens(session, deadline).await);
         }
         Ok(documents)
     }
@@ -129,6 +131,22 @@ impl Connector {
             ApiError::Unwell { .. } | ApiError::TimedOut | ApiError::Unreadable { .. } => {
                 Setback::retry(UNWELL, format!("Oura: {error}"))
             }
+        }
+    }
+
+    /// A token that Oura has just issued opens no collection. If it opens what any token opens, the athlete's permission
+    /// is what is missing; if it does not, Oura is unwell, and the grant is not to be refreshed at every tick for that.
+    async fn nothing_opens(&self, session: &Session, deadline: Deadline) -> Setback {
+        let athlete = &session.connection.athlete;
+        match self.oura.personal_info(&session.access_token, deadline.instant()).await {
+            Ok(_) => return Setback::NeedsAthlete(Status::ScopeMissing),
+            Err(ApiError::TokenRefused) => {}
+            Err(error) => return self.oura_setback(athlete, error, deadline).await,
+        }
+        let until = self.clock.now() + REFUSED;
+        match self.store.hold_athlete(athlete, until, deadline.instant()).await {
+            Ok(_) => Setback::retry(REFUSED.unsigned_abs(), "Oura refuses a token it has just issued"),
+            Err(error) => error.into(),
         }
     }
 

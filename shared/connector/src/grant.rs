@@ -27,7 +27,7 @@ use crate::{Connector, Setback};
 const FRESH: SignedDuration = SignedDuration::from_mins(5);
 
 /// Kept back from the deadline to store what a refresh brought, or to send it to the queue.
-const TO_STORE: Duration = Duration::from_secs(8);
+pub(crate) const TO_STORE: Duration = Duration::from_secs(8);
 
 /// Of that, for the queue alone.
 const TO_QUEUE: Duration = Duration::from_secs(3);
@@ -205,7 +205,10 @@ impl Connector {
                     connection.rotated_at = Some(now);
                     return Ok(connection);
                 }
-                Ok(Save::Superseded | Save::Gone) => return Err(Setback::Overtaken),
+                Ok(Save::Superseded | Save::Gone) => {
+                    self.orphaned(&athlete, sealed(&grant, scopes), deadline).await;
+                    return Err(Setback::Overtaken);
+                }
                 Err(error) if error.is_retryable() && saving.remaining() > LOOK => {
                     tracing::warn!(athlete = %athlete, %error, "the refreshed grant is not stored yet");
                     tokio::time::sleep(LOOK).await;
@@ -226,6 +229,18 @@ impl Connector {
         }
     }
 
+    /// A pair that nobody will ever use: the athlete has disconnected while it was on its way, and wants it revoked too.
+    /// If they have connected anew instead, it is left alone, lest Oura takes it for a part of the new consent.
+    async fn orphaned(&self, athlete: &AthleteId, grant: SealedGrant, deadline: Deadline) {
+        let connection = self.store.connection(athlete, deadline.instant()).await;
+        if matches!(connection, Ok(Some(connection)) if connection.status == Status::Disconnected) {
+            let job = Job::Revoke { athlete: athlete.clone(), grant };
+            if let Err(error) = self.queue.send(&[(job, Duration::ZERO)], deadline).await {
+                tracing::error!(%athlete, %error, "a grant stays alive at Oura that should be revoked");
+            }
+        }
+    }
+
     /// What a refused refresh means, and what follows from it.
     async fn refresh_refused(&self, connection: &Connection, error: TokenError, deadline: Deadline) -> Setback {
         match error {
@@ -239,6 +254,12 @@ impl Connector {
                     Ok(_) => Setback::Overtaken,
                 }
             }
+            // Another server's opinion of our application says nothing about the one everybody else uses.
+            TokenError::InvalidClient if !self.is_of_current_server(connection) => Setback::NeedsOperator(
+                "the server that issued this athlete's grant no longer knows the application: the athlete has to connect \
+                 again through the new one"
+                    .to_owned(),
+            ),
             TokenError::InvalidClient => self.client_refused(deadline).await,
             TokenError::Throttled(throttle) => self.throttled(&connection.athlete, &throttle, deadline).await,
             TokenError::Refused { .. } => Setback::NeedsOperator(format!(
@@ -250,8 +271,12 @@ impl Connector {
         }
     }
 
+    fn is_of_current_server(&self, connection: &Connection) -> bool {
+        connection.grant.as_ref().is_some_and(|grant| grant.token_url == self.oura.endpoints().token)
+    }
+
     /// Oura does not know our application, or its secret is wrong: everybody waits, nobody is blamed.
-    pub(crate) async fn client_refused(&self, deadline: Deadline) -> Setback {
+    async fn client_refused(&self, deadline: Deadline) -> Setback {
         self.secrets.refused(SecretName::Oura);
         let why = "Oura refuses the application's credentials: check the oura secret";
         let until = self.clock.now() + REFUSED;

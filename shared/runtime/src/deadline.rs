@@ -39,6 +39,13 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
+    /// The time kept back to hand over what is unfinished: it begins now and ends before Lambda ends the invocation,
+    /// even if this deadline has just passed.
+    #[must_use]
+    pub fn handover(self) -> Self {
+        self.max(Self::within(HANDOVER * 3 / 4))
+    }
+
     /// The earlier of this deadline and one `within` from now.
     #[must_use]
     pub fn at_most(self, within: Duration) -> Self {

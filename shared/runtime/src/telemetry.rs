@@ -35,6 +35,11 @@ pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 pub fn start() {
     let level = std::env::var("LOG_LEVEL").ok().filter(|level| LEVELS.contains(&level.as_str()));
     let subscriber = subscriber(level.as_deref().unwrap_or("info"), std::io::stdout);
+    // A panic's own message may quote what it choked on; where it happened is enough to find it.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic");
+    }));
     // A second start in one process keeps the first: the tests of one binary share it.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -13,6 +13,7 @@ pub(super) type Ledger = BTreeMap<RecordKey, store::Record>;
 
 /// A record that has to be sent.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts about one record that do not depend on each other")]
 pub(super) struct Change {
     pub(super) key: RecordKey,
     pub(super) fields: Vec<(String, String)>,
@@ -20,6 +21,11 @@ pub(super) struct Change {
     pub(super) digest: String,
     /// The event to overwrite, if one is known.
     pub(super) event: Option<EventId>,
+    /// Whether the site may hold something the ledger does not know of: nothing was confirmed since it was last sent, or
+    /// it was never sent. Such a date is looked up before it is sent.
+    pub(super) unsettled: bool,
+    /// Whether several events stand on its date, which staff have to sort out.
+    pub(super) several: bool,
     /// Whether an event is to be made when there is none.
     pub(super) create: bool,
     /// Whether an event that is there already is to be overwritten. Not by a record that lacks something Oura has.
@@ -72,7 +78,9 @@ fn changed(form: &Form, record: &Record, ledger: &Ledger) -> Option<Change> {
         return None;
     }
     let (event, fields, overwrite) = (entry.and_then(event_of), record.fields.clone(), !record.incomplete);
-    let change = Change { key, fields, digest, event, create: true, overwrite, kept: Vec::new() };
+    let unsettled = entry.is_none_or(is_unsettled);
+    let change =
+        Change { key, fields, digest, event, unsettled, several: false, create: true, overwrite, kept: Vec::new() };
     change.applies().then_some(change)
 }
 
@@ -86,6 +94,8 @@ fn withdrawn(form: &Form, key: &RecordKey, entry: &store::Record) -> Option<Chan
         fields,
         digest,
         event: event_of(entry),
+        unsettled: is_unsettled(entry),
+        several: false,
         create: false,
         overwrite: true,
         kept: Vec::new(),
@@ -96,6 +106,13 @@ fn event_of(entry: &store::Record) -> Option<EventId> {
     match entry {
         store::Record::Written(written) => Some(EventId(written.event)),
         store::Record::Intended { event } => event.map(EventId),
+    }
+}
+
+fn is_unsettled(entry: &store::Record) -> bool {
+    match entry {
+        store::Record::Written(written) => written.digest.is_empty(),
+        store::Record::Intended { .. } => true,
     }
 }
 

@@ -21,19 +21,21 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Looks up what is about to be created, and, if the staff have fields of their own on this form, what is about to
-    /// be overwritten. An event that already stands on a date is adopted; of several the one with the lowest id, and the
-    /// others are reported.
+    /// Looks up every date on which the site may hold something the ledger does not know of, and, if the staff have
+    /// fields of their own on this form, what is about to be overwritten. The event the ledger knows is kept if it still
+    /// stands, else the one with the lowest id is adopted; others beside it are reported.
     pub(super) async fn adopt(&self, changes: &mut Vec<Change>, delivery: &mut Delivery) -> Result<(), Setback> {
         let keeping = !self.form.keep.is_empty();
-        let dates = changes.iter().filter(|change| keeping || change.event.is_none()).map(Change::date);
+        let dates = changes.iter().filter(|change| keeping || change.unsettled).map(Change::date);
         let (Some(first), Some(last)) = (dates.clone().min(), dates.max()) else { return Ok(()) };
         let standing = self.standing(first, last).await?;
         for change in changes.iter_mut() {
             let found = standing.get(&change.date()).map_or(&[][..], Vec::as_slice);
-            if change.event.is_none() {
-                change.event = found.first().map(|event| event.id);
-                if found.len() > 1 {
+            if change.unsettled {
+                let known = change.event.filter(|known| found.iter().any(|event| event.id == *known));
+                change.event = known.or_else(|| found.first().map(|event| event.id));
+                change.several = found.len() > 1;
+                if change.several {
                     delivery.note(self.several(change.date(), found));
                 }
             }
@@ -56,6 +58,9 @@ impl Desk<'_> {
             }
             Import::NotImported { .. } | Import::FewerIds { .. } => {
                 let mut singles = batch.to_vec();
+                for change in &mut singles {
+                    change.unsettled = true;
+                }
                 self.adopt(&mut singles, delivery).await?;
                 for change in &singles {
                     self.send_one(change, delivery).await?;
@@ -99,15 +104,18 @@ impl Desk<'_> {
         unknown_fields: &[String],
         delivery: &mut Delivery,
     ) -> Result<(), Setback> {
+        let mut several = change.several;
         if let Some(sent) = change.event.filter(|sent| *sent != id) {
             let standing = self.standing(change.date(), change.date()).await?;
             let found = standing.get(&change.date()).map_or(&[][..], Vec::as_slice);
             let both = found.iter().any(|event| event.id == sent) && found.iter().any(|event| event.id == id);
-            if both && !self.delete(sent).await? {
+            let deleted = both && self.delete(sent).await?;
+            several = found.len() > if deleted { 2 } else { 1 };
+            if several {
                 delivery.note(self.several(change.date(), found));
             }
         }
-        delivery.wrote(change, id, unknown_fields);
+        delivery.wrote(change, id, unknown_fields, several);
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 //! Smartabase has no idempotency key, reports success for what it did not do, and may have done what it did not report
 //! (reference: batches and retries). So, under the athlete's lease:
 //! 1. what differs from the ledger is found;
-//! 2. a record about to be created is first looked up on the site, and adopted if an event already stands on its date,
-//!    whoever made it;
+//! 2. a record of which the site may hold something the ledger does not know, because it is about to be created or was
+//!    not confirmed when it was last sent, is first looked up on the site, and an event that already stands on its date is
+//!    adopted, whoever made it;
 //! 3. every record about to be sent is first marked `intended`, which also forgets the window's digest: whatever happens
 //!    from here on, a later tick knows that the site may hold anything;
 //! 4. the records go out, oldest first, a form at a time, at most 25 in a call;
@@ -48,17 +49,20 @@ impl Delivery {
         self.setback.is_none() && self.notes.is_empty()
     }
 
-    fn wrote(&mut self, change: &Change, event: EventId, unknown_fields: &[String]) {
-        let digest = if unknown_fields.is_empty() {
-            self.confirmed += 1;
-            change.digest.clone()
-        } else {
-            // The event exists, so its id must be known; what it says is not all it should say.
+    /// Takes down a confirmed event. Without a digest the record is looked up and sent again at every tick, until what
+    /// is wrong with it has been mended.
+    fn wrote(&mut self, change: &Change, event: EventId, unknown_fields: &[String], several: bool) {
+        if !unknown_fields.is_empty() {
             self.note(format!(
                 "the form {:?} does not have the fields {}: add them, or take them out of forms.toml",
                 change.key.form,
                 unknown_fields.join(", ")
             ));
+        }
+        let digest = if unknown_fields.is_empty() && !several {
+            self.confirmed += 1;
+            change.digest.clone()
+        } else {
             String::new()
         };
         self.written.push((change.key.clone(), Written { event: event.0, digest }));

@@ -169,7 +169,7 @@ impl Case {
         assert_eq!(stage.process.waiting.bodies(), Vec::<String>::new());
         assert_eq!(stage.process.waiting.dead_letters(), []);
         keeps_secrets(stage).await;
-        let (first, last) = self.scenario.days();
+        let (begin, end) = self.scenario.days();
         for (user, person, uuid) in ATHLETES {
             let connection = house.connection(uuid).await;
             let gone = self.scenario == Scenario::Disconnect && user == ADA;
@@ -197,7 +197,7 @@ impl Case {
                     (vec![], vec![])
                 );
             } else {
-                told_truly(stage, user, person, first, last);
+                told_truly(stage, user, person, begin, end);
             }
         }
     }

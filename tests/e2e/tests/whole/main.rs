@@ -1,6 +1,10 @@
 //! One binary for all whole-product tests: the AWS SDK is linked once.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "the lints know test functions, but not what those share")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "the lints know test functions, but not what those share"
+)]
 
 mod addresses;
 mod callbacks;
