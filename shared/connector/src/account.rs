@@ -1,8 +1,8 @@
 //! The Smartabase account: never tried by more than one worker until it is known to be right, and then with restraint.
 //!
-//! How many wrong attempts lock an account is not known (reference: auth failures). So credentials nobody has proven
-//! lately are tried by one process, with one request; the others wait for what it finds out, which the table remembers
-//! under a fingerprint. A refusal stops everybody for five minutes.
+//! How many wrong attempts lock an account is not published. So credentials nobody has proven lately are tried by one
+//! process, with one request; the others wait for what it finds out, which the table remembers under a fingerprint. A
+//! refusal stops everybody for five minutes.
 //!
 //! A proof is believed for less than a period of the schedule: a password that became wrong is met by one request of the
 //! next tick, not by every delivery that the tick begins.
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use crate::setback::UNWELL;
 use crate::{Connector, Setback};
 
-/// Deliveries to Smartabase under way at once in one process: the vendor asks for little load (reference: concurrency).
+/// Deliveries to Smartabase under way at once in one process: the vendor asks for little load (Smartabase API documentation).
 const CONCURRENCY: usize = 4;
 
 /// How long one worker may take to find out whether the credentials are right.

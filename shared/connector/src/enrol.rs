@@ -21,7 +21,7 @@ const LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A link that expires sooner than this is renewed.
 const RENEWAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Profiles written at once: the vendor asks for little load (reference: concurrency).
+/// Profiles written at once: the vendor asks for little load (Smartabase API documentation).
 const CONCURRENCY: usize = 4;
 
 /// Enrolments read in one request.

@@ -1,6 +1,6 @@
 //! Which athletes a tick syncs, and when. Pure: no I/O, no clock.
 //!
-//! Oura allows an application 5000 requests in five minutes (reference: limits), whoever they are for. The plan uses
+//! Oura allows an application 5000 requests in five minutes (Oura's published FAQ), whoever they are for. The plan uses
 //! half of that, spread evenly, so that connects, backfills and repeats have room.
 //!
 //! **Invariant**: in no five minutes does a plan begin more syncs than the budget allows, and every connected athlete

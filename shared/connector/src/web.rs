@@ -126,7 +126,7 @@ impl Connector {
     }
 
     /// Nothing is loaded from anywhere; a form leads to us or, by our redirect, to Oura, whose authorise address
-    /// forwards to the host of its token endpoint (reference: two OAuth servers).
+    /// forwards to the host of its token endpoint (seen by clients in 2026).
     fn policy(&self) -> String {
         let oura = self.oura.endpoints();
         let mut policy = format!(

@@ -1,7 +1,7 @@
 //! Bringing records to Smartabase so that each date has one event, and the event says what Oura says.
 //!
 //! Smartabase has no idempotency key, reports success for what it did not do, and may have done what it did not report
-//! (reference: batches and retries). So, under the athlete's lease:
+//! (seen on live sites by public integrations). So, under the athlete's lease:
 //! 1. what differs from the ledger is found;
 //! 2. a record of which the site may hold something the ledger does not know, because it is about to be created or was
 //!    not confirmed when it was last sent, is first looked up on the site, and an event that already stands on its date is

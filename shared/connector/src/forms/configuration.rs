@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::{Source, Unit};
 
 /// Labels a form may have but an import must not send: linked and calculated fields that the site fills itself, two of
-/// which make it refuse the record (reference: values).
+/// which make it refuse the record (the vendor's own client refuses them).
 const RESERVED: [&str; 7] = ["First Name", "Last Name", "About", "Sex", "DOB", "Age", "UUID"];
 
 /// The forms and fields of a site, as `infra/forms.toml` names them.

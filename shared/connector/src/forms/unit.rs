@@ -28,7 +28,7 @@ pub enum Unit {
     /// A time of day on the athlete's own wall clock, `23:41`.
     Time,
     /// The same the way Smartabase writes times, `11:41 PM`; the hour after midnight as `00:14 AM`, because the site's
-    /// import mishandles 12 AM (reference: the vendor's own client sends it so).
+    /// import mishandles 12 AM (the vendor's own client, smartabaseR, sends it so).
     SiteTime,
     /// Text as Oura gives it.
     Text,
