@@ -111,7 +111,8 @@ impl Client {
     /// afterwards, so also when it was dead before.
     ///
     /// The older token server reads a bearer token and no form, and says 401 to one that is dead already, as the
-    /// production client of tidepool-org/platform knows it. The newer one follows RFC 7009, where a dead token is a success and a 401 is about our own credentials.
+    /// production client of tidepool-org/platform knows it. The newer one follows RFC 7009, where a dead token is a
+    /// success and a 401 is about our own credentials.
     pub async fn revoke(
         &self,
         credentials: &ClientCredentials,
