@@ -49,6 +49,28 @@ async fn an_event_that_the_staff_deleted_comes_back_with_the_next_revision_and_i
     curtain(&stage).await;
 }
 
+/// The staff delete the event, the night is revised, and the site makes a new event, of which we never hear: what is
+/// sent next must find it, whichever way the answer went missing.
+#[tokio::test]
+async fn invariant_1_an_event_made_in_place_of_a_deleted_one_is_found_though_its_answer_was_lost() {
+    let lost = [Fault::DropAfter, Fault::Replace(Answer::status(500)), Fault::Replace(Answer::html())];
+    for fault in lost {
+        let stage = connected(ada()).await;
+        let [before] = &standing(&stage)[..] else { panic!("one event to begin with") };
+        assert!(stage.smartabase.delete_event(before.id));
+        let what = format!("{fault:?}");
+        stage.smartabase_wire.inject(When::every().path("/site/api/v1/eventsimport").first(1), fault);
+        revise(&stage, 18_000).await;
+        stage.smartabase_wire.heal();
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+        let [event] = &standing(&stage)[..] else { panic!("{what}: {:?}", standing(&stage)) };
+        assert_eq!(told(event), Some("300"), "{what}");
+        faithful(&stage, ADA, "ada");
+        curtain(&stage).await;
+    }
+}
+
 #[tokio::test]
 async fn of_an_event_that_the_site_made_instead_of_overwriting_one_the_new_stays() {
     let stage = connected(ada()).await;
