@@ -66,17 +66,17 @@ fn says(events: &[Event], date: Date, expected: &[(&str, Option<String>)]) {
 }
 
 /// Oura's own digits, as far as the simulator writes them: at most two decimals.
-fn number(value: &Value) -> Option<String> {
+pub(crate) fn number(value: &Value) -> Option<String> {
     value.as_f64().map(|number| number.to_string())
 }
 
 /// Whole seconds as minutes, to a tenth.
-fn minutes(seconds: &Value) -> Option<String> {
+pub(crate) fn minutes(seconds: &Value) -> Option<String> {
     let tenths = seconds.as_f64().map(|seconds| format!("{:.1}", seconds / 60.0));
     tenths.map(|minutes| minutes.strip_suffix(".0").map(str::to_owned).unwrap_or(minutes))
 }
 
 /// The hours and minutes of a local date-time: what the athlete's own clock showed.
-fn time_of_day(stamp: &Value) -> Option<String> {
+pub(crate) fn time_of_day(stamp: &Value) -> Option<String> {
     stamp.as_str().and_then(|stamp| stamp.get(11..16)).map(str::to_owned)
 }

@@ -36,7 +36,7 @@ fn connector() -> Connector {
     );
     // Without a way to send anything, every request to the table fails at once.
     let database = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
+        .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("eu-central-1"))
         .endpoint_url("http://127.0.0.1:1")
         .retry_config(RetryConfig::disabled())

@@ -1,10 +1,10 @@
 //! What the forms should say: computed from what Oura shows, without the connector's own forms.
 
 use jiff::civil::Date;
-use serde_json::Value;
 use sim::oura::{Collection, Oura};
 
 use crate::NIGHTS;
+use crate::faithful::{minutes, number, time_of_day};
 
 /// The fields that are looked at, and what they should hold.
 pub(crate) type Told = Vec<(&'static str, Option<String>)>;
@@ -41,20 +41,4 @@ pub(crate) fn told(oura: &Oura, person: &str, form: &str, date: Date) -> Told {
             ("Equivalent Walking Distance (m)", number(&activity["equivalent_walking_distance"])),
         ]
     }
-}
-
-/// Oura's own digits, as far as the simulator writes them: at most two decimals.
-fn number(value: &Value) -> Option<String> {
-    value.as_f64().map(|number| number.to_string())
-}
-
-/// Whole seconds as minutes, to a tenth.
-fn minutes(seconds: &Value) -> Option<String> {
-    let tenths = seconds.as_f64().map(|seconds| format!("{:.1}", seconds / 60.0));
-    tenths.map(|minutes| minutes.strip_suffix(".0").map(str::to_owned).unwrap_or(minutes))
-}
-
-/// The hours and minutes of a local date-time: what the athlete's own clock showed.
-fn time_of_day(stamp: &Value) -> Option<String> {
-    stamp.as_str().and_then(|stamp| stamp.get(11..16)).map(str::to_owned)
 }
