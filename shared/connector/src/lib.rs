@@ -1,7 +1,7 @@
 //! The use cases: plan a tick, sync an athlete, connect one, disconnect one, enrol a squad.
 //!
 //! It knows Oura, Smartabase and the table through their crates, and nothing of Lambda: the functions and the local
-//! process call the same methods of one [`Connector`]. What is pure is in [`forms`] and [`plan`]; what must hold under
+//! process call the same methods of one [`Connector`]. What is pure is in [`forms`], [`plan`] and [`standing`]; what must hold under
 //! crashes and repeats is said at the top of the file that makes it hold.
 //!
 //! ```
@@ -29,6 +29,7 @@ pub mod plan;
 mod query;
 mod queue;
 mod setback;
+pub mod standing;
 mod sync;
 mod tick;
 mod web;
@@ -40,6 +41,7 @@ pub use link::{Link, LinkFault};
 pub use pages::Page;
 pub use queue::{Queue, QueueError, Received, Waiting};
 pub use setback::Setback;
+pub use standing::Standing;
 pub use sync::Synced;
 pub use tick::{TickError, Ticked};
 

@@ -25,6 +25,7 @@ use smartabase::{EventId, MAX_EVENTS, UserId};
 use store::{Connection, Fenced, Intent, RecordKey, Written};
 
 use crate::forms::{Documents, Record};
+use crate::standing::LACKS_FIELDS;
 use crate::{Connector, Setback};
 
 use change::{Change, changes};
@@ -54,7 +55,7 @@ impl Delivery {
     fn wrote(&mut self, change: &Change, event: EventId, unknown_fields: &[String], several: bool) {
         if !unknown_fields.is_empty() {
             self.note(format!(
-                "the form {:?} does not have the fields {}: add them, or take them out of forms.toml",
+                "the form {:?} {LACKS_FIELDS} {}: add them, or take them out of forms.toml",
                 change.key.form,
                 unknown_fields.join(", ")
             ));
