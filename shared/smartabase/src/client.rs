@@ -28,7 +28,7 @@ const USERS_PER_SEARCH: usize = 100;
 /// connection breaks.
 #[derive(Clone, Debug)]
 pub struct Client {
-    transport: Transport,
+    pub(crate) transport: Transport,
 }
 
 impl Client {

@@ -1,5 +1,5 @@
-//! A client of the Smartabase (Teamworks AMS) HTTP API, generation v1: who is on a site, and the records in its event and
-//! profile forms.
+//! A client of the Smartabase (Teamworks AMS) HTTP API: who is on a site, and the records in its event and profile forms
+//! (generation v1); what forms there are and what fields stand on them (v3, in a [`Session`]).
 //!
 //! The API answers HTTP 200 to an import that failed, drops fields it does not know without a word, may store an update as
 //! a second event, and now and then answers with a web page or with nothing. This crate's work is to tell those apart:
@@ -46,6 +46,8 @@ mod profile;
 mod refusal;
 mod roster;
 mod rows;
+mod schema;
+mod session;
 mod site;
 mod transport;
 
@@ -57,4 +59,6 @@ pub use ids::{EventId, FormName, UserId};
 pub use import::{Import, ProfileImport};
 pub use profile::Profile;
 pub use roster::{Roster, User};
+pub use schema::{FieldKind, FormKind, FormSchema, FormSummary, SchemaField};
+pub use session::Session;
 pub use site::{Credentials, Site, SiteError};

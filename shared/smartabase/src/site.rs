@@ -65,10 +65,21 @@ impl Site {
         }
     }
 
+    /// The name of the application: the last segment of the address, empty where there is none.
+    pub(crate) fn application(&self) -> &str {
+        self.0.path().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// An address under the application's own.
+    pub(crate) fn under(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
+        url
+    }
+
     /// The address of a v1 endpoint; both formats are always named, otherwise the site may answer in another.
     pub(crate) fn endpoint(&self, name: &str) -> Url {
-        let mut url = self.0.clone();
-        url.set_path(&format!("{}/api/v1/{name}", self.0.path().trim_end_matches('/')));
+        let mut url = self.under(&format!("api/v1/{name}"));
         url.set_query(Some("informat=json&format=json"));
         url
     }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::RequestBuilder;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::redirect::Policy;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use crate::error::{BuildError, Error};
 use crate::refusal::Refusal;
@@ -17,6 +19,8 @@ use crate::site::{Credentials, Site};
 
 /// Lets the vendor's support find our traffic; the form is `<company>.<integration>.v1`.
 const APP_ID: &str = "opensource.smartabase-connector.v1";
+/// Where v2 gives a session, and where v3 wants it back beside the cookie of the same value.
+const SESSION: &str = "session-header";
 const AGENT: &str = concat!("smartabase-connector/", env!("CARGO_PKG_VERSION"));
 /// The site closes connections that were idle for five seconds; ours must be gone before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
@@ -76,39 +80,75 @@ impl Transport {
         purpose: Purpose,
         deadline: Instant,
     ) -> Result<Option<Value>, Error> {
-        let body = serde_json::to_vec(body).map_err(|_| Error::unexpected("the request can't be written as JSON"))?;
-        let mut answer = self.attempt(endpoint, credentials, body.clone(), deadline).await;
-        if purpose == Purpose::Read && matches!(answer, Err(Failure::Dropped)) {
-            answer = self.attempt(endpoint, credentials, body, deadline).await;
-        }
-        match answer {
-            Ok(answer) => answer.judge(purpose),
-            Err(failure) => Err(failure.into()),
-        }
+        let body = written(body)?;
+        let request = || self.with_password(self.site.endpoint(endpoint), credentials).body(body.clone());
+        let answer = match purpose {
+            Purpose::Read => read(request, deadline).await?,
+            Purpose::Import => attempt(request(), deadline).await?,
+        };
+        answer.judge(purpose)
     }
 
-    async fn attempt(
+    /// Posts `body` to v2's login, once, and answers the id of the session. A session is given in a header; without one the
+    /// login failed, whatever the status says.
+    pub(crate) async fn log_in<B: Serialize>(
         &self,
-        endpoint: &str,
         credentials: &Credentials,
-        body: Vec<u8>,
+        body: &B,
         deadline: Instant,
-    ) -> Result<Answer, Failure> {
-        if deadline <= Instant::now() {
-            return Err(Failure::NotSent);
-        }
-        let request = self
-            .http
-            .post(self.site.endpoint(endpoint))
+    ) -> Result<SecretString, Error> {
+        let request = self.with_password(self.site.under("api/v2/user/loginUser"), credentials).body(written(body)?);
+        let answer = attempt(request, deadline).await?;
+        let session = answer.headers.get(SESSION).and_then(|id| id.to_str().ok()).map(SecretString::from);
+        answer.judge(Purpose::Read)?;
+        session.ok_or_else(|| Error::unexpected("the site opened no session"))
+    }
+
+    /// Asks a v3 endpoint, in a session.
+    pub(crate) async fn get(&self, path: &str, session: &SecretString, deadline: Instant) -> Result<Value, Error> {
+        let secret = |text: String| {
+            let mut value = HeaderValue::try_from(text).map_err(|_| Error::unexpected("the id of the session"))?;
+            value.set_sensitive(true);
+            Ok::<_, Error>(value)
+        };
+        let id = secret(session.expose_secret().to_owned())?;
+        let cookie = secret(format!("JSESSIONID={}", session.expose_secret()))?;
+        let url = self.site.under(&format!("api/v3/{path}"));
+        let request = || introduced(self.http.get(url.clone())).header(SESSION, &id).header(COOKIE, &cookie);
+        let answer = read(request, deadline).await?.judge(Purpose::Read)?;
+        answer.ok_or(Error::NotJson { status: 200, starts: "empty" })
+    }
+
+    fn with_password(&self, url: Url, credentials: &Credentials) -> RequestBuilder {
+        introduced(self.http.post(url))
             .basic_auth(&credentials.username, Some(credentials.password.expose_secret()))
             .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, AGENT)
-            .header("X-APP-ID", APP_ID)
-            .body(body);
-        let exchange = async { Answer::read(request.send().await?).await };
-        timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::TimedOut))
     }
+
+}
+
+fn introduced(request: RequestBuilder) -> RequestBuilder {
+    request.header(ACCEPT, "application/json").header(USER_AGENT, AGENT).header("X-APP-ID", APP_ID)
+}
+
+fn written<B: Serialize>(body: &B) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|_| Error::unexpected("the request can't be written as JSON"))
+}
+
+/// Sends a request that may be sent again, and does so once when its connection drops.
+async fn read(request: impl Fn() -> RequestBuilder, deadline: Instant) -> Result<Answer, Failure> {
+    match attempt(request(), deadline).await {
+        Err(Failure::Dropped) => attempt(request(), deadline).await,
+        answer => answer,
+    }
+}
+
+async fn attempt(request: RequestBuilder, deadline: Instant) -> Result<Answer, Failure> {
+    if deadline <= Instant::now() {
+        return Err(Failure::NotSent);
+    }
+    let exchange = async { Answer::read(request.send().await?).await };
+    timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::TimedOut))
 }
 
 /// Why there is no answer.

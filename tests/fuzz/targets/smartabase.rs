@@ -1,4 +1,4 @@
-//! Every answer that a Smartabase site could give: roster, groups, imports, look-ups, profiles, deletions.
+//! Every answer that a Smartabase site could give: roster, groups, imports, look-ups, profiles, deletions, forms.
 #![no_main]
 
 use std::cell::LazyCell;
@@ -6,7 +6,7 @@ use std::cell::LazyCell;
 use fuzz::{Service, for_good, later};
 use jiff::civil::date;
 use libfuzzer_sys::fuzz_target;
-use smartabase::{Client, Credentials, Event, EventId, FormName, Site, TimeOfDay, UserId};
+use smartabase::{Client, Credentials, Event, EventId, FormKind, FormName, FormSummary, Site, TimeOfDay, UserId};
 
 thread_local! {
     static SITE: LazyCell<&'static (Service, Client)> = LazyCell::new(|| {
@@ -29,6 +29,15 @@ fn event(existing: Option<u64>) -> Event {
     }
 }
 
+/// The same answer opens the session, lists the forms and shows one.
+async fn forms(client: &Client, credentials: &Credentials) {
+    if let Ok(session) = client.open_session(credentials, later()).await {
+        let form = FormSummary { id: 7, name: FormName::from("Sleep"), kind: FormKind::Event, read_only: false };
+        drop(session.forms(later()).await);
+        drop(session.schema(&form, later()).await);
+    }
+}
+
 fuzz_target!(|input: (u8, u8, &[u8])| {
     let (call, status, body) = input;
     let credentials = Credentials { username: "api.account".to_owned(), password: "password".into() };
@@ -37,7 +46,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
     SITE.with(|site| {
         let (service, client): &(Service, Client) = site;
         service.answering(status, body, async {
-            match call % 8 {
+            match call % 9 {
                 0 => drop(client.roster(&credentials, later()).await),
                 1 => drop(client.group_members(&credentials, "Squad", later()).await),
                 2 => drop(client.import(&credentials, &form, &[event(None), event(Some(7))], later()).await),
@@ -45,6 +54,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
                 4 => drop(client.import_profile(&credentials, &form, user, &fields, later()).await),
                 5 => drop(client.profiles(&credentials, &form, &[user], later()).await),
                 6 => drop(client.sign_in(&credentials, later()).await),
+                7 => forms(client, &credentials).await,
                 _ => drop(client.delete_event(&credentials, EventId(7), later()).await),
             }
         });

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod deletions;
+mod forms;
 mod imports;
 mod lookups;
 mod people;
