@@ -32,9 +32,17 @@ impl Answer {
 
     /// A generic page with 422, which names nothing.
     pub(super) fn refused_by_apache() -> Self {
-        let body = "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>422 Unprocessable Entity\
-                    </title>\n</head><body>\n<h1>Unprocessable Entity</h1>\n</body></html>\n";
-        Self { content_type: Some("text/html"), body: body.to_owned(), ..Self::empty(StatusCode::UNPROCESSABLE_ENTITY) }
+        Self::page(StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity")
+    }
+
+    /// A web page.
+    pub(super) fn page(status: StatusCode, title: &str) -> Self {
+        let body = format!(
+            "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>{} {title}</title>\n</head>\
+             <body>\n<h1>{title}</h1>\n</body></html>\n",
+            status.as_u16(),
+        );
+        Self { content_type: Some("text/html"), body, ..Self::empty(status) }
     }
 
     pub(super) fn with_session(mut self, session: String) -> Self {

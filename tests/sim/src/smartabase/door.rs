@@ -40,17 +40,8 @@ async fn enter(State(site): State<Shared>, method: Method, uri: Uri, headers: He
     let answer = match (method.as_str(), parts.as_slice()) {
         ("POST", ["api", "v1", endpoint]) => site.v1(endpoint, uri.query().unwrap_or_default(), &headers, &body),
         ("POST", ["api", "v2", "user", "loginUser"]) => site.log_in(&serde_json::from_slice(&body).unwrap_or_default()),
-        ("GET", ["api", "v3", rest @ ..]) => {
-            if site.has_session(&headers) {
-                match rest {
-                    ["forms", "summaries"] => site.form_summaries(),
-                    ["forms", kind, id] => site.form_schema(kind, id),
-                    _ => Answer::empty(StatusCode::NOT_FOUND),
-                }
-            } else {
-                Answer::empty(StatusCode::FORBIDDEN)
-            }
-        }
+        ("GET", ["api", "v3", rest @ ..]) if site.has_session(&headers) => site.v3(rest),
+        ("GET", ["api", "v3", ..]) => Answer::empty(StatusCode::FORBIDDEN),
         _ => Answer::empty(StatusCode::NOT_FOUND),
     };
     answer.into_response()

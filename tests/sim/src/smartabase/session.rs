@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::{API_USER, Form, Kind, Site};
+use super::{API_USER, Form, Kind, Schemas, Site};
 use crate::draw;
 
 impl Site {
@@ -44,13 +44,24 @@ impl Site {
         self.sessions.contains(named("session-header")) && cookie.is_some_and(|cookie| self.sessions.contains(cookie))
     }
 
+    /// What v3 says to a session.
+    pub(super) fn v3(&self, path: &[&str]) -> Answer {
+        match (self.settings.schemas, path) {
+            (Schemas::Html, _) => Answer::page(StatusCode::OK, "Sign in"),
+            (Schemas::Forbidden, _) => Answer::empty(StatusCode::FORBIDDEN),
+            (Schemas::Offered, ["forms", "summaries"]) => self.form_summaries(),
+            (Schemas::Offered, ["forms", kind, id]) => self.form_schema(kind, id),
+            _ => Answer::empty(StatusCode::NOT_FOUND),
+        }
+    }
+
     /// The forms that there are.
-    pub(super) fn form_summaries(&self) -> Answer {
+    fn form_summaries(&self) -> Answer {
         let of = |kind: Kind| -> Vec<Value> {
             let forms = self.forms.iter().enumerate().filter(|(_, form)| form.kind == kind);
             forms
                 .map(|(place, form)| {
-                    json!({"id": place + 1, "name": form.name, "mainCategory": "Wearables", "isReadOnly": false,
+                    json!({"id": place + 1, "name": form.name, "mainCategory": "Wearables", "isReadOnly": form.read_only,
                            "groupEntryEnabled": false})
                 })
                 .collect()
@@ -59,7 +70,7 @@ impl Site {
     }
 
     /// One form, as a tree.
-    pub(super) fn form_schema(&self, kind: &str, id: &str) -> Answer {
+    fn form_schema(&self, kind: &str, id: &str) -> Answer {
         let kind = match kind {
             "event" => Kind::Event,
             "profile" => Kind::Profile,
@@ -82,7 +93,10 @@ fn tree(form: &Form) -> Value {
         .fields
         .iter()
         .chain(&form.table)
-        .map(|name| item(name, if form.doubles.contains(name) { "Number" } else { "Text" }))
+        .map(|name| {
+            let plain = if form.doubles.contains(name) { "Number" } else { "Text" };
+            item(name, form.types.get(name).map_or(plain, String::as_str))
+        })
         .collect();
     items.extend([item("Sex", "Linked Option"), item("DOB", "Linked Date")]);
     let field_set = json!({"type": "FormFieldSet", "name": "Data", "children": items});

@@ -55,6 +55,10 @@ pub struct Form {
     pub doubles: BTreeSet<String>,
     /// Fields of a table on the form: the only ones that may stand in several rows.
     pub table: BTreeSet<String>,
+    /// What the schema calls a field, such as `Linked Option`, where it is not a plain number or text.
+    pub types: BTreeMap<String, String>,
+    /// Whether the account may only read it, as the list of forms says.
+    pub read_only: bool,
 }
 
 impl Form {
@@ -68,6 +72,8 @@ impl Form {
             required: BTreeSet::new(),
             doubles: BTreeSet::new(),
             table: BTreeSet::new(),
+            types: BTreeMap::new(),
+            read_only: false,
         }
     }
 
@@ -81,6 +87,13 @@ impl Form {
     #[must_use]
     pub fn requiring<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Self {
         self.required.extend(fields.into_iter().map(Into::into));
+        self
+    }
+
+    /// The same form, on which the schema calls a field by this type.
+    #[must_use]
+    pub fn typed(mut self, field: &str, item_type: &str) -> Self {
+        self.types.insert(field.to_owned(), item_type.to_owned());
         self
     }
 
@@ -166,6 +179,8 @@ pub struct Settings {
     pub empty: Empty,
     /// Forms that the account may not read by `synchronise`: 403.
     pub forbidden: BTreeSet<String>,
+    /// Whether the site tells what its forms look like.
+    pub schemas: Schemas,
 }
 
 impl Default for Settings {
@@ -180,6 +195,7 @@ impl Default for Settings {
             cannot_receive: BTreeMap::new(),
             empty: Empty::List,
             forbidden: BTreeSet::new(),
+            schemas: Schemas::Offered,
         }
     }
 }
@@ -203,6 +219,19 @@ impl CursorName {
             Self::NextCursorSnake => "next_cursor",
         }
     }
+}
+
+/// How v3 answers those who want to know what the forms look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schemas {
+    /// As it should.
+    Offered,
+    /// 404: a version of the product without them.
+    Absent,
+    /// 403: not this account.
+    Forbidden,
+    /// A web page.
+    Html,
 }
 
 /// When an update succeeds under another id.

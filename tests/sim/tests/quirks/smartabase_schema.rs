@@ -2,10 +2,20 @@
 
 use reqwest::Response;
 use serde_json::{Value, json};
-use sim::smartabase::Smartabase;
+use sim::smartabase::{Form, Schemas, Smartabase};
 
 use crate::browser::client;
 use crate::coach::site;
+
+async fn session(site: &Smartabase) -> String {
+    let answer = log_in(site, "site", "api-password").await;
+    answer.headers()["session-header"].to_str().unwrap().to_owned()
+}
+
+async fn ask(site: &Smartabase, path: &str, session: &str) -> Response {
+    let request = client().get(format!("{}/api/v3/forms/{path}", site.url())).header("session-header", session);
+    request.header("cookie", format!("JSESSIONID={session}")).send().await.unwrap()
+}
 
 async fn log_in(site: &Smartabase, app: &str, password: &str) -> Response {
     let properties = json!({"appName": app, "clientTime": "2026-03-10T12:00:00"});
@@ -36,18 +46,42 @@ async fn the_schema_of_a_form_needs_a_session() {
     assert!(answer.headers()["set-cookie"].to_str().unwrap().starts_with(&format!("JSESSIONID={session};")));
     assert_eq!(answer.json::<Value>().await.unwrap()["user"]["id"], 1);
 
-    let get = async |path: &str, session: &str| {
-        let request = client().get(format!("{}/api/v3/forms/{path}", site.url())).header("session-header", session);
-        request.header("cookie", format!("JSESSIONID={session}")).send().await.unwrap()
-    };
-    assert_eq!(get("summaries", "nonsense").await.status(), 403);
-    let summaries: Value = get("summaries", &session).await.json().await.unwrap();
+    assert_eq!(ask(&site, "summaries", "nonsense").await.status(), 403);
+    let summaries: Value = ask(&site, "summaries", &session).await.json().await.unwrap();
     assert_eq!((&summaries["event"][0]["name"], &summaries["profile"][0]["name"]), (&json!("Sleep"), &json!("Link")));
     let id = &summaries["event"][0]["id"];
-    let schema: Value = get(&format!("event/{id}"), &session).await.json().await.unwrap();
+    let schema: Value = ask(&site, &format!("event/{id}"), &session).await.json().await.unwrap();
     let items = schema["children"][0]["children"][0]["children"].as_array().unwrap();
     let items: Vec<(&str, bool)> =
         items.iter().map(|item| (item["name"].as_str().unwrap(), item["required"].as_bool().unwrap())).collect();
     assert_eq!(items, [("Night", true), ("Score", false), ("Note", false), ("Sex", false), ("DOB", false)]);
-    assert_eq!(get(&format!("profile/{id}"), &session).await.status(), 404);
+    assert_eq!(ask(&site, &format!("profile/{id}"), &session).await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_form_says_what_its_fields_are_and_whether_it_is_only_for_reading() {
+    let (site, _) = site(|_| {}).await;
+    let form = Form::event("Sleep", ["Score", "Week"]).typed("Week", "Text Calculation");
+    site.set_form(Form { read_only: true, ..form });
+    let session = session(&site).await;
+    let summaries: Value = ask(&site, "summaries", &session).await.json().await.unwrap();
+    let sleep = summaries["event"].as_array().unwrap().iter().find(|form| form["name"] == "Sleep").unwrap();
+    assert_eq!(sleep["isReadOnly"], true);
+    let schema: Value = ask(&site, &format!("event/{}", sleep["id"]), &session).await.json().await.unwrap();
+    let items = schema["children"][0]["children"][0]["children"].as_array().unwrap();
+    let types: Vec<_> = items.iter().map(|item| item["formItemType"].as_str().unwrap()).collect();
+    assert_eq!(types, ["Text", "Text Calculation", "Linked Option", "Linked Date"]);
+}
+
+#[tokio::test]
+async fn a_site_may_keep_its_schemas_to_itself() {
+    for (schemas, status) in [(Schemas::Absent, 404), (Schemas::Forbidden, 403), (Schemas::Html, 200)] {
+        let (site, _) = site(|_| {}).await;
+        let session = session(&site).await;
+        site.configure(|settings| settings.schemas = schemas);
+        let answer = ask(&site, "summaries", &session).await;
+        assert_eq!(answer.status(), status);
+        let body = answer.text().await.unwrap();
+        assert_eq!(body.starts_with("<!DOCTYPE"), schemas == Schemas::Html, "{body}");
+    }
 }
