@@ -1,0 +1,190 @@
+//! What a site must have for the records to arrive: the forms of `forms.toml` field by field, as an administrator builds
+//! them and as a check compares them with the site.
+
+use jiff::civil::date;
+use oura::{Quantity, Value};
+use smartabase::{FormKind, FormName};
+
+use super::{DateRule, Form, FormField, Forms, Profile, Unit};
+
+/// A form that the connector writes to.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// Its exact name.
+    pub form: &'a FormName,
+    /// Whether it holds events or profiles.
+    pub kind: FormKind,
+    /// The fields that are written, in the order of `forms.toml`.
+    pub fields: Vec<WantedField<'a>>,
+    /// Labels of fields that are the staff's; they have to be there, and are carried over.
+    pub keep: &'a [String],
+    /// What else is to be known when building it.
+    pub notes: &'static str,
+}
+
+/// A field that the connector writes.
+#[derive(Clone, Debug)]
+pub struct WantedField<'a> {
+    /// Its exact label.
+    pub label: &'a str,
+    /// What it has to be able to hold.
+    pub holds: Holds,
+    /// The name of the unit in `forms.toml`; empty where there is none.
+    pub unit: &'static str,
+    /// Where the value comes from: `collection.field` of Oura, or the connector's own.
+    pub source: String,
+    /// A value as it is sent.
+    pub example: String,
+    /// Whether every record has a value for it: only such a field may be required on the form.
+    pub always: bool,
+}
+
+/// What a field has to be able to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Numbers, with a point and without a thousands separator.
+    Number,
+    /// Times of day.
+    TimeOfDay,
+    /// Text of one line.
+    Text,
+}
+
+impl Forms {
+    /// Every form the connector writes to.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<Wanted<'_>> {
+        self.events.iter().map(event).chain([authorise(&self.authorise)]).collect()
+    }
+}
+
+fn event(form: &Form) -> Wanted<'_> {
+    Wanted {
+        form: &form.name,
+        kind: FormKind::Event,
+        fields: form.fields.iter().map(field).collect(),
+        keep: &form.keep,
+        notes: match form.date {
+            DateRule::EveningBefore => "one record per athlete and night, dated the evening it began",
+            DateRule::SameDay => "one record per athlete and day",
+        },
+    }
+}
+
+fn authorise(profile: &Profile) -> Wanted<'_> {
+    let link = WantedField {
+        label: &profile.link,
+        holds: Holds::Text,
+        unit: "",
+        source: "the athlete’s personal link".to_owned(),
+        example: "https://connect.example.org/connect?athlete=31152&expires=1775131200&signature=…".to_owned(),
+        always: true,
+    };
+    Wanted {
+        form: &profile.name,
+        kind: FormKind::Profile,
+        fields: vec![link],
+        keep: &[],
+        notes: "one record per athlete; the athlete must be able to see it",
+    }
+}
+
+fn field(field: &FormField) -> WantedField<'_> {
+    let quantity = field.source.quantity();
+    let choices = Unit::choices(quantity);
+    WantedField {
+        label: &field.label,
+        holds: holds(field.unit),
+        unit: choices.iter().find(|(_, unit)| *unit == field.unit).map_or("", |(name, _)| name),
+        source: format!("{:?}", field.source),
+        example: field.unit.write(&example(quantity)).unwrap_or_default(),
+        // A ring that was not worn, or a score that Oura withholds, leaves any of them blank.
+        always: false,
+    }
+}
+
+fn holds(unit: Unit) -> Holds {
+    match unit {
+        Unit::Number
+        | Unit::Seconds
+        | Unit::Minutes
+        | Unit::Hours
+        | Unit::Metres
+        | Unit::Kilometres
+        | Unit::Miles
+        | Unit::Celsius
+        | Unit::Fahrenheit => Holds::Number,
+        Unit::Time | Unit::SiteTime => Holds::TimeOfDay,
+        Unit::HoursAndMinutes | Unit::Text => Holds::Text,
+    }
+}
+
+/// A value such as Oura gives it.
+fn example(quantity: Quantity) -> Value {
+    Value::Number(match quantity {
+        Quantity::Score => 82.0,
+        Quantity::Percent => 91.0,
+        Quantity::Seconds => 5430.0,
+        Quantity::Count => 12.0,
+        Quantity::Metres => 8421.0,
+        Quantity::Kilocalories => 512.0,
+        Quantity::MetMinutes => 143.0,
+        Quantity::CelsiusDeviation => -0.12,
+        Quantity::BeatsPerMinute => 52.5,
+        Quantity::BreathsPerMinute => 14.375,
+        Quantity::Milliseconds => 48.0,
+        Quantity::LocalTime => return Value::Time(date(2026, 3, 2).at(22, 41, 0, 0)),
+        Quantity::Text => return Value::Text("long_sleep".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_shipped_file_can_be_built_from_what_is_said_of_it() {
+        let forms = Forms::shipped().unwrap();
+        let wanted = forms.wanted();
+        let kinds: Vec<_> = wanted.iter().map(|form| (form.form.as_str(), form.kind)).collect();
+        assert_eq!(
+            kinds,
+            [
+                ("Oura Readiness and Sleep Summary", FormKind::Event),
+                ("Oura Activity Summary", FormKind::Event),
+                ("Authorise Oura Data", FormKind::Profile),
+            ]
+        );
+        for field in wanted.iter().flat_map(|form| &form.fields) {
+            assert!(!field.example.is_empty() && !field.source.is_empty(), "{field:?}");
+            assert_eq!(field.unit.is_empty(), field.always, "{field:?}");
+            if field.holds == Holds::Number {
+                assert!(field.example.parse::<f64>().is_ok(), "{field:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_is_described_in_the_unit_that_was_chosen() {
+        let forms = Forms::parse(
+            "[authorise]\nform = 'A'\nlink = 'L'\n[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'\n\
+             fields = [\n{ label = 'a', source = 'sleep.latency', unit = 'h:mm' },\n\
+             { label = 'b', source = 'sleep.bedtime_start', unit = 'h:mm AM/PM' },\n\
+             { label = 'c', source = 'sleep.total_sleep_duration', unit = 'minutes' },\n\
+             { label = 'd', source = 'sleep.type' }]\n",
+        )
+        .unwrap();
+        let wanted = forms.wanted();
+        let described: Vec<_> =
+            wanted[0].fields.iter().map(|field| (field.holds, field.unit, field.example.as_str())).collect();
+        assert_eq!(
+            described,
+            [
+                (Holds::Text, "h:mm", "1:31"),
+                (Holds::TimeOfDay, "h:mm AM/PM", "10:41 PM"),
+                (Holds::Number, "minutes", "90.5"),
+                (Holds::Text, "text", "long_sleep"),
+            ]
+        );
+    }
+}
