@@ -124,7 +124,6 @@ impl Transport {
             .basic_auth(&credentials.username, Some(credentials.password.expose_secret()))
             .header(CONTENT_TYPE, "application/json")
     }
-
 }
 
 fn introduced(request: RequestBuilder) -> RequestBuilder {
