@@ -1,6 +1,5 @@
 //! A pilot for a small club: the real Oura and Smartabase, a file for a table, no AWS account.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use clap::Args;
 use connector::forms::Forms;
 use dynamo::Dynamo;
 use local::{Parts, Process};
-use runtime::{Clock, Given, Secrets, Settings, telemetry};
+use runtime::{Clock, ConfigurationError, Given, Secrets, Settings, telemetry};
 use secrecy::SecretString;
 use store::{KeyVersion, Keyring};
 
@@ -35,15 +34,8 @@ const LOOK: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     telemetry::start();
-    let settings = Settings::from_environment();
-    let secrets = given(&options.table);
-    let (settings, secrets) = match (settings, secrets) {
-        (Ok(settings), Ok(secrets)) => (settings, secrets),
-        (settings, secrets) => {
-            let faults = [settings.err().map(|error| error.to_string()), secrets.err().map(|error| error.to_string())];
-            bail!("{}", faults.into_iter().flatten().collect::<Vec<_>>().join("; "));
-        }
-    };
+    let keyring = Keyring::new(KeyVersion { id: "local".to_owned(), secret: root_key(&options.table)? });
+    let (settings, secrets) = ConfigurationError::both(Settings::from_environment(), Given::from_environment(keyring))?;
     let table = options.table.display();
     private().open(&options.table).with_context(|| format!("{table} can't be made"))?;
     let dynamo = Dynamo::at(&options.table).await.with_context(|| format!("{table} can't be opened"))?;
@@ -81,28 +73,6 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
             ended = tokio::signal::ctrl_c() => return Ok(ended?),
         }
     }
-}
-
-/// The secrets: two pairs from the environment, the root key from its file. Every missing variable is named at once.
-fn given(table: &Path) -> anyhow::Result<Given> {
-    let mut missing = String::new();
-    let mut variable = |name: &str| {
-        let value = std::env::var(name).unwrap_or_default();
-        if value.is_empty() {
-            let _ = write!(missing, "{}{name} is missing", if missing.is_empty() { "" } else { "; " });
-        }
-        value
-    };
-    let (client_id, client_secret) = (variable("OURA_CLIENT_ID"), variable("OURA_CLIENT_SECRET"));
-    let (username, password) = (variable("SMARTABASE_USERNAME"), variable("SMARTABASE_PASSWORD"));
-    if !missing.is_empty() {
-        bail!("{missing}");
-    }
-    Ok(Given::new(
-        oura::ClientCredentials { client_id, client_secret: client_secret.into() },
-        smartabase::Credentials { username, password: password.into() },
-        Keyring::new(KeyVersion { id: "local".to_owned(), secret: root_key(table)? }),
-    ))
 }
 
 /// Opens a file, or makes one that only its owner can read.

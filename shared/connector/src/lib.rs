@@ -97,18 +97,26 @@ impl Connector {
     pub async fn deployed() -> Result<Self, StartError> {
         let (settings, deployment) =
             ConfigurationError::both(Settings::from_environment(), Deployment::from_environment())?;
-        let aws = runtime::aws::configuration().await;
+        Self::on_aws(settings, deployment, &runtime::aws::configuration().await)
+    }
+
+    /// Builds the connector of an installation on AWS, with the deployed resources. Opens no connection.
+    pub fn on_aws(
+        settings: Settings,
+        deployment: Deployment,
+        aws: &runtime::aws::SdkConfig,
+    ) -> Result<Self, StartError> {
         Ok(Self {
             forms: forms::Forms::shipped()?,
             oura: oura::Client::new(settings.oura.clone())?,
             smartabase: smartabase::Client::new(settings.site.clone())?,
-            store: store::Store::new(aws_sdk_dynamodb::Client::new(&aws), &deployment.table),
+            store: store::Store::new(aws_sdk_dynamodb::Client::new(aws), &deployment.table),
             queue: Queue::Sqs {
-                client: aws_sdk_sqs::Client::new(&aws),
+                client: aws_sdk_sqs::Client::new(aws),
                 jobs: deployment.queue.clone(),
                 dead_letters: deployment.dead_letter_queue.clone(),
             },
-            secrets: Secrets::Manager(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws), deployment)),
+            secrets: Secrets::Manager(SecretsManager::new(aws_sdk_secretsmanager::Client::new(aws), deployment)),
             settings,
             clock: Clock::System,
             account: Account::default(),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+pub use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+
+use aws_config::BehaviorVersion;
 
 /// Reads region, credentials and endpoint from the environment, as Lambda sets them. Three attempts with the SDK's own
 /// back-off; every use case bounds the whole by its deadline.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use store::{KeyVersion, Keyring};
 use tokio::time::Instant;
 
-use crate::{Deadline, Deployment};
+use crate::{ConfigurationError, Deadline, Deployment};
 
 /// How long a secret that was read is believed.
 const BELIEVED: Duration = Duration::from_mins(5);
@@ -162,6 +162,26 @@ impl Given {
     #[must_use]
     pub fn new(oura: oura::ClientCredentials, smartabase: smartabase::Credentials, keyring: Keyring) -> Self {
         Self { oura: Shelf::new(oura), smartabase: Shelf::new(smartabase), keyring: Shelf::new(keyring) }
+    }
+
+    /// The two pairs from the environment of a process without AWS (`OURA_CLIENT_ID`, `OURA_CLIENT_SECRET`,
+    /// `SMARTABASE_USERNAME`, `SMARTABASE_PASSWORD`). Every missing variable is named at once.
+    pub fn from_environment(keyring: Keyring) -> Result<Self, ConfigurationError> {
+        let mut faults = Vec::new();
+        let mut variable = |name: &str| {
+            let value = std::env::var(name).unwrap_or_default();
+            if value.is_empty() {
+                faults.push(format!("{name} is missing"));
+            }
+            value
+        };
+        let (client_id, client_secret) = (variable("OURA_CLIENT_ID"), variable("OURA_CLIENT_SECRET"));
+        let (username, password) = (variable("SMARTABASE_USERNAME"), variable("SMARTABASE_PASSWORD"));
+        if !faults.is_empty() {
+            return Err(ConfigurationError { faults });
+        }
+        let oura = oura::ClientCredentials { client_id, client_secret: client_secret.into() };
+        Ok(Self::new(oura, smartabase::Credentials { username, password: password.into() }, keyring))
     }
 
     /// Replaces the Oura application's credentials.

@@ -12,7 +12,7 @@ use crate::athlete::AthleteId;
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
 use crate::item::{Item, Reader, date, instant, number, sealed, text};
-use crate::keys::{ACTIVE_SHARD, ATHLETE, Key, shard};
+use crate::keys::{ACTIVE_SHARD, ATHLETE, Key, SHARDS, shard};
 use crate::requests::Store;
 use crate::sealed::Sealed;
 
@@ -298,7 +298,7 @@ impl Connection {
             .set_or_remove(HELD_UNTIL, self.held_until.map(instant))
             .set_or_remove(BACKFILL_FROM, self.backfill_from.map(date))
             .set_or_remove(REFRESH_BEGUN, self.refresh_begun.map(instant))
-            .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete))))
+            .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete, SHARDS))))
             .set_or_remove(ATHLETE, listed.then(|| text(self.athlete.as_str())))
     }
 }

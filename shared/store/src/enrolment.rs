@@ -10,7 +10,7 @@ use crate::athlete::AthleteId;
 use crate::edit::Edit;
 use crate::error::StoreError;
 use crate::item::{Item, Reader, instant, number, text};
-use crate::keys::Key;
+use crate::keys::{ACTIVE_SHARD, ATHLETE, ENROLLED_SHARDS, Key, shard};
 use crate::requests::Store;
 
 const USER_ID: &str = "user_id";
@@ -57,7 +57,7 @@ impl Store {
         item.map(|item| Enrolment::read(athlete, &item)).transpose()
     }
 
-    /// Remembers what the forms have been told, in place of what they were told before.
+    /// Remembers what the forms have been told, in place of what they were told before, and lists the athlete as enrolled.
     pub async fn put_enrolment(&self, enrolment: &Enrolment, deadline: Instant) -> Result<(), StoreError> {
         Edit::of(Key::enrolment(&enrolment.athlete))
             .set(USER_ID, number(enrolment.user_id))
@@ -65,6 +65,8 @@ impl Store {
             .set(LINK_EXPIRES, instant(enrolment.link_expires))
             .set(BASIS, text(&enrolment.basis))
             .set(TOLD, instant(enrolment.told))
+            .set(ACTIVE_SHARD, text(shard(&enrolment.athlete, ENROLLED_SHARDS)))
+            .set(ATHLETE, text(enrolment.athlete.as_str()))
             .send(self, "remembering an enrolment", deadline)
             .await?;
         Ok(())

@@ -19,7 +19,8 @@ use crate::item::Item;
 pub(crate) const PK: &str = "pk";
 /// The sort key attribute.
 pub(crate) const SK: &str = "sk";
-/// The index's partition key: present only on connections that are to be synced.
+/// The index's partition key: present only on connections that are to be synced and, with shards of their own, on
+/// enrolments.
 pub(crate) const ACTIVE_SHARD: &str = "active_shard";
 /// The index's sort key: the UUID, present exactly where [`ACTIVE_SHARD`] is.
 pub(crate) const ATHLETE: &str = "athlete";
@@ -27,8 +28,12 @@ pub(crate) const ATHLETE: &str = "athlete";
 /// The shards of the index. Four, so that listing a large site is four queries at once, and a small one's stays cheap.
 pub(crate) const SHARDS: [&str; 4] = ["0", "1", "2", "3"];
 
+/// The shards of the same index that list the enrolments.
+pub(crate) const ENROLLED_SHARDS: [&str; 4] = ["enrolled 0", "enrolled 1", "enrolled 2", "enrolled 3"];
+
 const ATHLETE_KIND: &str = "ATHLETE#";
 const CONNECTION: &str = "CONNECTION";
+const ENROLMENT: &str = "ENROLMENT";
 
 /// Which record of an athlete: one form, one date.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +61,7 @@ impl Key {
     }
 
     pub(crate) fn enrolment(athlete: &AthleteId) -> Self {
-        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: "ENROLMENT".to_owned() }
+        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: ENROLMENT.to_owned() }
     }
 
     pub(crate) fn owner(oura_user: &str) -> Self {
@@ -83,9 +88,15 @@ impl Key {
 
     /// The athlete whose connection this is, if it is one.
     pub(crate) fn connected_athlete(&self) -> Option<AthleteId> {
-        if self.sk != CONNECTION {
-            return None;
-        }
+        if self.sk == CONNECTION { self.athlete() } else { None }
+    }
+
+    /// The athlete whose enrolment this is, if it is one.
+    pub(crate) fn enrolled_athlete(&self) -> Option<AthleteId> {
+        if self.sk == ENROLMENT { self.athlete() } else { None }
+    }
+
+    fn athlete(&self) -> Option<AthleteId> {
         AthleteId::parse(self.pk.strip_prefix(ATHLETE_KIND)?).ok()
     }
 
@@ -104,11 +115,11 @@ impl fmt::Display for Key {
     }
 }
 
-/// The shard of the index that lists an athlete. SHA-256, because it must never change: not with the compiler, not with
-/// the process.
-pub(crate) fn shard(athlete: &AthleteId) -> &'static str {
+/// The shard of the index that lists an athlete: one of [`SHARDS`] for a connection, of [`ENROLLED_SHARDS`] for an
+/// enrolment. SHA-256, because it must never change: not with the compiler, not with the process.
+pub(crate) fn shard(athlete: &AthleteId, of: [&'static str; 4]) -> &'static str {
     let hash = digest::digest(&digest::SHA256, athlete.as_str().as_bytes());
-    let [zero, one, two, three] = SHARDS;
+    let [zero, one, two, three] = of;
     match hash.as_ref().first().map(|byte| byte % 4) {
         Some(1) => one,
         Some(2) => two,
@@ -150,14 +161,16 @@ mod tests {
         let id = athlete("x#y CONNECTION");
         assert_eq!(Key::connection(&id).connected_athlete(), Some(id.clone()));
         assert_eq!(Key::enrolment(&id).connected_athlete(), None);
+        assert_eq!(Key::enrolment(&id).enrolled_athlete(), Some(id.clone()));
+        assert_eq!(Key::connection(&id).enrolled_athlete(), None);
         assert_eq!(Key::owner("x").connected_athlete(), None);
     }
 
     #[test]
     fn shards_never_change_and_all_are_used() {
         // Written down from the first version: an athlete whose shard changed would be listed twice.
-        assert_eq!(["a", "b", "c", "d", "e", "f"].map(|text| shard(&athlete(text))), EXPECTED);
-        let used: BTreeSet<_> = (0..100).map(|n| shard(&athlete(&format!("athlete-{n}")))).collect();
+        assert_eq!(["a", "b", "c", "d", "e", "f"].map(|text| shard(&athlete(text), SHARDS)), EXPECTED);
+        let used: BTreeSet<_> = (0..100).map(|n| shard(&athlete(&format!("athlete-{n}")), SHARDS)).collect();
         assert_eq!(used, BTreeSet::from(SHARDS));
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use store::{BackfillDebt, Finish, Intent, Status, WindowDigest};
+use store::{BackfillDebt, Enrolment, Finish, Intent, Status, WindowDigest};
 
 use crate::{Table, at, athlete, grant, soon};
 
@@ -38,6 +38,29 @@ async fn all_shards_and_all_pages_are_listed_in_order() {
     assert_eq!(listed, expected.into_iter().collect::<Vec<_>>());
     let queries = table.wire.requests().len();
     assert!(queries > 4, "{queries} queries: no shard had a second page, so this test shows nothing");
+}
+
+#[tokio::test]
+async fn the_enrolled_and_the_connected_are_two_lists() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let store = &table.store;
+    for name in ["ada", "bob", "cyd"] {
+        let enrolment = Enrolment {
+            athlete: athlete(name),
+            user_id: 17,
+            name: name.to_owned(),
+            link_expires: at(1000),
+            basis: "version-1".to_owned(),
+            told: at(0),
+        };
+        store.put_enrolment(&enrolment, soon()).await.unwrap();
+    }
+    assert_eq!(store.active_athletes(soon()).await.unwrap(), [athlete("ada")]);
+    assert_eq!(store.enrolled_athletes(soon()).await.unwrap(), ["ada", "bob", "cyd"].map(athlete));
+    store.disconnect(&athlete("ada"), 1, at(1), soon()).await.unwrap();
+    assert!(store.active_athletes(soon()).await.unwrap().is_empty());
+    assert_eq!(store.enrolled_athletes(soon()).await.unwrap().len(), 3);
 }
 
 #[tokio::test]

@@ -1,0 +1,66 @@
+//! `connector`: one command line for whoever looks after an installation. It shows how the athletes stand, does again
+//! what has to be done again, and says what is wrong in one sentence with what to do about it.
+//!
+//! It works on a deployment (`--stack NAME`, found through CloudFormation with the credentials the AWS CLI would use) or
+//! on the file of a pilot (`--local FILE`). What it does to the product goes through the use cases of [`connector`] and
+//! the operations of [`store`], under the same leases and fences as the functions; it has no rules of its own.
+//!
+//! **Output.** Text for people, or with `--json` one JSON document on standard output. Its entries keep their names and
+//! meaning from release to release; more may be added. A command that fails says why on standard error, and with `--json`
+//! also as `{"error":{"kind":"failed","message":"..."}}`; the kinds are `usage` and `failed`. Instants are RFC 3339 in
+//! UTC, dates `YYYY-MM-DD`. Nothing printed is ever a token, a secret or a health value.
+//!
+//! **Exit codes** are those of [`Ending`].
+
+mod arguments;
+mod aws;
+mod failure;
+mod installation;
+mod link;
+mod local;
+mod report;
+mod roster;
+mod stack;
+mod standing;
+mod status;
+mod table;
+mod when;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+use installation::Installation;
+pub use report::Ending;
+use report::Report;
+
+/// How long a command waits for the table, the queue or AWS before it gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Does what the command line asks.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(arguments)),
+        Err(error) => Err(Failure::Failed(format!("the operating system gives no event loop: {error}"))),
+    };
+    match ended {
+        Ok(report) => report.print(json),
+        Err(failure) => failure.print(json),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<Report, Failure> {
+    let Arguments { target, command, .. } = arguments;
+    let installation = Installation::open(&target).await?;
+    match command {
+        Command::Status(options) => status::run(&options, &installation).await,
+        Command::Link(options) => link::run(&options, &installation).await,
+    }
+}

@@ -1,0 +1,149 @@
+//! What stands in for AWS: CloudFormation that knows one stack, and Secrets Manager with its key. The table is in the
+//! embedded database.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use dynamo::Dynamo;
+use serde_json::{Value, json};
+use store::{KeyVersion, Keyring, Store, schema};
+
+use crate::program::Program;
+
+pub(crate) const STACK: &str = "oura-connector";
+const TABLE: &str = "the-table";
+const KEY: &str = "the root key of the stack";
+
+/// A region of AWS with one stack in it.
+pub(crate) struct Aws {
+    pub(crate) store: Store,
+    dynamo: Dynamo,
+    endpoint: String,
+    behaviour: Arc<Mutex<Behaviour>>,
+}
+
+/// What the stand-in answers with instead of what it knows.
+#[derive(Default)]
+struct Behaviour {
+    refusal: Option<(StatusCode, String)>,
+    outputs: BTreeMap<String, String>,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Aws {
+    /// A stack whose table is empty.
+    pub(crate) async fn start() -> Self {
+        let dynamo = Dynamo::in_memory().await.unwrap();
+        schema::create_table(&dynamo.client(), TABLE).await.unwrap();
+        let store = Store::new(dynamo.client(), TABLE);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let outputs = [
+            ("ConnectUrl", "https://connect.example.org/connect"),
+            ("CallbackUrl", "https://connect.example.org/oauth/callback"),
+            ("TableName", TABLE),
+            ("QueueUrl", "https://sqs.test/jobs"),
+            ("DeadLetterQueueUrl", "https://sqs.test/dead-letters"),
+            ("OuraSecretArn", "arn:oura"),
+            ("SmartabaseSecretArn", "arn:smartabase"),
+            ("KeySecretArn", "arn:key"),
+        ];
+        let parameters = [("SmartabaseUrl", "example.smartabase.com/site"), ("TimeZone", "Europe/London")];
+        let named =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let behaviour = Behaviour { refusal: None, outputs: named(&outputs), parameters: named(&parameters) };
+        let behaviour = Arc::new(Mutex::new(behaviour));
+        let shared = Arc::clone(&behaviour);
+        let service = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+            let answer = shared.lock().unwrap().answer(&headers, &body);
+            async move { answer }
+        });
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Self { store, dynamo, endpoint, behaviour }
+    }
+
+    /// The program, signed in to this region.
+    pub(crate) fn program(&self) -> Program {
+        Program::new()
+            .with("AWS_ENDPOINT_URL", &self.endpoint)
+            .with("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamo.endpoint())
+            .with("AWS_REGION", "eu-west-2")
+            .with("AWS_ACCESS_KEY_ID", "someone")
+            .with("AWS_SECRET_ACCESS_KEY", "a-password")
+    }
+
+    /// The program, signed in and told about the stack.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> crate::program::Ended {
+        self.program().run(&[&["--stack", STACK], arguments].concat()).await
+    }
+
+    /// Answers everything but the table's requests with this from now on.
+    pub(crate) fn refuse(&self, status: u16, body: &str) {
+        let refusal = (StatusCode::from_u16(status).unwrap(), body.to_owned());
+        self.behaviour.lock().unwrap().refusal = Some(refusal);
+    }
+
+    /// Takes one of the stack's outputs away.
+    pub(crate) fn lose_output(&self, name: &str) {
+        self.behaviour.lock().unwrap().outputs.remove(name).unwrap();
+    }
+}
+
+/// The installation's key.
+pub(crate) fn keyring() -> Keyring {
+    Keyring::new(KeyVersion { id: "first".to_owned(), secret: KEY.into() })
+}
+
+impl Behaviour {
+    fn answer(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, String) {
+        if let Some(refusal) = &self.refusal {
+            return refusal.clone();
+        }
+        let target = headers.get("x-amz-target").map(|target| target.to_str().unwrap());
+        match target {
+            Some("secretsmanager.GetSecretValue") => {
+                let request: Value = serde_json::from_slice(body).unwrap();
+                assert_eq!(request["SecretId"], "arn:key");
+                (StatusCode::OK, json!({"ARN": "arn:key", "VersionId": "first", "SecretString": KEY}).to_string())
+            }
+            None => self.stacks(std::str::from_utf8(body).unwrap()),
+            Some(other) => panic!("nothing stands in for {other}"),
+        }
+    }
+
+    /// CloudFormation speaks AWS's query protocol: a form in, XML out.
+    fn stacks(&self, form: &str) -> (StatusCode, String) {
+        assert!(form.contains("Action=DescribeStacks"), "{form}");
+        if !form.ends_with(&format!("StackName={STACK}")) {
+            let message = "Stack with id somewhere does not exist";
+            return (StatusCode::BAD_REQUEST, refused("ValidationError", message));
+        }
+        let pairs = |values: &BTreeMap<String, String>, kind: &str| {
+            values.iter().fold(String::new(), |mut xml, (key, value)| {
+                let _ = write!(xml, "<member><{kind}Key>{key}</{kind}Key><{kind}Value>{value}</{kind}Value></member>");
+                xml
+            })
+        };
+        let xml = format!(
+            "<DescribeStacksResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\"><DescribeStacksResult>\
+             <Stacks><member><StackName>{STACK}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>\
+             <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs><Parameters>{}</Parameters></member></Stacks>\
+             </DescribeStacksResult></DescribeStacksResponse>",
+            pairs(&self.outputs, "Output"),
+            pairs(&self.parameters, "Parameter"),
+        );
+        (StatusCode::OK, xml)
+    }
+}
+
+/// An error as CloudFormation words it.
+pub(crate) fn refused(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\"><Error><Type>Sender</Type>\
+         <Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+    )
+}

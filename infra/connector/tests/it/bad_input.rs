@@ -1,0 +1,110 @@
+//! What an operator may do wrong, and what may be wrong around them: one sentence with what to do, and an exit code.
+
+use crate::aws::{Aws, STACK, keyring, refused};
+use crate::program::Program;
+use crate::squad;
+
+#[tokio::test]
+async fn which_installation_has_to_be_said() {
+    Program::new().run(&["status"]).await.refused(2, &["--stack NAME", "--local FILE"]);
+}
+
+#[tokio::test]
+async fn a_stack_that_is_not_there_is_named_with_its_region() {
+    let aws = Aws::start().await;
+    let ended = aws.program().run(&["--stack", "typo", "status"]).await;
+    ended.refused(2, &["there is no stack “typo” in eu-west-2", "--stack, --region and --profile"]);
+    let ended = aws.program().run(&["--stack", "typo", "--region", "us-east-1", "status"]).await;
+    ended.refused(2, &["in us-east-1"]);
+}
+
+#[tokio::test]
+async fn a_stack_of_something_else_is_not_taken_for_ours() {
+    let aws = Aws::start().await;
+    aws.lose_output("TableName");
+    aws.run(&["status"]).await.refused(2, &["is not an installation of this connector"]);
+}
+
+#[tokio::test]
+async fn without_credentials_it_says_how_to_sign_in() {
+    let aws = Aws::start().await;
+    let program = aws.program().without("AWS_ACCESS_KEY_ID").without("AWS_SECRET_ACCESS_KEY");
+    program.run(&["--stack", STACK, "status"]).await.refused(1, &["no AWS credentials", "aws sso login"]);
+}
+
+#[tokio::test]
+async fn without_a_region_it_asks_for_one() {
+    let aws = Aws::start().await;
+    let program = aws.program().without("AWS_REGION");
+    program.run(&["--stack", STACK, "status"]).await.refused(2, &["--region"]);
+}
+
+#[tokio::test]
+async fn a_profile_that_is_not_there_is_named() {
+    let aws = Aws::start().await;
+    let program = aws.program().without("AWS_ACCESS_KEY_ID").without("AWS_SECRET_ACCESS_KEY");
+    program.run(&["--stack", STACK, "--profile", "typo", "status"]).await.refused(1, &["--profile"]);
+}
+
+#[tokio::test]
+async fn refused_credentials_say_what_is_wrong_with_them() {
+    for (code, part) in [
+        ("ExpiredToken", "have expired: sign in again"),
+        ("InvalidClientTokenId", "does not know these credentials"),
+        ("AccessDenied", "not allowed to describe the stack"),
+        ("Throttling", "try again in a minute"),
+    ] {
+        let aws = Aws::start().await;
+        aws.refuse(403, &refused(code, "no"));
+        aws.run(&["status"]).await.refused(1, &[part]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_aws_is_recognised() {
+    for status in [200, 403, 502] {
+        let aws = Aws::start().await;
+        aws.refuse(status, "<!doctype html><html><body>Sign in to the hotel’s network</body></html>");
+        aws.run(&["status"]).await.refused(1, &["is not AWS", "proxy"]);
+    }
+}
+
+#[tokio::test]
+async fn without_a_network_it_says_so() {
+    let aws = Aws::start().await;
+    // Nobody listens on the discard port.
+    let program = aws.program().without("AWS_ENDPOINT_URL").with("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    program.run(&["--stack", STACK, "status"]).await.refused(1, &["can’t be reached", "check the network"]);
+    let program = aws.program().without("AWS_ENDPOINT_URL_DYNAMODB");
+    let program = program.with("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9");
+    program.run(&["--stack", STACK, "status"]).await.refused(1, &["the table did not answer", "check the network"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_pilots_is_refused_and_none_is_made() {
+    let program = Program::new();
+    let missing = program.home().join("missing.sqlite");
+    let ended = program.run(&["--local", missing.to_str().unwrap(), "status"]).await;
+    ended.refused(2, &["there is no file", "serve --table"]);
+    assert!(!missing.exists());
+    let other = program.home().join("letter.txt");
+    std::fs::write(&other, "Dear Sir or Madam").unwrap();
+    program.run(&["--local", other.to_str().unwrap(), "status"]).await.refused(2, &["is not the file of a pilot"]);
+}
+
+#[tokio::test]
+async fn an_athlete_nobody_is_or_several_are_is_not_guessed() {
+    let aws = Aws::start().await;
+    squad::fill(&aws.store, &keyring()).await;
+    aws.run(&["link", "zoe"]).await.refused(2, &["no athlete is called “zoe”", "connector status"]);
+    aws.run(&["link", "de"]).await.refused(2, &["may be Ben Ødegaard (UUID b-2, user 32), Dee Ndiaye"]);
+}
+
+#[tokio::test]
+async fn a_failure_is_json_too_when_asked_for() {
+    let aws = Aws::start().await;
+    let ended = aws.program().run(&["--stack", "typo", "status", "--json"]).await;
+    assert_eq!((ended.code, ended.json()["error"]["kind"].as_str()), (2, Some("usage")));
+    assert!(ended.json()["error"]["message"].as_str().unwrap().contains("no stack “typo”"));
+    assert!(ended.stderr.contains("no stack “typo”"));
+}

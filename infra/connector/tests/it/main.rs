@@ -1,0 +1,16 @@
+//! The program as an operator starts it: a child process, its arguments, its environment, what it prints and its exit
+//! code. AWS is a stand-in on a socket, with the embedded database behind it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the lints know test functions, but not what those share"
+)]
+
+mod aws;
+mod bad_input;
+mod linking;
+mod program;
+mod squad;
+mod statuses;

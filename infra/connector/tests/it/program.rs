@@ -1,0 +1,82 @@
+//! The program in a process of its own, with nothing of the tester's environment.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A way to start it.
+pub(crate) struct Program {
+    variables: Vec<(String, String)>,
+    home: TempDir,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    pub(crate) fn new() -> Self {
+        // Without the metadata service of a virtual machine, which a tester’s may have.
+        let variables = vec![("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned())];
+        Self { variables, home: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn with(mut self, variable: &str, value: &str) -> Self {
+        self.variables.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn without(mut self, variable: &str) -> Self {
+        self.variables.retain(|(name, _)| name != variable);
+        self
+    }
+
+    /// A folder that is gone afterwards; the program’s home.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The command line, ready to be started. Its input is no terminal and empty.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_connector"));
+        command.args(arguments).env_clear().env("HOME", self.home()).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs it to its end, while what stands in for its services goes on answering.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.command(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ended { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Ended {
+    /// The one JSON document on standard output.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// The one sentence it failed with.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        let sentence = self.stderr.strip_suffix('\n').unwrap();
+        assert!(sentence.starts_with("connector: ") && !sentence.contains('\n'), "{self:?}");
+        for noise in ["panicked", "backtrace", "Error {", "Some(", "SdkError", "dispatch failure"] {
+            assert!(!sentence.contains(noise), "{self:?}");
+        }
+        for part in parts {
+            assert!(sentence.contains(part), "{part:?} is not in {sentence:?}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `connector status`.
+
+use dynamo::Dynamo;
+use serde_json::{Value, json};
+use store::{KeyVersion, Keyring, Service, Store, schema};
+
+use crate::aws::{Aws, keyring};
+use crate::program::Program;
+use crate::squad::{self, ago, soon};
+
+#[tokio::test]
+async fn everybody_is_listed_with_what_stands_in_the_way() {
+    let aws = Aws::start().await;
+    squad::fill(&aws.store, &keyring()).await;
+    let ended = aws.run(&["status"]).await;
+    // Ben’s form lacks a field: the operator has something to do.
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    for (line, parts) in lines.iter().skip(1).zip([
+        &["Ada Okafor", "31", "connected", "just now"][..],
+        &["Ben Ødegaard", "32", "connected", "30 h ago", "does not have the field Score"],
+        &["Cyd Ng", "33", "needs to reconnect"],
+        &["Dee Ndiaye", "34", "not connected yet"],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    assert_eq!(*lines.last().unwrap(), "4 athletes: 1 needs to reconnect, 2 connected, 1 not connected yet");
+    assert!(!ended.stdout.contains('\u{1b}'), "colours in a pipe: {ended:?}");
+}
+
+#[tokio::test]
+async fn json_is_for_scripts() {
+    let aws = Aws::start().await;
+    squad::fill(&aws.store, &keyring()).await;
+    let why = "wrong password";
+    aws.store.set_hold(Service::Smartabase, ago(-1), why, soon()).await.unwrap();
+    let listing = aws.run(&["status", "--json"]).await.json();
+    assert_eq!(listing["states"], json!({"needs_consent": 1, "active": 2, "not_connected": 1}));
+    let pick = |entry: &Value| json!([entry["athlete"], entry["user_id"], entry["state"], entry["needs"]]);
+    assert_eq!(
+        listing["athletes"].as_array().unwrap().iter().map(pick).collect::<Vec<_>>(),
+        [
+            json!(["a-1", 31, "active", "nobody"]),
+            json!(["b-2", 32, "active", "operator"]),
+            json!(["c-3", 33, "needs_consent", "athlete"]),
+            json!(["d-4", 34, "not_connected", "nobody"]),
+        ]
+    );
+    assert_eq!(listing["holds"][0]["service"], "smartabase");
+    assert_eq!(listing["holds"][0]["why"], why);
+}
+
+#[tokio::test]
+async fn filters_narrow_the_list_and_the_exit_code() {
+    let aws = Aws::start().await;
+    squad::fill(&aws.store, &keyring()).await;
+    for (arguments, listed, code) in [
+        (&["ada"][..], &["a-1"][..], 0),
+        (&["ØDEG"], &["b-2"], 3),
+        (&["34", "a-1"], &["a-1", "d-4"], 0),
+        (&["--state", "needs_consent", "--state", "not_connected"], &["c-3", "d-4"], 0),
+        (&["--attention"], &["b-2", "c-3"], 3),
+        (&["--unsynced-for", "2h"], &["b-2", "c-3"], 3),
+        (&["nobody"], &[], 0),
+    ] {
+        let ended = aws.run(&[&["status", "--json"], arguments].concat()).await;
+        let found = ended.json()["athletes"].as_array().unwrap().clone();
+        let found: Vec<_> = found.iter().map(|entry| entry["athlete"].as_str().unwrap()).collect();
+        assert_eq!((found.as_slice(), ended.code), (listed, code), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pilots_file_is_read_without_the_variables_of_serve() {
+    let program = Program::new();
+    let file = program.home().join("connector.sqlite");
+    let dynamo = Dynamo::at(&file).await.unwrap();
+    schema::create_table(&dynamo.client(), "connector").await.unwrap();
+    let keyring = Keyring::new(KeyVersion { id: "local".to_owned(), secret: "a key".into() });
+    squad::fill(&Store::new(dynamo.client(), "connector"), &keyring).await;
+    // With the database still open, as `serve` has it.
+    let ended = program.run(&["--local", file.to_str().unwrap(), "status", "--json"]).await;
+    assert_eq!(ended.json()["athletes"].as_array().unwrap().len(), 4);
+}
