@@ -195,7 +195,12 @@ impl Connector {
                     tracing::info!(%athlete, lapsed, "connected");
                     self.queue_backfill(athlete, owed, window.last, deadline).await;
                     let name = enrolment.name;
-                    return Ok(if lapsed { Page::ConnectedLapsed { name } } else { Page::Connected { name } });
+                    let (history, every) = (self.history(), self.settings.period);
+                    return Ok(if lapsed {
+                        Page::ConnectedLapsed { name }
+                    } else {
+                        Page::Connected { name, history, every }
+                    });
                 }
                 Ok(Connect::Taken) => {
                     tracing::warn!(%athlete, "this Oura account already feeds another athlete");
@@ -206,6 +211,11 @@ impl Connector {
             }
         }
         Err(Page::TryAgain)
+    }
+
+    /// How many days of history a new connection brings: those of the backfill, or those that every sync looks back.
+    pub(crate) fn history(&self) -> u16 {
+        self.settings.backfill_days.max(self.settings.lookback_days)
     }
 
     /// The connection remembers what it owes the forms, so a job that can't be queued only delays it to the next tick.

@@ -19,18 +19,29 @@ use crate::{Connector, Setback, Synced, grant};
 /// When a queued revocation is done: by then the disconnect has happened, or failed.
 const REVOCATION: Duration = Duration::from_mins(1);
 
+/// Whether Oura has revoked what was erased here.
+enum Revocation {
+    /// It has, or there was nothing to revoke.
+    Done,
+    /// Not as far as we know.
+    Open,
+}
+
 impl Connector {
     /// Disconnects the athlete.
     pub(crate) async fn disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Page {
         match self.try_disconnect(athlete, deadline).await {
-            Ok(()) => Page::Disconnected,
+            Ok(Revocation::Done) => Page::Disconnected,
+            Ok(Revocation::Open) => Page::DisconnectedUnrevoked,
             Err(setback) => page_of(setback),
         }
     }
 
-    async fn try_disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Result<(), Setback> {
+    async fn try_disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, Setback> {
         for _ in 0..ATTEMPTS {
-            let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(()) };
+            let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else {
+                return Ok(Revocation::Done);
+            };
             let grant = connection.grant.as_ref().map(|stored| grant::sealed(stored, &connection.scopes));
             if let Some(grant) = grant.clone() {
                 let job = Job::Revoke { athlete: athlete.clone(), grant };
@@ -40,14 +51,13 @@ impl Connector {
             match self.store.disconnect(athlete, connection.generation, self.clock.now(), deadline.instant()).await? {
                 Disconnect::Disconnected { .. } => {
                     tracing::info!(%athlete, "disconnected");
-                    if let Some(grant) = grant
-                        && let Err(setback) = self.revoke(athlete, &grant, deadline).await
-                    {
+                    let Some(grant) = grant else { return Ok(Revocation::Done) };
+                    return Ok(self.revoke(athlete, &grant, deadline).await.unwrap_or_else(|setback| {
                         tracing::warn!(%athlete, %setback, "the revocation is left to the queue");
-                    }
-                    return Ok(());
+                        Revocation::Open
+                    }));
                 }
-                Disconnect::Already => return Ok(()),
+                Disconnect::Already => return Ok(Revocation::Done),
                 Disconnect::Raced => {}
             }
         }
@@ -66,11 +76,16 @@ impl Connector {
         if in_use.as_ref() == Some(&grant.sealed) {
             return Ok(Synced::Skipped("the grant is still in use"));
         }
-        self.revoke(athlete, grant, deadline).await.map(|()| Synced::Wrote(0))
+        self.revoke(athlete, grant, deadline).await.map(|_| Synced::Wrote(0))
     }
 
     /// Tells Oura that this grant is no longer wanted. One that Oura no longer knows counts as revoked.
-    async fn revoke(&self, athlete: &AthleteId, grant: &SealedGrant, deadline: Deadline) -> Result<(), Setback> {
+    async fn revoke(
+        &self,
+        athlete: &AthleteId,
+        grant: &SealedGrant,
+        deadline: Deadline,
+    ) -> Result<Revocation, Setback> {
         let sealed = Sealed::from_base64(&grant.sealed)
             .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))?;
         let token = self.refresh_token(athlete, &sealed, deadline).await?;
@@ -80,12 +95,13 @@ impl Connector {
                 "the grant is of Oura's other token server, to which it can't be sent; it ends when the athlete removes \
                  the access in their Oura account"
             );
-            return Ok(());
+            return Ok(Revocation::Open);
         }
         let credentials = self.secrets.oura(deadline).await?;
         self.oura
             .revoke(&credentials, &token, deadline.instant())
             .await
+            .map(|()| Revocation::Done)
             .map_err(|error| Setback::retry(UNWELL, format!("the grant could not be revoked: {error}")))
     }
 

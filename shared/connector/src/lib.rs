@@ -38,7 +38,6 @@ pub use account::Account;
 pub use batch::{Message, Verdict};
 pub use enrol::{EnrolError, Enrolled};
 pub use link::{Link, LinkFault};
-pub use pages::Page;
 pub use queue::{Queue, QueueError, Received, Waiting};
 pub use setback::Setback;
 pub use standing::Standing;

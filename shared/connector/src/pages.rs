@@ -1,26 +1,51 @@
 //! What an athlete reads. No script, one small stylesheet in the page, nothing from anywhere else.
+//!
+//! Every page says in one sentence what happened and in one what to do. The words are in a file of their own for each
+//! language; what is here has none.
+
+mod english;
+mod language;
+
+use std::time::Duration;
 
 use http::StatusCode;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use store::{Connection, Status};
+use url::{Position, Url};
 
 use crate::link::Link;
+use language::{Language, Section, Standing, Words};
+
+/// The language of the pages. Another one is another file like `english.rs`, named here.
+const LANGUAGE: &Language = &english::ENGLISH;
+
+/// The one stylesheet; its hash stands in the content security policy.
+pub(crate) const STYLE: &str = include_str!("pages/style.css");
 
 /// Every way a visit can end, other than on the connect page itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Page {
+pub(crate) enum Page {
     /// The grant is stored.
     Connected {
         /// The athlete.
         name: String,
+        /// How many days of history follow.
+        history: u16,
+        /// How often Oura is asked from now on.
+        every: Duration,
     },
     /// The grant is stored, but Oura gives no data without a membership.
     ConnectedLapsed {
         /// The athlete.
         name: String,
     },
-    /// The grant is erased.
+    /// The grant is erased and revoked at Oura.
     Disconnected,
+    /// The grant is erased; that it is revoked, Oura has not confirmed.
+    DisconnectedUnrevoked,
     /// The link is older than it may be.
     LinkExpired,
     /// The link was cut off or changed.
@@ -49,203 +74,159 @@ pub enum Page {
     TooLarge,
 }
 
-/// What a page says: a title, what happened, what to do.
-struct Text {
-    status: StatusCode,
-    title: &'static str,
-    happened: &'static str,
-    todo: &'static str,
-}
-
 impl Page {
     /// The page's HTTP status.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.text().status
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Connected { .. }
+            | Self::ConnectedLapsed { .. }
+            | Self::Disconnected
+            | Self::DisconnectedUnrevoked
+            | Self::Declined => StatusCode::OK,
+            Self::LinkExpired | Self::TooSlow => StatusCode::GONE,
+            Self::LinkDamaged | Self::SessionLost => StatusCode::BAD_REQUEST,
+            Self::UnknownAthlete | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::ScopeMissing => StatusCode::FORBIDDEN,
+            Self::AccountTaken => StatusCode::CONFLICT,
+            Self::OuraUnwell => StatusCode::BAD_GATEWAY,
+            Self::TryAgain | Self::Misconfigured => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        }
     }
 
-    /// The page.
-    #[must_use]
-    pub fn render(&self) -> Markup {
-        let text = self.text();
-        let name = match self {
-            Self::Connected { name } | Self::ConnectedLapsed { name } => Some(name),
+    /// The page, with the way back to the site.
+    pub(crate) fn render(&self, site: &Url) -> Markup {
+        let facts = match self {
+            Self::Connected { name, .. } | Self::ConnectedLapsed { name } => Some(whose(name, site)),
+            _ => None,
+        };
+        let next = match self {
+            Self::Connected { history, every, .. } => Some((LANGUAGE.next)(*history, *every)),
             _ => None,
         };
         frame(
-            text.title,
+            &(LANGUAGE.ending)(self),
             &html! {
-                h1 { (text.title) }
-                @if let Some(name) = name { p { strong { (name) } } }
-                p { (text.happened) }
-                p { (text.todo) }
+                @if let Some(facts) = facts { dl { (facts) } }
+                @if let Some(next) = next { (section(&next)) }
+                p class="actions" { a class="button" href=(site) { (LANGUAGE.open_site) } }
+            },
+        )
+    }
+}
+
+/// What the connect page is about: the page behind the personal link.
+pub(crate) struct Visit<'a> {
+    /// The link that was opened.
+    pub(crate) link: &'a Link,
+    /// The athlete's name.
+    pub(crate) name: &'a str,
+    /// The Smartabase site.
+    pub(crate) site: &'a Url,
+    /// The athlete's connection, if there ever was one.
+    pub(crate) connection: Option<&'a Connection>,
+    /// How many days of history a connection brings.
+    pub(crate) history: u16,
+    /// Whether any form is one of nights.
+    pub(crate) nights: bool,
+    /// What time it is.
+    pub(crate) now: Timestamp,
+    /// The site's zone, in which dates are given.
+    pub(crate) zone: &'a TimeZone,
+}
+
+impl Visit<'_> {
+    /// The page: whose data, which site, what is shared and how to stop, or how the connection stands; and the buttons.
+    pub(crate) fn render(&self) -> Markup {
+        let standing = self.standing();
+        let connection = self.connection.filter(|_| standing.is_connected());
+        let offer = if connection.is_none() { (LANGUAGE.offer)(self.history).to_vec() } else { Vec::new() };
+        frame(
+            &(LANGUAGE.standing)(standing),
+            &html! {
+                dl {
+                    (whose(self.name, self.site))
+                    @if let Some(connection) = connection { (self.so_far(connection)) }
+                }
+                @for part in offer { (section(&part)) }
+                div class="actions" {
+                    form method="post" action="connect" {
+                        (entries(self.link))
+                        button class=[standing.is_in_order().then_some("quiet")] {
+                            @if connection.is_some() { (LANGUAGE.connect_again) } @else { (LANGUAGE.connect) }
+                        }
+                    }
+                    @if connection.is_some() {
+                        form method="post" action="disconnect" {
+                            (entries(self.link))
+                            button class="quiet" aria-describedby="disconnecting" { (LANGUAGE.disconnect) }
+                        }
+                        p id="disconnecting" { (LANGUAGE.disconnecting) }
+                    }
+                }
             },
         )
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table: one entry for each page")]
-    fn text(&self) -> Text {
-        let text = |status, title, happened, todo| Text { status, title, happened, todo };
-        match self {
-            Self::Connected { .. } => text(
-                StatusCode::OK,
-                "Your Oura ring is connected",
-                "Your sleep, readiness and activity now go to your team’s Smartabase, about every 15 minutes.",
-                "There is nothing more to do: your recent nights appear within a few minutes, and last night’s whenever \
-                 your Oura app has synced. You can close this page.",
-            ),
-            Self::ConnectedLapsed { .. } => text(
-                StatusCode::OK,
-                "Connected, but your Oura membership has lapsed",
-                "Your ring is connected, but Oura shares no data without an active membership.",
-                "Renew your membership in the Oura app; your data follows within a day, without connecting again.",
-            ),
-            Self::Disconnected => text(
-                StatusCode::OK,
-                "Your Oura ring is disconnected",
-                "We no longer have access to your Oura data. Records already in Smartabase stay there.",
-                "To connect again, open your personal link in Smartabase.",
-            ),
-            Self::LinkExpired => text(
-                StatusCode::GONE,
-                "This link has expired",
-                "For your safety, a personal link works only for a limited time.",
-                "Open the current one in Smartabase: it is renewed by itself.",
-            ),
-            Self::LinkDamaged => text(
-                StatusCode::BAD_REQUEST,
-                "This link is damaged",
-                "A part of your personal link is missing or was changed on its way.",
-                "Open it from Smartabase again, or copy all of it, from https to the last character.",
-            ),
-            Self::UnknownAthlete => text(
-                StatusCode::NOT_FOUND,
-                "We don’t know this athlete yet",
-                "The link is in order, but the athlete it was made for is not enrolled any more.",
-                "Ask your team’s staff to check your Smartabase account, and use the link that appears there.",
-            ),
-            Self::Declined => text(
-                StatusCode::OK,
-                "Nothing was connected",
-                "You declined at Oura, so no data is shared.",
-                "If that was not what you wanted, open your personal link in Smartabase again and choose to allow it.",
-            ),
-            Self::ScopeMissing => text(
-                StatusCode::FORBIDDEN,
-                "Sleep data was not shared",
-                "At Oura you allowed access, but not to your daily sleep, readiness and activity, which is what your \
-                 team needs.",
-                "Open your personal link in Smartabase again and leave the daily summaries ticked at Oura.",
-            ),
-            Self::AccountTaken => text(
-                StatusCode::CONFLICT,
-                "This Oura account belongs to another athlete",
-                "The Oura account you signed in to already sends its data to another athlete of your team.",
-                "Sign out at Oura, open your personal link again and sign in to your own account; if it is your own, \
-                 ask your team’s staff.",
-            ),
-            Self::TooSlow => text(
-                StatusCode::GONE,
-                "That took too long",
-                "Oura’s answer is good for ten minutes and for one use, and it no longer was.",
-                "Open your personal link in Smartabase again and go straight through.",
-            ),
-            Self::SessionLost => text(
-                StatusCode::BAD_REQUEST,
-                "We lost track of this visit",
-                "This page has to be reached from Oura, in the browser in which you began.",
-                "Open your personal link in Smartabase again, in one browser, with cookies allowed.",
-            ),
-            Self::OuraUnwell => text(
-                StatusCode::BAD_GATEWAY,
-                "Oura did not answer",
-                "Oura could not complete the connection just now. Nothing was changed.",
-                "Wait a few minutes, then open your personal link in Smartabase again.",
-            ),
-            Self::TryAgain => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Something did not answer",
-                "A part of this service did not answer in time.",
-                "Wait a minute, then open your personal link in Smartabase again.",
-            ),
-            Self::Misconfigured => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "This service needs attention",
-                "The connection to Oura is not set up correctly. It is not your doing.",
-                "Tell your team’s staff; they can see the reason in the service’s log.",
-            ),
-            Self::NotFound => text(
-                StatusCode::NOT_FOUND,
-                "There is nothing here",
-                "This address is not one of our pages.",
-                "Open your personal link in Smartabase.",
-            ),
-            Self::TooLarge => text(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "That was too much",
-                "The request is larger than anything these pages send.",
-                "Open your personal link in Smartabase again.",
-            ),
+    fn standing(&self) -> Standing {
+        let Some(connection) = self.connection else { return Standing::New };
+        match connection.status {
+            _ if connection.grant.is_none() => Standing::Disconnected,
+            Status::Disconnected => Standing::Disconnected,
+            Status::Active if self.is_quiet(connection) => Standing::Quiet,
+            Status::Active => Standing::Active,
+            Status::NeedsConsent => Standing::NeedsConsent,
+            Status::ScopeMissing => Standing::ScopeMissing,
+            Status::MembershipLapsed => Standing::MembershipLapsed,
+            Status::OuraAccountTaken => Standing::AccountTaken,
         }
+    }
+
+    /// Whether at least one whole night is missing: before the ring has synced in the morning, the night before last is
+    /// the latest that can be there.
+    fn is_quiet(&self, connection: &Connection) -> bool {
+        let expected = self.today().saturating_sub(2.days());
+        let looked = connection.last_sync.is_some() && connection.backfill_from.is_none();
+        self.nights && looked && connection.last_day.is_none_or(|night| night < expected)
+    }
+
+    fn so_far(&self, connection: &Connection) -> Markup {
+        let (today, since) = (self.today(), self.zone.to_datetime(connection.connected_at).date());
+        html! {
+            (fact(LANGUAGE.since, &html! { time datetime=(since) { ((LANGUAGE.day)(since, today)) } }))
+            @if let Some(night) = connection.last_day {
+                (fact(LANGUAGE.last_night, &html! { time datetime=(night) { ((LANGUAGE.night)(night, today)) } }))
+            } @else if self.nights {
+                (fact(LANGUAGE.last_night, &html! { (LANGUAGE.none_yet) }))
+            }
+        }
+    }
+
+    fn today(&self) -> Date {
+        self.zone.to_datetime(self.now).date()
     }
 }
 
-/// The page behind the personal link: whose data, which site, what is shared, one button.
-pub(crate) fn connect(link: &Link, name: &str, site: &str, connection: Option<&Connection>) -> Markup {
-    let connected = connection.filter(|connection| connection.grant.is_some());
-    let title = match connected.map(|connection| connection.status) {
-        None | Some(Status::Disconnected) => "Connect your Oura ring",
-        Some(Status::Active | Status::MembershipLapsed) => "Your Oura ring is connected",
-        Some(Status::NeedsConsent | Status::ScopeMissing | Status::OuraAccountTaken) => "Connect your Oura ring again",
-    };
-    frame(
-        title,
-        &html! {
-            h1 { (title) }
-            p { "This is about the data of " strong { (name) } ", for your team’s Smartabase at " strong { (site) } "." }
-            @if let Some(connection) = connected {
-                p { (standing(connection)) }
-                @if let Some(day) = connection.last_day { p { "The last night received began on " time { (day) } "." } }
-            } @else {
-                h2 { "What is shared" }
-                ul {
-                    li { "your sleep: times, stages, scores, heart rate and its variability, breathing" }
-                    li { "your readiness: score, contributors, temperature deviation" }
-                    li { "your activity: score, steps, calories, time at each intensity" }
-                }
-                h2 { "What is not" }
-                p { "Your Oura password, your location, your tags and notes, your messages. Nobody can change anything in your Oura account." }
-                h2 { "How to stop" }
-                p { "Open this link again and disconnect, or remove the access in your Oura account. Records already in Smartabase stay there." }
-            }
-            form method="post" action="connect" {
-                (entries(link))
-                button { @if connected.is_some() { "Connect again" } @else { "Continue to Oura" } }
-            }
-            @if connected.is_some() {
-                form method="post" action="disconnect" {
-                    (entries(link))
-                    button class="quiet" { "Disconnect" }
-                }
-            }
-        },
-    )
+/// Whose data and which site. A name brings its own direction, and must not turn around what stands beside it.
+fn whose(name: &str, site: &Url) -> Markup {
+    let site = site[Position::BeforeHost..].trim_end_matches('/');
+    html! {
+        (fact(LANGUAGE.athlete, &html! { bdi { (name) } }))
+        (fact(LANGUAGE.site, &html! { (site) }))
+    }
 }
 
-fn standing(connection: &Connection) -> &'static str {
-    match connection.status {
-        Status::Active => "Your data is on its way: nothing needs doing.",
-        Status::NeedsConsent => "Oura no longer lets us in: please connect again.",
-        Status::ScopeMissing => {
-            "Oura no longer shares your sleep data with us: please connect again and leave it ticked."
+fn fact(what: &str, value: &Markup) -> Markup {
+    html! { div { dt { (what) } dd { (value) } } }
+}
+
+fn section(section: &Section) -> Markup {
+    html! {
+        h2 { (section.heading) }
+        @if let Some(intro) = &section.intro { p { (intro) } }
+        @if !section.items.is_empty() {
+            ul { @for item in &section.items { li { (item) } } }
         }
-        Status::MembershipLapsed => {
-            "Your Oura membership has lapsed: renew it in the Oura app, and your data follows within a day."
-        }
-        Status::OuraAccountTaken => {
-            "The Oura account you used already belongs to another athlete: please connect again with your own."
-        }
-        Status::Disconnected => "You are not connected.",
     }
 }
 
@@ -255,33 +236,25 @@ fn entries(link: &Link) -> Markup {
     }
 }
 
-/// The one stylesheet; its hash stands in the content security policy.
-pub(crate) const STYLE: &str = "\
-:root{color-scheme:light dark;font:112.5%/1.5 system-ui,sans-serif}\
-body{margin:0;background:#f4f5f7;color:#16191f}\
-main{max-width:34rem;margin:0 auto;padding:2rem 1.25rem}\
-h1{font-size:1.6rem;line-height:1.25;margin:0 0 1rem}\
-h2{font-size:1.05rem;margin:1.5rem 0 .25rem}\
-p,ul{margin:.5rem 0}ul{padding-left:1.25rem}\
-form{margin:1.75rem 0 0}\
-button{font:inherit;font-weight:600;min-height:3rem;width:100%;border:2px solid #12477a;border-radius:.5rem;background:#12477a;color:#fff;cursor:pointer}\
-button.quiet{background:transparent;color:#12477a}\
-button:focus-visible{outline:3px solid #d97706;outline-offset:2px}\
-@media(prefers-color-scheme:dark){body{background:#14171c;color:#eceff4}\
-button{background:#8ec5ff;border-color:#8ec5ff;color:#0b1a2a}button.quiet{background:transparent;color:#8ec5ff}}";
-
-fn frame(title: &str, content: &Markup) -> Markup {
+fn frame(words: &Words, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(LANGUAGE.tag) dir=(LANGUAGE.direction) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
-                title { (title) }
+                title { (words.title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body { main { (content) } }
+            body {
+                main {
+                    h1 { (words.title) }
+                    p { (words.happened) }
+                    p { (words.todo) }
+                    (content)
+                }
+            }
         }
     }
 }

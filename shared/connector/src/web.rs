@@ -18,7 +18,8 @@ use runtime::Deadline;
 use secrecy::ExposeSecret;
 
 use crate::authorize::{Departure, Return, STATE_LIFETIME, page_of};
-use crate::pages::{self, Page};
+use crate::forms::DateRule;
+use crate::pages::{self, Page, Visit};
 use crate::{Connector, Setback};
 
 /// Binds the visit to the browser. The prefix makes browsers refuse it from anybody but this very host, over TLS.
@@ -60,9 +61,17 @@ impl Connector {
         };
         match self.store.connection(&link.athlete, deadline.instant()).await {
             Ok(connection) => {
-                let site = self.settings.site.url().host_str().unwrap_or_default();
-                let markup = pages::connect(&link, &enrolment.name, site, connection.as_ref());
-                self.html(StatusCode::OK, markup)
+                let visit = Visit {
+                    link: &link,
+                    name: &enrolment.name,
+                    site: self.settings.site.url(),
+                    connection: connection.as_ref(),
+                    history: self.history(),
+                    nights: self.forms.events.iter().any(|form| form.date == DateRule::EveningBefore),
+                    now: self.clock.now(),
+                    zone: &self.settings.time_zone,
+                };
+                self.html(StatusCode::OK, visit.render())
             }
             Err(error) => self.page(&page_of(Setback::from(error))),
         }
@@ -89,7 +98,7 @@ impl Connector {
         let page = self.arrive(Return::read(query), sent_cookie(headers).as_deref(), deadline).await;
         let spent = browser_cookie(String::new(), 0).to_string();
         let response = self.response(page.status()).header(SET_COOKIE, spent);
-        finished(response.header(CONTENT_TYPE, HTML), page.render().into_string())
+        finished(response.header(CONTENT_TYPE, HTML), page.render(self.settings.site.url()).into_string())
     }
 
     async fn disconnect_visitor(&self, body: &[u8], deadline: Deadline) -> Response<String> {
@@ -104,11 +113,11 @@ impl Connector {
 
     fn not_allowed(&self, methods: &'static str) -> Response<String> {
         let response = self.response(StatusCode::METHOD_NOT_ALLOWED).header(ALLOW, methods);
-        finished(response.header(CONTENT_TYPE, HTML), Page::NotFound.render().into_string())
+        finished(response.header(CONTENT_TYPE, HTML), Page::NotFound.render(self.settings.site.url()).into_string())
     }
 
     fn page(&self, page: &Page) -> Response<String> {
-        self.html(page.status(), page.render())
+        self.html(page.status(), page.render(self.settings.site.url()))
     }
 
     fn html(&self, status: StatusCode, markup: Markup) -> Response<String> {

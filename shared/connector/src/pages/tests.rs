@@ -1,6 +1,5 @@
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
 use jiff::civil::date;
 use store::{AthleteId, KeyVersion, Keyring, Purpose, StoredGrant};
 
@@ -50,12 +49,17 @@ fn connection(status: Status) -> Connection {
     }
 }
 
+fn site() -> Url {
+    "https://example.smartabase.com/site".parse().unwrap()
+}
+
 fn endings() -> Vec<Page> {
     let name = "Ada Sample".to_owned();
     vec![
-        Page::Connected { name: name.clone() },
+        Page::Connected { name: name.clone(), history: 30, every: Duration::from_mins(15) },
         Page::ConnectedLapsed { name },
         Page::Disconnected,
+        Page::DisconnectedUnrevoked,
         Page::LinkExpired,
         Page::LinkDamaged,
         Page::UnknownAthlete,
@@ -72,8 +76,13 @@ fn endings() -> Vec<Page> {
     ]
 }
 
+fn connect_page(name: &str, site: &Url, connection: Option<&Connection>) -> Markup {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    Visit { link: &link(), name, site, connection, history: 30, nights: true, now: noon(), zone: &zone }.render()
+}
+
 /// The connect page, for somebody who has not connected and for every way a connection can stand.
-fn connect_pages(name: &str, site: &str) -> Vec<(String, Markup)> {
+fn connect_pages(name: &str, site: &Url) -> Vec<(String, Markup)> {
     let statuses = [
         Status::Active,
         Status::NeedsConsent,
@@ -82,17 +91,20 @@ fn connect_pages(name: &str, site: &str) -> Vec<(String, Markup)> {
         Status::OuraAccountTaken,
         Status::Disconnected,
     ];
-    let mut pages = vec![("connect, never connected".to_owned(), connect(&link(), name, site, None))];
+    let quiet =
+        Connection { last_day: Some(date(2025, 12, 31)), last_sync: Some(noon()), ..connection(Status::Active) };
+    let mut pages = vec![("connect, never connected".to_owned(), connect_page(name, site, None))];
     for status in statuses {
-        pages.push((format!("connect, {status}"), connect(&link(), name, site, Some(&connection(status)))));
+        pages.push((format!("connect, {status}"), connect_page(name, site, Some(&connection(status)))));
     }
+    pages.push(("connect, active without new nights".to_owned(), connect_page(name, site, Some(&quiet))));
     pages
 }
 
 fn every_page() -> Vec<(String, Markup)> {
-    let ending = |page: Page| (format!("{page:?}, {}", page.status()), page.render());
+    let ending = |page: Page| (format!("{page:?}, {}", page.status()), page.render(&site()));
     let mut pages: Vec<_> = endings().into_iter().map(ending).collect();
-    pages.extend(connect_pages("Ada Sample", "example.smartabase.com"));
+    pages.extend(connect_pages("Ada Sample", &site()));
     pages
 }
 
@@ -102,18 +114,17 @@ fn text(markup: &Markup) -> String {
     let mut text = String::new();
     for piece in body.split('<').skip(1) {
         let (tag, words) = piece.split_once('>').unwrap();
-        let within_a_line = ["strong", "/strong", "time", "/time"].contains(&tag);
-        match tag {
-            "h1" | "h2" | "li" | "button" | r#"button class="quiet""# => {
-                let mark =
-                    ["# ", "## ", "- ", "["][["h1", "h2", "li"].iter().position(|known| *known == tag).unwrap_or(3)];
-                write!(text, "{mark}{words}").unwrap();
-            }
-            "/button" => text.push_str("]\n"),
-            _ if within_a_line => text.push_str(words),
-            _ if tag.starts_with('/') => text.push_str(if text.ends_with('\n') { "" } else { "\n" }),
-            _ => text.push_str(words),
-        }
+        let (begin, end) = match tag.split(' ').next().unwrap() {
+            "h1" => ("# ", ""),
+            "h2" => ("## ", ""),
+            "li" => ("- ", ""),
+            "/dt" => (": ", ""),
+            "button" | "a" => ("[", "]\n"),
+            "dt" | "dd" | "time" | "bdi" | "/time" | "/bdi" => ("", ""),
+            other if other.starts_with('/') && !text.is_empty() && !text.ends_with('\n') => ("", "\n"),
+            _ => ("", ""),
+        };
+        write!(text, "{begin}{words}{end}").unwrap();
     }
     text
 }
@@ -128,10 +139,59 @@ fn every_page_says_what_happened_and_what_to_do() {
 }
 
 #[test]
+fn what_happened_is_one_sentence_and_what_to_do_another() {
+    let endings: Vec<_> = endings().iter().map(LANGUAGE.ending).collect();
+    let standings = [
+        Standing::New,
+        Standing::Disconnected,
+        Standing::Active,
+        Standing::Quiet,
+        Standing::NeedsConsent,
+        Standing::ScopeMissing,
+        Standing::MembershipLapsed,
+        Standing::AccountTaken,
+    ];
+    for words in endings.into_iter().chain(standings.map(LANGUAGE.standing)) {
+        for sentence in [words.happened, words.todo] {
+            assert!(sentence.ends_with('.') && sentence.matches(['.', '!', '?']).count() == 1, "{sentence}");
+        }
+    }
+}
+
+/// What an active connection's page says once something about the connection is changed.
+fn said_when(change: impl FnOnce(&mut Connection)) -> String {
+    let mut connection = Connection { last_sync: Some(noon()), ..connection(Status::Active) };
+    change(&mut connection);
+    text(&connect_page("Ada", &site(), Some(&connection)))
+}
+
+#[test]
+fn a_ring_is_said_to_be_quiet_when_a_whole_night_is_missing() {
+    let quiet = "no new night has reached us lately";
+    // It is Tuesday: on a morning before the ring has synced, Sunday night is the last there can be.
+    assert!(!said_when(|connection| connection.last_day = Some(date(2026, 3, 1))).contains(quiet));
+    assert!(said_when(|connection| connection.last_day = Some(date(2026, 2, 28))).contains(quiet));
+    assert!(said_when(|connection| connection.last_day = None).contains(quiet));
+    // While the history is on its way, or before anybody has looked, nothing can be missing.
+    for (backfill_from, last_sync) in [(Some(date(2026, 2, 1)), Some(noon())), (None, None)] {
+        let early = Connection { last_day: None, backfill_from, last_sync, ..connection(Status::Active) };
+        assert!(!said_when(|connection| *connection = early).contains(quiet));
+    }
+}
+
+#[test]
+fn dates_are_those_of_the_sites_zone() {
+    let late = Connection { connected_at: "2026-03-02T23:30:00Z".parse().unwrap(), ..connection(Status::Active) };
+    let page = text(&connect_page("Ada", &site(), Some(&late)));
+    assert!(page.contains("Connected since: Tuesday, 3 March\n"), "{page}");
+    assert!(page.contains("Last night received: Monday night, 2 March\n"), "{page}");
+}
+
+#[test]
 fn every_page_is_a_whole_document_without_script_or_anything_from_elsewhere() {
     for (name, markup) in every_page() {
         let html = markup.into_string();
-        assert!(html.starts_with(r#"<!DOCTYPE html><html lang="en">"#), "{name}");
+        assert!(html.starts_with(r#"<!DOCTYPE html><html lang="en" dir="ltr">"#), "{name}");
         for once in ["<title>", "<h1>", "<main>", r#"<meta charset="utf-8">"#, r#"<meta name="viewport""#] {
             assert_eq!(html.matches(once).count(), 1, "{once} in {name}");
         }
@@ -139,9 +199,11 @@ fn every_page_is_a_whole_document_without_script_or_anything_from_elsewhere() {
         for tag in html.split('<').skip(1).filter_map(|piece| piece.split('>').next()) {
             let (element, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
             assert!(!["script", "img", "iframe", "link", "object"].contains(&element), "{tag} in {name}");
-            for never in ["src=", "href=", "style=", "javascript:"] {
+            for never in ["src=", "style=", "javascript:"] {
                 assert!(!attributes.contains(never), "{tag} in {name}");
             }
+            let only_to_the_site = attributes == r#"class="button" href="https://example.smartabase.com/site""#;
+            assert!(!attributes.contains("href=") || (element == "a" && only_to_the_site), "{tag} in {name}");
             let handler = attributes.split(' ').any(|attribute| attribute.starts_with("on"));
             assert!(!handler, "{tag} in {name}");
         }
@@ -153,13 +215,16 @@ fn every_page_is_a_whole_document_without_script_or_anything_from_elsewhere() {
 #[test]
 fn names_are_text_and_nothing_else() {
     let hostile = r#"<script>alert("1")</script>&'"#;
-    let mut pages = connect_pages(hostile, hostile);
-    pages.push(("connected".to_owned(), Page::Connected { name: hostile.to_owned() }.render()));
+    let mut pages = connect_pages(hostile, &site());
+    let connected = Page::Connected { name: hostile.to_owned(), history: 30, every: Duration::from_mins(15) };
+    pages.push(("connected".to_owned(), connected.render(&site())));
     for (name, markup) in pages {
         assert!(!markup.0.contains("<script"), "{name}");
         assert!(!markup.0.contains("alert(\"1\")"), "{name}");
+        // Whatever its direction, it does not turn around what stands beside it.
+        assert!(markup.0.contains("<bdi>&lt;script&gt;"), "{name}");
     }
-    let hostile = AthleteId::parse(r#"a"><b>"#).unwrap();
-    let markup = connect(&Link::new(&keyring(), hostile, noon()), "Ada", "site", None);
+    let hostile = Link::new(&keyring(), AthleteId::parse(r#"a"><b>"#).unwrap(), noon());
+    let markup = entries(&hostile);
     assert!(markup.0.contains(r#"value="a&quot;&gt;&lt;b&gt;""#), "{}", markup.0);
 }

@@ -61,6 +61,7 @@ async fn a_revocation_that_oura_does_not_take_is_made_up_for() {
     stage.oura_wire.inject(revocation, Fault::Answer(Answer::status(503)));
     let visit = stage.disconnect(ADA).await.unwrap();
     assert_eq!(visit.status, 200);
+    assert!(visit.page.contains("Oura has not confirmed yet"), "{}", visit.page);
     let connection = connection(&stage, "uuid-ada").await.unwrap();
     assert_eq!((connection.status, connection.grant), (Status::Disconnected, None), "erased here at once");
     assert!(!stage.oura.grants("ada")[0].revoked);
