@@ -134,12 +134,12 @@ impl Connector {
             .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
     }
 
-    /// Nothing is loaded from anywhere; a form leads to us or, by our redirect, to Oura, whose authorise address
+    /// Nothing is loaded from anywhere, the icon being in the page; a form leads to us or, by our redirect, to Oura, whose authorise address
     /// forwards to the host of its token endpoint (seen by clients in 2026).
     fn policy(&self) -> String {
         let oura = self.oura.endpoints();
         let mut policy = format!(
-            "default-src 'none'; style-src '{}'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+            "default-src 'none'; style-src '{}'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
             *STYLE_HASH
         );
         for origin in [oura.authorize.origin(), oura.token.origin()] {

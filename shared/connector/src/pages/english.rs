@@ -161,7 +161,7 @@ fn standing(standing: Standing) -> Words {
         },
         Standing::AccountTaken => Words {
             title: "Connect your Oura ring again",
-            happened: "The Oura account you used already sends its data to another athlete of your team.",
+            happened: "The Oura account you used already belongs to another athlete of your team.",
             todo: "Sign out at Oura, then connect again and sign in to your own account.",
         },
     }

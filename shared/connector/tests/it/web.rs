@@ -55,7 +55,7 @@ async fn every_answer_forbids_what_a_page_of_ours_never_does() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada Sample").await;
     let endless = "a".repeat(9_000);
-    let policy = "base-uri 'none'; frame-ancestors 'none'; form-action 'self' https://cloud.ouraring.com \
+    let policy = "img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' https://cloud.ouraring.com \
                   https://moi.ouraring.com";
     for (method, target, body, status) in [
         ("GET", format!("/club/connect?{link}"), "", StatusCode::OK),
