@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
 use store::{AthleteId, Connection, Enrolment, Holds, Store};
 
 use crate::failure::Failure;
@@ -110,6 +111,12 @@ impl Athlete {
     pub(crate) fn user_id(&self) -> Option<u64> {
         let connected = self.connection.as_ref().map(|connection| connection.user_id);
         self.enrolment.as_ref().map(|enrolment| enrolment.user_id).or(connected)
+    }
+
+    /// How long ago a connected athlete was last looked at; `None` without a connection that is to be synced.
+    pub(crate) fn lag(&self, now: Timestamp) -> Option<SignedDuration> {
+        let connection = self.connection.as_ref().filter(|connection| connection.grant.is_some())?;
+        Some(now.duration_since(connection.last_sync.unwrap_or(connection.connected_at)))
     }
 }
 

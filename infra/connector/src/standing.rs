@@ -1,34 +1,43 @@
-//! How an athlete stands, in words, and who has to do something about it.
+//! How an athlete stands, for the operator: the words that coaches read, and who has to do something about it.
 
+use std::fmt;
+
+use connector::Standing;
+use jiff::civil::Date;
 use serde::Serialize;
-use store::Status;
 
 use crate::roster::Athlete;
 
-/// How an athlete stands.
+/// A kind of standing, under the stable name that scripts and filters use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// The connection's row can't be read.
+    /// The connection’s row in the table can’t be read.
     Damaged,
-    /// Oura no longer accepts the grant.
-    NeedsConsent,
+    /// A form lacks a field.
+    FieldMissing,
+    /// Something else keeps records from the forms.
+    HeldUp,
+    /// Oura no longer accepts the consent.
+    NeedsToReconnect,
     /// The daily summaries were not shared.
-    ScopeMissing,
+    NotShared,
     /// The Oura account feeds another athlete.
-    OuraAccountTaken,
+    OtherAthletes,
     /// Oura gives no data without a membership.
-    MembershipLapsed,
-    /// In order; there may be a reason for the operator all the same.
-    Active,
+    NoMembership,
+    /// In order, but no night arrives.
+    Silent,
+    /// In order.
+    Connected,
     /// The athlete withdrew.
     Disconnected,
     /// Enrolled, and never connected.
     NotConnected,
 }
 
-/// Who has to act for an athlete's data to flow.
+/// Who has to act for an athlete’s data to flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Actor {
@@ -37,53 +46,83 @@ pub(crate) enum Actor {
     Operator,
 }
 
-impl State {
-    pub(crate) fn of(athlete: &Athlete) -> Self {
-        match athlete.connection.as_ref().map(|connection| connection.status) {
-            _ if athlete.damage.is_some() => Self::Damaged,
-            None => Self::NotConnected,
-            Some(Status::Active) => Self::Active,
-            Some(Status::NeedsConsent) => Self::NeedsConsent,
-            Some(Status::ScopeMissing) => Self::ScopeMissing,
-            Some(Status::MembershipLapsed) => Self::MembershipLapsed,
-            Some(Status::OuraAccountTaken) => Self::OuraAccountTaken,
-            Some(Status::Disconnected) => Self::Disconnected,
+/// How one athlete stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Stand {
+    pub(crate) state: State,
+    /// What is behind it; empty where there is nothing to add.
+    pub(crate) reason: String,
+    words: String,
+}
+
+impl Stand {
+    /// How the athlete stands on the day that is `today` where the site is.
+    pub(crate) fn of(athlete: &Athlete, today: Date) -> Self {
+        if let Some(damage) = &athlete.damage {
+            return Self { state: State::Damaged, reason: damage.clone(), words: State::Damaged.to_string() };
         }
+        let standing = Standing::of(athlete.connection.as_ref(), today);
+        Self { state: State::from(&standing), reason: standing.reason(), words: standing.to_string() }
     }
 
-    /// For people.
-    pub(crate) fn words(self) -> &'static str {
+    /// Who has to act.
+    pub(crate) fn needs(&self) -> Actor {
+        self.state.needs()
+    }
+}
+
+/// The words a coach reads.
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl State {
+    /// Who has to act.
+    pub(crate) fn needs(self) -> Actor {
         match self {
+            Self::Damaged | Self::FieldMissing | Self::HeldUp => Actor::Operator,
+            Self::NeedsToReconnect | Self::NotShared | Self::OtherAthletes | Self::NoMembership | Self::Silent => {
+                Actor::Athlete
+            }
+            Self::Connected | Self::Disconnected | Self::NotConnected => Actor::Nobody,
+        }
+    }
+}
+
+impl From<&Standing> for State {
+    fn from(standing: &Standing) -> Self {
+        match standing {
+            Standing::NotConnected => Self::NotConnected,
+            Standing::Connected { .. } => Self::Connected,
+            Standing::Silent { .. } => Self::Silent,
+            Standing::FieldMissing { .. } => Self::FieldMissing,
+            Standing::HeldUp { .. } => Self::HeldUp,
+            Standing::NeedsToReconnect => Self::NeedsToReconnect,
+            Standing::NoMembership => Self::NoMembership,
+            Standing::NotShared => Self::NotShared,
+            Standing::OtherAthletes => Self::OtherAthletes,
+            Standing::Disconnected => Self::Disconnected,
+        }
+    }
+}
+
+/// The kind, in a few words.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Damaged => "unreadable",
-            Self::NeedsConsent => "needs to reconnect",
-            Self::ScopeMissing => "sleep data not shared",
-            Self::OuraAccountTaken => "another’s Oura account",
-            Self::MembershipLapsed => "no Oura membership",
-            Self::Active => "connected",
+            Self::FieldMissing => "form field missing",
+            Self::HeldUp => "held up",
+            Self::NeedsToReconnect => "needs to reconnect",
+            Self::NotShared => "sleep data not shared",
+            Self::OtherAthletes => "another athlete’s account",
+            Self::NoMembership => "no Oura membership",
+            Self::Silent => "app not opened",
+            Self::Connected => "connected",
             Self::Disconnected => "disconnected",
             Self::NotConnected => "not connected yet",
-        }
+        })
     }
-
-    /// Who has to act, unless the connection notes something for the operator.
-    fn actor(self) -> Actor {
-        match self {
-            Self::Damaged => Actor::Operator,
-            Self::NeedsConsent | Self::ScopeMissing | Self::OuraAccountTaken | Self::MembershipLapsed => Actor::Athlete,
-            Self::Active | Self::Disconnected | Self::NotConnected => Actor::Nobody,
-        }
-    }
-}
-
-impl Actor {
-    /// Who has to act for this athlete.
-    pub(crate) fn of(athlete: &Athlete) -> Self {
-        let noted = athlete.connection.as_ref().is_some_and(|connection| connection.note.is_some());
-        if noted { Self::Operator } else { State::of(athlete).actor() }
-    }
-}
-
-/// What stands in the way: what is noted for the operator, or what is wrong with the row.
-pub(crate) fn reason(athlete: &Athlete) -> Option<&str> {
-    athlete.damage.as_deref().or(athlete.connection.as_ref()?.note.as_deref())
 }

@@ -15,8 +15,8 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::report::{Ending, Report};
 use crate::roster::{Athlete, Roster};
-use crate::standing::{Actor, State, reason};
-use crate::table::{BAD, GOOD, QUIET, WARNING, cell, columns, styled};
+use crate::standing::{Actor, Stand, State};
+use crate::table::{BAD, Cell, GOOD, QUIET, WARNING, cell, columns, styled};
 use crate::when;
 
 #[derive(Args)]
@@ -52,8 +52,10 @@ struct Entry<'a> {
     user_id: Option<u64>,
     name: &'a str,
     state: State,
-    /// What stands in the way, beyond the state.
-    reason: Option<&'a str>,
+    /// The state in the words that coaches read.
+    status: String,
+    /// What is behind it; empty where there is nothing to add.
+    reason: &'a str,
     /// `nobody`, `athlete` or `operator`.
     needs: Actor,
     connected_at: Option<Timestamp>,
@@ -63,7 +65,7 @@ struct Entry<'a> {
 }
 
 /// A pause for everybody.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Pause<'a> {
     pub(crate) service: &'static str,
     pub(crate) until: Timestamp,
@@ -72,28 +74,24 @@ pub(crate) struct Pause<'a> {
 
 pub(crate) async fn run(options: &Options, installation: &Installation) -> Result<Report, Failure> {
     let roster = Roster::read(&installation.store).await?;
-    let now = Timestamp::now();
-    let shown: Vec<_> = roster.athletes.iter().filter(|athlete| options.wants(athlete, now)).collect();
-    Ok(report(&shown, &pauses(&roster.holds, now), now, &installation.zone()))
+    let (now, zone) = (Timestamp::now(), installation.zone());
+    let today = now.to_zoned(zone.clone()).date();
+    let standing = roster.athletes.iter().map(|athlete| (athlete, Stand::of(athlete, today)));
+    let shown: Vec<_> = standing.filter(|(athlete, stand)| options.want(athlete, stand, now)).collect();
+    Ok(report(&shown, &pauses(&roster.holds, now), now, &zone))
 }
 
 impl Options {
-    fn wants(&self, athlete: &Athlete, now: Timestamp) -> bool {
+    fn want(&self, athlete: &Athlete, stand: &Stand, now: Timestamp) -> bool {
         let named = |text: &String| {
             athlete.name().to_lowercase().contains(&text.to_lowercase())
                 || athlete.id.as_str().contains(text.as_str())
                 || athlete.user_id().is_some_and(|user| user.to_string() == *text)
         };
-        let unsynced = |limit| {
-            athlete.connection.as_ref().is_some_and(|connection| {
-                let since = connection.last_sync.unwrap_or(connection.connected_at);
-                connection.grant.is_some() && now.duration_since(since) >= limit
-            })
-        };
         (self.athlete.is_empty() || self.athlete.iter().any(named))
-            && (self.state.is_empty() || self.state.contains(&State::of(athlete)))
-            && (!self.attention || Actor::of(athlete) != Actor::Nobody)
-            && self.unsynced_for.is_none_or(unsynced)
+            && (self.state.is_empty() || self.state.contains(&stand.state))
+            && (!self.attention || stand.needs() != Actor::Nobody)
+            && self.unsynced_for.is_none_or(|limit| athlete.lag(now).is_some_and(|lag| lag >= limit))
     }
 }
 
@@ -106,42 +104,44 @@ pub(crate) fn pauses(holds: &Holds, now: Timestamp) -> Vec<Pause<'_>> {
     Service::ALL.into_iter().filter_map(held).collect()
 }
 
-fn report(shown: &[&Athlete], pauses: &[Pause<'_>], now: Timestamp, zone: &TimeZone) -> Report {
+fn report(shown: &[(&Athlete, Stand)], pauses: &[Pause<'_>], now: Timestamp, zone: &TimeZone) -> Report {
     let mut states = BTreeMap::new();
-    for athlete in shown {
-        *states.entry(State::of(athlete)).or_insert(0) += 1;
+    for (_, stand) in shown {
+        *states.entry(stand.state).or_insert(0) += 1;
     }
-    let operator = shown.iter().any(|athlete| Actor::of(athlete) == Actor::Operator);
+    let operator = shown.iter().any(|(_, stand)| stand.needs() == Actor::Operator);
     let ending = if operator || !pauses.is_empty() { Ending::Attention } else { Ending::Fine };
     let mut text = String::new();
     if !shown.is_empty() {
-        let rows: Vec<_> = shown.iter().map(|athlete| row(athlete, now, zone)).collect();
-        text += &columns(["ATHLETE", "USER", "STATE", "LAST SYNC", "LAST NIGHT", "REASON"], &rows);
+        let rows: Vec<_> = shown.iter().map(|(athlete, stand)| row(athlete, stand, now, zone)).collect();
+        text += &columns(["ATHLETE", "USER", "STATUS", "LAST SYNC", "LAST NIGHT", "REASON"], &rows);
         text.push('\n');
     }
     text += &summary(shown.len(), &states);
     for pause in pauses {
+        let until = when::time(pause.until, now, zone);
         let _ =
-            write!(text, "\n{} is on hold until {}: {}", pause.service, when::time(pause.until, now, zone), pause.why);
+            write!(text, "\n{}", styled(&format!("{} is on hold until {until}: {}", pause.service, pause.why), BAD));
     }
     let listing = Listing {
-        athletes: shown.iter().map(|athlete| Entry::of(athlete)).collect(),
+        athletes: shown.iter().map(|(athlete, stand)| Entry::of(athlete, stand)).collect(),
         states,
-        holds: pauses.iter().map(|pause| Pause { ..*pause }).collect(),
+        holds: pauses.to_vec(),
     };
     Report::new(ending, &listing, text)
 }
 
 impl<'a> Entry<'a> {
-    fn of(athlete: &'a Athlete) -> Self {
+    fn of(athlete: &'a Athlete, stand: &'a Stand) -> Self {
         let connection = athlete.connection.as_ref();
         Self {
             athlete: athlete.id.as_str(),
             user_id: athlete.user_id(),
             name: athlete.name(),
-            state: State::of(athlete),
-            reason: reason(athlete),
-            needs: Actor::of(athlete),
+            state: stand.state,
+            status: stand.to_string(),
+            reason: &stand.reason,
+            needs: stand.needs(),
             connected_at: connection.map(|connection| connection.connected_at),
             last_sync: connection.and_then(|connection| connection.last_sync),
             last_night: connection.and_then(|connection| connection.last_day),
@@ -149,29 +149,35 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn row(athlete: &Athlete, now: Timestamp, zone: &TimeZone) -> [crate::table::Cell; 6] {
+fn row(athlete: &Athlete, stand: &Stand, now: Timestamp, zone: &TimeZone) -> [Cell; 6] {
     let connection = athlete.connection.as_ref();
-    let style = match Actor::of(athlete) {
-        Actor::Operator => BAD,
-        Actor::Athlete => WARNING,
-        Actor::Nobody if State::of(athlete) == State::Active => GOOD,
-        Actor::Nobody => QUIET,
-    };
     let last_sync = connection.and_then(|connection| connection.last_sync);
     let last_night = connection.and_then(|connection| connection.last_day);
+    // What every athlete in such a state has to do is no news; what the operator has to mend is.
+    let reason = if stand.needs() == Actor::Operator { stand.reason.as_str() } else { "" };
     [
         athlete.name().into(),
         cell(athlete.user_id().map_or(String::new(), |user| user.to_string()), QUIET),
-        cell(State::of(athlete).words(), style),
+        cell(stand.to_string(), colour(stand.state)),
         last_sync.map_or(String::new(), |at| when::ago(at, now)).into(),
         last_night.map_or(String::new(), |day| when::day(day, now, zone)).into(),
-        cell(reason(athlete).unwrap_or_default(), Style::new()),
+        reason.into(),
     ]
+}
+
+/// The colour of a state: who has to act.
+pub(crate) fn colour(state: State) -> Style {
+    match (state.needs(), state) {
+        (Actor::Operator, _) => BAD,
+        (Actor::Athlete, _) => WARNING,
+        (Actor::Nobody, State::Connected) => GOOD,
+        (Actor::Nobody, _) => QUIET,
+    }
 }
 
 /// “30 athletes: 27 connected, 3 not connected yet”.
 fn summary(count: usize, states: &BTreeMap<State, usize>) -> String {
-    let counts: Vec<_> = states.iter().map(|(state, count)| format!("{count} {}", state.words())).collect();
+    let counts: Vec<_> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
     match count {
         0 => styled("no athletes", QUIET),
         1 => format!("1 athlete: {}", counts.join(", ")),

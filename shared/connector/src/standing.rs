@@ -199,6 +199,7 @@ pub(crate) mod tests {
             rotated_at: None,
             held_until: None,
             backfill_from: None,
+            brought: None,
             refresh_begun: None,
         }
     }

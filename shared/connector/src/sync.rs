@@ -168,6 +168,9 @@ impl Connector {
                 Goal::History(left) if delivery.complete() => left.map_or(BackfillDebt::Paid, BackfillDebt::From),
                 Goal::History(_) | Goal::Window => BackfillDebt::Keep,
             },
+            // What the note names is waited for by nobody; after a setback the whole stretch comes again.
+            brought: (matches!(goal, Goal::History(_)) && delivery.setback.is_none())
+                .then_some((days.first, days.last)),
             now: self.clock.now(),
         };
         let confirmed = self.store.confirm(&athlete, fence, &delivery.written, finish, deadline.instant()).await?;

@@ -37,6 +37,9 @@ pub(crate) const CONNECTED_AT: &str = "connected_at";
 pub(crate) const ROTATED_AT: &str = "rotated_at";
 pub(crate) const HELD_UNTIL: &str = "held_until";
 pub(crate) const BACKFILL_FROM: &str = "backfill_from";
+pub(crate) const BROUGHT_FIRST: &str = "brought_first";
+pub(crate) const BROUGHT_LAST: &str = "brought_last";
+pub(crate) const BROUGHT_AT: &str = "brought_at";
 pub(crate) const REFRESH_BEGUN: &str = "refresh_begun";
 
 /// The link between an athlete and an Oura account. It outlives a disconnection, without its grant.
@@ -82,6 +85,8 @@ pub struct Connection {
     pub held_until: Option<Timestamp>,
     /// The first date of the history still owed to the forms.
     pub backfill_from: Option<Date>,
+    /// The last stretch of history that was brought to the forms, by which an operator sees a backfill advance.
+    pub brought: Option<Brought>,
     /// When a refresh was begun of which nobody knows yet how it ended: the refresh token may be spent, and its successor
     /// on the way here.
     pub refresh_begun: Option<Timestamp>,
@@ -113,6 +118,17 @@ pub struct StoredGrant {
     pub token_url: Url,
     /// When the access token expires.
     pub expires_at: Timestamp,
+}
+
+/// A stretch of history that was brought to the forms; what of it could not be is in the connection's note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brought {
+    /// Oura's first day of it.
+    pub first: Date,
+    /// Oura's last day of it.
+    pub last: Date,
+    /// When that was done.
+    pub at: Timestamp,
 }
 
 /// The exclusive right to work on one connection, until it ends.
@@ -265,6 +281,7 @@ impl Connection {
             rotated_at: reader.instant(ROTATED_AT)?,
             held_until: reader.instant(HELD_UNTIL)?,
             backfill_from: reader.date(BACKFILL_FROM)?,
+            brought: Brought::read(&reader)?,
             refresh_begun: reader.instant(REFRESH_BEGUN)?,
         })
     }
@@ -297,6 +314,9 @@ impl Connection {
             .set_or_remove(ROTATED_AT, self.rotated_at.map(instant))
             .set_or_remove(HELD_UNTIL, self.held_until.map(instant))
             .set_or_remove(BACKFILL_FROM, self.backfill_from.map(date))
+            .set_or_remove(BROUGHT_FIRST, self.brought.map(|brought| date(brought.first)))
+            .set_or_remove(BROUGHT_LAST, self.brought.map(|brought| date(brought.last)))
+            .set_or_remove(BROUGHT_AT, self.brought.map(|brought| instant(brought.at)))
             .set_or_remove(REFRESH_BEGUN, self.refresh_begun.map(instant))
             .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete, SHARDS))))
             .set_or_remove(ATHLETE, listed.then(|| text(self.athlete.as_str())))
@@ -348,6 +368,16 @@ impl StoredGrant {
             token_url: reader.required(TOKEN_URL, Reader::url)?,
             expires_at: reader.required(EXPIRES_AT, Reader::instant)?,
         }))
+    }
+}
+
+impl Brought {
+    /// The three attributes together, or none of them.
+    fn read(reader: &Reader<'_>) -> Result<Option<Self>, StoreError> {
+        let Some(at) = reader.instant(BROUGHT_AT)? else { return Ok(None) };
+        let (first, last) =
+            (reader.required(BROUGHT_FIRST, Reader::date)?, reader.required(BROUGHT_LAST, Reader::date)?);
+        Ok(Some(Self { first, last, at }))
     }
 }
 

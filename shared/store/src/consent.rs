@@ -249,6 +249,7 @@ impl NewConnection {
             rotated_at: None,
             held_until: self.held_until,
             backfill_from: self.backfill_from,
+            brought: None,
             refresh_begun: None,
         }
     }

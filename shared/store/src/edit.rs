@@ -57,6 +57,14 @@ impl Edit {
         self
     }
 
+    /// Sets an attribute that is not there yet, and leaves one that is.
+    pub(crate) fn set_once(mut self, attribute: &'static str, value: AttributeValue) -> Self {
+        let (name, placeholder) = (self.name(attribute), format!(":{attribute}"));
+        self.sets.push(format!("{name} = if_not_exists({name}, {placeholder})"));
+        self.values.insert(placeholder, value);
+        self
+    }
+
     pub(crate) fn set_or_remove(self, attribute: &'static str, value: Option<AttributeValue>) -> Self {
         match value {
             Some(value) => self.set(attribute, value),

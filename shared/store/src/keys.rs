@@ -34,6 +34,7 @@ pub(crate) const ENROLLED_SHARDS: [&str; 4] = ["enrolled 0", "enrolled 1", "enro
 const ATHLETE_KIND: &str = "ATHLETE#";
 const CONNECTION: &str = "CONNECTION";
 const ENROLMENT: &str = "ENROLMENT";
+const RECORD_KIND: &str = "RECORD#";
 
 /// Which record of an athlete: one form, one date.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +58,7 @@ impl Key {
     }
 
     pub(crate) fn record(athlete: &AthleteId, record: &RecordKey) -> Self {
-        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: format!("RECORD#{}#{}", record.form, record.date) }
+        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: format!("{RECORD_KIND}{}#{}", record.form, record.date) }
     }
 
     pub(crate) fn enrolment(athlete: &AthleteId) -> Self {
@@ -98,6 +99,21 @@ impl Key {
 
     fn athlete(&self) -> Option<AthleteId> {
         AthleteId::parse(self.pk.strip_prefix(ATHLETE_KIND)?).ok()
+    }
+
+    /// The date of the record of `form` that this is, if it is one.
+    pub(crate) fn record_date(&self, form: &str) -> Option<Date> {
+        self.sk.strip_prefix(RECORD_KIND)?.strip_prefix(form)?.strip_prefix('#')?.parse().ok()
+    }
+
+    /// The partition key's value.
+    pub(crate) fn partition(&self) -> &str {
+        &self.pk
+    }
+
+    /// The sort key's value.
+    pub(crate) fn sort(&self) -> &str {
+        &self.sk
     }
 
     /// The form the SDK wants it in.

@@ -10,12 +10,15 @@ use jiff::civil::Date;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
-use crate::connection::{BACKFILL_FROM, DIGEST, FENCE, LAST_DAY, LAST_SYNC, LEASE_OWNER, LEASE_UNTIL, NOTE};
+use crate::connection::{
+    BACKFILL_FROM, BROUGHT_AT, BROUGHT_FIRST, BROUGHT_LAST, DIGEST, FENCE, LAST_DAY, LAST_SYNC, LEASE_OWNER,
+    LEASE_UNTIL, NOTE,
+};
 use crate::edit::Edit;
-use crate::error::StoreError;
+use crate::error::{StoreError, classify};
 use crate::item::{Item, Reader, date, instant, number, text};
-use crate::keys::{Key, RecordKey};
-use crate::requests::{Store, Transacted};
+use crate::keys::{Key, PK, RecordKey, SK};
+use crate::requests::{Store, Transacted, bounded};
 
 const STATE: &str = "state";
 const INTENDED: &str = "intended";
@@ -24,6 +27,7 @@ const EVENT: &str = "event";
 const CONTENT: &str = "digest";
 const INTENDED_AT: &str = "intended_at";
 const WRITTEN_AT: &str = "written_at";
+const RECEIVED_AT: &str = "received_at";
 
 /// How many records go into one transaction beside the connection, of the 100 parts that DynamoDB allows.
 const RECORDS_PER_TRANSACTION: usize = 99;
@@ -47,6 +51,19 @@ pub struct Written {
     pub event: u64,
     /// The digest of its content.
     pub digest: String,
+}
+
+/// A line of the ledger, as somebody reads it who wants to know what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The date the record stands under in Smartabase.
+    pub date: Date,
+    /// What is known of it.
+    pub record: Record,
+    /// When Smartabase first confirmed it; `None` while it never has.
+    pub received_at: Option<Timestamp>,
+    /// When it was last sent or confirmed.
+    pub changed_at: Option<Timestamp>,
 }
 
 /// A record about to be sent to Smartabase.
@@ -91,6 +108,8 @@ pub struct Finish {
     pub last_day: Option<Date>,
     /// The history still owed.
     pub backfill: BackfillDebt,
+    /// The first and the last day of the history that this sync brought, if it brought any.
+    pub brought: Option<(Date, Date)>,
     /// When this happens.
     pub now: Timestamp,
 }
@@ -119,6 +138,48 @@ impl Store {
         let items = self.batch_get(asked, true, "reading the ledger", deadline).await?;
         let known = items.iter().filter_map(|(key, item)| Some((*wanted.get(key)?, key, item)));
         known.map(|(record, key, item)| Ok((record.clone(), Record::read(key, item)?))).collect()
+    }
+
+    /// What the ledger has of one form for the dates from `first` to `last`, in order. As it was a moment ago, and in one
+    /// `Query` for a year or two: for people who look at an installation. No function asks this.
+    pub async fn entries(
+        &self,
+        athlete: &AthleteId,
+        form: &str,
+        first: Date,
+        last: Date,
+        deadline: Instant,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let operation = "reading the ledger of a form";
+        let [from, to] = [first, last].map(|date| RecordKey { form: form.to_owned(), date });
+        let (from, to) = (Key::record(athlete, &from), Key::record(athlete, &to));
+        let mut entries = Vec::new();
+        let mut start = None;
+        loop {
+            let request = self
+                .client()
+                .query()
+                .table_name(self.table())
+                .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :to")
+                .expression_attribute_names("#pk", PK)
+                .expression_attribute_names("#sk", SK)
+                .expression_attribute_values(":pk", text(from.partition()))
+                .expression_attribute_values(":from", text(from.sort()))
+                .expression_attribute_values(":to", text(to.sort()))
+                .set_exclusive_start_key(start);
+            let answer = bounded(operation, deadline, request.send()).await?;
+            let page = answer.map_err(|error| classify(operation, &error))?;
+            for item in page.items.unwrap_or_default() {
+                let Some(key) = Key::of(&item) else { continue };
+                // Another form's name may begin with this one's and go on with `#` and digits.
+                let Some(date) = key.record_date(form) else { continue };
+                entries.push(Entry::read(&key, &item, date)?);
+            }
+            start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok(entries);
+            }
+        }
     }
 
     /// Notes that these records are about to be sent, and forgets both their digests and the window's: from now until they
@@ -177,6 +238,7 @@ impl Store {
                     .set(EVENT, number(written.event))
                     .set(CONTENT, text(&written.digest))
                     .set(WRITTEN_AT, instant(finish.now))
+                    .set_once(RECEIVED_AT, instant(finish.now))
             })
             .collect();
         let in_the_last = edits.len() % RECORDS_PER_TRANSACTION;
@@ -224,6 +286,16 @@ impl Record {
     }
 }
 
+impl Entry {
+    fn read(key: &Key, item: &Item, date: Date) -> Result<Self, StoreError> {
+        let reader = Reader::new(key, item);
+        let (written, intended) = (reader.instant(WRITTEN_AT)?, reader.instant(INTENDED_AT)?);
+        // A record of a release that did not note the first time has only the last.
+        let received_at = reader.instant(RECEIVED_AT)?.or(written);
+        Ok(Self { date, record: Record::read(key, item)?, received_at, changed_at: written.max(intended) })
+    }
+}
+
 impl Finish {
     fn write(self, edit: Edit) -> Edit {
         let mut edit = edit
@@ -233,6 +305,10 @@ impl Finish {
             .remove(LEASE_UNTIL);
         if let Some(day) = self.last_day {
             edit = edit.set(LAST_DAY, date(day));
+        }
+        if let Some((first, last)) = self.brought {
+            edit =
+                edit.set(BROUGHT_FIRST, date(first)).set(BROUGHT_LAST, date(last)).set(BROUGHT_AT, instant(self.now));
         }
         edit = match self.digest {
             WindowDigest::Keep => edit,

@@ -74,7 +74,7 @@ mod snapshot;
 mod state;
 
 pub use athlete::{AthleteId, InvalidAthleteId};
-pub use connection::{Change, Connection, Lease, Status, StoredGrant};
+pub use connection::{Brought, Change, Connection, Lease, Status, StoredGrant};
 pub use consent::{Connect, Disconnect, NewConnection, Settle};
 pub use credentials::Trial;
 pub use enrolment::Enrolment;
@@ -84,7 +84,7 @@ pub use hold::{Hold, Holds, Service};
 pub use keyring::{KeyVersion, Keyring, OpenError, Purpose, SealError, Verdict};
 pub use keys::RecordKey;
 pub use lease::{Claim, Release};
-pub use ledger::{BackfillDebt, Fenced, Finish, Intent, Record, WindowDigest, Written};
+pub use ledger::{BackfillDebt, Entry, Fenced, Finish, Intent, Record, WindowDigest, Written};
 pub use requests::Store;
 pub use sealed::{NotSealed, Sealed};
 pub use snapshot::Snapshot;

@@ -62,7 +62,7 @@ pub(crate) async fn fill(store: &Store, keyring: &Keyring) {
     enrol(store, "d-4", 34, "Dee Ndiaye", 500).await;
     store.heartbeat(&id("a-1"), ago(0), soon()).await.unwrap();
     store.heartbeat(&id("b-2"), ago(30), soon()).await.unwrap();
-    let note = Some("the form \"Sleep\" does not have the field Score");
+    let note = Some("the form \"Sleep\" does not have the fields Score");
     store.set_status(&id("b-2"), 1, Status::Active, note, None, ago(30), soon()).await.unwrap();
     store.set_status(&id("c-3"), 1, Status::NeedsConsent, None, None, ago(30), soon()).await.unwrap();
 }

@@ -18,13 +18,22 @@ async fn everybody_is_listed_with_what_stands_in_the_way() {
     let lines: Vec<_> = ended.stdout.lines().collect();
     for (line, parts) in lines.iter().skip(1).zip([
         &["Ada Okafor", "31", "connected", "just now"][..],
-        &["Ben Ødegaard", "32", "connected", "30 h ago", "does not have the field Score"],
+        &[
+            "Ben Ødegaard",
+            "32",
+            "form field missing: tell your administrator",
+            "30 h ago",
+            "does not have the fields Score",
+        ],
         &["Cyd Ng", "33", "needs to reconnect"],
         &["Dee Ndiaye", "34", "not connected yet"],
     ]) {
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }
-    assert_eq!(*lines.last().unwrap(), "4 athletes: 1 needs to reconnect, 2 connected, 1 not connected yet");
+    assert_eq!(
+        *lines.last().unwrap(),
+        "4 athletes: 1 form field missing, 1 needs to reconnect, 1 connected, 1 not connected yet"
+    );
     assert!(!ended.stdout.contains('\u{1b}'), "colours in a pipe: {ended:?}");
 }
 
@@ -35,14 +44,17 @@ async fn json_is_for_scripts() {
     let why = "wrong password";
     aws.store.set_hold(Service::Smartabase, ago(-1), why, soon()).await.unwrap();
     let listing = aws.run(&["status", "--json"]).await.json();
-    assert_eq!(listing["states"], json!({"needs_consent": 1, "active": 2, "not_connected": 1}));
+    assert_eq!(
+        listing["states"],
+        json!({"field_missing": 1, "needs_to_reconnect": 1, "connected": 1, "not_connected": 1})
+    );
     let pick = |entry: &Value| json!([entry["athlete"], entry["user_id"], entry["state"], entry["needs"]]);
     assert_eq!(
         listing["athletes"].as_array().unwrap().iter().map(pick).collect::<Vec<_>>(),
         [
-            json!(["a-1", 31, "active", "nobody"]),
-            json!(["b-2", 32, "active", "operator"]),
-            json!(["c-3", 33, "needs_consent", "athlete"]),
+            json!(["a-1", 31, "connected", "nobody"]),
+            json!(["b-2", 32, "field_missing", "operator"]),
+            json!(["c-3", 33, "needs_to_reconnect", "athlete"]),
             json!(["d-4", 34, "not_connected", "nobody"]),
         ]
     );
@@ -58,7 +70,7 @@ async fn filters_narrow_the_list_and_the_exit_code() {
         (&["ada"][..], &["a-1"][..], 0),
         (&["ØDEG"], &["b-2"], 3),
         (&["34", "a-1"], &["a-1", "d-4"], 0),
-        (&["--state", "needs_consent", "--state", "not_connected"], &["c-3", "d-4"], 0),
+        (&["--state", "needs_to_reconnect", "--state", "not_connected"], &["c-3", "d-4"], 0),
         (&["--attention"], &["b-2", "c-3"], 3),
         (&["--unsynced-for", "2h"], &["b-2", "c-3"], 3),
         (&["nobody"], &[], 0),

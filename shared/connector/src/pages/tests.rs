@@ -43,6 +43,7 @@ fn connection(status: Status) -> Connection {
         first_connected_at: noon(),
         connected_at: noon(),
         rotated_at: None,
+        brought: None,
         refresh_begun: None,
         held_until: None,
         backfill_from: None,

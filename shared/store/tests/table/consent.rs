@@ -73,6 +73,7 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
         note: None,
         last_day: Some(record.date),
         backfill: BackfillDebt::Paid,
+        brought: None,
         now: at(1),
     };
     let confirmed = [(record.clone(), written.clone())];

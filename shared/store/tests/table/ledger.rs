@@ -2,7 +2,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
-use store::{BackfillDebt, Claim, Fenced, Finish, Intent, Record, RecordKey, WindowDigest, Written};
+use store::{BackfillDebt, Brought, Claim, Entry, Fenced, Finish, Intent, Record, RecordKey, WindowDigest, Written};
 
 use crate::{Table, at, athlete, soon};
 
@@ -30,6 +30,7 @@ fn finish(seconds: i64) -> Finish {
         note: None,
         last_day: Some(date(2026, 3, 2)),
         backfill: BackfillDebt::Keep,
+        brought: None,
         now: at(seconds),
     }
 }
@@ -112,6 +113,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
         note: None,
         last_day: None,
         backfill: BackfillDebt::From(owed),
+        brought: None,
         now: at(70),
     };
     assert_eq!(table.store.confirm(&ada, fence, &[], history, soon()).await.unwrap(), Fenced::Done);
@@ -121,8 +123,14 @@ async fn confirming_finishes_the_sync_in_one_request() {
 
     // The next sync goes wrong in places: no digest, so that the one after it tries again.
     let fence = table.claimed("ada").await;
-    let partly =
-        Finish { digest: WindowDigest::Clear, note: None, last_day: None, backfill: BackfillDebt::Keep, now: at(80) };
+    let partly = Finish {
+        digest: WindowDigest::Clear,
+        note: None,
+        last_day: None,
+        backfill: BackfillDebt::Keep,
+        brought: None,
+        now: at(80),
+    };
     assert_eq!(table.store.confirm(&ada, fence, &[], partly, soon()).await.unwrap(), Fenced::Done);
     let expected = store::Connection { fence, digest: None, last_sync: Some(at(80)), ..expected };
     assert_eq!(table.connection("ada").await, expected);
@@ -168,4 +176,54 @@ async fn more_records_than_a_request_holds_take_more_requests_and_the_connection
         assert_eq!(known, expected, "{count} records");
         assert_eq!(table.connection("ada").await.digest.as_deref(), Some("window"));
     }
+}
+
+#[tokio::test]
+async fn the_entries_of_a_form_say_when_a_record_first_arrived() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let ada = athlete("ada");
+    let sleep = |day| RecordKey { form: "Sleep".to_owned(), date: date(2026, 3, day) };
+    // Its name begins with the other's, and its dates lie between the other's.
+    let odd = RecordKey { form: "Sleep#2026-03-02".to_owned(), date: date(2026, 3, 2) };
+    let event = |event| Written { event, digest: "d".to_owned() };
+    let confirmed = |key: &RecordKey, id| (key.clone(), event(id));
+    for (seconds, written) in [
+        (1, vec![confirmed(&sleep(1), 1), confirmed(&sleep(2), 2), confirmed(&odd, 9)]),
+        (2, vec![confirmed(&sleep(2), 2), confirmed(&sleep(3), 3)]),
+    ] {
+        let fence = table.claimed("ada").await;
+        table.store.confirm(&ada, fence, &written, finish(seconds), soon()).await.unwrap();
+    }
+    let fence = table.claimed("ada").await;
+    let again = Intent { key: sleep(3), event: Some(3) };
+    table.store.intend(&ada, fence, &[again], at(7), soon()).await.unwrap();
+    table.wire.requests();
+    let entries = table.store.entries(&ada, "Sleep", date(2026, 3, 2), date(2026, 3, 9), soon()).await.unwrap();
+    assert_eq!(table.wire.requests(), ["Query"]);
+    let entry = |date, record, received, changed| Entry {
+        date,
+        record,
+        received_at: Some(at(received)),
+        changed_at: Some(at(changed)),
+    };
+    assert_eq!(
+        entries,
+        [
+            entry(date(2026, 3, 2), Record::Written(event(2)), 1, 2),
+            entry(date(2026, 3, 3), Record::Intended { event: Some(3) }, 2, 7),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_backfill_leaves_word_of_what_it_brought() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let (ada, days) = (athlete("ada"), (date(2026, 1, 1), date(2026, 1, 31)));
+    for (second, brought) in [(1, Some(days)), (2, None)] {
+        let fence = table.claimed("ada").await;
+        table.store.confirm(&ada, fence, &[], Finish { brought, ..finish(second) }, soon()).await.unwrap();
+    }
+    assert_eq!(table.connection("ada").await.brought, Some(Brought { first: days.0, last: days.1, at: at(1) }));
 }

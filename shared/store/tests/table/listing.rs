@@ -82,8 +82,14 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
     let store = &table.store;
     let record = store::RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
     let written = store::Written { event: 7, digest: "d".to_owned() };
-    let finish =
-        Finish { digest: WindowDigest::Clear, note: None, last_day: None, backfill: BackfillDebt::Paid, now: at(1) };
+    let finish = Finish {
+        digest: WindowDigest::Clear,
+        note: None,
+        last_day: None,
+        backfill: BackfillDebt::Paid,
+        brought: None,
+        now: at(1),
+    };
     store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(1), soon()).await.unwrap();
     store.rescue_grant(&ada, 2, &grant("ada"), "daily", at(1), soon()).await.unwrap();
     store.set_status(&ada, 3, Status::NeedsConsent, None, None, at(1), soon()).await.unwrap();

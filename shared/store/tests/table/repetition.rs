@@ -100,8 +100,14 @@ async fn intending_and_confirming_again_is_done() {
     let written = Written { event: 7, digest: "d".to_owned() };
     let intents = [Intent { key: key.clone(), event: None }];
     let (keys, confirmed) = ([key.clone()], [(key.clone(), written.clone())]);
-    let finish =
-        Finish { digest: WindowDigest::Clear, note: None, last_day: None, backfill: BackfillDebt::Keep, now: at(1) };
+    let finish = Finish {
+        digest: WindowDigest::Clear,
+        note: None,
+        last_day: None,
+        backfill: BackfillDebt::Keep,
+        brought: None,
+        now: at(1),
+    };
     let store = &table.store;
     assert_eq!(twice!(table, 0, store.intend(&ada, fence, &intents, at(1), soon())), Fenced::Done);
     assert_eq!(twice!(table, 0, store.confirm(&ada, fence, &confirmed, finish.clone(), soon())), Fenced::Done);
