@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response};
 use connector::forms::Forms;
-use connector::{Account, Connector, Enrolled, Message, Queue, Ticked, Verdict, Waiting};
+use connector::{Account, Connector, Enrolled, Message, Meter, Queue, Ticked, Verdict, Waiting};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline, Secrets, Settings};
 use store::{Store, schema};
@@ -76,6 +76,7 @@ impl Process {
             secrets,
             clock,
             account: Account::default(),
+            meter: Meter::default(),
         });
         let pages = Router::new().fallback(answer).with_state(Arc::clone(&connector));
         let server = tokio::spawn(async move {

@@ -18,6 +18,7 @@ use store::{Purpose, Service, Trial};
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
+use crate::meter::Happening;
 use crate::setback::UNWELL;
 use crate::{Connector, Setback};
 
@@ -116,6 +117,7 @@ impl Connector {
     /// sent when the hold is over.
     pub(crate) async fn password_refused(&self, deadline: Deadline) -> Setback {
         self.account.forget();
+        self.meter.count(Happening::SmartabaseRefused);
         self.secrets.refused(SecretName::Smartabase);
         let why = "Smartabase refuses our username or password: check the smartabase secret";
         tracing::error!(why, "the operator must act");

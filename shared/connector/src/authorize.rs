@@ -22,6 +22,7 @@ use url::Url;
 use crate::grant::TO_STORE;
 use crate::job::Job;
 use crate::link::{Link, LinkFault};
+use crate::meter::Happening;
 use crate::pages::Page;
 use crate::query::entry;
 use crate::setback::LOOK_AGAIN;
@@ -243,6 +244,7 @@ impl Connector {
             // so one visitor's does not stop everybody.
             TokenError::InvalidClient => {
                 self.secrets.refused(SecretName::Oura);
+                self.meter.count(Happening::OuraRefused);
                 tracing::error!(%athlete, "check the oura secret, and that OuraTokenUrl is the application's own server");
                 Page::Misconfigured
             }

@@ -5,13 +5,14 @@
 //! is handed back with its own delay; what can never be handled goes to the dead-letter queue at once. Only an athlete
 //! whose refreshed grant is in the batch is not synced beside it: until that is stored, the table holds a spent one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use oura::Days;
-use runtime::{Deadline, telemetry};
+use runtime::Deadline;
+use runtime::telemetry::{self, Metric};
 use store::{AthleteId, Save, Snapshot, Status};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -109,6 +110,8 @@ impl Connector {
                 }
             }
             Ok(snapshot) => {
+                let mut waiting = Self::waiting(&jobs, &snapshot);
+                counts.statuses = waiting.values().map(|(status, _)| *status).collect();
                 let mut running = self.start(jobs, snapshot, deadline);
                 while let Some(ended) = running.join_next().await {
                     let Ok((position, ended)) = ended else {
@@ -118,14 +121,21 @@ impl Connector {
                         continue;
                     };
                     counts.count(&ended);
+                    if ended.is_synced() && waiting.remove(&position).is_some() {
+                        counts.synced += 1;
+                    }
                     if let Some(verdict) = verdicts.get_mut(position) {
                         *verdict = ended.verdict;
                     }
                 }
+                // Nobody waits who has to act first.
+                let since =
+                    waiting.into_values().filter_map(|(status, since)| (status == Status::Active).then_some(since));
+                counts.lag = since.min().map(|since| self.clock.now().duration_since(since));
             }
         }
         self.postpone(&batch, &verdicts, deadline.handover()).await;
-        counts.report();
+        counts.report(self.happened());
         batch.into_iter().map(|message| message.id).zip(verdicts).collect()
     }
 
@@ -135,6 +145,16 @@ impl Connector {
         } else {
             self.store.snapshot(athletes, deadline.instant()).await
         }
+    }
+
+    /// The syncs of the batch: how each athlete's connection stands, and since when they go without one.
+    fn waiting(jobs: &[(usize, u32, Job)], snapshot: &Snapshot) -> HashMap<usize, (Status, Timestamp)> {
+        let syncs = jobs.iter().filter(|(_, _, job)| matches!(job, Job::Sync { .. }));
+        let stands = syncs.filter_map(|(position, _, job)| {
+            let connection = snapshot.connections.get(job.athlete())?;
+            Some((*position, (connection.status, connection.last_sync.unwrap_or(connection.connected_at))))
+        });
+        stands.collect()
     }
 
     /// Starts every job as a task of its own: a panic ends one task.
@@ -334,7 +354,7 @@ impl Connector {
         }
     }
 
-    fn is_stale(&self, tick: jiff::Timestamp) -> bool {
+    fn is_stale(&self, tick: Timestamp) -> bool {
         let age = self.clock.now().duration_since(tick);
         age > SignedDuration::try_from(self.settings.period).unwrap_or(SignedDuration::MAX)
     }
@@ -389,6 +409,13 @@ struct Ended {
     outcome: Outcome,
 }
 
+impl Ended {
+    /// Whether Oura was asked, and what it said is in the forms as far as they take it.
+    fn is_synced(&self) -> bool {
+        matches!(&self.outcome, Outcome::Ended(Synced::Unchanged | Synced::Wrote(_) | Synced::Partly { .. }))
+    }
+}
+
 enum Outcome {
     Ended(Synced),
     HandedBack,
@@ -400,25 +427,35 @@ enum Outcome {
 #[derive(Default)]
 struct Counts {
     messages: usize,
+    /// Syncs that asked Oura, whatever the answer.
+    synced: usize,
     unchanged: usize,
     changed: usize,
+    skipped: usize,
     records: usize,
+    /// Records or fields that a form does not take.
+    mismatched: usize,
     needs_athlete: usize,
     needs_operator: usize,
     failed: usize,
     unreadable: usize,
+    /// How the connections of the batch's syncs stand.
+    statuses: Vec<Status>,
+    /// The longest that anybody of the batch has gone without a sync, this batch included.
+    lag: Option<SignedDuration>,
 }
 
 impl Counts {
     fn count(&mut self, ended: &Ended) {
         match &ended.outcome {
-            Outcome::Ended(Synced::Unchanged | Synced::Skipped(_)) => self.unchanged += 1,
+            Outcome::Ended(Synced::Unchanged) => self.unchanged += 1,
+            Outcome::Ended(Synced::Skipped(_)) => self.skipped += 1,
             Outcome::Ended(Synced::Wrote(records)) => {
                 self.changed += 1;
                 self.records += records;
             }
             Outcome::Ended(Synced::Partly { wrote, .. }) => {
-                self.needs_operator += 1;
+                self.mismatched += 1;
                 self.records += wrote;
             }
             Outcome::NeedsAthlete => self.needs_athlete += 1,
@@ -429,30 +466,41 @@ impl Counts {
     }
 
     /// One line for people, one for the metrics.
-    fn report(&self) {
-        let Self { messages, unchanged, changed, records, needs_athlete, needs_operator, failed, unreadable } = *self;
+    fn report(&self, happened: Vec<Metric>) {
+        let Self { messages, synced, unchanged, changed, skipped, records, .. } = *self;
+        let Self { mismatched, needs_athlete, needs_operator, failed, unreadable, lag, .. } = *self;
+        let standing = |status| self.statuses.iter().filter(|other| **other == status).count();
         tracing::info!(
             messages,
             unchanged,
             changed,
+            skipped,
             records,
+            mismatched,
             needs_athlete,
             needs_operator,
             failed,
             unreadable,
             "batch"
         );
-        telemetry::count(
-            "worker",
-            &[
-                ("SyncsUnchanged", unchanged),
-                ("SyncsChanged", changed),
-                ("RecordsWritten", records),
-                ("NeedsAthlete", needs_athlete),
-                ("NeedsOperator", needs_operator),
-                ("SyncsFailed", failed),
-                ("MessagesUnreadable", unreadable),
-            ],
-        );
+        let counts = [
+            ("SyncsDone", synced),
+            ("SyncsChanged", changed),
+            ("SyncsFailed", failed),
+            ("RecordsWritten", records),
+            ("FormMismatches", mismatched),
+            ("NeedsAthlete", needs_athlete),
+            ("NeedsOperator", needs_operator),
+            ("MessagesUnreadable", unreadable),
+            ("AthletesActive", standing(Status::Active)),
+            ("AthletesWithoutConsent", standing(Status::NeedsConsent)),
+            ("AthletesWithoutScope", standing(Status::ScopeMissing)),
+            ("AthletesWithoutMembership", standing(Status::MembershipLapsed)),
+            ("AthletesWithTakenAccount", standing(Status::OuraAccountTaken)),
+        ];
+        let counts = counts.map(|(name, value)| Metric::count(name, value)).into_iter();
+        let lag = lag.map(|lag| Metric::seconds("SyncLag", lag));
+        let metrics = counts.chain(happened).filter(|metric| metric.value > 0).chain(lag);
+        telemetry::report(&metrics.collect::<Vec<_>>());
     }
 }

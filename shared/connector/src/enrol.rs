@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
-use runtime::{Deadline, SecretError, telemetry};
+use runtime::telemetry::{self, Metric};
+use runtime::{Deadline, SecretError};
 use smartabase::{Credentials, Error, ProfileImport, Roster, User, UserId};
 use store::{AthleteId, Enrolment, Keyring, StoreError};
 
@@ -126,16 +127,13 @@ impl Connector {
             shared_uuids = enrolled.shared_uuids,
             "enrolment"
         );
-        telemetry::count(
-            "enrol",
-            &[
-                ("AthletesOnRoster", enrolled.athletes),
-                ("LinksWritten", enrolled.told),
-                ("LinksFailed", enrolled.failed),
-                ("UsersWithoutUuid", enrolled.without_uuid),
-                ("UuidsShared", enrolled.shared_uuids),
-            ],
-        );
+        let metrics = [
+            Metric::count("AthletesOnRoster", enrolled.athletes),
+            Metric::count("LinksFailed", enrolled.failed),
+            Metric::count("UsersWithoutUuid", enrolled.without_uuid),
+            Metric::count("UuidsShared", enrolled.shared_uuids),
+        ];
+        telemetry::report(&[&metrics[..], &self.happened()].concat());
         Ok(enrolled)
     }
 

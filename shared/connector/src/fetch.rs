@@ -9,6 +9,7 @@ use store::{AthleteId, Service, Status};
 
 use crate::forms::Documents;
 use crate::grant::Session;
+use crate::meter::Happening;
 use crate::setback::UNWELL;
 use crate::{Connector, Setback};
 
@@ -157,10 +158,12 @@ impl Connector {
         let until = self.clock.now() + quiet;
         let (held, who) = match throttle.tier {
             Tier::Token => {
+                self.meter.count(Happening::AthleteThrottled);
                 let held = self.store.hold_athlete(athlete, until, deadline.instant()).await;
                 (held.map(drop), "this athlete")
             }
             Tier::Application | Tier::Unknown => {
+                self.meter.count(Happening::ApplicationThrottled);
                 let why = "Oura asked the application to slow down";
                 let held = self.store.set_hold(Service::Oura, until, why, deadline.instant()).await;
                 (held.map(drop), "everybody")

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use store::{AthleteId, Claim, Connection, OpenError, Purpose, Save, Sealed, Service, Status, StoredGrant};
 
 use crate::job::{Job, SealedGrant};
+use crate::meter::Happening;
 use crate::setback::UNWELL;
 use crate::{Connector, Setback};
 
@@ -162,7 +163,15 @@ impl Connector {
             Ok(issued) => issued,
             Err(error) => {
                 let unspent = !matches!(error, TokenError::Uncertain { .. } | TokenError::Unusable { .. });
-                return Err(Failed { setback: self.refresh_refused(&connection, error, deadline).await, unspent });
+                let setback = self.refresh_refused(&connection, error, deadline).await;
+                match &setback {
+                    Setback::NeedsAthlete(_) => self.meter.count(Happening::ConsentLost),
+                    Setback::RetryAfter { .. } | Setback::NeedsOperator(_) => {
+                        self.meter.count(Happening::RefreshFailed);
+                    }
+                    Setback::Overtaken => {}
+                }
+                return Err(Failed { setback, unspent });
             }
         };
         let scopes = if issued.scopes.is_unknown() { connection.scopes.clone() } else { issued.scopes.to_string() };
@@ -203,6 +212,7 @@ impl Connector {
                     connection.grant = Some(grant);
                     scopes.clone_into(&mut connection.scopes);
                     connection.rotated_at = Some(now);
+                    self.meter.count(Happening::Refreshed);
                     return Ok(connection);
                 }
                 Ok(Save::Superseded | Save::Gone) => {
@@ -214,6 +224,7 @@ impl Connector {
                     tokio::time::sleep(LOOK).await;
                 }
                 Err(error) => {
+                    self.meter.count(Happening::RefreshFailed);
                     let job = Job::Rescue {
                         athlete: athlete.clone(),
                         generation: from,
@@ -277,6 +288,7 @@ impl Connector {
 
     /// Oura does not know our application, or its secret is wrong: everybody waits, nobody is blamed.
     async fn client_refused(&self, deadline: Deadline) -> Setback {
+        self.meter.count(Happening::OuraRefused);
         self.secrets.refused(SecretName::Oura);
         let why = "Oura refuses the application's credentials: check the oura secret";
         let until = self.clock.now() + REFUSED;

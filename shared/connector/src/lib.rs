@@ -24,6 +24,7 @@ pub mod forms;
 mod grant;
 pub mod job;
 mod link;
+mod meter;
 mod pages;
 pub mod plan;
 mod query;
@@ -38,12 +39,14 @@ pub use account::Account;
 pub use batch::{Message, Verdict};
 pub use enrol::{EnrolError, Enrolled};
 pub use link::{Link, LinkFault};
+pub use meter::Meter;
 pub use queue::{Queue, QueueError, Received, Waiting};
 pub use setback::Setback;
 pub use standing::Standing;
 pub use sync::Synced;
 pub use tick::{TickError, Ticked};
 
+use runtime::telemetry::Metric;
 use runtime::{Clock, ConfigurationError, Deadline, Deployment, Secrets, SecretsManager, Settings};
 
 /// Everything a use case needs, built once per process and shared.
@@ -67,6 +70,8 @@ pub struct Connector {
     pub clock: Clock,
     /// What this process knows of the Smartabase account.
     pub account: Account,
+    /// What is counted for the metrics.
+    pub meter: Meter,
 }
 
 /// Why a process can't begin. Nothing but a corrected configuration or build helps.
@@ -119,7 +124,13 @@ impl Connector {
             settings,
             clock: Clock::System,
             account: Account::default(),
+            meter: Meter::default(),
         })
+    }
+
+    /// What happened since the last report, as metrics.
+    fn happened(&self) -> Vec<Metric> {
+        self.meter.take(self.oura.requests()).collect()
     }
 
     /// Opens a connection to Oura and reads the key, so that the first athlete of a fresh process does not wait for

@@ -1,6 +1,7 @@
 //! One firing of the schedule: a job for every connected athlete.
 
-use runtime::{Deadline, telemetry};
+use runtime::Deadline;
+use runtime::telemetry::{self, Metric};
 use store::StoreError;
 
 use crate::job::Job;
@@ -60,15 +61,16 @@ impl Connector {
             over_budget,
             "tick"
         );
-        telemetry::count(
-            "scheduler",
-            &[
-                ("AthletesConnected", ticked.athletes),
-                ("JobsQueued", ticked.queued),
-                ("AthletesPostponed", ticked.postponed),
-                ("OverBudget", usize::from(over_budget)),
-            ],
-        );
+        let mut metrics = vec![
+            Metric::count("AthletesConnected", ticked.athletes),
+            Metric::count("AthletesPostponed", ticked.postponed),
+            Metric::count("OverBudget", usize::from(over_budget)),
+        ];
+        if ticked.athletes > 0 {
+            // A site where somebody is to be synced, and nobody is, is told from one where nobody has connected yet.
+            metrics.push(Metric::count("SyncsDone", 0));
+        }
+        telemetry::report(&metrics);
         Ok(ticked)
     }
 }

@@ -14,7 +14,7 @@ use http::header::{
 use http::response::Builder;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use maud::Markup;
-use runtime::Deadline;
+use runtime::{Deadline, telemetry};
 use secrecy::ExposeSecret;
 
 use crate::authorize::{Departure, Return, STATE_LIFETIME, page_of};
@@ -51,6 +51,7 @@ impl Connector {
         };
         // Only what was matched above: the rest of the address may be anything, a link's signature for example.
         tracing::info!(method = %head.method, path, status = response.status().as_u16(), "visit");
+        telemetry::report(&self.happened());
         response
     }
 

@@ -1,6 +1,7 @@
 //! The client and what it is built from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
@@ -83,6 +84,7 @@ pub struct Client {
     /// For tokens: each request gets a connection of its own and goes out exactly once, to the address it was given. A
     /// kept connection can die between two requests, and whether the second was processed is then anyone's guess.
     pub(crate) tokens: reqwest::Client,
+    requests: Arc<AtomicU64>,
 }
 
 impl Client {
@@ -109,13 +111,19 @@ impl Client {
             .retry(reqwest::retry::never())
             .build()
             .map_err(BuildError::Http)?;
-        Ok(Self { endpoints: Arc::new(endpoints), data, tokens })
+        Ok(Self { endpoints: Arc::new(endpoints), data, tokens, requests: Arc::default() })
     }
 
     /// Where this client looks for Oura.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// How many requests for data this client and its clones have made: what Oura's allowance counts.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Opens a connection to the API, so that the first call need not. Any answer will do, and none is no harm.
@@ -144,6 +152,7 @@ impl Client {
             .map_err(|_| ApiError::TokenRefused)?;
         bearer.set_sensitive(true);
         let request = self.data.get(url).header(AUTHORIZATION, bearer).header(ACCEPT, "application/json");
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = answer::receive(request, deadline, answer::DATA_LIMIT).await?;
         if answer.status.is_success() { Ok(answer) } else { Err(answer.refusal()) }
     }

@@ -4,12 +4,13 @@
 //! states, link signatures, health values, response bodies. The libraries below us log at `warn` and above whatever the
 //! level chosen, because at `debug` some of them print requests.
 //!
-//! Metrics go the same way, as lines in CloudWatch's embedded metric format ([`count`]): no call to any service.
+//! Metrics go the same way, as lines in CloudWatch's embedded metric format ([`report`]): no call to any service.
 
 use std::fmt::Debug;
 use std::io::Write;
 use std::time::SystemTime;
 
+use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -65,23 +66,62 @@ fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("warn,{METRICS}=off,{ours}"))
 }
 
-/// Counts what one invocation of a function did. The function is the only dimension: one per athlete would cost more
-/// than the product.
-pub fn count(function: &'static str, counts: &[(&'static str, usize)]) {
-    tracing::info!(target: METRICS, document = %document(function, counts));
+/// What a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Time.
+    Seconds,
 }
 
-fn document(function: &str, counts: &[(&'static str, usize)]) -> Value {
+/// One number of one invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name in CloudWatch.
+    pub name: &'static str,
+    /// What it counts.
+    pub unit: Unit,
+    /// How many.
+    pub value: u64,
+}
+
+impl Metric {
+    /// So many of something.
+    #[must_use]
+    pub fn count(name: &'static str, value: usize) -> Self {
+        Self { name, unit: Unit::Count, value: u64::try_from(value).unwrap_or(u64::MAX) }
+    }
+
+    /// So much time; a negative span, from clocks that disagree, is none.
+    #[must_use]
+    pub fn seconds(name: &'static str, span: SignedDuration) -> Self {
+        Self { name, unit: Unit::Seconds, value: u64::try_from(span.as_secs()).unwrap_or(0) }
+    }
+}
+
+/// Reports what one invocation of a function did. The installation (`STACK_NAME`, or "local") is the only dimension: one
+/// per athlete would cost more than the product. CloudWatch asks money for every metric that is written in an hour, so
+/// what did not happen is better left out, unless an alarm waits for it.
+pub fn report(metrics: &[Metric]) {
+    if !metrics.is_empty() {
+        let stack = std::env::var("STACK_NAME").unwrap_or_else(|_| "local".to_owned());
+        tracing::info!(target: METRICS, document = %document(&stack, metrics));
+    }
+}
+
+fn document(stack: &str, metrics: &[Metric]) -> Value {
     let milliseconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    let metrics: Vec<_> = counts.iter().map(|(name, _)| json!({ "Name": name, "Unit": "Count" })).collect();
-    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["Function"]], "Metrics": metrics });
+    let definition = |metric: &Metric| json!({ "Name": metric.name, "Unit": format!("{:?}", metric.unit) });
+    let definitions: Vec<_> = metrics.iter().map(definition).collect();
+    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["Stack"]], "Metrics": definitions });
     let mut document = Map::new();
     document.insert(
         "_aws".to_owned(),
         json!({ "Timestamp": u64::try_from(milliseconds).unwrap_or(0), "CloudWatchMetrics": [directive] }),
     );
-    document.insert("Function".to_owned(), function.into());
-    document.extend(counts.iter().map(|(name, count)| ((*name).to_owned(), (*count).into())));
+    document.insert("Stack".to_owned(), stack.into());
+    document.extend(metrics.iter().map(|metric| (metric.name.to_owned(), metric.value.into())));
     Value::Object(document)
 }
 
@@ -133,15 +173,22 @@ mod tests {
 
     #[test]
     fn metrics_are_documents_that_cloudwatch_understands() {
-        let document = document("worker", &[("Unchanged", 5), ("Failed", 0)]);
-        assert_eq!(document["_aws"]["CloudWatchMetrics"][0]["Namespace"], NAMESPACE);
-        assert_eq!(document["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Function"]]));
-        let names = document["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
-        for metric in names {
-            assert!(document[metric["Name"].as_str().unwrap()].is_u64(), "{metric} has no value");
-        }
-        assert_eq!((&document["Function"], &document["Unchanged"]), (&json!("worker"), &json!(5)));
+        let lag = Metric::seconds("Lag", SignedDuration::from_mins(3));
+        let document = document("club", &[Metric::count("Unchanged", 5), Metric::count("Failed", 0), lag]);
+        let directive = &document["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!(NAMESPACE), &json!([["Stack"]])));
+        let definition = |name, unit| json!({ "Name": name, "Unit": unit });
+        let definitions =
+            [definition("Unchanged", "Count"), definition("Failed", "Count"), definition("Lag", "Seconds")];
+        assert_eq!(directive["Metrics"], json!(definitions));
+        let values = [&document["Unchanged"], &document["Failed"], &document["Lag"], &document["Stack"]];
+        assert_eq!(values, [&json!(5), &json!(0), &json!(180), &json!("club")]);
         assert!(document["_aws"]["Timestamp"].as_u64().unwrap() > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        assert_eq!(Metric::seconds("Lag", SignedDuration::from_secs(-5)).value, 0);
     }
 
     #[test]

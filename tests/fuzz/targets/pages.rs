@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::{Client, Config};
 use connector::forms::Forms;
-use connector::{Account, Connector, Queue, Waiting};
+use connector::{Account, Connector, Meter, Queue, Waiting};
 use fuzz::for_good;
 use http::Request;
 use libfuzzer_sys::fuzz_target;
@@ -53,6 +53,7 @@ fn connector() -> Connector {
         settings,
         clock,
         account: Account::default(),
+            meter: Meter::default(),
     }
 }
 

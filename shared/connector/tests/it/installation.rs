@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector::forms::Forms;
-use connector::{Account, Connector, Link, Queue, Waiting};
+use connector::{Account, Connector, Link, Meter, Queue, Waiting};
 use dynamo::Dynamo;
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline, Given, Secrets, Settings};
@@ -50,6 +50,7 @@ impl Installation {
             settings,
             clock,
             account: Account::default(),
+            meter: Meter::default(),
         };
         change(&mut connector);
         Self { connector: Arc::new(connector), waiting, _dynamo: dynamo }

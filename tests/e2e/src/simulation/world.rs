@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use connector::{Account, Connector, Queue};
+use connector::{Account, Connector, Meter, Queue};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use local::{Cast, Stage};
@@ -205,6 +205,7 @@ impl Worker {
                 secrets: Secrets::Given(vault.given()),
                 clock: clock.clone(),
                 account: Account::default(),
+                meter: Meter::default(),
                 settings,
             })
         };

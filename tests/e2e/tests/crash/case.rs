@@ -169,6 +169,7 @@ impl Case {
         assert_eq!(stage.process.waiting.bodies(), Vec::<String>::new());
         assert_eq!(stage.process.waiting.dead_letters(), []);
         keeps_secrets(stage).await;
+        self.scenario.staff_are_undisturbed(stage);
         let (begin, end) = self.scenario.days();
         for (user, person, uuid) in ATHLETES {
             let connection = house.connection(uuid).await;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use connector::{Account, Connector, Message, Queue, Verdict};
+use connector::forms::Forms;
+use connector::{Account, Connector, Message, Meter, Queue, Verdict};
 use e2e::athlete;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{Request, Response};
@@ -70,6 +71,11 @@ impl House {
 
     /// A new process: the same configuration, table and queue, and nothing in memory.
     async fn launch(&mut self) {
+        self.deploy(self.stage.process.connector.forms.clone()).await;
+    }
+
+    /// A new process that was built with these forms.
+    pub(crate) async fn deploy(&mut self, forms: Forms) {
         let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
         let retries = if self.patient { retries } else { RetryConfig::disabled() };
         let database = dynamo::config_at(&self.stage.table_wire.url()).retry_config(retries).build();
@@ -80,7 +86,7 @@ impl House {
             tokio::try_join!(secrets.oura(deadline), secrets.smartabase(deadline), secrets.keyring(deadline)).unwrap();
         self.stage.process.connector = Arc::new(Connector {
             settings: before.settings.clone(),
-            forms: before.forms.clone(),
+            forms,
             oura: oura::Client::new(before.settings.oura.clone()).unwrap(),
             smartabase: smartabase::Client::new(before.settings.site.clone()).unwrap(),
             store: Store::new(aws_sdk_dynamodb::Client::from_conf(database), before.store.table()),
@@ -88,6 +94,7 @@ impl House {
             secrets: Secrets::Given(Given::new((*oura).clone(), (*smartabase).clone(), (*keyring).clone())),
             clock: before.clock.clone(),
             account: Account::default(),
+            meter: Meter::default(),
         });
     }
 

@@ -1,9 +1,10 @@
 //! What happens when nothing goes wrong.
 
-use e2e::{ADA, BEN, living};
+use connector::forms::Forms;
+use e2e::{ADA, BEN, NIGHTS, living};
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, ToSpan};
-use local::Cast;
+use local::{Cast, Stage, site_forms};
 use sim::oura::{Kind, Life, Period};
 use sim::smartabase::User;
 use store::Status;
@@ -18,6 +19,8 @@ pub(crate) enum Scenario {
     FirstSync,
     Backfill,
     ChangedNight,
+    DeletedEvent,
+    KeptFields,
     Refresh,
     RefusedToken,
     Connect,
@@ -28,13 +31,22 @@ pub(crate) enum Scenario {
     Adoption,
 }
 
+/// A field of the staff's own, and what they wrote into it.
+const COMMENT: &str = "Comment";
+const WORDS: &str = "flew in from Lima";
+
 const TODAY: Date = date(2026, 3, 3);
 
+/// The day of the night that is revised, as Oura dates it.
+const REVISED: Date = date(2026, 3, 2);
+
 impl Scenario {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::FirstSync,
         Self::Backfill,
         Self::ChangedNight,
+        Self::DeletedEvent,
+        Self::KeptFields,
         Self::Refresh,
         Self::RefusedToken,
         Self::Connect,
@@ -50,6 +62,8 @@ impl Scenario {
             Self::FirstSync => "first sync",
             Self::Backfill => "backfill",
             Self::ChangedNight => "changed night",
+            Self::DeletedEvent => "deleted event",
+            Self::KeptFields => "kept fields",
             Self::Refresh => "refresh",
             Self::RefusedToken => "refused token",
             Self::Connect => "connect",
@@ -116,12 +130,18 @@ impl Scenario {
         match self {
             Self::FirstSync | Self::Backfill | Self::Connect | Self::Disconnect => {}
             Self::ChangedNight => {
-                for person in ["ada", "ben"] {
-                    house.stage.oura.revise_night(person, TODAY.saturating_sub(1.day()), |night| {
-                        night["total_sleep_duration"] = 18_030.into();
-                    });
-                    house.sleeps(person);
-                }
+                house.revise("ada");
+                house.revise("ben");
+                house.both_sleep();
+            }
+            Self::DeletedEvent => {
+                house.revise("ada");
+                assert!(house.stage.smartabase.delete_event(house.revised(ADA)));
+            }
+            Self::KeptFields => {
+                house.keep_comments().await;
+                house.revise("ada");
+                house.comment(ADA);
             }
             Self::Refresh => {
                 house.stage.pass(SignedDuration::from_hours(24));
@@ -159,7 +179,13 @@ impl Scenario {
     /// The story. `None` when what was to be done by a person was not done, as far as they know.
     pub(crate) async fn act(self, house: &mut House) -> Option<()> {
         match self {
-            Self::FirstSync | Self::ChangedNight | Self::Refresh | Self::RefusedToken | Self::Adoption => {
+            Self::FirstSync
+            | Self::ChangedNight
+            | Self::DeletedEvent
+            | Self::KeptFields
+            | Self::Refresh
+            | Self::RefusedToken
+            | Self::Adoption => {
                 house.tick().await;
                 house.work_off().await;
                 Some(())
@@ -185,6 +211,14 @@ impl Scenario {
         }
     }
 
+    /// What the staff wrote still stands.
+    pub(crate) fn staff_are_undisturbed(self, stage: &Stage) {
+        if self == Self::KeptFields {
+            let event = stage.smartabase.event_on(ADA, NIGHTS, REVISED.saturating_sub(1.day())).unwrap();
+            assert_eq!(event.value(COMMENT), Some(WORDS));
+        }
+    }
+
     /// What people do again until they are told that it is done.
     pub(crate) async fn insist(self, house: &mut House) -> Option<()> {
         let ok = |page: Option<Shown>| page.filter(|page| page.status == 200).map(drop);
@@ -203,6 +237,24 @@ impl House {
         assert_eq!(page.status, 200, "{}", page.text);
     }
 
+    /// The staff add a field of their own to the nights, of which the connector is told at its next deployment.
+    async fn keep_comments(&mut self) {
+        let shipped = include_str!("../../../../infra/forms.toml");
+        let told = shipped.replacen("start = \"21:00\"", &format!("keep = [\"{COMMENT}\"]\nstart = \"21:00\""), 1);
+        let forms = Forms::parse(&told).unwrap();
+        let mut nights = site_forms(&forms).swap_remove(0);
+        assert_eq!(nights.name, NIGHTS);
+        nights.fields.push(COMMENT.to_owned());
+        self.stage.smartabase.set_form(nights);
+        self.deploy(forms).await;
+    }
+
+    /// A coach fills in that field.
+    fn comment(&self, user: i64) {
+        let comment = (COMMENT.to_owned(), WORDS.to_owned());
+        assert!(self.stage.smartabase.edit_event(self.revised(user), |event| event.rows[0].push(comment)));
+    }
+
     /// A tick that brings everything.
     async fn told(&mut self) {
         self.tick().await;
@@ -214,6 +266,16 @@ impl House {
         let begins = TODAY.yesterday().unwrap().at(22, 30, 0, 0);
         let period = Period { kind: Kind::LongSleep, begins, minutes: 420, finished: true };
         self.stage.oura.put_period(person, TODAY, period);
+    }
+
+    /// The night before last turns out to have been another one.
+    fn revise(&self, person: &str) {
+        self.stage.oura.revise_night(person, REVISED, |night| night["total_sleep_duration"] = 18_030.into());
+    }
+
+    /// The event of the night that is revised.
+    fn revised(&self, user: i64) -> i64 {
+        self.stage.smartabase.event_on(user, NIGHTS, REVISED.saturating_sub(1.day())).unwrap().id
     }
 
     fn both_sleep(&self) {

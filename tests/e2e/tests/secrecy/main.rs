@@ -370,7 +370,7 @@ async fn whatever_happens_no_secret_and_no_health_value_is_logged_shown_or_left_
         "could not be exchanged",
         "the operator must act",
         "smartabase secret",
-        "SyncsUnchanged",
+        "SyncsDone",
     ] {
         assert!(log.contains(said), "the log does not say {said:?}");
     }

@@ -19,6 +19,7 @@ mod keep;
 mod lies;
 mod links;
 mod membership;
+mod metrics;
 mod nights;
 mod oura_unwell;
 mod ownership;
