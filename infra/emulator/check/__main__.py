@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import signal
 import sys
 import tempfile
@@ -9,7 +10,7 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-from check import roles, stack
+from check import alarms, roles, stack
 from check.browser import Browser, without_query
 from check.forms import BACKFILL_DAYS, Forms, days
 from check.processes import Failed, say, wait_for
@@ -128,6 +129,9 @@ def story(deployed: Stack, simulated: World) -> Iterator[str]:
     for line in roles.check(deployed):
         yield f"role of {line}"
 
+    yield from alarms.check(deployed, simulated, forms, links)
+    yield dashboard(deployed)
+
     yield logs_are_clean(deployed, simulated, links)
     if violations := simulated.ask("violations"):
         raise Failed(f"Oura or Smartabase was sent what it should not have been: {violations}")
@@ -166,6 +170,18 @@ def schedule_brings_a_revision(deployed: Stack, forms: Forms) -> str:
         raise Failed("the revised night became another event")
     wait_for("the forms agree with Oura", 60, lambda: forms.agree() or None)
     return "the schedule fired by itself, and a revised night changed its event in place"
+
+
+def dashboard(deployed: Stack) -> str:
+    """The dashboard is there, with every alarm on it."""
+    (entry,) = deployed.client("cloudwatch").list_dashboards()["DashboardEntries"]
+    body = deployed.client("cloudwatch").get_dashboard(DashboardName=entry["DashboardName"])["DashboardBody"]
+    widgets = json.loads(body)["widgets"]
+    alarmed = {arn for widget in widgets for arn in widget["properties"].get("alarms", [])}
+    deployed_alarms = {alarm["AlarmArn"] for alarm in deployed.client("cloudwatch").describe_alarms()["MetricAlarms"]}
+    if alarmed != deployed_alarms:
+        raise Failed(f"the dashboard shows {len(alarmed)} alarms of {len(deployed_alarms)}")
+    return f"the dashboard {entry['DashboardName']!r} shows {len(widgets)} widgets and all {len(alarmed)} alarms"
 
 
 def logs_are_clean(deployed: Stack, simulated: World, links: dict[str, str]) -> str:

@@ -22,6 +22,12 @@ enum Order {
     EventForm { name: String, fields: Vec<String> },
     /// The site gets a profile form.
     ProfileForm { name: String, fields: Vec<String> },
+    /// The site gives the account another password.
+    SetPassword { password: String },
+    /// Oura's portal gives the application another secret.
+    SetClientSecret { secret: String },
+    /// Every access token of the person stops working before its time.
+    ExpireAccessTokens { person: String },
     /// Oura's portal learns where the application may be called back.
     RegisterRedirect { url: String },
     /// What Oura shows of one collection for one day.
@@ -89,6 +95,9 @@ fn obey(order: Order, oura: &Oura, site: &Smartabase) -> Value {
     match order {
         Order::EventForm { name, fields } => site.set_form(Form::event(&name, fields)),
         Order::ProfileForm { name, fields } => site.set_form(Form::profile(&name, fields)),
+        Order::SetPassword { password } => site.set_password(&password),
+        Order::SetClientSecret { secret } => oura.configure(|settings| settings.client_secret = secret),
+        Order::ExpireAccessTokens { person } => oura.expire_access_tokens(&person),
         Order::RegisterRedirect { url } => oura.register_redirect(&url),
         Order::Documents { person, collection, day } => {
             let collection = Collection::ALL.into_iter().find(|other| other.name() == collection);

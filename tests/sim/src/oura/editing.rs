@@ -1,3 +1,5 @@
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value;
@@ -29,12 +31,15 @@ impl Oura {
         visible.filter_map(|(_, content)| collections::complete(collection, seed, content)).collect()
     }
 
-    /// The night's sleep of a day as Oura shows it now: the longest finished `long_sleep`.
+    /// The night's sleep of a day as Oura shows it now: the longest finished `long_sleep`, of equally long ones the one
+    /// that began first.
     #[must_use]
     pub fn night(&self, person: &str, day: Date) -> Option<Value> {
         let mut nights = self.documents_of(person, Collection::Sleep, day);
         nights.retain(|night| night["type"] == "long_sleep" && !night["bedtime_end"].is_null());
-        nights.into_iter().max_by_key(|night| night["total_sleep_duration"].as_i64())
+        // `min` keeps the first of equals, and documents are ordered by id.
+        let began = |night: &Value| night["bedtime_start"].as_str().map(str::to_owned);
+        nights.into_iter().min_by_key(|night| (Reverse(night["total_sleep_duration"].as_i64()), began(night)))
     }
 
     /// Puts a document there exactly as it is, in place of any with the same `id`.

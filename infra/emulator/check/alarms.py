@@ -1,0 +1,234 @@
+"""Every alarm, rung once by the fault it is for.
+
+The emulator keeps metrics and decides on alarms, but does not read the embedded metric format as CloudWatch does, nor
+count a queue's messages: this carries both over, from the functions' own logs and from the queue itself. It also leaves
+the dimensions of a metric out of account, and what does not arrive, so an alarm that waits for silence is only read.
+"""
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from check.browser import Browser
+from check.forms import Forms, days
+from check.processes import Failed, wait_for
+from check.stack import FUNCTIONS, STACK, Stack
+from check.world import World
+
+NAMESPACE = "OuraSmartabase"
+# Long enough for a tick a minute and what follows from it.
+PATIENCE = 150
+# A port on which nobody listens: it is reserved.
+NOWHERE = "http://127.0.0.1:1/token"
+# More athletes than the ticks of one minute may sync within half of Oura's allowance.
+CROWD = 140
+
+
+@dataclasses.dataclass
+class Alarms:
+    """The stack's alarms, and how far into the logs they have been fed."""
+
+    stack: Stack
+    read: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.cloudwatch = self.stack.client("cloudwatch")
+        resources = self.stack.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+        self.names = {
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+            for resource in resources
+            if resource["ResourceType"] == "AWS::CloudWatch::Alarm"
+        }
+
+    def skip(self) -> None:
+        """What was logged until now is nobody's business."""
+        self.read = {function: len(self.stack.log(function)) for function in FUNCTIONS}
+
+    def feed(self) -> None:
+        """Carries over what was logged since, as CloudWatch does by itself."""
+        for function in FUNCTIONS:
+            lines = self.stack.log(function)
+            for line in lines[self.read.get(function, 0) :]:
+                if '"_aws"' in line:
+                    self.put(json.loads(line[line.index("{") :]))
+            self.read[function] = len(lines)
+
+    def put(self, document: dict[str, Any]) -> None:
+        """One document in the embedded metric format."""
+        (directive,) = document["_aws"]["CloudWatchMetrics"]
+        if directive["Namespace"] != NAMESPACE or document["Stack"] != STACK:
+            raise Failed(f"a metric is not this stack's: {document}")
+        dimensions = [{"Name": name, "Value": document[name]} for name in directive["Dimensions"][0]]
+        data = [
+            {
+                "MetricName": metric["Name"],
+                "Dimensions": dimensions,
+                "Unit": metric["Unit"],
+                "Value": document[metric["Name"]],
+                "Timestamp": document["_aws"]["Timestamp"] / 1000,
+            }
+            for metric in directive["Metrics"]
+        ]
+        self.cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+
+    def put_queue(self, output: str, metric: str, value: float) -> None:
+        """A metric that SQS would report of one of the queues."""
+        name = self.stack.outputs[output].rsplit("/", 1)[1]
+        datum = {"MetricName": metric, "Dimensions": [{"Name": "QueueName", "Value": name}], "Value": value}
+        self.cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[datum])
+
+    def definition(self, alarm: str) -> dict[str, Any]:
+        """An alarm as deployed, in its present state."""
+        (found,) = self.cloudwatch.describe_alarms(AlarmNames=[self.names[alarm]])["MetricAlarms"]
+        return dict(found)
+
+    def rings(self, alarm: str) -> bool:
+        """Whether an alarm rings now."""
+        return bool(self.definition(alarm)["StateValue"] == "ALARM")
+
+    def ring(self, *alarms: str, feed: Callable[[], None] | None = None) -> str:
+        """Waits until all of these ring, feeding them with what is logged, or in a way of their own."""
+
+        def all_ring() -> bool | None:
+            (feed or self.feed)()
+            return all(self.rings(alarm) for alarm in alarms) or None
+
+        wait_for(f"{', '.join(alarms)} to ring", PATIENCE, all_ring)
+        return f"rang: {', '.join(alarms)}"
+
+
+def check(deployed: Stack, simulated: World, forms: Forms, links: dict[str, str]) -> Iterator[str]:
+    """Yields a line for each alarm that rang. What it breaks is mended again."""
+    alarms = Alarms(deployed)
+    silent = alarms.definition("ScheduleStoppedAlarm")
+    if silent["TreatMissingData"] != "breaching" or silent["ComparisonOperator"] != "LessThanThreshold":
+        raise Failed(f"the alarm for a stopped schedule does not wait for silence: {silent}")
+    # First, because what is fed to the emulator stays there: an hour in which all went well would silence this one.
+    yield outage(deployed, simulated, alarms)
+    ours = [alarm for alarm in alarms.names if alarms.definition(alarm)["Namespace"] == NAMESPACE]
+
+    def silent_again() -> bool | None:
+        alarms.feed()
+        return not alarms.rings("NothingSyncedAlarm") or None
+
+    wait_for("syncs to be counted again", PATIENCE, silent_again)
+    if ringing := {alarm for alarm in ours if alarms.rings(alarm)} - {"LagAlarm", "RefreshFailuresAlarm"}:
+        raise Failed(f"these ring for no reason: {ringing}")
+    yield f"once syncs went well again, {len(ours) - 2} alarms of the product's own were silent"
+
+    # An event that is none of the HTTP API's. The emulator counts the errors of functions itself.
+    succeeded, _ = deployed.invoke("OAuth")
+    if succeeded:
+        raise Failed("the oauth function took an empty event for a request")
+    yield alarms.ring("SchedulerErrorsAlarm", "WorkerErrorsAlarm", "OAuthErrorsAlarm", "EnrolErrorsAlarm")
+
+    enrol = deployed.outputs["EnrolFunctionName"]
+    functions = deployed.client("lambda")
+    functions.put_function_concurrency(FunctionName=enrol, ReservedConcurrentExecutions=0)
+    try:
+        functions.invoke(FunctionName=enrol, Payload=b"{}")
+        raise Failed("a function without concurrency was let run")
+    except functions.exceptions.TooManyRequestsException:
+        pass
+    finally:
+        functions.delete_function_concurrency(FunctionName=enrol)
+    yield alarms.ring("SchedulerThrottlesAlarm", "OAuthThrottlesAlarm", "EnrolThrottlesAlarm", "WorkerThrottlesAlarm")
+
+    def dead_letters() -> None:
+        url = deployed.outputs["DeadLetterQueueUrl"]
+        attributes = deployed.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        waiting = sum(int(attributes[f"ApproximateNumberOfMessages{kind}"]) for kind in ("", "NotVisible"))
+        alarms.put_queue("DeadLetterQueueUrl", "ApproximateNumberOfMessagesVisible", waiting)
+
+    yield alarms.ring("DeadLetterAlarm", feed=dead_letters)
+    # Nobody waits two hours for this one: it is told of a job as old.
+    yield alarms.ring(
+        "BacklogAlarm", feed=lambda: alarms.put_queue("QueueUrl", "ApproximateAgeOfOldestMessage", 7201)
+    )
+
+    # A form loses a field, and a night changes.
+    nights = next(form for form in forms.events if form.evening_before)
+    lost = nights.labels["sleep.lowest_heart_rate"]
+    fields = [label for label in nights.labels.values() if label != lost]
+    simulated.ask("event_form", name=nights.name, fields=fields)
+    revise(simulated, "ben", 11)
+    yield alarms.ring("FormMismatchAlarm")
+    forms.build()
+
+    # The profile form loses the link's field, and a link has to be written.
+    table = deployed.client("dynamodb")
+    key = {"pk": {"S": f"ATHLETE#{simulated.facts['athletes']['ada']}"}, "sk": {"S": "ENROLMENT"}}
+    table.delete_item(TableName=deployed.outputs["TableName"], Key=key)
+    simulated.ask("profile_form", name=forms.authorise["form"], fields=["Something else"])
+    deployed.invoke("Enrol")
+    yield alarms.ring("LinksAlarm")
+    forms.build()
+
+    yield crowd(deployed, alarms)
+
+    # Oura's portal gave the application another secret, and nobody has told the connector.
+    application = simulated.facts["application"]
+    simulated.ask("set_client_secret", secret="another-client-secret")
+    browser = Browser()
+    consent = browser.submit(browser.open(links["cyd"]), "Continue to Oura")
+    browser.submit(consent, "Approve", person="cyd")
+    yield alarms.ring("OuraCredentialsAlarm")
+    simulated.ask("set_client_secret", secret=application["client_secret"])
+
+    # Likewise at Smartabase. This comes last: it holds everything for five minutes.
+    simulated.ask("set_password", password="another-password")
+    revise(simulated, "ben", 13)
+    yield alarms.ring("SmartabaseCredentialsAlarm")
+    simulated.ask("set_password", password=simulated.facts["smartabase"]["password"])
+
+
+def revise(simulated: World, person: str, change: int) -> None:
+    """Changes a night at Oura."""
+    day = days()[1].isoformat()
+    night = simulated.ask("night", person=person, day=day)
+    value = int(night["lowest_heart_rate"]) + change
+    simulated.ask("revise_night", person=person, day=day, field="lowest_heart_rate", value=value)
+
+
+def crowd(deployed: Stack, alarms: Alarms) -> str:
+    """More athletes than the allowance has room for, whose connections nobody can read."""
+    table, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
+    keys = [{"pk": {"S": f"ATHLETE#crowd-{number}"}, "sk": {"S": "CONNECTION"}} for number in range(CROWD)]
+    for key in keys:
+        index = {"active_shard": {"S": "0"}, "athlete": {"S": key["pk"]["S"].removeprefix("ATHLETE#")}}
+        table.put_item(TableName=name, Item={**key, **index})
+    try:
+        return alarms.ring("OverBudgetAlarm", "OperatorNeededAlarm")
+    finally:
+        for key in keys:
+            table.delete_item(TableName=name, Key=key)
+
+
+def outage(deployed: Stack, simulated: World, alarms: Alarms) -> str:
+    """No grant can be refreshed, and access tokens have stopped working: nobody is synced. It has been so for hours."""
+    table, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
+    long_ago = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=3)).isoformat()
+    living = {}
+    for person in ("ada", "ben"):
+        key = {"pk": {"S": f"ATHLETE#{simulated.facts['athletes'][person]}"}, "sk": {"S": "CONNECTION"}}
+        living[person] = (key, table.get_item(TableName=name, Key=key)["Item"]["token_url"])
+        table.update_item(
+            TableName=name,
+            Key=key,
+            UpdateExpression="SET token_url = :nowhere, last_sync = :long_ago",
+            ExpressionAttributeValues={":nowhere": {"S": NOWHERE}, ":long_ago": {"S": long_ago}},
+        )
+        simulated.ask("expire_access_tokens", person=person)
+    alarms.skip()
+    try:
+        return alarms.ring("LagAlarm", "RefreshFailuresAlarm", "NothingSyncedAlarm")
+    finally:
+        for key, token_url in living.values():
+            table.update_item(
+                TableName=name,
+                Key=key,
+                UpdateExpression="SET token_url = :living",
+                ExpressionAttributeValues={":living": token_url},
+            )
