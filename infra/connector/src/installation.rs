@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connector::forms::Forms;
-use connector::{Account, Connector, Queue, StartError, Waiting};
+use connector::{Account, Connector, Meter, Queue, StartError, Waiting};
 use jiff::tz::TimeZone;
 use runtime::{Clock, ConfigurationError, Deadline, Given, Secrets, Settings};
 use store::{KeyVersion, Keyring, Store};
@@ -95,6 +95,7 @@ impl Installation {
             settings,
             clock: Clock::System,
             account: Account::default(),
+            meter: Meter::default(),
         })
     }
 
