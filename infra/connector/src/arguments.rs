@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{link, status};
+use crate::{disconnect, link, redrive, resync, show, status};
 
 /// Looks after an installation of the Oura connector for Smartabase.
 #[derive(Parser)]
@@ -41,8 +41,16 @@ pub(crate) struct Target {
 pub(crate) enum Command {
     /// How the athletes stand: state, reason, last sync, last night received.
     Status(status::Options),
+    /// One athlete’s story: connection, work, ledger.
+    Show(show::Options),
     /// Prints an athlete’s personal link, to be sent to that athlete and nobody else.
     Link(link::Options),
+    /// Brings days of Oura to the forms again, and follows the work.
+    Resync(resync::Options),
+    /// Disconnects an athlete: revokes at Oura, erases the tokens, keeps the records.
+    Disconnect(disconnect::Options),
+    /// Dead letters, jobs that were given up: lists and explains them, sends them again, drops them.
+    Redrive(redrive::Options),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine; 1 it failed, and the message says what to do; 2 the command makes no sense as \

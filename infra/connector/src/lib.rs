@@ -14,12 +14,16 @@
 
 mod arguments;
 mod aws;
+mod disconnect;
 mod failure;
 mod installation;
 mod link;
 mod local;
+mod redrive;
 mod report;
+mod resync;
 mod roster;
+mod show;
 mod stack;
 mod standing;
 mod status;
@@ -61,6 +65,10 @@ async fn run(arguments: Arguments) -> Result<Report, Failure> {
     let installation = Installation::open(&target).await?;
     match command {
         Command::Status(options) => status::run(&options, &installation).await,
+        Command::Show(options) => show::run(&options, &installation).await,
         Command::Link(options) => link::run(&options, &installation).await,
+        Command::Resync(options) => resync::run(&options, &installation).await,
+        Command::Disconnect(options) => disconnect::run(&options, &installation).await,
+        Command::Redrive(options) => redrive::run(&options, &installation).await,
     }
 }

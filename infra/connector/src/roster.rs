@@ -40,13 +40,13 @@ impl Roster {
     pub(crate) async fn read(store: &Store) -> Result<Self, Failure> {
         let deadline = soon().instant();
         let (enrolled, active) = tokio::try_join!(store.enrolled_athletes(deadline), store.active_athletes(deadline))?;
-        let ids: BTreeSet<_> = enrolled.into_iter().chain(active).collect();
-        Self::of(store, &ids.into_iter().collect::<Vec<_>>()).await
+        Self::of(store, enrolled.into_iter().chain(active)).await
     }
 
-    /// Reads these athletes, known or not.
-    pub(crate) async fn of(store: &Store, ids: &[AthleteId]) -> Result<Self, Failure> {
+    /// Reads these athletes, known or not, each once.
+    pub(crate) async fn of(store: &Store, ids: impl IntoIterator<Item = AthleteId>) -> Result<Self, Failure> {
         let deadline = soon().instant();
+        let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let pages = ids.chunks(PAGE).map(async |page| {
             let (mut snapshot, mut enrolments) =
                 tokio::try_join!(store.snapshot(page, deadline), store.enrolments(page, deadline))?;

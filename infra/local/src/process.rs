@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response};
 use connector::forms::Forms;
-use connector::{Account, Connector, Enrolled, Message, Meter, Queue, Ticked, Verdict, Waiting};
+use connector::{Account, Connector, Enrolled, Meter, Queue, Ticked, Waiting};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline, Secrets, Settings};
 use store::{Store, schema};
@@ -17,9 +17,6 @@ use url::Url;
 
 /// How long one invocation may take, as the template gives the worker.
 const INVOCATION: Duration = Duration::from_mins(1);
-
-/// Messages in one batch, as the template sets it.
-const BATCH: usize = 10;
 
 /// The largest request read from a browser; the connector refuses far smaller ones, with a page.
 const LARGEST: usize = 1 << 20;
@@ -98,25 +95,7 @@ impl Process {
 
     /// What the worker function does with the next batch; answers how many messages there were.
     pub async fn work(&self) -> usize {
-        let received = self.waiting.receive(BATCH);
-        if received.is_empty() {
-            return 0;
-        }
-        let batch = received.iter().enumerate();
-        let batch = batch.map(|(position, message)| Message {
-            id: position.to_string(),
-            body: message.body.clone(),
-            receipt: None,
-            attempts: message.attempts,
-        });
-        let verdicts = self.connector.work(batch.collect(), Deadline::within(INVOCATION)).await;
-        let count = received.len();
-        for (message, (_, verdict)) in received.into_iter().zip(verdicts) {
-            if let Verdict::RetryAfter(delay) = verdict {
-                self.waiting.put_back(message, delay);
-            }
-        }
-        count
+        self.waiting.work(&self.connector, Deadline::within(INVOCATION)).await
     }
 
     /// Works off everything that becomes visible up to `until`, moving a manual clock on until it has.

@@ -20,24 +20,27 @@ use crate::{Connector, Setback, Synced, grant};
 const REVOCATION: Duration = Duration::from_mins(1);
 
 /// Whether Oura has revoked what was erased here.
-enum Revocation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
     /// It has, or there was nothing to revoke.
     Done,
-    /// Not as far as we know.
+    /// Not as far as we know; a job on the queue tries until it has.
     Open,
 }
 
 impl Connector {
     /// Disconnects the athlete.
     pub(crate) async fn disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Page {
-        match self.try_disconnect(athlete, deadline).await {
+        match self.end_connection(athlete, deadline).await {
             Ok(Revocation::Done) => Page::Disconnected,
             Ok(Revocation::Open) => Page::DisconnectedUnrevoked,
             Err(setback) => page_of(setback),
         }
     }
 
-    async fn try_disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, Setback> {
+    /// Erases the athlete's grant, stops the syncs and has the grant revoked at Oura. The records stay. Repeating it does
+    /// no harm.
+    pub async fn end_connection(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, Setback> {
         for _ in 0..ATTEMPTS {
             let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else {
                 return Ok(Revocation::Done);

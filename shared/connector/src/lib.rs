@@ -37,6 +37,7 @@ mod web;
 
 pub use account::Account;
 pub use batch::{Message, Verdict};
+pub use disconnect::Revocation;
 pub use enrol::{EnrolError, Enrolled};
 pub use link::{Link, LinkFault};
 pub use meter::Meter;

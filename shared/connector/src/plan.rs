@@ -71,7 +71,7 @@ pub fn plan(tick: &Tick<'_>) -> Plan {
         .skip(usize::try_from(first).unwrap_or(0))
         .take(count.min(capacity))
         .enumerate()
-        .map(|(position, athlete)| (athlete.clone(), Duration::from_secs(quiet + offset(position))))
+        .map(|(position, athlete)| (athlete.clone(), Duration::from_secs(quiet) + offset(position)))
         .collect();
     let postponed = count - jobs.len();
     Plan { jobs, postponed }
@@ -87,9 +87,10 @@ fn capacity(seconds: u64) -> usize {
     usize::try_from(seconds * u64::from(PER_WINDOW) / WINDOW.as_secs()).unwrap_or(usize::MAX)
 }
 
-/// When the job at `position` begins, in whole seconds after the first.
-fn offset(position: usize) -> u64 {
-    position as u64 * WINDOW.as_secs() / u64::from(PER_WINDOW)
+/// How long after the first the job at `position` begins, in whole seconds, for all of them to stay within the budget.
+#[must_use]
+pub fn offset(position: usize) -> Duration {
+    Duration::from_secs(position as u64 * WINDOW.as_secs() / u64::from(PER_WINDOW))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use runtime::{Clock, Deadline};
 
 use crate::job::Job;
+use crate::{Connector, Message, Verdict};
 
 /// SQS takes at most this many messages in one call.
 const BATCH: usize = 10;
@@ -204,6 +205,29 @@ impl Waiting {
                 .map(|(_, message)| Received { attempts: message.attempts + 1, ..message })
                 .collect()
         })
+    }
+
+    /// What the worker function does with the next batch; answers how many messages there were.
+    pub async fn work(&self, connector: &Arc<Connector>, deadline: Deadline) -> usize {
+        let received = self.receive(BATCH);
+        if received.is_empty() {
+            return 0;
+        }
+        let batch = received.iter().enumerate();
+        let batch = batch.map(|(position, message)| Message {
+            id: position.to_string(),
+            body: message.body.clone(),
+            receipt: None,
+            attempts: message.attempts,
+        });
+        let verdicts = connector.work(batch.collect(), deadline).await;
+        let count = received.len();
+        for (message, (_, verdict)) in received.into_iter().zip(verdicts) {
+            if let Verdict::RetryAfter(delay) = verdict {
+                self.put_back(message, delay);
+            }
+        }
+        count
     }
 
     /// Puts back a message that was not handled, to become visible after `delay`; or buries it, if that was its last

@@ -1,5 +1,5 @@
-//! What stands in for AWS: CloudFormation that knows one stack, and Secrets Manager with its key. The table is in the
-//! embedded database.
+//! What stands in for AWS: CloudFormation that knows one stack, Secrets Manager with its key, two queues. The table is in
+//! the embedded database.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use store::{KeyVersion, Keyring, Store, schema};
 
 use crate::program::Program;
+use crate::queues::{self, Queues};
 
 pub(crate) const STACK: &str = "oura-connector";
 const TABLE: &str = "the-table";
@@ -26,10 +27,11 @@ pub(crate) struct Aws {
     behaviour: Arc<Mutex<Behaviour>>,
 }
 
-/// What the stand-in answers with instead of what it knows.
+/// What the stand-in knows, and what it answers with instead.
 #[derive(Default)]
 struct Behaviour {
     refusal: Option<(StatusCode, String)>,
+    queues: Queues,
     outputs: BTreeMap<String, String>,
     parameters: BTreeMap<String, String>,
 }
@@ -46,8 +48,8 @@ impl Aws {
             ("ConnectUrl", "https://connect.example.org/connect"),
             ("CallbackUrl", "https://connect.example.org/oauth/callback"),
             ("TableName", TABLE),
-            ("QueueUrl", "https://sqs.test/jobs"),
-            ("DeadLetterQueueUrl", "https://sqs.test/dead-letters"),
+            ("QueueUrl", queues::JOBS),
+            ("DeadLetterQueueUrl", queues::DEAD_LETTERS),
             ("OuraSecretArn", "arn:oura"),
             ("SmartabaseSecretArn", "arn:smartabase"),
             ("KeySecretArn", "arn:key"),
@@ -55,7 +57,12 @@ impl Aws {
         let parameters = [("SmartabaseUrl", "example.smartabase.com/site"), ("TimeZone", "Europe/London")];
         let named =
             |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        let behaviour = Behaviour { refusal: None, outputs: named(&outputs), parameters: named(&parameters) };
+        let behaviour = Behaviour {
+            refusal: None,
+            queues: Queues::default(),
+            outputs: named(&outputs),
+            parameters: named(&parameters),
+        };
         let behaviour = Arc::new(Mutex::new(behaviour));
         let shared = Arc::clone(&behaviour);
         let service = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
@@ -87,6 +94,11 @@ impl Aws {
         self.behaviour.lock().unwrap().refusal = Some(refusal);
     }
 
+    /// The two queues, to look at and to put things in.
+    pub(crate) fn queues<T>(&self, look: impl FnOnce(&mut Queues) -> T) -> T {
+        look(&mut self.behaviour.lock().unwrap().queues)
+    }
+
     /// Takes one of the stack's outputs away.
     pub(crate) fn lose_output(&self, name: &str) {
         self.behaviour.lock().unwrap().outputs.remove(name).unwrap();
@@ -99,7 +111,7 @@ pub(crate) fn keyring() -> Keyring {
 }
 
 impl Behaviour {
-    fn answer(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, String) {
+    fn answer(&mut self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, String) {
         if let Some(refusal) = &self.refusal {
             return refusal.clone();
         }
@@ -109,6 +121,10 @@ impl Behaviour {
                 let request: Value = serde_json::from_slice(body).unwrap();
                 assert_eq!(request["SecretId"], "arn:key");
                 (StatusCode::OK, json!({"ARN": "arn:key", "VersionId": "first", "SecretString": KEY}).to_string())
+            }
+            Some(target) if target.starts_with("AmazonSQS.") => {
+                let request: Value = serde_json::from_slice(body).unwrap();
+                (StatusCode::OK, self.queues.answer(target, &request).to_string())
             }
             None => self.stacks(std::str::from_utf8(body).unwrap()),
             Some(other) => panic!("nothing stands in for {other}"),

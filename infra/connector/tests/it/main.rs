@@ -10,7 +10,13 @@
 
 mod aws;
 mod bad_input;
+mod dead_letters;
+mod disconnecting;
 mod linking;
+mod pilot;
 mod program;
+mod queues;
+mod resyncing;
+mod showing;
 mod squad;
 mod statuses;

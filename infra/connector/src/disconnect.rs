@@ -1,0 +1,113 @@
+//! `connector disconnect ATHLETE`: what the athlete’s own button does.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use connector::{Connector, Queue, Revocation, Setback, Waiting};
+use serde::Serialize;
+use store::Status;
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::installation::{Installation, soon};
+use crate::report::{Ending, Report, remark};
+use crate::roster::Roster;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The athlete: UUID, Smartabase user id, or a part of the name that is nobody else’s.
+    athlete: String,
+    /// Don’t ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Done<'a> {
+    athlete: &'a str,
+    name: &'a str,
+    /// `true` once Oura has revoked the grant; otherwise that is still being tried.
+    revoked: bool,
+}
+
+/// How long a pilot’s revocation is tried, whose queue ends with this process.
+const INSISTING: Duration = Duration::from_mins(3);
+
+pub(crate) async fn run(options: &Options, installation: &Installation) -> Result<Report, Failure> {
+    let roster = Roster::read(&installation.store).await?;
+    let athlete = roster.find(&options.athlete)?;
+    let (id, name) = (&athlete.id, athlete.name());
+    match &athlete.connection {
+        Some(connection) if connection.status != Status::Disconnected => {}
+        None if athlete.damage.is_some() => {
+            return Err(Failure::Failed(format!(
+                "the connection of {name} can’t be read: correct or remove the item ATHLETE#{id} / CONNECTION of the table"
+            )));
+        }
+        Some(_) | None => {
+            let done = Done { athlete: id.as_str(), name, revoked: true };
+            return Ok(Report::new(Ending::Fine, &done, format!("{name} is not connected; there is nothing to do")));
+        }
+    }
+    if !options.yes {
+        confirm(name)?;
+    }
+    let connector = Arc::new(installation.connector()?);
+    let mut revocation = connector.end_connection(id, soon()).await.map_err(|setback| refused(&setback))?;
+    if let (Revocation::Open, Queue::InProcess(waiting)) = (revocation, &connector.queue) {
+        remark("Oura does not confirm the revocation; trying again for three minutes");
+        revocation = insist(&connector, waiting).await;
+    }
+    let done = Done { athlete: id.as_str(), name, revoked: revocation == Revocation::Done };
+    Ok(match revocation {
+        Revocation::Done => {
+            let text = format!("{name} is disconnected: revoked at Oura, tokens erased, records kept");
+            Report::new(Ending::Fine, &done, text)
+        }
+        Revocation::Open => {
+            let text =
+                format!("{name} is disconnected and the tokens are erased; Oura has not confirmed the revocation yet");
+            Report::new(Ending::Attention, &done, text)
+        }
+    })
+}
+
+/// Works off the revocation that is queued in this process.
+async fn insist(connector: &Arc<Connector>, waiting: &Waiting) -> Revocation {
+    let end = Instant::now() + INSISTING;
+    while !waiting.is_empty() && Instant::now() < end {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        waiting.work(connector, soon()).await;
+    }
+    if waiting.is_empty() && waiting.dead_letters().is_empty() { Revocation::Done } else { Revocation::Open }
+}
+
+/// Asks whether that is what is wanted.
+fn confirm(name: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("there is no terminal to ask on: give --yes to disconnect without being asked"));
+    }
+    let question = format!("Disconnect {name}? The tokens are erased, and only the athlete can connect again. [y/N] ");
+    let _ = std::io::stderr().write_all(question.as_bytes());
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::Failed(format!("{name} was left connected, as you did not say yes")))
+    }
+}
+
+fn refused(setback: &Setback) -> Failure {
+    Failure::Failed(match setback {
+        Setback::RetryAfter { .. } | Setback::Overtaken => {
+            format!("the athlete may still be connected ({setback}): try again in a minute")
+        }
+        Setback::NeedsOperator(_) | Setback::NeedsAthlete(_) => {
+            format!("the athlete may still be connected: {setback}")
+        }
+    })
+}
