@@ -44,6 +44,7 @@
 //! ```
 
 mod answer;
+mod application;
 mod client;
 mod collection;
 mod document;
@@ -52,6 +53,7 @@ mod grant;
 mod oauth;
 mod person;
 
+pub use application::Callback;
 pub use client::{Client, ClientCredentials, DOMAIN, Endpoints, ISSUER};
 pub use collection::{Days, Documents, Unreadable};
 pub use document::{
