@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{disconnect, link, redrive, resync, show, status};
+use crate::{disconnect, forms, link, redrive, resync, secrets, show, status};
 
 /// Looks after an installation of the Oura connector for Smartabase.
 #[derive(Parser)]
@@ -51,6 +51,14 @@ pub(crate) enum Command {
     Disconnect(disconnect::Options),
     /// Dead letters, jobs that were given up: lists and explains them, sends them again, drops them.
     Redrive(redrive::Options),
+    /// Checks everything the product needs, and says what to do about each thing that is wrong.
+    Doctor,
+    /// The forms of the Smartabase site.
+    #[command(subcommand)]
+    Forms(forms::Command),
+    /// The secrets of a deployment.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine; 1 it failed, and the message says what to do; 2 the command makes no sense as \

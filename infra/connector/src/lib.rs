@@ -15,7 +15,9 @@
 mod arguments;
 mod aws;
 mod disconnect;
+mod doctor;
 mod failure;
+mod forms;
 mod installation;
 mod link;
 mod local;
@@ -23,6 +25,8 @@ mod redrive;
 mod report;
 mod resync;
 mod roster;
+mod secrets;
+mod services;
 mod show;
 mod stack;
 mod standing;
@@ -62,8 +66,16 @@ pub fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<Report, Failure> {
     let Arguments { target, command, .. } = arguments;
+    if let Command::Forms(forms) = &command
+        && let Some(ended) = forms.alone()
+    {
+        return ended;
+    }
     let installation = Installation::open(&target).await?;
     match command {
+        Command::Doctor => doctor::run(&installation).await,
+        Command::Forms(forms) => forms.run(&installation).await,
+        Command::Secrets(secrets) => secrets.run(&installation).await,
         Command::Status(options) => status::run(&options, &installation).await,
         Command::Show(options) => show::run(&options, &installation).await,
         Command::Link(options) => link::run(&options, &installation).await,

@@ -1,0 +1,63 @@
+//! `connector forms`: what must be on the site, and how what is there differs.
+
+mod check;
+mod spec;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use connector::forms::Forms;
+
+pub(crate) use check::{survey, unoffered};
+
+use crate::failure::Failure;
+use crate::installation::Installation;
+use crate::report::Report;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Compares the site’s forms with forms.toml: what is missing, misspelt, required, filled by the site itself.
+    Check(File),
+    /// Says what an administrator of the site must build, form by form and field by field. Needs no installation.
+    Spec(spec::Options),
+}
+
+#[derive(Args)]
+pub(crate) struct File {
+    /// A forms.toml to use in place of the one this program was built with.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl Command {
+    /// Does it, if it needs no installation.
+    pub(crate) fn alone(&self) -> Option<Result<Report, Failure>> {
+        match self {
+            Self::Check(_) => None,
+            Self::Spec(options) => Some(spec::run(options)),
+        }
+    }
+
+    pub(crate) async fn run(&self, installation: &Installation) -> Result<Report, Failure> {
+        match self {
+            Self::Check(file) => check::run(&file.read()?, installation).await,
+            Self::Spec(options) => spec::run(options),
+        }
+    }
+}
+
+impl File {
+    fn read(&self) -> Result<Forms, Failure> {
+        match &self.file {
+            None => Forms::shipped().map_err(|error| Failure::Failed(format!("{error}; correct it and build again"))),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+                Forms::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{} can’t be read ({}): check --file", path.display(), error.kind()))
+}

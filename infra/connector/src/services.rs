@@ -1,0 +1,107 @@
+//! Why Smartabase or Oura did not do what was asked, and what to do about it.
+
+use oura::TokenError;
+use smartabase::{Error, Site};
+
+use crate::failure::Failure;
+
+/// What an error means for whoever looks after the installation.
+pub(crate) struct Explained {
+    /// Its name, for scripts.
+    pub(crate) name: &'static str,
+    pub(crate) says: String,
+    pub(crate) remedy: String,
+    pub(crate) about: About,
+}
+
+/// What an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// The name and password, or the client id and secret: they are wrong.
+    Credentials,
+    /// Something else that somebody has to mend.
+    Installation,
+    /// Nothing of ours; it may pass by itself.
+    Moment,
+}
+
+/// Why a call that reads from the site failed.
+pub(crate) fn site(site: &Site, error: &Error) -> Explained {
+    let address = "check the site’s address (SmartabaseUrl), host and site name, as its users open it";
+    let (name, says, remedy) = match error {
+        Error::WrongCredentials => (
+            "password-refused",
+            format!("{site} refuses the username or the password"),
+            "fill the secret anew with `connector secrets set smartabase`: with the username, not an e-mail address, and with \
+             care, since wrong passwords may lock the account"
+                .to_owned(),
+        ),
+        Error::Forbidden => (
+            "permission-missing",
+            format!("{site} does not let the account do this"),
+            "give the account the permissions that the README’s first step lists".to_owned(),
+        ),
+        Error::NotFound => ("site-missing", format!("there is no Smartabase site at {site}"), address.to_owned()),
+        Error::NotJson { starts: "html", .. } => (
+            "site-is-a-web-page",
+            format!("{site} answers with a web page in place of the API"),
+            format!("{address}; if it is right, ask Teamworks support to switch the API on"),
+        ),
+        Error::Unwell { status: None } => {
+            ("site-unreachable", format!("{site} can’t be reached"), format!("check the network, and {address}"))
+        }
+        Error::Rejected { .. } => (
+            "site-refuses",
+            format!("{site}: {error}"),
+            format!("{address}; if it is right, look for a firewall in between"),
+        ),
+        Error::Throttled { .. }
+        | Error::Unwell { .. }
+        | Error::Uncertain { .. }
+        | Error::NotJson { .. }
+        | Error::Unexpected { .. }
+        | Error::CursorRepeats
+        | Error::TooLarge
+        | Error::BatchSize { .. } => return passing("site-unwell", format!("{site}: {error}")),
+    };
+    let about = if *error == Error::WrongCredentials { About::Credentials } else { About::Installation };
+    Explained { name, says, remedy, about }
+}
+
+/// Why Oura's token server did not say that it knows the application.
+pub(crate) fn token_server(error: &TokenError) -> Explained {
+    let (name, says, remedy) = match error {
+        TokenError::InvalidClient => (
+            "oura-client-refused",
+            "Oura does not know this client id with this client secret".to_owned(),
+            "copy both from the developer portal with `connector secrets set oura`; an application of the older token \
+             server needs the OuraTokenUrl of that server",
+        ),
+        TokenError::Refused { code } => (
+            "oura-token-address-wrong",
+            format!("what is at OuraTokenUrl does not deal with this application ({code})"),
+            "correct OuraTokenUrl, or leave it at its default",
+        ),
+        TokenError::Unwell { why } => (
+            "oura-unreachable",
+            format!("Oura’s token server can’t be reached ({why})"),
+            "check the network, and OuraTokenUrl",
+        ),
+        TokenError::InvalidGrant
+        | TokenError::Throttled(_)
+        | TokenError::Uncertain { .. }
+        | TokenError::Unusable { .. } => return passing("oura-unwell", error.to_string()),
+    };
+    let about = if *error == TokenError::InvalidClient { About::Credentials } else { About::Installation };
+    Explained { name, says, remedy: remedy.to_owned(), about }
+}
+
+fn passing(name: &'static str, says: String) -> Explained {
+    Explained { name, says, remedy: "try again in some minutes".to_owned(), about: About::Moment }
+}
+
+impl From<Explained> for Failure {
+    fn from(explained: Explained) -> Self {
+        Self::Failed(format!("{}: {}", explained.says, explained.remedy))
+    }
+}
