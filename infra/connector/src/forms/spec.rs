@@ -36,8 +36,6 @@ struct Row<'a> {
     /// A value as it is sent.
     example: &'a str,
     notes: &'static str,
-    #[serde(skip)]
-    may_be_required: bool,
 }
 
 pub(super) fn run(options: &Options) -> Result<Report, Failure> {
@@ -59,7 +57,6 @@ fn rows<'a>(wanted: &'a Wanted<'a>) -> impl Iterator<Item = Row<'a>> {
         source: &field.source,
         example: &field.example,
         notes: if field.always { "always filled" } else { "must not be required: can be blank" },
-        may_be_required: field.always,
     });
     let kept = wanted.keep.iter().map(move |label| Row {
         form,
@@ -70,7 +67,6 @@ fn rows<'a>(wanted: &'a Wanted<'a>) -> impl Iterator<Item = Row<'a>> {
         source: "staff",
         example: "",
         notes: "must not be required; what staff enter is kept",
-        may_be_required: false,
     });
     written.chain(kept)
 }
@@ -98,20 +94,18 @@ fn readable(wanted: &[Wanted<'_>]) -> String {
         let _ = writeln!(text, "{name}, {} form: {}\n", form.kind.as_str(), form.notes);
         let lines: Vec<_> = rows(form)
             .map(|row| {
-                let required = if row.may_be_required { "may be" } else { "must not be" };
                 [
                     row.field.into(),
                     row.r#type.into(),
                     row.unit.into(),
-                    required.into(),
                     cell(row.source, QUIET),
                     cell(row.example, QUIET),
                 ]
             })
             .collect();
-        text += &columns(["FIELD", "TYPE", "UNIT", "REQUIRED", "SOURCE", "EXAMPLE"], &lines);
+        text += &columns(["FIELD", "TYPE", "UNIT", "SOURCE", "EXAMPLE"], &lines);
         text.push('\n');
     }
-    text += "Names count letter for letter. No calculated and no linked fields under these labels.";
+    text += "Names and labels count letter for letter. Make no field calculated, linked or required: some days leave some blank.";
     text
 }

@@ -1,5 +1,6 @@
 //! The program in a process of its own, with nothing of the tester's environment.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -52,8 +53,21 @@ impl Program {
 
     /// Runs it to its end, while what stands in for its services goes on answering.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ended {
+        self.fed(arguments, "").await
+    }
+
+    /// The same, with something on standard input.
+    pub(crate) async fn fed(&self, arguments: &[&str], input: &str) -> Ended {
         let mut command = self.command(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let input = input.to_owned();
+        let output = tokio::task::spawn_blocking(move || {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            // A program that does not read its input may be gone before it is written.
+            let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+            child.wait_with_output().unwrap()
+        });
+        let output = output.await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }

@@ -1,0 +1,110 @@
+//! `connector secrets set`: nothing is stored that the service refuses, and nothing secret is printed.
+
+use crate::program::{Ended, Program};
+use crate::world::World;
+
+const OURA: &str = r#"{"client_id": "client", "client_secret": "client-secret"}"#;
+const SMARTABASE: &str = r#"{"username": "api.account", "password": "api-password"}"#;
+
+/// A world in which both secrets are as the template creates them.
+async fn unfilled() -> World {
+    let world = World::new().await;
+    world.cloud(|cloud| {
+        cloud.secrets.insert("arn:oura", None);
+        cloud.secrets.insert("arn:smartabase", None);
+    });
+    world
+}
+
+fn stored(world: &World, arn: &str) -> Option<serde_json::Value> {
+    world.cloud(|cloud| cloud.secrets[arn].as_deref().map(|value| serde_json::from_str(value).unwrap()))
+}
+
+#[track_caller]
+fn says_nothing_secret(ended: &Ended) {
+    for secret in ["client-secret", "api-password", "hush-hush"] {
+        assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_service_accepts_is_stored_and_the_product_can_use_it() {
+    let world = unfilled().await;
+    for (name, arn, value) in [("oura", "arn:oura", OURA), ("smartabase", "arn:smartabase", SMARTABASE)] {
+        let ended = world.fed(&["secrets", "set", name, "--stdin", "--json"], value).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert_eq!(ended.json()["verified"], true);
+        assert_eq!(stored(&world, arn), Some(serde_json::from_str(value).unwrap()));
+        says_nothing_secret(&ended);
+    }
+    assert_eq!(world.run(&["doctor"]).await.code, 0);
+    assert_eq!(world.stage.oura.violations(), []);
+}
+
+#[tokio::test]
+async fn what_the_service_refuses_is_not_stored_and_tried_once() {
+    let world = unfilled().await;
+    let wrong = r#"{"username": "api.account", "password": "hush-hush"}"#;
+    for arguments in [&["--stdin"][..], &["--stdin", "--unverified"]] {
+        let ended = world.fed(&[&["secrets", "set", "smartabase"], arguments].concat(), wrong).await;
+        ended.refused(1, &["nothing was stored", "refuses the username or the password"]);
+        says_nothing_secret(&ended);
+    }
+    assert_eq!(world.stage.smartabase.refused_logins(), 2, "one for each time");
+    let wrong = r#"{"client_id": "client", "client_secret": "hush-hush"}"#;
+    let ended = world.fed(&["secrets", "set", "oura", "--stdin"], wrong).await;
+    ended.refused(1, &["nothing was stored", "does not know this client id"]);
+    says_nothing_secret(&ended);
+    assert_eq!((stored(&world, "arn:oura"), stored(&world, "arn:smartabase")), (None, None));
+}
+
+#[tokio::test]
+async fn what_nobody_can_verify_is_stored_only_when_that_is_asked_for() {
+    let world = unfilled().await;
+    world.cloud(|cloud| cloud.parameters.insert("SmartabaseUrl", "http://127.0.0.1:1/site".to_owned()));
+    let ended = world.fed(&["secrets", "set", "smartabase", "--stdin"], SMARTABASE).await;
+    ended.refused(1, &["nothing was stored", "can’t be reached", "--unverified"]);
+    assert_eq!(stored(&world, "arn:smartabase"), None);
+    let ended = world.fed(&["secrets", "set", "smartabase", "--stdin", "--unverified", "--json"], SMARTABASE).await;
+    assert_eq!((ended.code, &ended.json()["verified"]), (0, &false.into()), "{ended:?}");
+    says_nothing_secret(&ended);
+    assert_eq!(stored(&world, "arn:smartabase"), Some(serde_json::from_str(SMARTABASE).unwrap()));
+}
+
+#[tokio::test]
+async fn without_a_terminal_it_says_how_else() {
+    let world = unfilled().await;
+    for name in ["oura", "smartabase"] {
+        world.run(&["secrets", "set", name]).await.refused(2, &["no terminal", "--stdin"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_the_json_that_is_wanted_is_not_quoted() {
+    let world = unfilled().await;
+    for input in ["", "hush-hush", "{\"username\": \"api.account\", \"passwort\": \"hush-hush\"}", "[\"hush-hush\"]"] {
+        let ended = world.fed(&["secrets", "set", "smartabase", "--stdin"], input).await;
+        ended.refused(2, &["is not the JSON"]);
+        says_nothing_secret(&ended);
+    }
+    let ended =
+        world.fed(&["secrets", "set", "oura", "--stdin"], r#"{"client_id": "", "client_secret": "hush-hush"}"#).await;
+    ended.refused(2, &["neither may be empty"]);
+    says_nothing_secret(&ended);
+    assert_eq!(world.stage.smartabase.refused_logins(), 0);
+}
+
+#[tokio::test]
+async fn credentials_that_may_not_store_are_told_so() {
+    let world = unfilled().await;
+    world.cloud(|cloud| cloud.forbidden = vec!["PutSecretValue"]);
+    let ended = world.fed(&["secrets", "set", "oura", "--stdin"], OURA).await;
+    ended.refused(1, &["not allowed to store the secret"]);
+    says_nothing_secret(&ended);
+}
+
+#[tokio::test]
+async fn a_secret_is_no_argument() {
+    let ended = Program::new().run(&["secrets", "set", "smartabase", "hush-hush"]).await;
+    assert_eq!(ended.code, 2, "{ended:?}");
+}
