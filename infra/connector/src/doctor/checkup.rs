@@ -126,7 +126,8 @@ impl Checkup {
         let mut text = String::new();
         for check in &self.checks {
             let (mark, style) = check.state.shown();
-            let _ = writeln!(text, "{} {:width$}  {}", styled(mark, style), check.name, check.says);
+            let finding = check.finding.map_or(String::new(), |finding| styled(&format!("  [{finding}]"), QUIET));
+            let _ = writeln!(text, "{} {:width$}  {}{finding}", styled(mark, style), check.name, check.says);
             if let Some(remedy) = &check.remedy {
                 let _ = writeln!(text, "  {:width$}  → {remedy}", "");
             }

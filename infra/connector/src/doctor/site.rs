@@ -199,7 +199,7 @@ fn uuids(checkup: &mut Checkup, roster: &Roster, group: Option<&HashSet<UserId>>
         checkup.fail(UUIDS, "uuid-shared", says, "give each athlete a UUID of their own");
     } else {
         let rest = if without > 0 {
-            format!("; {} without one take no part", counted(without, "user"))
+            format!("; {} left out for want of one", counted(without, "user"))
         } else {
             String::new()
         };

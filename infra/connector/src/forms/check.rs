@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::installation::{Installation, soon};
 use crate::report::{Ending, Report};
 use crate::services;
-use crate::table::{BAD, GOOD, styled};
+use crate::table::{BAD, GOOD, QUIET, styled};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -83,7 +83,8 @@ pub(crate) fn unoffered(error: &Error) -> bool {
 fn report(forms: usize, findings: &[Finding]) -> Report {
     let mut text = String::new();
     for finding in findings {
-        let _ = writeln!(text, "{} {finding}\n    {}", styled(finding.name(), BAD), finding.remedy());
+        let name = format!("  [{}]", finding.name());
+        let _ = writeln!(text, "{} {finding}{}\n  → {}", styled("✗", BAD), styled(&name, QUIET), finding.remedy());
     }
     match findings.len() {
         0 => text += &styled(&format!("{forms} forms are as forms.toml has them"), GOOD),
