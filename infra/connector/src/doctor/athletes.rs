@@ -40,7 +40,7 @@ pub(super) async fn check(checkup: &mut Checkup, store: &Store, period: Option<D
 /// When the last of those to be synced was, or was connected.
 async fn latest(store: &Store) -> Result<Option<Timestamp>, Failure> {
     let ids = store.active_athletes(soon().instant()).await?;
-    let roster = Roster::of(store, &ids).await?;
+    let roster = Roster::of(store, ids).await?;
     let now = Timestamp::now();
     let connections = roster.athletes.iter().filter_map(|athlete| athlete.connection.as_ref());
     let to_sync = connections.filter(|connection| {
