@@ -263,6 +263,6 @@ pub fn site_forms(forms: &Forms) -> Vec<Form> {
         let labels = form.fields.iter().map(|field| field.label.clone());
         Form::event(form.name.as_str(), labels)
     });
-    let link = Form::profile(forms.authorise.name.as_str(), [forms.authorise.link.clone()]);
-    events.chain([link]).collect()
+    let profiles = forms.profiles().map(|(name, labels)| Form::profile(name.as_str(), labels));
+    events.chain(profiles).collect()
 }

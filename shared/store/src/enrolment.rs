@@ -1,4 +1,10 @@
 //! Enrolments: what the profile forms at Smartabase were last told about an athlete.
+//!
+//! The athlete's own form holds the link, of which [`Enrolment`] knows what it was made from. Of the forms for staff it
+//! knows a digest each ([`Told`]), under one rule: **a digest stands there only while the site is known to hold exactly
+//! that**. Whoever tells a form something else therefore [begins](Store::begin_telling), which replaces the digest by an
+//! intention, sends, and [ends](Store::end_telling), which turns the intention into the digest. A process that dies in
+//! between leaves the intention, and two that overlap leave nothing: in both cases the form is told once more.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -7,7 +13,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
-use crate::edit::Edit;
+use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
 use crate::item::{Item, Reader, instant, number, text};
 use crate::keys::{ACTIVE_SHARD, ATHLETE, ENROLLED_SHARDS, Key, shard};
@@ -18,6 +24,11 @@ const NAME: &str = "name";
 const LINK_EXPIRES: &str = "link_expires";
 const BASIS: &str = "basis";
 const TOLD: &str = "told";
+const STATUS_TOLD: &str = "status_told";
+const ROTATION_TOLD: &str = "rotation_told";
+
+/// What stands before a digest whose telling has begun.
+const INTENDED: &str = "intended ";
 
 /// What the profile forms were last told.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,8 +43,39 @@ pub struct Enrolment {
     pub link_expires: Timestamp,
     /// What the link was made from besides the athlete and the expiry, as text: when that changes, so must the link.
     pub basis: String,
-    /// When the forms were told.
+    /// When the athlete's form was told.
     pub told: Timestamp,
+    /// What the forms for staff were told. [`put_enrolment`](Store::put_enrolment) leaves it as it is.
+    pub staff: Told,
+}
+
+/// What the profile forms for staff are known to hold, as a digest of each; `None` where that is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The form that says how the athlete stands.
+    pub status: Option<String>,
+    /// The form that says when the tokens were last exchanged.
+    pub rotation: Option<String>,
+}
+
+/// One of the profile forms for staff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StaffForm {
+    /// The form that says how the athlete stands.
+    Status,
+    /// The form that says when the tokens were last exchanged.
+    Rotation,
+}
+
+/// What came of a step of telling a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// Noted, now or already.
+    Noted,
+    /// Somebody else told the same form meanwhile: what it holds is no longer known, and noted as that.
+    Overlapped,
+    /// The athlete is not enrolled; nothing was noted.
+    Gone,
 }
 
 impl Store {
@@ -57,7 +99,8 @@ impl Store {
         item.map(|item| Enrolment::read(athlete, &item)).transpose()
     }
 
-    /// Remembers what the forms have been told, in place of what they were told before, and lists the athlete as enrolled.
+    /// Remembers what the athlete's form has been told, in place of what it was told before, and lists the athlete as
+    /// enrolled.
     pub async fn put_enrolment(&self, enrolment: &Enrolment, deadline: Instant) -> Result<(), StoreError> {
         Edit::of(Key::enrolment(&enrolment.athlete))
             .set(USER_ID, number(enrolment.user_id))
@@ -71,12 +114,81 @@ impl Store {
             .await?;
         Ok(())
     }
+
+    /// Notes that a form for staff is about to be told what has this digest: until that is confirmed, it may hold
+    /// anything. One `UpdateItem`.
+    pub async fn begin_telling(
+        &self,
+        athlete: &AthleteId,
+        form: StaffForm,
+        digest: &str,
+        deadline: Instant,
+    ) -> Result<Telling, StoreError> {
+        let edit = Edit::of(Key::enrolment(athlete)).if_exists().set(form.attribute(), text(intention(digest)));
+        Ok(match edit.send(self, "intending to tell a form", deadline).await? {
+            Edited::Applied(_) => Telling::Noted,
+            Edited::Refused(_) => Telling::Gone,
+        })
+    }
+
+    /// Notes that the site has confirmed what has this digest, unless somebody else has begun to tell the form since: of
+    /// two imports that overlap nobody knows which came last. One `UpdateItem`, two where somebody has.
+    pub async fn end_telling(
+        &self,
+        athlete: &AthleteId,
+        form: StaffForm,
+        digest: &str,
+        deadline: Instant,
+    ) -> Result<Telling, StoreError> {
+        let (key, attribute, operation) = (Key::enrolment(athlete), form.attribute(), "noting what a form was told");
+        let confirmed = Edit::of(key.clone()).if_equal(attribute, text(intention(digest))).set(attribute, text(digest));
+        match confirmed.send(self, operation, deadline).await? {
+            Edited::Applied(_) => Ok(Telling::Noted),
+            Edited::Refused(None) => Ok(Telling::Gone),
+            Edited::Refused(Some(item)) if Reader::new(&key, &item).text(attribute)?.as_deref() == Some(digest) => {
+                Ok(Telling::Noted)
+            }
+            Edited::Refused(Some(_)) => {
+                Edit::of(key).if_exists().remove(attribute).send(self, operation, deadline).await?;
+                Ok(Telling::Overlapped)
+            }
+        }
+    }
+}
+
+impl StaffForm {
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::Status => STATUS_TOLD,
+            Self::Rotation => ROTATION_TOLD,
+        }
+    }
+}
+
+impl Told {
+    /// The digest of what this form is known to hold.
+    #[must_use]
+    pub fn of(&self, form: StaffForm) -> Option<&str> {
+        match form {
+            StaffForm::Status => self.status.as_deref(),
+            StaffForm::Rotation => self.rotation.as_deref(),
+        }
+    }
+}
+
+fn intention(digest: &str) -> String {
+    format!("{INTENDED}{digest}")
 }
 
 impl Enrolment {
     fn read(athlete: &AthleteId, item: &Item) -> Result<Self, StoreError> {
         let key = Key::enrolment(athlete);
         let reader = Reader::new(&key, item);
+        // Half an entry is no reason to turn the athlete away: the form is told once more.
+        let told = |form: StaffForm| {
+            let digest = reader.text(form.attribute()).unwrap_or_default();
+            digest.filter(|digest| !digest.starts_with(INTENDED))
+        };
         Ok(Self {
             athlete: athlete.clone(),
             user_id: reader.required(USER_ID, Reader::number)?,
@@ -84,6 +196,7 @@ impl Enrolment {
             link_expires: reader.required(LINK_EXPIRES, Reader::instant)?,
             basis: reader.required(BASIS, Reader::text)?,
             told: reader.required(TOLD, Reader::instant)?,
+            staff: Told { status: told(StaffForm::Status), rotation: told(StaffForm::Rotation) },
         })
     }
 }
@@ -95,6 +208,7 @@ impl fmt::Debug for Enrolment {
             .field("user_id", &self.user_id)
             .field("link_expires", &self.link_expires)
             .field("told", &self.told)
+            .field("staff", &self.staff)
             .finish_non_exhaustive()
     }
 }

@@ -77,7 +77,7 @@ pub use athlete::{AthleteId, InvalidAthleteId};
 pub use connection::{Brought, Change, Connection, Lease, Status, StoredGrant};
 pub use consent::{Connect, Disconnect, NewConnection, Settle};
 pub use credentials::Trial;
-pub use enrolment::Enrolment;
+pub use enrolment::{Enrolment, StaffForm, Telling, Told};
 pub use error::StoreError;
 pub use grant::Save;
 pub use hold::{Hold, Holds, Service};

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use smartabase::{FormName, TimeOfDay};
 use toml::Spanned;
 
+use super::profile::{AuthoriseRow, Profile, RotationForm, RotationRow, StatusForm, StatusRow};
 use super::{Source, Unit};
 
 /// Labels a form may have but an import must not send: linked and calculated fields that the site fills itself, two of
@@ -17,6 +18,10 @@ pub struct Forms {
     pub events: Vec<Form>,
     /// The profile form that receives each athlete's personal link.
     pub authorise: Profile,
+    /// The profile form that says how the athlete stands, if the site has one.
+    pub status: Option<StatusForm>,
+    /// The profile form that says when the tokens were last exchanged, if the site has one.
+    pub rotation: Option<RotationForm>,
 }
 
 /// An event form.
@@ -48,15 +53,6 @@ pub struct FormField {
     pub unit: Unit,
 }
 
-/// A profile form with one field of ours.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    /// Its exact name on the site.
-    pub name: FormName,
-    /// The label of the field that receives the link.
-    pub link: String,
-}
-
 /// How a record is dated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,13 +78,8 @@ pub struct FormsError {
 struct FileRow {
     event: Vec<EventRow>,
     authorise: AuthoriseRow,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuthoriseRow {
-    form: Spanned<String>,
-    link: Spanned<String>,
+    status: Option<StatusRow>,
+    rotation: Option<RotationRow>,
 }
 
 #[derive(Deserialize)]
@@ -128,19 +119,32 @@ impl Forms {
         let mut events = Vec::new();
         for row in &file.event {
             if !names.insert(row.form.get_ref().as_str()) {
-                return Err(reader.fault(&row.form, format!("the form {:?} is named twice", row.form.get_ref())));
+                return Err(reader.named_twice(&row.form));
             }
             events.push(reader.form(row)?);
         }
-        let authorise = Profile {
-            name: FormName::new(reader.filled(&file.authorise.form)?),
-            link: reader.label(&file.authorise.link, &mut HashSet::new())?,
-        };
-        Ok(Self { events, authorise })
+        // An import replaces a user's whole record in a profile form: two sections on one form would erase each other.
+        let profiles = [
+            Some(&file.authorise.form),
+            file.status.as_ref().map(|row| &row.form),
+            file.rotation.as_ref().map(|row| &row.form),
+        ];
+        for form in profiles.into_iter().flatten() {
+            if !names.insert(form.get_ref().as_str()) {
+                return Err(reader.named_twice(form));
+            }
+        }
+        Ok(Self {
+            events,
+            authorise: file.authorise.read(&reader)?,
+            status: file.status.as_ref().map(|row| row.read(&reader)).transpose()?,
+            rotation: file.rotation.as_ref().map(|row| row.read(&reader)).transpose()?,
+        })
     }
 }
 
-struct Reader<'a> {
+/// Turns what the file says into what it means, with the line of whatever is wrong.
+pub(super) struct Reader<'a> {
     text: &'a str,
 }
 
@@ -153,7 +157,7 @@ impl Reader<'_> {
         let mut labels = HashSet::new();
         let fields = row.fields.iter().map(|field| self.field(field, &mut labels)).collect::<Result<Vec<_>, _>>()?;
         if fields.is_empty() {
-            return Err(self.fault(&row.form, "a form needs at least one field".into()));
+            return Err(self.without_fields(&row.form));
         }
         // A label can't be both ours to write and the staff's to keep.
         let keep = row.keep.iter().map(|label| self.label(label, &mut labels)).collect::<Result<Vec<_>, _>>()?;
@@ -184,7 +188,7 @@ impl Reader<'_> {
         }
     }
 
-    fn label(&self, label: &Spanned<String>, labels: &mut HashSet<String>) -> Result<String, FormsError> {
+    pub(super) fn label(&self, label: &Spanned<String>, labels: &mut HashSet<String>) -> Result<String, FormsError> {
         let text = self.filled(label)?;
         if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(&text)) {
             let fault = format!("{text:?} is reserved: the site fills {} itself", RESERVED.join(", "));
@@ -205,12 +209,20 @@ impl Reader<'_> {
         })
     }
 
-    fn filled(&self, text: &Spanned<String>) -> Result<String, FormsError> {
+    pub(super) fn filled(&self, text: &Spanned<String>) -> Result<String, FormsError> {
         match text.get_ref().trim() {
             "" => Err(self.fault(text, "a name can't be empty".into())),
             trimmed if trimmed.len() == text.get_ref().len() => Ok(trimmed.to_owned()),
             _ => Err(self.fault(text, "a name can't begin or end with a space: it must match the site exactly".into())),
         }
+    }
+
+    pub(super) fn without_fields(&self, form: &Spanned<String>) -> FormsError {
+        self.fault(form, "a form needs at least one field".into())
+    }
+
+    fn named_twice(&self, form: &Spanned<String>) -> FormsError {
+        self.fault(form, format!("the form {:?} is named twice", form.get_ref()))
     }
 
     fn fault(&self, at: &Spanned<String>, fault: String) -> FormsError {

@@ -9,12 +9,14 @@
 
 pub mod check;
 mod configuration;
+mod profile;
 mod record;
 mod source;
 mod unit;
 mod wanted;
 
-pub use configuration::{DateRule, Form, FormField, Forms, FormsError, Profile};
+pub use configuration::{DateRule, Form, FormField, Forms, FormsError};
+pub use profile::{Profile, RotationForm, StatusForm};
 pub use record::{Documents, Record, digest, main_sleep};
 pub use source::Source;
 pub use unit::Unit;

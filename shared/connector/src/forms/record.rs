@@ -105,7 +105,8 @@ impl Record {
     }
 }
 
-fn content_digest(fields: &[(String, String)]) -> String {
+/// A fingerprint of labels and texts, in their order: equal exactly when they are.
+pub(crate) fn content_digest(fields: &[(String, String)]) -> String {
     let mut hash = Hash::new();
     hash.fields(fields);
     hash.finish()

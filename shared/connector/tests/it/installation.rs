@@ -8,7 +8,9 @@ use connector::{Account, Connector, Link, Meter, Queue, Waiting};
 use dynamo::Dynamo;
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline, Given, Secrets, Settings};
-use store::{AthleteId, Enrolment, KeyVersion, Keyring, NewConnection, Purpose, Status, Store, StoredGrant, schema};
+use store::{
+    AthleteId, Enrolment, KeyVersion, Keyring, NewConnection, Purpose, Status, Store, StoredGrant, Told, schema,
+};
 
 const TABLE: &str = "connector";
 
@@ -68,6 +70,7 @@ impl Installation {
             link_expires: expires,
             basis: keyring().current().to_owned(),
             told: now(),
+            staff: Told::default(),
         };
         self.connector.store.put_enrolment(&enrolment, soon().instant()).await.unwrap();
         link.to_url("https://connect.example.org/club/connect".parse().unwrap()).query().unwrap().to_owned()

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use store::Enrolment;
+use aws_sdk_dynamodb::types::AttributeValue;
+use store::{Enrolment, StaffForm, Telling, Told};
 
 use crate::{Table, at, athlete, soon};
 
@@ -14,6 +15,7 @@ fn enrolment(name: &str) -> Enrolment {
         link_expires: at(1000),
         basis: "version-1".to_owned(),
         told: at(0),
+        staff: Told::default(),
     }
 }
 
@@ -47,4 +49,81 @@ async fn asking_about_nobody_asks_nothing() {
 #[test]
 fn an_athlete_s_name_is_not_printed() {
     assert!(!format!("{:?}", enrolment("ada")).contains("Ada L."));
+}
+
+/// What the table says the forms for staff were told.
+async fn staff(table: &Table) -> Told {
+    table.store.enrolment(&athlete("ada"), soon()).await.unwrap().unwrap().staff
+}
+
+#[tokio::test]
+async fn a_digest_stands_there_only_while_the_form_is_known_to_hold_it() {
+    let table = Table::new().await;
+    let (ada, store) = (enrolment("ada"), &table.store);
+    store.put_enrolment(&ada, soon()).await.unwrap();
+    for form in [StaffForm::Status, StaffForm::Rotation] {
+        assert_eq!(staff(&table).await.of(form), None);
+        assert_eq!(store.begin_telling(&ada.athlete, form, "one", soon()).await.unwrap(), Telling::Noted);
+        assert_eq!(staff(&table).await.of(form), None, "it may not have arrived");
+        assert_eq!(store.end_telling(&ada.athlete, form, "one", soon()).await.unwrap(), Telling::Noted);
+        assert_eq!(staff(&table).await.of(form), Some("one"));
+        assert_eq!(store.begin_telling(&ada.athlete, form, "two", soon()).await.unwrap(), Telling::Noted);
+        assert_eq!(staff(&table).await.of(form), None, "it may hold either");
+        assert_eq!(store.end_telling(&ada.athlete, form, "two", soon()).await.unwrap(), Telling::Noted);
+    }
+    let both = Told { status: Some("two".to_owned()), rotation: Some("two".to_owned()) };
+    assert_eq!(staff(&table).await, both);
+    store.put_enrolment(&Enrolment { told: at(9), ..ada }, soon()).await.unwrap();
+    assert_eq!(staff(&table).await, both, "the link is another form's");
+}
+
+#[tokio::test]
+async fn of_two_who_tell_at_once_neither_is_believed() {
+    // Both have sent; in either order of ending, and ended or not when the other begins.
+    for first in ["old", "new"] {
+        let table = Table::new().await;
+        let (ada, store, form) = (enrolment("ada"), &table.store, StaffForm::Status);
+        store.put_enrolment(&ada, soon()).await.unwrap();
+        store.begin_telling(&ada.athlete, form, "old", soon()).await.unwrap();
+        store.begin_telling(&ada.athlete, form, "new", soon()).await.unwrap();
+        let second = if first == "old" { "new" } else { "old" };
+        let ends = [
+            store.end_telling(&ada.athlete, form, first, soon()).await.unwrap(),
+            store.end_telling(&ada.athlete, form, second, soon()).await.unwrap(),
+        ];
+        assert!(ends.contains(&Telling::Overlapped), "{ends:?}");
+        assert_eq!(staff(&table).await.status, None, "{first} ended first");
+    }
+}
+
+#[tokio::test]
+async fn two_who_tell_the_same_agree() {
+    let table = Table::new().await;
+    let (ada, store, form) = (enrolment("ada"), &table.store, StaffForm::Rotation);
+    store.put_enrolment(&ada, soon()).await.unwrap();
+    for _ in 0..2 {
+        store.begin_telling(&ada.athlete, form, "one", soon()).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(store.end_telling(&ada.athlete, form, "one", soon()).await.unwrap(), Telling::Noted);
+    }
+    assert_eq!(staff(&table).await.rotation.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn nobody_is_enrolled_by_being_told_of() {
+    let table = Table::new().await;
+    let (ada, form) = (athlete("ada"), StaffForm::Status);
+    assert_eq!(table.store.begin_telling(&ada, form, "one", soon()).await.unwrap(), Telling::Gone);
+    assert_eq!(table.store.end_telling(&ada, form, "one", soon()).await.unwrap(), Telling::Gone);
+    assert!(table.item("ATHLETE#ada", "ENROLMENT").await.is_none());
+}
+
+#[tokio::test]
+async fn a_damaged_digest_is_told_once_more_and_keeps_nobody_out() {
+    let table = Table::new().await;
+    table.store.put_enrolment(&enrolment("ada"), soon()).await.unwrap();
+    let number = AttributeValue::N("7".to_owned());
+    table.meddle("ATHLETE#ada", "ENROLMENT", "status_told", Some(number)).await;
+    assert_eq!(staff(&table).await, Told::default());
 }

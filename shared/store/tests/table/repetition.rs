@@ -2,7 +2,7 @@
 
 use store::{
     BackfillDebt, Change, Claim, Connect, Disconnect, Fenced, Finish, Intent, Record, RecordKey, Release, Save,
-    Service, Settle, Status, StoreError, TakeState, WindowDigest, Written,
+    Service, Settle, StaffForm, Status, StoreError, TakeState, Telling, WindowDigest, Written,
 };
 
 use crate::wire::Act;
@@ -126,4 +126,24 @@ async fn a_state_whose_taking_went_unanswered_is_spent() {
     };
     twice!(table, 0, table.store.put_state(&new, soon()));
     assert_eq!(twice!(table, 0, table.store.take_state("hash", at(1), soon())), TakeState::Unknown);
+}
+
+#[tokio::test]
+async fn telling_a_form_again_is_noted() {
+    let table = Table::new().await;
+    let (ada, form, store) = (athlete("ada"), StaffForm::Status, &table.store);
+    let enrolment = store::Enrolment {
+        athlete: ada.clone(),
+        user_id: 17,
+        name: String::new(),
+        link_expires: at(0),
+        basis: String::new(),
+        told: at(0),
+        staff: store::Told::default(),
+    };
+    twice!(table, 0, store.put_enrolment(&enrolment, soon()));
+    assert_eq!(twice!(table, 0, store.begin_telling(&ada, form, "one", soon())), Telling::Noted);
+    assert_eq!(twice!(table, 0, store.end_telling(&ada, form, "one", soon())), Telling::Noted);
+    let told = store.enrolment(&ada, soon()).await.unwrap().unwrap().staff;
+    assert_eq!(told.status.as_deref(), Some("one"));
 }
