@@ -1,4 +1,4 @@
-//! Once a day: every athlete of the site gets a personal link.
+//! Once a day: every athlete of the site gets a personal link, and staff are told how everybody stands.
 
 use connector::Connector;
 use lambda_runtime::{Diagnostic, LambdaEvent, run, service_fn};
@@ -20,6 +20,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             "athletes": enrolled.athletes,
             "told": enrolled.told,
             "failed": enrolled.failed,
+            "staff_told": enrolled.staff_told,
+            "staff_failed": enrolled.staff_failed,
+            "left": enrolled.left,
             "without_uuid": enrolled.without_uuid,
             "shared_uuids": enrolled.shared_uuids,
         }))

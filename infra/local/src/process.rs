@@ -18,6 +18,9 @@ use url::Url;
 /// How long one invocation may take, as the template gives the worker.
 const INVOCATION: Duration = Duration::from_mins(1);
 
+/// How long an enrolment may take, as the template gives it.
+const ENROLMENT: Duration = Duration::from_mins(15);
+
 /// The largest request read from a browser; the connector refuses far smaller ones, with a page.
 const LARGEST: usize = 1 << 20;
 
@@ -85,7 +88,7 @@ impl Process {
 
     /// What the enrol function does.
     pub async fn enrol(&self) -> Result<Enrolled, connector::EnrolError> {
-        self.connector.enrol(Deadline::within(INVOCATION)).await
+        self.connector.enrol(Deadline::within(ENROLMENT)).await
     }
 
     /// What the scheduler function does.

@@ -5,7 +5,7 @@
 //! is handed back with its own delay; what can never be handled goes to the dead-letter queue at once. Only an athlete
 //! whose refreshed grant is in the batch is not synced beside it: until that is stored, the table holds a spent one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use jiff::{SignedDuration, Timestamp};
 use oura::Days;
 use runtime::Deadline;
 use runtime::telemetry::{self, Metric};
-use store::{AthleteId, Save, Snapshot, Status};
+use store::{AthleteId, Connection, Holds, Save, Snapshot, Status};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::job::{Job, SealedGrant};
 use crate::setback::{LOOK_AGAIN, UNWELL};
+use crate::sync::Round;
 use crate::{Connector, Setback, Synced};
 
 /// Jobs of one batch under way at once.
@@ -73,6 +74,7 @@ impl Connector {
         let mut jobs = Vec::new();
         let mut syncing = HashSet::new();
         let mut counts = Counts { messages: batch.len(), ..Counts::default() };
+        let (mut news, mut holds) = (BTreeSet::new(), Holds::default());
         for ((position, message), verdict) in batch.iter().enumerate().zip(&mut verdicts) {
             match Job::from_message(&message.body) {
                 Err(unreadable) => {
@@ -112,6 +114,7 @@ impl Connector {
             Ok(snapshot) => {
                 let mut waiting = Self::waiting(&jobs, &snapshot);
                 counts.statuses = waiting.values().map(|(status, _)| *status).collect();
+                holds.clone_from(&snapshot.holds);
                 let mut running = self.start(jobs, snapshot, deadline);
                 while let Some(ended) = running.join_next().await {
                     let Ok((position, ended)) = ended else {
@@ -124,6 +127,7 @@ impl Connector {
                     if ended.is_synced() && waiting.remove(&position).is_some() {
                         counts.synced += 1;
                     }
+                    news.extend(ended.news);
                     if let Some(verdict) = verdicts.get_mut(position) {
                         *verdict = ended.verdict;
                     }
@@ -136,6 +140,8 @@ impl Connector {
         }
         self.postpone(&batch, &verdicts, deadline.handover()).await;
         counts.report(self.happened());
+        // After everything else: what is told here is for people to read, and nobody's records wait for it.
+        self.tell_news(news, &holds, deadline).await;
         batch.into_iter().map(|message| message.id).zip(verdicts).collect()
     }
 
@@ -174,7 +180,11 @@ impl Connector {
                 if deadline.remaining() < TO_SYNC {
                     return (
                         position,
-                        Ended { verdict: Verdict::RetryAfter(Duration::ZERO), outcome: Outcome::HandedBack },
+                        Ended {
+                            verdict: Verdict::RetryAfter(Duration::ZERO),
+                            outcome: Outcome::HandedBack,
+                            news: None,
+                        },
                     );
                 }
                 let run = Box::pin(connector.run(&job, attempts, &snapshot, deadline));
@@ -183,7 +193,7 @@ impl Connector {
                 }
                 tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time");
                 let verdict = connector.try_again(&job, attempts, UNWELL, deadline).await;
-                (position, Ended { verdict, outcome: Outcome::Failed })
+                (position, Ended { verdict, outcome: Outcome::Failed, news: None })
             });
         }
         running
@@ -191,14 +201,24 @@ impl Connector {
 
     async fn run(&self, job: &Job, attempts: u32, snapshot: &Snapshot, deadline: Deadline) -> Ended {
         let athlete = job.athlete();
-        let result = match job {
+        let Round { result, news } = match job {
             Job::Sync { .. } => self.run_sync(athlete, snapshot, deadline).await,
             Job::Backfill { from, to, .. } => {
-                self.run_backfill(athlete, Days { first: *from, last: *to }, snapshot, deadline).await
+                let days = Days { first: *from, last: *to };
+                // It comes with a new connection, so there is something to tell, however it ends.
+                Round { result: self.run_backfill(athlete, days, snapshot, deadline).await, news: true }
             }
-            Job::Rescue { generation, grant, .. } => self.run_rescue(athlete, *generation, grant, deadline).await,
-            Job::Revoke { grant, .. } => self.revoke_queued(athlete, grant, deadline).await,
+            Job::Rescue { generation, grant, .. } => {
+                let result = self.run_rescue(athlete, *generation, grant, deadline).await;
+                Round { news: matches!(result, Ok(Synced::Wrote(_))), result }
+            }
+            Job::Revoke { grant, .. } => {
+                let result = self.revoke_queued(athlete, grant, deadline).await;
+                Round { news: !matches!(result, Ok(Synced::Skipped(_))), result }
+            }
         };
+        let news = news || is_noted(&result, snapshot.connections.get(athlete));
+        let news = news.then(|| athlete.clone());
         match result {
             Ok(synced) => {
                 match &synced {
@@ -209,7 +229,7 @@ impl Connector {
                     }
                     Synced::Skipped(why) => tracing::debug!(%athlete, job = job.kind(), why, "skipped"),
                 }
-                Ended { verdict: Verdict::Done, outcome: Outcome::Ended(synced) }
+                Ended { verdict: Verdict::Done, outcome: Outcome::Ended(synced), news }
             }
             Err(setback) => {
                 let outcome = match setback {
@@ -217,15 +237,15 @@ impl Connector {
                     Setback::NeedsOperator(_) => Outcome::NeedsOperator,
                     Setback::RetryAfter { .. } | Setback::Overtaken => Outcome::Failed,
                 };
-                Ended { verdict: self.answer(job, attempts, setback, snapshot, deadline).await, outcome }
+                Ended { verdict: self.answer(job, attempts, setback, snapshot, deadline).await, outcome, news }
             }
         }
     }
 
-    async fn run_sync(&self, athlete: &AthleteId, snapshot: &Snapshot, deadline: Deadline) -> Result<Synced, Setback> {
+    async fn run_sync(&self, athlete: &AthleteId, snapshot: &Snapshot, deadline: Deadline) -> Round {
         match snapshot.connections.get(athlete) {
             Some(connection) => self.sync(connection.clone(), &snapshot.holds, deadline).await,
-            None => absent(athlete, snapshot),
+            None => Round { result: absent(athlete, snapshot), news: false },
         }
     }
 
@@ -404,9 +424,20 @@ fn absent(athlete: &AthleteId, snapshot: &Snapshot) -> Result<Synced, Setback> {
     }
 }
 
+/// Whether a setback leaves word on the connection that was not there before.
+fn is_noted(result: &Result<Synced, Setback>, read: Option<&Connection>) -> bool {
+    match result {
+        Err(Setback::NeedsAthlete(_)) => true,
+        Err(Setback::NeedsOperator(reason)) => read.is_some_and(|read| read.note.as_deref() != Some(reason)),
+        Ok(_) | Err(Setback::RetryAfter { .. } | Setback::Overtaken) => false,
+    }
+}
+
 struct Ended {
     verdict: Verdict,
     outcome: Outcome,
+    /// The athlete, if staff have to be told something of them.
+    news: Option<AthleteId>,
 }
 
 impl Ended {

@@ -1,19 +1,25 @@
-//! Enrolling: every athlete of the site gets a personal link, in the profile form the athlete can see.
+//! Enrolling: every athlete of the site gets a personal link, in the profile form the athlete can see, and then the forms
+//! for staff are brought up to date.
 //!
 //! Athletes are found by their Smartabase UUID. Two users with one UUID are reported and left alone: a link would open
 //! somebody else's connection. A link is renewed well before it expires, and what was last told is remembered, so a day
 //! on which nothing changed writes nothing.
+//!
+//! A run begins nothing that it has no time to finish, and says how many athletes it left. The next one finds what is
+//! done by reading the table alone, and goes on from there.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
 use runtime::telemetry::{self, Metric};
 use runtime::{Deadline, SecretError};
-use smartabase::{Credentials, Error, ProfileImport, Roster, User, UserId};
-use store::{AthleteId, Enrolment, Keyring, StoreError};
+use smartabase::{Credentials, Error, Roster, User, UserId};
+use store::{AthleteId, Enrolment, Keyring, StoreError, Told};
 
 use crate::link::Link;
+use crate::profile::{PATIENCE, Unwritten};
 use crate::{Connector, Setback};
 
 /// How long a link is good for.
@@ -25,8 +31,11 @@ const RENEWAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Profiles written at once: the vendor asks for little load (Smartabase API documentation).
 const CONCURRENCY: usize = 4;
 
-/// Enrolments read in one request.
-const PAGE: usize = 100;
+/// Athletes whose rows are read in one request.
+const PAGE: usize = 98;
+
+/// An athlete is not begun with less than this left: two records may be written, and each be waited for.
+const TO_WRITE: Duration = Duration::from_secs(2 * PATIENCE.as_secs() + 5);
 
 /// What an enrolment did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +46,12 @@ pub struct Enrolled {
     pub told: usize,
     /// Athletes whose link could not be written; the next enrolment tries again.
     pub failed: usize,
+    /// Forms for staff written.
+    pub staff_told: usize,
+    /// Athletes whose forms for staff could not be written; the next enrolment tries again.
+    pub staff_failed: usize,
+    /// Athletes for whom there was no time left; the next enrolment goes on with them.
+    pub left: usize,
     /// Users left out because they have no UUID, or one that is not usable.
     pub without_uuid: usize,
     /// UUIDs that several users share.
@@ -102,27 +117,18 @@ impl Connector {
         if athletes.is_empty() && enrolled.shared_uuids == 0 {
             return Err(EnrolError::NoUuids);
         }
-        for page in athletes.chunks(PAGE) {
-            let ids: Vec<_> = page.iter().map(|athlete| athlete.id.clone()).collect();
-            let known = self.store.enrolments(&ids, deadline.instant()).await?;
-            let tellings =
-                page.iter().map(|athlete| self.tell(credentials, &keyring, athlete, known.get(&athlete.id), deadline));
-            let tellings: Vec<_> = tellings.collect();
-            let mut told = stream::iter(tellings).buffer_unordered(CONCURRENCY);
-            while let Some(outcome) = told.next().await {
-                match outcome {
-                    Ok(true) => enrolled.told += 1,
-                    Ok(false) => {}
-                    // Nobody else's turn comes: every further attempt would count against the account.
-                    Err(EnrolError::Credentials(setback)) => return Err(EnrolError::Credentials(setback)),
-                    Err(_) => enrolled.failed += 1,
-                }
-            }
+        self.give_links(credentials, &keyring, &athletes, &mut enrolled, deadline).await?;
+        // Links come first: without one nobody can connect.
+        if enrolled.left == 0 {
+            self.tell_all(&athletes, &mut enrolled, deadline).await?;
         }
         tracing::info!(
             athletes = enrolled.athletes,
             told = enrolled.told,
             failed = enrolled.failed,
+            staff_told = enrolled.staff_told,
+            staff_failed = enrolled.staff_failed,
+            left = enrolled.left,
             without_uuid = enrolled.without_uuid,
             shared_uuids = enrolled.shared_uuids,
             "enrolment"
@@ -130,6 +136,8 @@ impl Connector {
         let metrics = [
             Metric::count("AthletesOnRoster", enrolled.athletes),
             Metric::count("LinksFailed", enrolled.failed),
+            Metric::count("StaffFormsFailed", enrolled.staff_failed),
+            Metric::count("AthletesLeft", enrolled.left),
             Metric::count("UsersWithoutUuid", enrolled.without_uuid),
             Metric::count("UuidsShared", enrolled.shared_uuids),
         ];
@@ -153,15 +161,76 @@ impl Connector {
         Ok((roster, group))
     }
 
-    /// Writes one athlete's link if it is missing, ageing, or about another user; answers whether it was written.
-    async fn tell(
+    /// Gives everybody a link whose own is missing or ageing.
+    async fn give_links(
+        &self,
+        credentials: &Credentials,
+        keyring: &Keyring,
+        athletes: &[Athlete],
+        enrolled: &mut Enrolled,
+        deadline: Deadline,
+    ) -> Result<(), EnrolError> {
+        for page in athletes.chunks(PAGE) {
+            let known = self.store.enrolments(&ids(page), deadline.instant()).await?;
+            let giving = page.iter().map(async |athlete| {
+                self.give_link(credentials, keyring, athlete, known.get(&athlete.id), deadline).await
+            });
+            let mut given = stream::iter(giving).buffer_unordered(CONCURRENCY);
+            while let Some(given) = given.next().await {
+                match given {
+                    Ok(Given::Already) => {}
+                    Ok(Given::Now) => enrolled.told += 1,
+                    Ok(Given::Later) => enrolled.left += 1,
+                    // Nobody else's turn comes: every further attempt would count against the account.
+                    Err(Unwritten::NotLetIn(setback)) => return Err(EnrolError::Credentials(setback)),
+                    Err(Unwritten::Failed) => enrolled.failed += 1,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings everybody's forms for staff up to date.
+    async fn tell_all(
+        &self,
+        athletes: &[Athlete],
+        enrolled: &mut Enrolled,
+        deadline: Deadline,
+    ) -> Result<(), EnrolError> {
+        for page in athletes.chunks(PAGE) {
+            let ids = ids(page);
+            let (known, snapshot) = tokio::try_join!(
+                self.store.enrolments(&ids, deadline.instant()),
+                self.store.snapshot(&ids, deadline.instant())
+            )?;
+            let has_news = |id: &&AthleteId| {
+                known.get(*id).is_some_and(|enrolment| self.has_news(enrolment, snapshot.connections.get(*id)))
+            };
+            let telling = ids.iter().filter(has_news).map(async |id| {
+                if deadline.remaining() < TO_WRITE { Ok(None) } else { self.tell(id, deadline).await.map(Some) }
+            });
+            let mut told = stream::iter(telling).buffer_unordered(CONCURRENCY);
+            while let Some(told) = told.next().await {
+                match told {
+                    Ok(Some(forms)) => enrolled.staff_told += forms,
+                    Ok(None) => enrolled.left += 1,
+                    Err(Unwritten::NotLetIn(setback)) => return Err(EnrolError::Credentials(setback)),
+                    Err(Unwritten::Failed) => enrolled.staff_failed += 1,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one athlete's link if it is missing, ageing, or about another user.
+    async fn give_link(
         &self,
         credentials: &Credentials,
         keyring: &Keyring,
         athlete: &Athlete,
         known: Option<&Enrolment>,
         deadline: Deadline,
-    ) -> Result<bool, EnrolError> {
+    ) -> Result<Given, Unwritten> {
         let now = self.clock.now();
         let page = self.settings.page("connect");
         // A link opens under another key for a while and under another address never: renew it at once.
@@ -170,7 +239,10 @@ impl Connector {
             known.user_id == athlete.user.0 && known.link_expires > now + RENEWAL && known.basis == basis
         });
         if current && known.is_some_and(|known| known.name == athlete.name) {
-            return Ok(false);
+            return Ok(Given::Already);
+        }
+        if deadline.remaining() < TO_WRITE {
+            return Ok(Given::Later);
         }
         let (id, profile) = (&athlete.id, &self.forms.authorise);
         if known.is_some_and(|known| known.user_id != athlete.user.0) {
@@ -181,6 +253,7 @@ impl Connector {
         let expires = now + LINK_LIFETIME;
         let link = Link::new(keyring, id.clone(), expires).to_url(page);
         let fields = [(profile.link.clone(), link.to_string())];
+        self.write_profile(credentials, id, athlete.user, &profile.name, &fields, deadline).await?;
         let enrolment = Enrolment {
             athlete: id.clone(),
             user_id: athlete.user.0,
@@ -188,36 +261,25 @@ impl Connector {
             link_expires: expires,
             basis,
             told: now,
+            staff: Told::default(),
         };
-        let imported =
-            self.smartabase.import_profile(credentials, &profile.name, athlete.user, &fields, deadline.instant()).await;
-        match imported {
-            Ok(ProfileImport::Imported { unknown_fields }) if unknown_fields.is_empty() => {}
-            Ok(ProfileImport::Imported { .. }) => {
-                tracing::error!(athlete = %id, form = %profile.name, field = profile.link, "the form does not have this field");
-                return Err(EnrolError::Smartabase(Error::Unexpected {
-                    what: "the profile form lacks the link's field".to_owned(),
-                }));
-            }
-            Ok(ProfileImport::NotImported { state, .. }) => {
-                tracing::error!(athlete = %id, form = %profile.name, state, "Smartabase refused the link");
-                return Err(EnrolError::Smartabase(Error::Unexpected {
-                    what: "the profile was not imported".to_owned(),
-                }));
-            }
-            Err(Error::WrongCredentials) => {
-                return Err(EnrolError::Credentials(self.password_refused(deadline).await));
-            }
-            Err(error) => {
-                tracing::warn!(athlete = %id, %error, "the link could not be written");
-                return Err(error.into());
-            }
-        }
-        self.store.put_enrolment(&enrolment, deadline.instant()).await.inspect_err(|error| {
-            tracing::warn!(athlete = %id, %error, "the link is written but not remembered; it will be written again");
-        })?;
-        Ok(true)
+        self.store.put_enrolment(&enrolment, deadline.instant()).await?;
+        Ok(Given::Now)
     }
+}
+
+/// What became of an athlete's link.
+enum Given {
+    /// It is good as it is.
+    Already,
+    /// It was written.
+    Now,
+    /// There was no time to.
+    Later,
+}
+
+fn ids(page: &[Athlete]) -> Vec<AthleteId> {
+    page.iter().map(|athlete| athlete.id.clone()).collect()
 }
 
 /// The athletes of the roster, in a stable order.

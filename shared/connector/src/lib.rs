@@ -27,12 +27,14 @@ mod link;
 mod meter;
 mod pages;
 pub mod plan;
+mod profile;
 mod query;
 mod queue;
 mod setback;
 pub mod standing;
 mod sync;
 mod tick;
+mod told;
 mod web;
 
 pub use account::Account;

@@ -49,6 +49,12 @@ pub enum Synced {
     Skipped(&'static str),
 }
 
+/// How a tick's sync ended, and whether it changed what staff are told of the connection.
+pub(crate) struct Round {
+    pub(crate) result: Result<Synced, Setback>,
+    pub(crate) news: bool,
+}
+
 /// Which days a round of syncing brings, and what it proves when it succeeds.
 #[derive(Clone, Copy)]
 enum Goal {
@@ -60,19 +66,19 @@ enum Goal {
 
 impl Connector {
     /// Brings the last days of an athlete up to date, and a chunk of the history still owed.
-    pub(crate) async fn sync(
-        &self,
-        connection: Connection,
-        holds: &Holds,
-        deadline: Deadline,
-    ) -> Result<Synced, Setback> {
+    pub(crate) async fn sync(&self, connection: Connection, holds: &Holds, deadline: Deadline) -> Round {
         if let Some(why) = self.idle(&connection, holds) {
-            return Ok(Synced::Skipped(why));
+            return Round { result: Ok(Synced::Skipped(why)), news: false };
         }
-        let mut session = self.session(connection, deadline).await?;
-        let synced = self.bring_window(&mut session, holds, deadline).await;
+        let before = shown(&connection);
+        let mut session = match self.session(connection, deadline).await {
+            Ok(session) => session,
+            Err(setback) => return Round { result: Err(setback), news: false },
+        };
+        let result = self.bring_window(&mut session, holds, deadline).await;
+        let news = shown(&session.connection) != before;
         self.end(session, deadline).await;
-        synced
+        Round { result, news }
     }
 
     /// Brings the days from `first` to `last`, at most a chunk of them; answers where to go on, if anywhere.
@@ -139,6 +145,7 @@ impl Connector {
             let generation = session.connection.generation;
             self.store.set_status(&athlete, generation, Status::Active, None, None, now, deadline.instant()).await?;
             session.connection.status = Status::Active;
+            session.connection.note = None;
         }
         if matches!(goal, Goal::Window) && unchanged {
             if session.connection.last_sync.is_none_or(|last| now.duration_since(last) >= HEARTBEAT) {
@@ -156,6 +163,7 @@ impl Connector {
         let fence = self.lease(session, deadline).await?;
         let delivery = self.deliver(&session.connection, fence, &documents, &records, days, deadline).await?;
         let note = (!delivery.notes.is_empty()).then(|| delivery.notes.join("; "));
+        let last_day = self.last_night(&records).max(session.connection.last_day);
         let finish = Finish {
             digest: match goal {
                 Goal::Window if delivery.complete() => WindowDigest::Set(digest),
@@ -163,7 +171,7 @@ impl Connector {
                 Goal::History(_) => WindowDigest::Keep,
             },
             note: note.clone(),
-            last_day: self.last_night(&records).max(session.connection.last_day),
+            last_day,
             backfill: match goal {
                 Goal::History(left) if delivery.complete() => left.map_or(BackfillDebt::Paid, BackfillDebt::From),
                 Goal::History(_) | Goal::Window => BackfillDebt::Keep,
@@ -178,6 +186,8 @@ impl Connector {
         if matches!(confirmed, Fenced::Lost) {
             return Err(Setback::Overtaken);
         }
+        session.connection.note.clone_from(&note);
+        session.connection.last_day = last_day;
         let wrote = delivery.confirmed;
         match (delivery.setback, note) {
             (Some(setback), _) => Err(setback),
@@ -276,6 +286,11 @@ impl Synced {
             Self::Unchanged | Self::Skipped(_) => 0,
         }
     }
+}
+
+/// What staff are told of a connection, as far as a sync can change it.
+fn shown(connection: &Connection) -> (Status, Option<String>, Option<Date>, u64) {
+    (connection.status, connection.note.clone(), connection.last_day, connection.generation)
 }
 
 /// The first chunk of the days from `first` to `last`, and the first day after it unless that was all.

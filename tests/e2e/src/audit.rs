@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::Stage;
 
-use crate::{DAYS, LINKS, NIGHTS};
+use crate::{DAYS, LINKS, NIGHTS, ROTATIONS, STANDINGS};
 
 /// The end of a story in which everything was done that was to be done: [`audit`], and nothing is left on the queue.
 pub async fn curtain(stage: &Stage) {
@@ -77,6 +77,8 @@ fn write(value: &AttributeValue, text: &mut String) {
 
 fn forms_text(stage: &Stage) -> String {
     let events = [NIGHTS, DAYS].into_iter().flat_map(|form| stage.smartabase.events(form)).flat_map(|event| event.rows);
-    let profiles = (1..3000).filter_map(|user| stage.smartabase.profile(user, LINKS)).flat_map(|profile| profile.rows);
+    let profiles = [LINKS, STANDINGS, ROTATIONS].into_iter().flat_map(|form| {
+        (1..3000).filter_map(|user| stage.smartabase.profile(user, form)).flat_map(|profile| profile.rows)
+    });
     events.chain(profiles).flatten().flat_map(|(key, value)| [key, "=".to_owned(), value, "\n".to_owned()]).collect()
 }

@@ -48,3 +48,9 @@ pub const DAYS: &str = "Oura Activity Summary";
 
 /// The profile form of the personal link.
 pub const LINKS: &str = "Authorise Oura Data";
+
+/// The profile form that tells staff how an athlete stands.
+pub const STANDINGS: &str = "Oura Refresh Token";
+
+/// The profile form that tells staff when tokens were last exchanged.
+pub const ROTATIONS: &str = "Current Refresh Token";

@@ -15,6 +15,8 @@ pub struct Spent {
     pub imports: usize,
     /// Whether Smartabase lets the account in.
     pub sign_ins: usize,
+    /// Profile forms written: links, and what staff are told.
+    pub profiles: usize,
     /// Everything else asked of Smartabase.
     pub lookups: usize,
     /// Connections and holds of a batch of jobs, read together.
@@ -50,6 +52,7 @@ impl Spent {
             let kind = match entry.path.rsplit('/').next() {
                 Some("eventsimport") => &mut spent.imports,
                 Some("listgroups") => &mut spent.sign_ins,
+                Some("profileimport") => &mut spent.profiles,
                 _ => &mut spent.lookups,
             };
             *kind += 1;

@@ -17,6 +17,7 @@ mod wanted;
 
 pub use configuration::{DateRule, Form, FormField, Forms, FormsError};
 pub use profile::{Profile, RotationForm, StatusForm};
+pub(crate) use record::content_digest;
 pub use record::{Documents, Record, digest, main_sleep};
 pub use source::Source;
 pub use unit::Unit;

@@ -48,9 +48,11 @@ async fn a_job_on_its_way_when_the_athlete_disconnects_does_nothing() {
     stage.process.tick().await.unwrap();
     stage.disconnect(ADA).await.unwrap();
     let _ = stage.cost();
-    stage.settle().await;
+    stage.process.work().await;
     let spent = Spent::since(&stage);
     assert_eq!((spent.collections, spent.imports, spent.writes), (0, 0, 0));
+    stage.settle().await;
+    assert_eq!(Spent::since(&stage).collections, 0);
     curtain(&stage).await;
 }
 

@@ -30,6 +30,7 @@ mod revisions;
 mod scopes;
 mod secrecy;
 mod smartabase_unwell;
+mod staff;
 mod throttling;
 mod ticks;
 mod tokens;

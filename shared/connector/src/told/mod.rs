@@ -1,0 +1,99 @@
+//! Telling staff how an athlete stands, in two profile forms at Smartabase. What the forms say is in `saying`.
+//!
+//! The worker tells them what its jobs have changed, and the daily enrolment whatever is left: who has fallen silent, and
+//! what could not be told. Nothing depends on these forms. So they are told after everything else, for a short while, and
+//! a failure is logged and left to the next enrolment.
+//!
+//! **Invariant**: a form is written when it would say something else than it is known to hold, and otherwise not.
+
+mod saying;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::Deadline;
+use smartabase::{Credentials, UserId};
+use store::{AthleteId, Connection, Enrolment, Holds};
+use tokio::task::JoinSet;
+
+use crate::Connector;
+use crate::profile::Unwritten;
+
+use saying::{Saying, unsaid};
+
+/// How long a batch of jobs may be kept from its end by telling what came of it.
+const TELLING: Duration = Duration::from_secs(10);
+
+impl Connector {
+    /// Tells the forms what has become of these athletes, as far as it can be done soon.
+    pub(crate) async fn tell_news(self: &Arc<Self>, athletes: BTreeSet<AthleteId>, holds: &Holds, deadline: Deadline) {
+        let held = holds.smartabase.as_ref().is_some_and(|hold| hold.until > self.clock.now());
+        if held || (self.forms.status.is_none() && self.forms.rotation.is_none()) {
+            return;
+        }
+        let deadline = deadline.at_most(TELLING);
+        let mut telling = JoinSet::new();
+        for athlete in athletes {
+            let connector = Arc::clone(self);
+            telling.spawn(async move {
+                let told = tokio::time::timeout_at(deadline.instant(), connector.tell(&athlete, deadline)).await;
+                if !matches!(told, Ok(Ok(_))) {
+                    tracing::warn!(%athlete, "the forms for staff are left to the next enrolment");
+                }
+            });
+        }
+        // Each is a task of its own, so that even a panic ends one athlete's telling and nobody's sync.
+        while telling.join_next().await.is_some() {}
+    }
+
+    /// Whether an athlete's forms are to say something new, by rows that may be a moment old.
+    pub(crate) fn has_news(&self, enrolment: &Enrolment, connection: Option<&Connection>) -> bool {
+        !self.unsaid(enrolment, connection).is_empty()
+    }
+
+    /// Tells an athlete's forms what they do not say yet, and answers how many were written. One that can't be written
+    /// keeps no other from it.
+    pub(crate) async fn tell(&self, athlete: &AthleteId, deadline: Deadline) -> Result<usize, Unwritten> {
+        // Read here and now: of two who tell at once, nobody writes what was true before the other began.
+        let (enrolment, connection) = tokio::try_join!(
+            self.store.enrolment(athlete, deadline.instant()),
+            self.store.connection(athlete, deadline.instant()),
+        )?;
+        let Some(enrolment) = enrolment else { return Ok(0) };
+        let sayings = self.unsaid(&enrolment, connection.as_ref());
+        if sayings.is_empty() {
+            return Ok(0);
+        }
+        let admission = self.admission(deadline).await.map_err(Unwritten::NotLetIn)?;
+        let mut told = Ok(0);
+        for saying in &sayings {
+            match self.say(&admission.credentials, &enrolment, saying, deadline).await {
+                Ok(()) => told = told.map(|told: usize| told + 1),
+                Err(refused @ Unwritten::NotLetIn(_)) => return Err(refused),
+                Err(failed @ Unwritten::Failed) => told = Err(failed),
+            }
+        }
+        told
+    }
+
+    async fn say(
+        &self,
+        credentials: &Credentials,
+        enrolment: &Enrolment,
+        saying: &Saying<'_>,
+        deadline: Deadline,
+    ) -> Result<(), Unwritten> {
+        let (athlete, user) = (&enrolment.athlete, UserId(enrolment.user_id));
+        let Saying { form, name, fields, digest } = saying;
+        self.store.begin_telling(athlete, *form, digest, deadline.instant()).await?;
+        self.write_profile(credentials, athlete, user, name, fields, deadline).await?;
+        self.store.end_telling(athlete, *form, digest, deadline.instant()).await?;
+        tracing::info!(%athlete, form = %name, "told");
+        Ok(())
+    }
+
+    fn unsaid(&self, enrolment: &Enrolment, connection: Option<&Connection>) -> Vec<Saying<'_>> {
+        unsaid(&self.forms, enrolment, connection, self.clock.now(), &self.settings.time_zone)
+    }
+}

@@ -1,0 +1,242 @@
+//! What the forms for staff are to say. Pure.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use smartabase::FormName;
+use store::{Connection, Enrolment, StaffForm};
+
+use crate::forms::{Forms, RotationForm, StatusForm, content_digest};
+use crate::standing::Standing;
+
+/// What one form is to say about one athlete.
+pub(crate) struct Saying<'a> {
+    pub(crate) form: StaffForm,
+    pub(crate) name: &'a FormName,
+    /// Label and text of every field that the site's form has; blank clears it.
+    pub(crate) fields: Vec<(String, String)>,
+    /// Of the fields, the form and the user: equal exactly when the site would hold the same.
+    pub(crate) digest: String,
+}
+
+/// What the forms do not say yet, as far as is known.
+pub(crate) fn unsaid<'a>(
+    forms: &'a Forms,
+    enrolment: &Enrolment,
+    connection: Option<&Connection>,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Vec<Saying<'a>> {
+    let mut sayings = Vec::new();
+    if let Some(form) = &forms.status {
+        sayings.push(Saying::new(StaffForm::Status, &form.name, status(form, connection, now, zone), enrolment));
+    }
+    // About tokens there is nothing to say before there were any.
+    if let (Some(form), Some(connection)) = (&forms.rotation, connection) {
+        sayings.push(Saying::new(StaffForm::Rotation, &form.name, rotation(form, connection, zone), enrolment));
+    }
+    sayings.retain(|saying| enrolment.staff.of(saying.form) != Some(saying.digest.as_str()));
+    sayings
+}
+
+impl<'a> Saying<'a> {
+    fn new(form: StaffForm, name: &'a FormName, fields: Vec<(String, String)>, enrolment: &Enrolment) -> Self {
+        let whose = [(name.to_string(), enrolment.user_id.to_string())];
+        let digest = content_digest(&[&whose[..], &fields].concat());
+        Self { form, name, fields, digest }
+    }
+}
+
+fn status(
+    form: &StatusForm,
+    connection: Option<&Connection>,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Vec<(String, String)> {
+    let standing = Standing::of(connection, zone.to_datetime(now).date());
+    let granted = connection.filter(|connection| connection.grant.is_some());
+    written([
+        (&form.connected_since, granted.map(|connection| instant(connection.connected_at, zone))),
+        (&form.scopes, granted.map(|connection| connection.scopes.clone())),
+        (&form.status, Some(standing.to_string())),
+        (&form.reason, Some(standing.reason())),
+        (&form.last_night, connection.and_then(|connection| connection.last_day).map(night)),
+    ])
+}
+
+fn rotation(form: &RotationForm, connection: &Connection, zone: &TimeZone) -> Vec<(String, String)> {
+    let grant = connection.grant.as_ref();
+    written([
+        (&form.rotated, grant.map(|_| instant(issued(connection), zone))),
+        (&form.expires, grant.map(|grant| instant(grant.expires_at, zone))),
+        (&form.fingerprint, grant.map(|_| fingerprint(connection))),
+    ])
+}
+
+/// The fields that the site's form has, blank where there is nothing to say.
+fn written<const N: usize>(fields: [(&Option<String>, Option<String>); N]) -> Vec<(String, String)> {
+    fields.into_iter().filter_map(|(label, text)| Some((label.clone()?, text.unwrap_or_default()))).collect()
+}
+
+/// When the present pair of tokens was issued.
+fn issued(connection: &Connection) -> Timestamp {
+    connection.rotated_at.unwrap_or(connection.connected_at)
+}
+
+/// A short name of the present pair of tokens, to see whether two places speak of the same one. It is made from who has
+/// it, how many there were and when it was issued, never from a token: there is nothing in it to guess one from.
+fn fingerprint(connection: &Connection) -> String {
+    let named = format!("{}\0{}\0{}", connection.athlete, connection.generation, issued(connection));
+    let hash = digest(&SHA256, named.as_bytes());
+    hex::encode(hash.as_ref().get(..4).unwrap_or_default())
+}
+
+/// An instant as people at the site read it. With the month as a word: `03/04` is two days, depending on the reader.
+fn instant(instant: Timestamp, zone: &TimeZone) -> String {
+    zone.to_datetime(instant).strftime("%-d %B %Y, %H:%M").to_string()
+}
+
+/// A night, by the evening on which it began.
+fn night(evening: Date) -> String {
+    evening.strftime("%A %-d %B %Y").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::standing::tests::connection;
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+    use store::{AthleteId, KeyVersion, Keyring, Purpose, Status, StoredGrant, Told};
+
+    fn now() -> Timestamp {
+        "2026-03-03T08:30:00Z".parse().unwrap()
+    }
+
+    fn enrolment() -> Enrolment {
+        Enrolment {
+            athlete: AthleteId::parse("ada").unwrap(),
+            user_id: 17,
+            name: "Ada".to_owned(),
+            link_expires: now(),
+            basis: String::new(),
+            told: now(),
+            staff: Told::default(),
+        }
+    }
+
+    fn granted(tokens: &str) -> Connection {
+        let keyring = Keyring::new(KeyVersion { id: "one".to_owned(), secret: "root".into() });
+        let athlete = AthleteId::parse("ada").unwrap();
+        let grant = StoredGrant {
+            sealed: keyring.seal(Purpose::Grant, &athlete, tokens.as_bytes()).unwrap(),
+            token_url: "https://oura.test/token".parse().unwrap(),
+            expires_at: "2026-03-04T07:15:00Z".parse().unwrap(),
+        };
+        let rotated_at = Some("2026-03-03T07:15:00Z".parse().unwrap());
+        Connection { grant: Some(grant), rotated_at, ..connection(Status::Active) }
+    }
+
+    fn say(connection: Option<&Connection>, zone: &str) -> Vec<Vec<(String, String)>> {
+        let (forms, zone) = (Forms::shipped().unwrap(), TimeZone::get(zone).unwrap());
+        unsaid(&forms, &enrolment(), connection, now(), &zone).into_iter().map(|saying| saying.fields).collect()
+    }
+
+    fn texts(fields: &[(String, String)]) -> Vec<&str> {
+        fields.iter().map(|(_, text)| text.as_str()).collect()
+    }
+
+    #[test]
+    fn a_connected_athlete_is_described_in_the_sites_own_time() {
+        let said = say(Some(&granted("tokens")), "Australia/Brisbane");
+        assert_eq!(texts(&said[0]), ["1 February 2026, 19:30", "daily", "connected", "", "Monday 2 March 2026"]);
+        let [rotated, expires, fingerprint] = texts(&said[1])[..] else { panic!("{said:?}") };
+        assert_eq!((rotated, expires), ("3 March 2026, 17:15", "4 March 2026, 17:15"));
+        assert!(fingerprint.len() == 8 && fingerprint.chars().all(|digit| digit.is_ascii_hexdigit()), "{fingerprint}");
+    }
+
+    #[test]
+    fn without_a_grant_nothing_is_said_of_one_and_what_was_said_is_cleared() {
+        let said = say(None, "UTC");
+        let [status] = &said[..] else { panic!("{said:?}") };
+        assert_eq!(texts(status), ["", "", "not connected yet", Standing::NotConnected.reason().as_str(), ""]);
+        let said = say(Some(&connection(Status::Disconnected)), "UTC");
+        assert_eq!(texts(&said[0])[..3], ["", "", "disconnected"]);
+        assert_eq!(texts(&said[1]), ["", "", ""]);
+    }
+
+    #[test]
+    fn the_zone_decides_what_today_is() {
+        let active = Connection { last_day: Some(jiff::civil::date(2026, 2, 28)), ..granted("tokens") };
+        let status = |zone| say(Some(&active), zone)[0][2].1.clone();
+        assert_eq!(status("Pacific/Honolulu"), "connected", "it is still Monday there");
+        assert_eq!(status("Europe/Berlin"), "has not opened the Oura app since Sunday");
+    }
+
+    #[test]
+    fn only_what_the_sites_forms_have_is_said() {
+        let event = "[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'\n\
+                     fields = [{ label = 'X', source = 'daily_sleep.score' }]\n";
+        let parse = |sections: &str| Forms::parse(&format!("[authorise]\nform = 'A'\nlink = 'L'\n{event}{sections}"));
+        let granted = granted("tokens");
+        let say = |sections: &str| {
+            let forms = parse(sections).unwrap();
+            let said = unsaid(&forms, &enrolment(), Some(&granted), now(), &TimeZone::UTC);
+            said.into_iter().map(|saying| saying.fields).collect::<Vec<_>>()
+        };
+        assert!(say("").is_empty());
+        let field = |label: &str, text: &str| vec![(label.to_owned(), text.to_owned())];
+        assert_eq!(say("[status]\nform = 'S'\nstatus = 'How'\n"), [field("How", "connected")]);
+        assert_eq!(say("[rotation]\nform = 'R'\nexpires = 'Until'\n"), [field("Until", "4 March 2026, 07:15")]);
+    }
+
+    #[test]
+    fn what_was_told_is_not_said_again_until_it_or_the_user_or_the_form_is_another() {
+        let (forms, granted) = (Forms::shipped().unwrap(), granted("tokens"));
+        let said = |forms: &Forms, enrolment: &Enrolment, connection: &Connection, now: Timestamp| {
+            let sayings = unsaid(forms, enrolment, Some(connection), now, &TimeZone::UTC);
+            sayings.into_iter().map(|saying| (saying.form, saying.digest)).collect::<Vec<_>>()
+        };
+        let first = said(&forms, &enrolment(), &granted, now());
+        let [(StaffForm::Status, status), (StaffForm::Rotation, rotation)] = &first[..] else { panic!("{first:?}") };
+        let staff = Told { status: Some(status.clone()), rotation: Some(rotation.clone()) };
+        let told = Enrolment { staff, ..enrolment() };
+        assert_eq!(said(&forms, &told, &granted, now() + SignedDuration::from_hours(20)), [], "a day without news");
+        let heard = |connection: &Connection| {
+            said(&forms, &told, connection, now()).into_iter().map(|(form, _)| form).collect::<Vec<_>>()
+        };
+        let slept = Connection { last_day: Some(jiff::civil::date(2026, 3, 3)), ..granted.clone() };
+        assert_eq!(heard(&slept), [StaffForm::Status]);
+        let rotated = Connection { generation: 4, rotated_at: Some(now()), ..granted.clone() };
+        assert_eq!(heard(&rotated), [StaffForm::Rotation]);
+        let merged = Enrolment { user_id: 18, ..told.clone() };
+        assert_eq!(said(&forms, &merged, &granted, now()).len(), 2, "the other user's forms were told nothing");
+        let mut renamed = forms.clone();
+        renamed.status.as_mut().unwrap().reason = Some("Why".to_owned());
+        assert_eq!(said(&renamed, &told, &granted, now()).len(), 1);
+    }
+
+    #[test]
+    fn the_fingerprint_is_the_pairs_and_not_the_tokens() {
+        let one = granted("one pair");
+        assert_eq!(fingerprint(&one), fingerprint(&granted("another pair")), "no token has a part in it");
+        let others = [
+            Connection { generation: 4, ..one.clone() },
+            Connection { rotated_at: Some(now()), ..one.clone() },
+            Connection { athlete: AthleteId::parse("ben").unwrap(), ..one.clone() },
+        ];
+        assert!(others.iter().all(|other| fingerprint(other) != fingerprint(&one)));
+    }
+
+    proptest! {
+        #[test]
+        fn forms_never_hold_a_token(tokens in "[a-zA-Z0-9]{20,60}", generation in 1u64..1_000_000) {
+            let connection = Connection { generation, ..granted(&tokens) };
+            let said = say(Some(&connection), "Europe/Berlin").concat();
+            for (_, text) in said {
+                prop_assert!(!tokens.as_bytes().windows(6).any(|part| text.as_bytes().windows(6).any(|seen| seen == part)));
+            }
+        }
+    }
+}
