@@ -172,9 +172,11 @@ impl Connector {
     ) -> Result<(), EnrolError> {
         for page in athletes.chunks(PAGE) {
             let known = self.store.enrolments(&ids(page), deadline.instant()).await?;
-            let giving = page.iter().map(async |athlete| {
-                self.give_link(credentials, keyring, athlete, known.get(&athlete.id), deadline).await
+            let giving = page.iter().map(|athlete| {
+                let known = known.get(&athlete.id);
+                self.give_link(credentials, keyring, athlete, known, deadline)
             });
+            let giving: Vec<_> = giving.collect();
             let mut given = stream::iter(giving).buffer_unordered(CONCURRENCY);
             while let Some(given) = given.next().await {
                 match given {
@@ -206,9 +208,7 @@ impl Connector {
             let has_news = |id: &&AthleteId| {
                 known.get(*id).is_some_and(|enrolment| self.has_news(enrolment, snapshot.connections.get(*id)))
             };
-            let telling = ids.iter().filter(has_news).map(async |id| {
-                if deadline.remaining() < TO_WRITE { Ok(None) } else { self.tell(id, deadline).await.map(Some) }
-            });
+            let telling: Vec<_> = ids.iter().filter(has_news).map(|id| self.tell_in_time(id, deadline)).collect();
             let mut told = stream::iter(telling).buffer_unordered(CONCURRENCY);
             while let Some(told) = told.next().await {
                 match told {
@@ -220,6 +220,11 @@ impl Connector {
             }
         }
         Ok(())
+    }
+
+    /// Tells the forms of one athlete; `None` when there is no time to.
+    async fn tell_in_time(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Option<usize>, Unwritten> {
+        if deadline.remaining() < TO_WRITE { Ok(None) } else { self.tell(athlete, deadline).await.map(Some) }
     }
 
     /// Writes one athlete's link if it is missing, ageing, or about another user.

@@ -53,6 +53,7 @@ async fn the_enrolled_and_the_connected_are_two_lists() {
             link_expires: at(1000),
             basis: "version-1".to_owned(),
             told: at(0),
+            staff: store::Told::default(),
         };
         store.put_enrolment(&enrolment, soon()).await.unwrap();
     }
