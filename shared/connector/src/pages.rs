@@ -108,14 +108,25 @@ impl Page {
             Self::Connected { history, every, .. } => Some((LANGUAGE.next)(*history, *every)),
             _ => None,
         };
+        let mark = self.mark();
         frame(
             &(LANGUAGE.ending)(self),
+            mark,
             &html! {
                 @if let Some(facts) = facts { dl { (facts) } }
                 @if let Some(next) = next { (section(&next)) }
-                p class="actions" { a class="button" href=(site) { (LANGUAGE.open_site) } }
+                div class="actions" {
+                    a class=(if mark == Mark::Good { "button quiet" } else { "button" }) href=(site) { (LANGUAGE.open_site) }
+                }
             },
         )
+    }
+
+    fn mark(&self) -> Mark {
+        match self {
+            Self::Connected { .. } | Self::Disconnected => Mark::Good,
+            _ => Mark::Attention,
+        }
     }
 }
 
@@ -145,8 +156,14 @@ impl Visit<'_> {
         let standing = self.standing();
         let connection = self.connection.filter(|_| standing.is_connected());
         let offer = if connection.is_none() { (LANGUAGE.offer)(self.history).to_vec() } else { Vec::new() };
+        let mark = match standing {
+            Standing::New | Standing::Disconnected => Mark::None,
+            Standing::Active => Mark::Good,
+            _ => Mark::Attention,
+        };
         frame(
             &(LANGUAGE.standing)(standing),
+            mark,
             &html! {
                 dl {
                     (whose(self.name, self.site))
@@ -240,7 +257,25 @@ fn entries(link: &Link) -> Markup {
     }
 }
 
-fn frame(words: &Words, content: &Markup) -> Markup {
+/// What a page can be told by at a glance; it says the same in words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    None,
+    Good,
+    Attention,
+}
+
+impl Mark {
+    fn class(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Good => Some("good"),
+            Self::Attention => Some("attention"),
+        }
+    }
+}
+
+fn frame(words: &Words, mark: Mark, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang=(LANGUAGE.tag) dir=(LANGUAGE.direction) {
@@ -253,7 +288,7 @@ fn frame(words: &Words, content: &Markup) -> Markup {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                main {
+                main class=[mark.class()] {
                     h1 { (words.title) }
                     p { (words.happened) }
                     p { (words.todo) }

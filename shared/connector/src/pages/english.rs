@@ -32,7 +32,7 @@ fn ending(page: &Page) -> Words {
     match page {
         Page::Connected { .. } => Words {
             title: "Your Oura ring is connected",
-            happened: "From now on, your sleep, readiness and activity go to your team’s Smartabase by themselves.",
+            happened: "From now on, your sleep, readiness and activity go to your team’s Smartabase automatically.",
             todo: "There is nothing more to do, and you can close this page.",
         },
         Page::ConnectedLapsed { .. } => Words {
@@ -136,18 +136,18 @@ fn standing(standing: Standing) -> Words {
         },
         Standing::Active => Words {
             title: "Your Oura ring is connected",
-            happened: "Your sleep, readiness and activity go to your team’s Smartabase by themselves.",
+            happened: "Your sleep, readiness and activity go to your team’s Smartabase automatically.",
             todo: "There is nothing to do but to let your ring sync with the Oura app.",
         },
         Standing::Quiet => Words {
             title: "Your Oura ring is connected",
             happened: "Your ring is connected, but no new night has reached us lately.",
-            todo: "Open the Oura app with your ring nearby, so that it syncs; the missing nights follow by themselves.",
+            todo: "Open the Oura app with your ring nearby, so that it syncs; the missing nights follow automatically.",
         },
         Standing::NeedsConsent => Words {
             title: "Connect your Oura ring again",
             happened: "Oura no longer lets us in, because the access was removed or has ended.",
-            todo: "Connect again, and your nights go on arriving by themselves.",
+            todo: "Connect again, and your nights go on arriving.",
         },
         Standing::ScopeMissing => Words {
             title: "Connect your Oura ring again",

@@ -111,7 +111,7 @@ fn every_page() -> Vec<(String, Markup)> {
 
 /// What a person reads: the text of the body, a line for each element.
 fn text(markup: &Markup) -> String {
-    let (_, body) = markup.0.split_once("<main>").unwrap();
+    let (_, body) = markup.0.split_once("<main").unwrap();
     let mut text = String::new();
     for piece in body.split('<').skip(1) {
         let (tag, words) = piece.split_once('>').unwrap();
@@ -193,7 +193,7 @@ fn every_page_is_a_whole_document_without_script_or_anything_from_elsewhere() {
     for (name, markup) in every_page() {
         let html = markup.into_string();
         assert!(html.starts_with(r#"<!DOCTYPE html><html lang="en" dir="ltr">"#), "{name}");
-        for once in ["<title>", "<h1>", "<main>", r#"<meta charset="utf-8">"#, r#"<meta name="viewport""#] {
+        for once in ["<title>", "<h1>", "<main", r#"<meta charset="utf-8">"#, r#"<meta name="viewport""#] {
             assert_eq!(html.matches(once).count(), 1, "{once} in {name}");
         }
         assert!(!html.contains("<title></title>") && !html.contains("<h1></h1>"), "{name}");
@@ -204,7 +204,7 @@ fn every_page_is_a_whole_document_without_script_or_anything_from_elsewhere() {
                 assert!(!attributes.contains(never), "{tag} in {name}");
             }
             let known = match element {
-                "a" => attributes == r#"class="button" href="https://example.smartabase.com/site""#,
+                "a" => attributes.ends_with(r#"" href="https://example.smartabase.com/site""#),
                 "link" => attributes.starts_with(r#"rel="icon" href="data:image/svg+xml,"#),
                 _ => !attributes.contains("href="),
             };

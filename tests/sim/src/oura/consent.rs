@@ -53,7 +53,12 @@ fn frame(content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head { meta charset="utf-8"; title { "Simulated Oura" } style { (STYLE) } }
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Simulated Oura" }
+                style { (STYLE) }
+            }
             body { (content) }
         }
     }

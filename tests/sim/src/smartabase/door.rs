@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::response::{Html, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -38,6 +38,7 @@ async fn enter(State(site): State<Shared>, method: Method, uri: Uri, headers: He
     };
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let answer = match (method.as_str(), parts.as_slice()) {
+        ("GET", []) => return Html(page::page(&site).into_string()).into_response(),
         ("POST", ["api", "v1", endpoint]) => site.v1(endpoint, uri.query().unwrap_or_default(), &headers, &body),
         ("POST", ["api", "v2", "user", "loginUser"]) => site.log_in(&serde_json::from_slice(&body).unwrap_or_default()),
         ("GET", ["api", "v3", rest @ ..]) if site.has_session(&headers) => site.v3(rest),

@@ -12,13 +12,19 @@ const STYLE: &str = "\
     table{border-collapse:collapse;width:100%}th,td{padding:.35rem .7rem;text-align:right;white-space:nowrap;\
     font-variant-numeric:tabular-nums;border-bottom:1px solid #eef0f4}th{font-weight:600;color:#5b6577;background:#fafbfc;white-space:normal;min-width:3.6rem;vertical-align:bottom}\
     th:first-child,td:first-child,td.text{text-align:left}td:first-child{position:sticky;left:0;background:#fff}\
-    tr:last-child td{border-bottom:0}.updated{color:#8a5a00}td.text{max-width:36rem;overflow:hidden;text-overflow:ellipsis}";
+    tr:last-child td{border-bottom:0}.updated{color:#8a5a00}td.text{max-width:36rem;overflow:hidden;text-overflow:ellipsis}\
+    td.text a{white-space:normal;overflow-wrap:anywhere}";
 
 pub(super) fn page(site: &Site) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head { meta charset="utf-8"; title { "Simulated Smartabase" } style { (STYLE) } }
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Simulated Smartabase" }
+                style { (STYLE) }
+            }
             body {
                 h1 { "Smartabase " (site.path) }
                 p { "A simulated site. " (site.users.len()) " users, " (site.events.len()) " events, "
@@ -83,10 +89,16 @@ fn profiles(site: &Site, form: &Form) -> Markup {
                 tr { th { "Athlete" } @for field in &form.fields { th { (field) } } }
                 @for (name, record) in records {
                     tr { td { (name) } @for field in &form.fields {
-                        td class="text" { (record.value(field).unwrap_or_default()) }
+                        td class="text" { (value(record.value(field).unwrap_or_default())) }
                     } }
                 }
             } }
         }
     }
+}
+
+/// A value, to be tapped if it is an address.
+fn value(value: &str) -> Markup {
+    let address = ["http://", "https://"].iter().any(|scheme| value.starts_with(scheme));
+    html! { @if address { a href=(value) { (value) } } @else { (value) } }
 }

@@ -1,0 +1,54 @@
+"""The browser, once for all tests; and for each test a world of its own, seen from a phone and from a desktop."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from check.orders import obeying
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+pytest.register_assert_rewrite("visitor")
+
+from visitor import DESKTOP, PHONE, Device, Visitor
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / "target/pages"
+STAGE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/examples/stage"
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Chrome]:
+    """Debian's Chromium, without a window."""
+    options = ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    options.add_argument("--headless=new")
+    options.add_argument("--disable-dev-shm-usage")
+    # What going back shows then depends on what a page allows to be stored.
+    options.add_argument("--disable-features=BackForwardCache")
+    if os.geteuid() == 0:
+        options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = Chrome(options, ChromeService("/usr/bin/chromedriver", log_output=str(TARGET / "chromedriver.log")))
+    yield started
+    started.quit()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """What is injected into every page."""
+    return (TARGET / "node/node_modules/axe-core/axe.min.js").read_text()
+
+
+@pytest.fixture(params=[PHONE, DESKTOP], ids=lambda device: device.name)
+def device(request: pytest.FixtureRequest) -> Device:
+    """Every test happens on both."""
+    return request.param
+
+
+@pytest.fixture
+def visitor(driver: Chrome, axe: str, device: Device) -> Iterator[Visitor]:
+    """An athlete in a world where everybody is enrolled and nobody connected."""
+    with obeying(STAGE, TARGET / "stage.log") as stage:
+        yield Visitor(driver, stage, device, axe, TARGET)
+        assert stage.ask("violations") == []
