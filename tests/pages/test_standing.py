@@ -55,6 +55,13 @@ def test_a_ring_that_does_not_sync(connected: Visitor) -> None:
     connected.look("standing-quiet")
 
 
+def test_a_form_that_lost_a_field(connected: Visitor) -> None:
+    connected.stage.ask("lose_field")
+    later(connected, minutes=24 * 60)
+    assert "does not take everything it sends" in connected.read("Your Oura ring is connected")
+    connected.look("standing-held-up")
+
+
 def test_a_ring_that_turns_out_to_be_somebody_elses(connected: Visitor) -> None:
     connected.stage.ask("oura_answers", path="/v2/usercollection/personal_info", status=503)
     connected.open_link("ben")

@@ -13,7 +13,7 @@ use runtime::Deadline;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sim::oura::{Life, Person};
-use sim::smartabase::User;
+use sim::smartabase::{Form, User};
 use sim::wire::{Answer, Fault, When};
 use std::time::Duration;
 use store::AthleteId;
@@ -39,6 +39,8 @@ enum Order {
     Lapse { person: String },
     /// The person takes the ring off: no more nights from now on.
     StopWearing { person: String },
+    /// Somebody takes the first field off the form of nights.
+    LoseField,
     /// Oura answers requests to this path with nothing but this status.
     OuraAnswers { path: String, status: u16 },
     /// The connector's secret is no longer the one that Oura knows.
@@ -105,6 +107,11 @@ async fn obey(order: Order, stage: &Stage) -> anyhow::Result<Value> {
         Order::WithdrawScope { person, scope } => stage.oura.withdraw_scope(&person, &scope),
         Order::Lapse { person } => stage.oura.set_member(&person, false),
         Order::StopWearing { person } => stage.oura.change_person(&person, |person| person.life = Life::Blank),
+        Order::LoseField => {
+            let form = stage.process.connector.forms.events.first().context("there is no form")?;
+            let kept = form.fields.iter().skip(1).map(|field| field.label.clone());
+            stage.smartabase.set_form(Form::event(form.name.as_str(), kept));
+        }
         Order::OuraAnswers { path, status } => {
             stage.oura_wire.inject(When::every().path(path), Fault::Answer(Answer::status(status)));
         }

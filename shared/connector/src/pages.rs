@@ -9,15 +9,16 @@ mod language;
 use std::time::Duration;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use store::{Connection, Status};
+use store::Connection;
 use url::{Position, Url};
 
 use crate::link::Link;
-use language::{Language, Section, Standing, Words};
+use crate::standing::Standing;
+use language::{Language, Section, Words};
 
 /// The language of the pages. Another one is another file like `english.rs`, named here.
 const LANGUAGE: &Language = &english::ENGLISH;
@@ -108,15 +109,14 @@ impl Page {
             Self::Connected { history, every, .. } => Some((LANGUAGE.next)(*history, *every)),
             _ => None,
         };
-        let mark = self.mark();
         frame(
             &(LANGUAGE.ending)(self),
-            mark,
+            self.mark(),
             &html! {
                 @if let Some(facts) = facts { dl { (facts) } }
                 @if let Some(next) = next { (section(&next)) }
-                div class="actions" {
-                    a class=(if mark == Mark::Good { "button quiet" } else { "button" }) href=(site) { (LANGUAGE.open_site) }
+                div.actions {
+                    a.button.quiet[!self.goes_on_at_the_site()] href=(site) { (LANGUAGE.open_site) }
                 }
             },
         )
@@ -125,8 +125,21 @@ impl Page {
     fn mark(&self) -> Mark {
         match self {
             Self::Connected { .. } | Self::Disconnected => Mark::Good,
+            Self::Declined => Mark::None,
             _ => Mark::Attention,
         }
+    }
+
+    /// Whether what has to be done is done at the site, so that the way there is the page's main button.
+    fn goes_on_at_the_site(&self) -> bool {
+        !matches!(
+            self,
+            Self::Connected { .. }
+                | Self::ConnectedLapsed { .. }
+                | Self::Disconnected
+                | Self::DisconnectedUnrevoked
+                | Self::Misconfigured
+        )
     }
 }
 
@@ -154,15 +167,20 @@ impl Visit<'_> {
     /// The page: whose data, which site, what is shared and how to stop, or how the connection stands; and the buttons.
     pub(crate) fn render(&self) -> Markup {
         let standing = self.standing();
-        let connection = self.connection.filter(|_| standing.is_connected());
-        let offer = if connection.is_none() { (LANGUAGE.offer)(self.history).to_vec() } else { Vec::new() };
-        let mark = match standing {
-            Standing::New | Standing::Disconnected => Mark::None,
-            Standing::Active => Mark::Good,
-            _ => Mark::Attention,
+        let (mark, in_order) = match standing {
+            Standing::NotConnected | Standing::Disconnected => (Mark::None, false),
+            Standing::Connected { .. } => (Mark::Good, true),
+            // Connecting again would mend nothing.
+            Standing::Silent { .. }
+            | Standing::FieldMissing { .. }
+            | Standing::HeldUp { .. }
+            | Standing::NoMembership => (Mark::Attention, true),
+            Standing::NeedsToReconnect | Standing::NotShared | Standing::OtherAthletes => (Mark::Attention, false),
         };
+        let connection = self.connection.filter(|_| mark != Mark::None);
+        let offer = if connection.is_none() { (LANGUAGE.offer)(self.history).to_vec() } else { Vec::new() };
         frame(
-            &(LANGUAGE.standing)(standing),
+            &(LANGUAGE.standing)(&standing),
             mark,
             &html! {
                 dl {
@@ -170,17 +188,17 @@ impl Visit<'_> {
                     @if let Some(connection) = connection { (self.so_far(connection)) }
                 }
                 @for part in offer { (section(&part)) }
-                div class="actions" {
+                div.actions {
                     form method="post" action="connect" {
                         (entries(self.link))
-                        button class=[standing.is_in_order().then_some("quiet")] {
+                        button.quiet[in_order] {
                             @if connection.is_some() { (LANGUAGE.connect_again) } @else { (LANGUAGE.connect) }
                         }
                     }
                     @if connection.is_some() {
                         form method="post" action="disconnect" {
                             (entries(self.link))
-                            button class="quiet" aria-describedby="disconnecting" { (LANGUAGE.disconnect) }
+                            button.quiet aria-describedby="disconnecting" { (LANGUAGE.disconnect) }
                         }
                         p id="disconnecting" { (LANGUAGE.disconnecting) }
                     }
@@ -189,36 +207,31 @@ impl Visit<'_> {
         )
     }
 
+    /// How the connection stands for the athlete: nothing is missing where no form is one of nights, nor while a history
+    /// is on its way.
     fn standing(&self) -> Standing {
-        let Some(connection) = self.connection else { return Standing::New };
-        match connection.status {
-            _ if connection.grant.is_none() => Standing::Disconnected,
-            Status::Disconnected => Standing::Disconnected,
-            Status::Active if self.is_quiet(connection) => Standing::Quiet,
-            Status::Active => Standing::Active,
-            Status::NeedsConsent => Standing::NeedsConsent,
-            Status::ScopeMissing => Standing::ScopeMissing,
-            Status::MembershipLapsed => Standing::MembershipLapsed,
-            Status::OuraAccountTaken => Standing::AccountTaken,
+        match Standing::of(self.connection, self.today()) {
+            Standing::Connected { .. } | Standing::Silent { .. } if !self.nights => {
+                Standing::Connected { received: true }
+            }
+            Standing::Silent { .. } if self.connection.is_some_and(|connection| connection.backfill_from.is_some()) => {
+                Standing::Connected { received: true }
+            }
+            standing => standing,
         }
-    }
-
-    /// Whether at least one whole night is missing: before the ring has synced in the morning, the night before last is
-    /// the latest that can be there.
-    fn is_quiet(&self, connection: &Connection) -> bool {
-        let expected = self.today().saturating_sub(2.days());
-        let looked = connection.last_sync.is_some() && connection.backfill_from.is_none();
-        self.nights && looked && connection.last_day.is_none_or(|night| night < expected)
     }
 
     fn so_far(&self, connection: &Connection) -> Markup {
         let (today, since) = (self.today(), self.zone.to_datetime(connection.connected_at).date());
         html! {
             (fact(LANGUAGE.since, &html! { time datetime=(since) { ((LANGUAGE.day)(since, today)) } }))
-            @if let Some(night) = connection.last_day {
-                (fact(LANGUAGE.last_night, &html! { time datetime=(night) { ((LANGUAGE.night)(night, today)) } }))
-            } @else if self.nights {
-                (fact(LANGUAGE.last_night, &html! { (LANGUAGE.none_yet) }))
+            @if self.nights {
+                (fact(LANGUAGE.last_night, &html! {
+                    @match connection.last_day {
+                        Some(night) => time datetime=(night) { ((LANGUAGE.night)(night, today)) },
+                        None => (LANGUAGE.none_yet),
+                    }
+                }))
             }
         }
     }

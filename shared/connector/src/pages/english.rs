@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::Page;
-use super::language::{Language, Section, Standing, Words};
+use super::language::{Language, Section, Words};
+use crate::standing::Standing;
 
 pub(super) const ENGLISH: Language = Language {
     tag: "en",
@@ -122,9 +123,9 @@ fn ending(page: &Page) -> Words {
     }
 }
 
-fn standing(standing: Standing) -> Words {
+fn standing(standing: &Standing) -> Words {
     match standing {
-        Standing::New => Words {
+        Standing::NotConnected => Words {
             title: "Connect your Oura ring",
             happened: "This page connects your Oura ring to your team’s Smartabase.",
             todo: "Check that it is about you, read what is shared, and continue to Oura to allow it.",
@@ -134,32 +135,42 @@ fn standing(standing: Standing) -> Words {
             happened: "Your Oura ring is disconnected, and nothing is shared.",
             todo: "To share again, check that this is about you, and continue to Oura to allow it.",
         },
-        Standing::Active => Words {
+        Standing::Connected { received: true } => Words {
             title: "Your Oura ring is connected",
             happened: "Your sleep, readiness and activity go to your team’s Smartabase automatically.",
             todo: "There is nothing to do but to let your ring sync with the Oura app.",
         },
-        Standing::Quiet => Words {
+        Standing::Connected { received: false } => Words {
+            title: "Your Oura ring is connected",
+            happened: "Your ring is connected, and no night has arrived yet.",
+            todo: "Open the Oura app with your ring nearby, so that it syncs; everything else follows automatically.",
+        },
+        Standing::Silent { .. } => Words {
             title: "Your Oura ring is connected",
             happened: "Your ring is connected, but no new night has reached us lately.",
             todo: "Open the Oura app with your ring nearby, so that it syncs; the missing nights follow automatically.",
         },
-        Standing::NeedsConsent => Words {
+        Standing::FieldMissing { .. } | Standing::HeldUp { .. } => Words {
+            title: "Your Oura ring is connected",
+            happened: "Your ring is connected, but your team’s Smartabase does not take everything it sends.",
+            todo: "There is nothing you can do about it; your team’s staff see what has to be mended.",
+        },
+        Standing::NeedsToReconnect => Words {
             title: "Connect your Oura ring again",
             happened: "Oura no longer lets us in, because the access was removed or has ended.",
             todo: "Connect again, and your nights go on arriving.",
         },
-        Standing::ScopeMissing => Words {
+        Standing::NotShared => Words {
             title: "Connect your Oura ring again",
             happened: "Oura no longer shares your sleep data with us.",
             todo: "Connect again and leave the daily summaries ticked at Oura.",
         },
-        Standing::MembershipLapsed => Words {
+        Standing::NoMembership => Words {
             title: "Your Oura membership has lapsed",
             happened: "Your ring is connected, but Oura shares no data without an active membership.",
             todo: "Renew your membership in the Oura app; your data follows within a day, without connecting again.",
         },
-        Standing::AccountTaken => Words {
+        Standing::OtherAthletes => Words {
             title: "Connect your Oura ring again",
             happened: "The Oura account you used already belongs to another athlete of your team.",
             todo: "Sign out at Oura, then connect again and sign in to your own account.",

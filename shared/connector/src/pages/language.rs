@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::Page;
+use crate::standing::Standing;
 
 /// Everything the pages say, in one language.
 pub(super) struct Language {
@@ -16,7 +17,7 @@ pub(super) struct Language {
     /// How a visit ended.
     pub(super) ending: fn(&Page) -> Words,
     /// How a connection stands.
-    pub(super) standing: fn(Standing) -> Words,
+    pub(super) standing: fn(&Standing) -> Words,
     /// What is shared, what is not and how to stop, when a connection brings so many days of history.
     pub(super) offer: fn(u16) -> [Section; 3],
     /// What follows a connection, with so many days of history and Oura asked so often.
@@ -66,37 +67,4 @@ pub(super) struct Section {
     pub(super) intro: Option<Cow<'static, str>>,
     /// The list.
     pub(super) items: Vec<Cow<'static, str>>,
-}
-
-/// How a connection stands, as far as the athlete is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// There never was one.
-    New,
-    /// The athlete withdrew.
-    Disconnected,
-    /// In order.
-    Active,
-    /// In order, but nights are missing: the ring does not sync.
-    Quiet,
-    /// Oura no longer accepts the grant.
-    NeedsConsent,
-    /// Oura no longer shares the daily summaries.
-    ScopeMissing,
-    /// Oura gives nothing without a membership.
-    MembershipLapsed,
-    /// The Oura account feeds another athlete.
-    AccountTaken,
-}
-
-impl Standing {
-    /// Whether there is a connection.
-    pub(super) fn is_connected(self) -> bool {
-        !matches!(self, Self::New | Self::Disconnected)
-    }
-
-    /// Whether there is one, and connecting again would mend nothing.
-    pub(super) fn is_in_order(self) -> bool {
-        matches!(self, Self::Active | Self::Quiet | Self::MembershipLapsed)
-    }
 }

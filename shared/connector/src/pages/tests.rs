@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use jiff::civil::date;
-use store::{AthleteId, KeyVersion, Keyring, Purpose, StoredGrant};
+use store::{AthleteId, KeyVersion, Keyring, Purpose, Status, StoredGrant};
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn connection(status: Status) -> Connection {
         athlete: athlete(),
         status,
         status_at: noon(),
-        note: Some("for the operator only".to_owned()),
+        note: None,
         user_id: 17,
         oura_user: None,
         scopes: "daily".to_owned(),
@@ -92,13 +92,19 @@ fn connect_pages(name: &str, site: &Url) -> Vec<(String, Markup)> {
         Status::OuraAccountTaken,
         Status::Disconnected,
     ];
-    let quiet =
-        Connection { last_day: Some(date(2025, 12, 31)), last_sync: Some(noon()), ..connection(Status::Active) };
     let mut pages = vec![("connect, never connected".to_owned(), connect_page(name, site, None))];
     for status in statuses {
         pages.push((format!("connect, {status}"), connect_page(name, site, Some(&connection(status)))));
     }
-    pages.push(("connect, active without new nights".to_owned(), connect_page(name, site, Some(&quiet))));
+    let active = || connection(Status::Active);
+    let held_up = Connection { note: Some("for the operator only".to_owned()), ..active() };
+    for (how, connection) in [
+        ("without a night", Connection { last_day: None, ..active() }),
+        ("silent", Connection { last_day: Some(date(2025, 12, 31)), ..active() }),
+        ("held up", held_up),
+    ] {
+        pages.push((format!("connect, active, {how}"), connect_page(name, site, Some(&connection))));
+    }
     pages
 }
 
@@ -142,41 +148,53 @@ fn every_page_says_what_happened_and_what_to_do() {
 #[test]
 fn what_happened_is_one_sentence_and_what_to_do_another() {
     let endings: Vec<_> = endings().iter().map(LANGUAGE.ending).collect();
+    let (since, today, note) = (date(2026, 2, 1), date(2026, 3, 3), String::new);
     let standings = [
-        Standing::New,
+        Standing::NotConnected,
+        Standing::Connected { received: false },
+        Standing::Connected { received: true },
+        Standing::Silent { since, today },
+        Standing::FieldMissing { note: note() },
+        Standing::HeldUp { note: note() },
+        Standing::NeedsToReconnect,
+        Standing::NoMembership,
+        Standing::NotShared,
+        Standing::OtherAthletes,
         Standing::Disconnected,
-        Standing::Active,
-        Standing::Quiet,
-        Standing::NeedsConsent,
-        Standing::ScopeMissing,
-        Standing::MembershipLapsed,
-        Standing::AccountTaken,
     ];
-    for words in endings.into_iter().chain(standings.map(LANGUAGE.standing)) {
+    for words in endings.into_iter().chain(standings.iter().map(LANGUAGE.standing)) {
         for sentence in [words.happened, words.todo] {
             assert!(sentence.ends_with('.') && sentence.matches(['.', '!', '?']).count() == 1, "{sentence}");
         }
     }
 }
 
-/// What an active connection's page says once something about the connection is changed.
-fn said_when(change: impl FnOnce(&mut Connection)) -> String {
-    let mut connection = Connection { last_sync: Some(noon()), ..connection(Status::Active) };
-    change(&mut connection);
-    text(&connect_page("Ada", &site(), Some(&connection)))
+#[test]
+fn a_ring_that_does_not_sync_is_told_so_unless_nights_are_on_their_way() {
+    let silent = Connection { last_day: Some(date(2026, 2, 28)), ..connection(Status::Active) };
+    let owed = Connection { backfill_from: Some(date(2026, 2, 1)), ..silent.clone() };
+    let says =
+        |connection| text(&connect_page("Ada", &site(), Some(connection))).contains("no new night has reached us");
+    assert_eq!((says(&silent), says(&owed)), (true, false));
 }
 
 #[test]
-fn a_ring_is_said_to_be_quiet_when_a_whole_night_is_missing() {
-    let quiet = "no new night has reached us lately";
-    // It is Tuesday: on a morning before the ring has synced, Sunday night is the last there can be.
-    assert!(!said_when(|connection| connection.last_day = Some(date(2026, 3, 1))).contains(quiet));
-    assert!(said_when(|connection| connection.last_day = Some(date(2026, 2, 28))).contains(quiet));
-    assert!(said_when(|connection| connection.last_day = None).contains(quiet));
-    // While the history is on its way, or before anybody has looked, nothing can be missing.
-    for (backfill_from, last_sync) in [(Some(date(2026, 2, 1)), Some(noon())), (None, None)] {
-        let early = Connection { last_day: None, backfill_from, last_sync, ..connection(Status::Active) };
-        assert!(!said_when(|connection| *connection = early).contains(quiet));
+fn where_no_form_is_one_of_nights_none_is_spoken_of() {
+    let (link, site, zone) = (link(), site(), TimeZone::UTC);
+    for last_day in [None, Some(date(2026, 2, 1))] {
+        let connection = Connection { last_day, ..connection(Status::Active) };
+        let visit = Visit {
+            link: &link,
+            name: "Ada",
+            site: &site,
+            connection: Some(&connection),
+            history: 30,
+            nights: false,
+            now: noon(),
+            zone: &zone,
+        };
+        let page = text(&visit.render());
+        assert!(!page.contains("night"), "{page}");
     }
 }
 
