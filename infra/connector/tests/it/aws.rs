@@ -2,7 +2,7 @@
 //! the embedded database.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -138,22 +138,26 @@ impl Behaviour {
             let message = "Stack with id somewhere does not exist";
             return (StatusCode::BAD_REQUEST, refused("ValidationError", message));
         }
-        let pairs = |values: &BTreeMap<String, String>, kind: &str| {
-            values.iter().fold(String::new(), |mut xml, (key, value)| {
-                let _ = write!(xml, "<member><{kind}Key>{key}</{kind}Key><{kind}Value>{value}</{kind}Value></member>");
-                xml
-            })
-        };
-        let xml = format!(
-            "<DescribeStacksResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\"><DescribeStacksResult>\
-             <Stacks><member><StackName>{STACK}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>\
-             <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs><Parameters>{}</Parameters></member></Stacks>\
-             </DescribeStacksResult></DescribeStacksResponse>",
-            pairs(&self.outputs, "Output"),
-            pairs(&self.parameters, "Parameter"),
-        );
-        (StatusCode::OK, xml)
+        (StatusCode::OK, described(&self.outputs, &self.parameters))
     }
+}
+
+/// The stack, as CloudFormation describes it.
+pub(crate) fn described<K: Display>(outputs: &BTreeMap<K, String>, parameters: &BTreeMap<K, String>) -> String {
+    let pairs = |values: &BTreeMap<K, String>, kind: &str| {
+        values.iter().fold(String::new(), |mut xml, (key, value)| {
+            let _ = write!(xml, "<member><{kind}Key>{key}</{kind}Key><{kind}Value>{value}</{kind}Value></member>");
+            xml
+        })
+    };
+    format!(
+        "<DescribeStacksResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\"><DescribeStacksResult>\
+         <Stacks><member><StackName>{STACK}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>\
+         <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs><Parameters>{}</Parameters></member></Stacks>\
+         </DescribeStacksResult></DescribeStacksResponse>",
+        pairs(outputs, "Output"),
+        pairs(parameters, "Parameter"),
+    )
 }
 
 /// An error as CloudFormation words it.

@@ -6,6 +6,7 @@ use sim::smartabase::{Schemas, User};
 use sim::wire::{self, Fault, When};
 use store::Service;
 
+use crate::pilot::Pilot;
 use crate::program::Ended;
 use crate::squad::soon;
 use crate::world::World;
@@ -314,4 +315,18 @@ async fn what_these_credentials_may_not_ask_is_unknown() {
     let unreadable =
         ["smartabase-secret", "oura-secret", "key"].map(|check| (check.to_owned(), "secret-unreadable".to_owned()));
     assert_eq!(findings(&ended), unreadable, "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_pilot_is_checked_as_far_as_it_has_the_same() {
+    let mut pilot = Pilot::start().await;
+    let ended = pilot.run(&["doctor", "--json"]).await;
+    assert_eq!((findings(&ended), open(&ended), ended.code), (Vec::new(), Vec::new(), 0), "{ended:?}");
+    let checks = ended.json()["checks"].as_array().unwrap().len();
+
+    pilot.program = pilot.program.without("SMARTABASE_PASSWORD");
+    let ended = pilot.run(&["doctor", "--json"]).await;
+    assert_eq!(findings(&ended), [("settings".to_owned(), "settings-wrong".to_owned())]);
+    assert!(ended.stdout.contains("SMARTABASE_PASSWORD is missing"), "{ended:?}");
+    assert_eq!(ended.json()["checks"].as_array().unwrap().len(), checks, "what is not checked is listed, too");
 }

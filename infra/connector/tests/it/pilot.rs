@@ -18,15 +18,15 @@ const KEY: &str = "the key beside the file";
 const TABLE: &str = "connector";
 
 /// Simulated services, and the program with a pilot’s file and its variables.
-struct Pilot {
-    stage: Stage,
-    program: Program,
+pub(crate) struct Pilot {
+    pub(crate) stage: Stage,
+    pub(crate) program: Program,
     file: String,
 }
 
 impl Pilot {
     /// One athlete connects by the pages and owes no history; what the table remembers is put into a file.
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let ada =
             Person::new("ada", "Ada at Oura", "Europe/Berlin").living(Life::Regular { since: today() - 60.days() });
         let cast = Cast {
@@ -62,7 +62,7 @@ impl Pilot {
         Self { stage, program, file: file.to_str().unwrap().to_owned() }
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ended {
         self.program.run(&[&["--local", &self.file], arguments].concat()).await
     }
 

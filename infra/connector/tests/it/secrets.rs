@@ -1,5 +1,6 @@
 //! `connector secrets set`: nothing is stored that the service refuses, and nothing secret is printed.
 
+use crate::pilot::Pilot;
 use crate::program::{Ended, Program};
 use crate::world::World;
 
@@ -107,4 +108,12 @@ async fn credentials_that_may_not_store_are_told_so() {
 async fn a_secret_is_no_argument() {
     let ended = Program::new().run(&["secrets", "set", "smartabase", "hush-hush"]).await;
     assert_eq!(ended.code, 2, "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_pilots_secrets_are_stored_nowhere() {
+    let pilot = Pilot::start().await;
+    for (name, variable) in [("oura", "OURA_CLIENT_SECRET"), ("smartabase", "SMARTABASE_PASSWORD")] {
+        pilot.run(&["secrets", "set", name, "--stdin"]).await.refused(2, &[variable, "environment of `serve`"]);
+    }
 }

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use sim::oura::{Life, Person};
 use sim::smartabase::User;
 
+use crate::aws::{STACK, described, refused};
 use crate::program::{Ended, Program};
+use crate::queues;
 
-const STACK: &str = "oura-connector";
 const EMAIL: &str = "ops@example.org";
 
 /// A deployment in which all is well: two athletes with a UUID, one of them connected and synced.
@@ -119,8 +120,8 @@ impl Cloud {
                 ("ConnectUrl", settings.page("connect").to_string()),
                 ("CallbackUrl", settings.callback().to_string()),
                 ("TableName", stage.process.connector.store.table().to_owned()),
-                ("QueueUrl", "https://sqs.test/jobs".to_owned()),
-                ("DeadLetterQueueUrl", "https://sqs.test/dead-letters".to_owned()),
+                ("QueueUrl", queues::JOBS.to_owned()),
+                ("DeadLetterQueueUrl", queues::DEAD_LETTERS.to_owned()),
                 ("OuraSecretArn", "arn:oura".to_owned()),
                 ("SmartabaseSecretArn", "arn:smartabase".to_owned()),
                 ("KeySecretArn", "arn:key".to_owned()),
@@ -142,19 +143,22 @@ impl Cloud {
         let form = std::str::from_utf8(body).unwrap();
         let asked = |part: &&str| path.contains(*part) || target.unwrap_or(form).contains(*part);
         if self.forbidden.iter().any(asked) {
-            let refused = json!({"__type": "AccessDeniedException", "message": "no"}).to_string();
-            return (StatusCode::FORBIDDEN, if target.is_some() || !path.ends_with('/') { refused } else { denied() });
+            let query = target.is_none() && !path.starts_with("/schedules");
+            let json = || json!({"__type": "AccessDeniedException", "message": "no"}).to_string();
+            return (StatusCode::FORBIDDEN, if query { refused("AccessDenied", "no") } else { json() });
         }
         let request = || serde_json::from_slice::<Value>(body).unwrap();
         match (target, path.strip_prefix("/schedules/")) {
             (None, Some(name)) => self.schedule(name),
-            (None, None) if form.contains("Action=DescribeStacks&") => (StatusCode::OK, self.stack()),
+            (None, None) if form.contains("Action=DescribeStacks&") => {
+                (StatusCode::OK, described(&self.outputs, &self.parameters))
+            }
             (None, None) if form.contains("Action=DescribeStackResources") => (StatusCode::OK, resources()),
             (None, None) if form.contains("Action=ListSubscriptionsByTopic") => (StatusCode::OK, self.subscriptions()),
             (Some("secretsmanager.GetSecretValue"), _) => self.secret(&request()),
             (Some("secretsmanager.PutSecretValue"), _) => self.put_secret(&request()),
             (Some("AmazonSQS.GetQueueAttributes"), _) => {
-                assert_eq!(request()["QueueUrl"], "https://sqs.test/dead-letters");
+                assert_eq!(request()["QueueUrl"], queues::DEAD_LETTERS);
                 let count = self.dead_letters.to_string();
                 (StatusCode::OK, json!({"Attributes": {"ApproximateNumberOfMessages": count}}).to_string())
             }
@@ -192,24 +196,6 @@ impl Cloud {
         (StatusCode::OK, json!({"ARN": arn, "VersionId": "second"}).to_string())
     }
 
-    fn stack(&self) -> String {
-        let pairs = |values: &BTreeMap<&str, String>, kind: &str| {
-            values.iter().fold(String::new(), |mut xml, (key, value)| {
-                let _ = write!(xml, "<member><{kind}Key>{key}</{kind}Key><{kind}Value>{value}</{kind}Value></member>");
-                xml
-            })
-        };
-        xml(
-            "DescribeStacks",
-            &format!(
-                "<Stacks><member><StackName>{STACK}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>\
-                 <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs><Parameters>{}</Parameters></member></Stacks>",
-                pairs(&self.outputs, "Output"),
-                pairs(&self.parameters, "Parameter"),
-            ),
-        )
-    }
-
     fn subscriptions(&self) -> String {
         let arn = self.subscription;
         let member = format!(
@@ -222,11 +208,6 @@ impl Cloud {
 /// An answer in AWS's query protocol.
 fn xml(action: &str, result: &str) -> String {
     format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>")
-}
-
-fn denied() -> String {
-    "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
-        .to_owned()
 }
 
 /// What the template made, whatever became of it since.
