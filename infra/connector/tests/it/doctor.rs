@@ -56,7 +56,7 @@ fn skipped(checks: &[&str]) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn in_a_sound_world_nothing_is_found_and_nothing_changed() {
-    let world = World::new().await;
+    let world = World::synced(SignedDuration::ZERO).await;
     let _before = world.stage.cost();
     let ended = examined(&world).await;
     assert_eq!((findings(&ended), open(&ended), ended.code), (Vec::new(), Vec::new(), 0), "{ended:?}");
@@ -164,8 +164,8 @@ async fn a_form_that_the_account_may_not_read() {
 
 #[tokio::test]
 async fn a_site_that_keeps_its_forms_to_itself_leaves_them_unknown() {
+    let world = World::new().await;
     for schemas in [Schemas::Absent, Schemas::Forbidden, Schemas::Html] {
-        let world = World::new().await;
         world.stage.smartabase.configure(|site| site.schemas = schemas);
         let ended = examined(&world).await;
         let unknown = ("forms".to_owned(), "unknown".to_owned());
@@ -276,7 +276,7 @@ async fn a_site_on_hold_is_left_alone() {
 
 #[tokio::test]
 async fn a_squad_that_nobody_looks_at() {
-    let world = World::since(SignedDuration::from_hours(5)).await;
+    let world = World::synced(SignedDuration::from_hours(5)).await;
     finds(&world, "syncs", "nothing-synced").await;
     // With a tick every six hours that is nothing.
     world.cloud(|cloud| cloud.parameters.insert("SyncSchedule", "rate(6 hours)".to_owned()));

@@ -20,7 +20,7 @@ use crate::queues;
 
 const EMAIL: &str = "ops@example.org";
 
-/// A deployment in which all is well: two athletes with a UUID, one of them connected and synced.
+/// A deployment in which all is well, with two athletes and somebody who is none.
 pub(crate) struct World {
     pub(crate) stage: Stage,
     cloud: Arc<Mutex<Cloud>>,
@@ -43,14 +43,23 @@ pub(crate) struct Cloud {
 }
 
 impl World {
+    /// Nobody is connected yet.
     pub(crate) async fn new() -> Self {
-        Self::since(SignedDuration::ZERO).await
+        let now = Timestamp::now();
+        Self::around(Self::stage(now).await).await
     }
 
-    /// The same, left alone for so long.
-    pub(crate) async fn since(ago: SignedDuration) -> Self {
-        let now = Timestamp::now() - ago;
-        let since = now.to_zoned(jiff::tz::TimeZone::UTC).date() - jiff::Span::new().days(9);
+    /// One athlete was connected and synced, so long ago.
+    pub(crate) async fn synced(ago: SignedDuration) -> Self {
+        let stage = Self::stage(Timestamp::now() - ago).await;
+        assert_eq!(stage.connect(1001, "ada").await.unwrap().status, 200);
+        stage.settle().await;
+        stage.tick().await.unwrap();
+        Self::around(stage).await
+    }
+
+    async fn stage(now: Timestamp) -> Stage {
+        let since = now.to_zoned(jiff::tz::TimeZone::UTC).date() - jiff::Span::new().days(3);
         let stage = Stage::set(Cast {
             now,
             people: vec![Person::new("ada", "Ada Okafor", "UTC").living(Life::Regular { since })],
@@ -59,14 +68,16 @@ impl World {
                 User::new(1002, "uuid-ben", "Ben", "Ng").in_group("Squad"),
                 User { uuid: None, ..User::new(1003, "", "Coach", "Adair") },
             ],
+            variables: vec![("BACKFILL_DAYS", "0".to_owned())],
             ..Cast::new()
         })
         .await
         .unwrap();
         stage.process.enrol().await.unwrap();
-        assert_eq!(stage.connect(1001, "ada").await.unwrap().status, 200);
-        stage.settle().await;
-        stage.tick().await.unwrap();
+        stage
+    }
+
+    async fn around(stage: Stage) -> Self {
         let cloud = Arc::new(Mutex::new(Cloud::of(&stage)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
