@@ -5,7 +5,7 @@ use jiff::civil::date;
 use oura::{Quantity, Value};
 use smartabase::{FormKind, FormName};
 
-use super::{DateRule, Form, FormField, Forms, Profile, Unit};
+use super::{DateRule, Form, FormField, Forms, Profile, RotationForm, StatusForm, Unit};
 
 /// A form that the connector writes to.
 #[derive(Clone, Debug)]
@@ -54,7 +54,9 @@ impl Forms {
     /// Every form the connector writes to.
     #[must_use]
     pub fn wanted(&self) -> Vec<Wanted<'_>> {
-        self.events.iter().map(event).chain([authorise(&self.authorise)]).collect()
+        let profiles = [authorise(&self.authorise)].into_iter();
+        let staff = self.status.iter().map(status).chain(self.rotation.iter().map(rotation));
+        self.events.iter().map(event).chain(profiles).chain(staff).collect()
     }
 }
 
@@ -72,21 +74,54 @@ fn event(form: &Form) -> Wanted<'_> {
 }
 
 fn authorise(profile: &Profile) -> Wanted<'_> {
-    let link = WantedField {
-        label: &profile.link,
-        holds: Holds::Text,
-        unit: "",
-        source: "the athlete’s personal link".to_owned(),
-        example: "https://connect.example.org/connect?athlete=31152&expires=1775131200&signature=…".to_owned(),
-        always: true,
-    };
+    let example = "https://connect.example.org/connect?athlete=31152&expires=1775131200&signature=…";
+    let link = text(&profile.link, "the athlete’s personal link", example);
     Wanted {
         form: &profile.name,
         kind: FormKind::Profile,
-        fields: vec![link],
+        fields: vec![WantedField { always: true, ..link }],
         keep: &[],
         notes: "one record per athlete; the athlete must be able to see it",
     }
+}
+
+fn status(form: &StatusForm) -> Wanted<'_> {
+    let fields = [
+        (&form.connected_since, "when the athlete connected", "2 March 2026, 14:05"),
+        (&form.scopes, "what the athlete shares", "daily"),
+        (&form.status, "how the athlete stands", "needs to reconnect"),
+        (&form.reason, "what is behind that, and who acts", "Oura no longer accepts the consent: …"),
+        (&form.last_night, "the evening of the last night received", "Monday 2 March 2026"),
+    ];
+    staff(&form.name, &fields)
+}
+
+fn rotation(form: &RotationForm) -> Wanted<'_> {
+    let fields = [
+        (&form.rotated, "when the tokens were last exchanged", "2 March 2026, 14:05"),
+        (&form.expires, "until when they are good", "3 March 2026, 14:05"),
+        (&form.fingerprint, "a short name for them, made from no token", "9f86d081"),
+    ];
+    staff(&form.name, &fields)
+}
+
+/// A profile form for staff, of which any field may be left out.
+fn staff<'a>(form: &'a FormName, fields: &[(&'a Option<String>, &str, &str)]) -> Wanted<'a> {
+    let there = |(label, source, example): &(&'a Option<String>, &str, &str)| {
+        label.as_deref().map(|label| text(label, source, example))
+    };
+    Wanted {
+        form,
+        kind: FormKind::Profile,
+        fields: fields.iter().filter_map(there).collect(),
+        keep: &[],
+        notes: "one record per athlete, for staff; never a token",
+    }
+}
+
+fn text<'a>(label: &'a str, source: &str, example: &str) -> WantedField<'a> {
+    let (source, example) = (source.to_owned(), example.to_owned());
+    WantedField { label, holds: Holds::Text, unit: "", source, example, always: false }
 }
 
 fn field(field: &FormField) -> WantedField<'_> {
@@ -153,11 +188,16 @@ mod tests {
                 ("Oura Readiness and Sleep Summary", FormKind::Event),
                 ("Oura Activity Summary", FormKind::Event),
                 ("Authorise Oura Data", FormKind::Profile),
+                ("Oura Refresh Token", FormKind::Profile),
+                ("Current Refresh Token", FormKind::Profile),
             ]
         );
+        let profiles = wanted.iter().filter(|form| form.kind == FormKind::Profile);
+        let labels = profiles.map(|form| (form.form, form.fields.iter().map(|field| field.label).collect()));
+        assert_eq!(labels.collect::<Vec<_>>(), forms.profiles().collect::<Vec<(_, Vec<_>)>>());
         for field in wanted.iter().flat_map(|form| &form.fields) {
             assert!(!field.example.is_empty() && !field.source.is_empty(), "{field:?}");
-            assert_eq!(field.unit.is_empty(), field.always, "{field:?}");
+            assert!(!field.unit.is_empty() || field.holds == Holds::Text, "{field:?}");
             if field.holds == Holds::Number {
                 assert!(field.example.parse::<f64>().is_ok(), "{field:?}");
             }
