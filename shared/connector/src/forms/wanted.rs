@@ -90,7 +90,11 @@ fn status(form: &StatusForm) -> Wanted<'_> {
         (&form.connected_since, "when the athlete connected", "2 March 2026, 14:05"),
         (&form.scopes, "what the athlete shares", "daily"),
         (&form.status, "how the athlete stands", "needs to reconnect"),
-        (&form.reason, "what is behind that, and who acts", "Oura no longer accepts the consent: …"),
+        (
+            &form.reason,
+            "what is behind that, and who acts",
+            "Oura no longer accepts the consent: the athlete opens the personal link and connects again",
+        ),
         (&form.last_night, "the evening of the last night received", "Monday 2 March 2026"),
     ];
     staff(&form.name, &fields)
