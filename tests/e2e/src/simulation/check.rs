@@ -77,7 +77,9 @@ impl World {
         if disturbed.is_empty() {
             return Ok(());
         }
-        let events = self.by_place();
+        let users: BTreeSet<_> = disturbed.iter().map(|athlete| self.athletes[*athlete].user).collect();
+        let first = today.saturating_sub((LOOKBACK + 1).days());
+        let events = self.by_place(|event| event.start_date >= first && users.contains(&event.user));
         for athlete in disturbed {
             let one = &self.athletes[athlete];
             let synced = connections.get(&one.number).is_some_and(|connection| {
@@ -232,8 +234,7 @@ impl World {
     fn written_truly(&self, since: Timestamp) -> Checked {
         let now = self.now();
         for form in [NIGHTS, DAYS] {
-            let events = self.stage.smartabase.events(form);
-            for event in events.into_iter().filter(|event| event.changed >= since) {
+            for event in self.stage.smartabase.events_where(form, |event| event.changed >= since) {
                 let Some(who) = self.who(|one| one.user == event.user) else {
                     return broken("an event is an athlete's", None, format!("user {}", event.user));
                 };
@@ -279,7 +280,7 @@ impl World {
     /// When all is quiet: every record of the window says what Oura says, none is missing, everybody is in order.
     pub(crate) async fn converged(&mut self) -> Checked {
         let connections = self.connections().await;
-        let events = self.by_place();
+        let events = self.by_place(|_| true);
         let today = self.today();
         let first = today.saturating_sub(LOOKBACK.days());
         for athlete in 0..self.athletes.len() {
@@ -331,9 +332,9 @@ impl World {
         Ok(())
     }
 
-    fn by_place(&self) -> BTreeMap<(i64, &'static str, Date), Event> {
+    fn by_place(&self, wanted: impl Fn(&Event) -> bool) -> BTreeMap<(i64, &'static str, Date), Event> {
         let of = |form: &'static str| {
-            let events = self.stage.smartabase.events(form).into_iter();
+            let events = self.stage.smartabase.events_where(form, &wanted).into_iter();
             events.map(move |event| ((event.user, form, event.start_date), event))
         };
         of(NIGHTS).chain(of(DAYS)).collect()

@@ -15,7 +15,7 @@ mod session;
 mod site;
 mod wall;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -200,8 +200,14 @@ impl Smartabase {
     /// The events of a form, by user, date, time and id.
     #[must_use]
     pub fn events(&self, form: &str) -> Vec<Event> {
+        self.events_where(form, |_| true)
+    }
+
+    /// The events of a form that are wanted, by user, date, time and id.
+    pub fn events_where(&self, form: &str, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let site = self.site.lock();
         let mut events: Vec<Event> =
-            self.site.lock().events.values().filter(|event| event.form == form).cloned().collect();
+            site.events.values().filter(|event| event.form == form && wanted(event)).cloned().collect();
         events.sort_by_key(|event| (event.user, event.start_date, event.start_time, event.id));
         events
     }
@@ -209,28 +215,23 @@ impl Smartabase {
     /// The events of one user on a form, by date, time and id.
     #[must_use]
     pub fn events_of(&self, user: i64, form: &str) -> Vec<Event> {
-        let mut events = self.events(form);
-        events.retain(|event| event.user == user);
-        events
+        self.events_where(form, |event| event.user == user)
     }
 
     /// The event of one user on a form that stands under this date; the oldest, if there are several.
     #[must_use]
     pub fn event_on(&self, user: i64, form: &str, date: Date) -> Option<Event> {
-        let events = self.events_of(user, form);
-        events.into_iter().filter(|event| event.start_date == date).min_by_key(|event| event.id)
+        let events = self.events_where(form, |event| event.user == user && event.start_date == date);
+        events.into_iter().min_by_key(|event| event.id)
     }
 
     /// User, form and date wherever more than one event stands under the same three.
     #[must_use]
     pub fn duplicates(&self) -> Vec<(i64, String, Date)> {
         let site = self.site.lock();
-        let mut seen = BTreeSet::new();
-        site.events
-            .values()
-            .map(|event| (event.user, event.form.clone(), event.start_date))
-            .filter(|key| !seen.insert(key.clone()))
-            .collect()
+        let mut seen = HashSet::new();
+        let places = site.events.values().map(|event| (event.user, event.form.as_str(), event.start_date));
+        places.filter(|place| !seen.insert(*place)).map(|(user, form, date)| (user, form.to_owned(), date)).collect()
     }
 
     /// The record of one user on a profile form.
