@@ -38,6 +38,9 @@ const PAGE: usize = 90;
 /// The days of a tick's window before today, as the template sets them.
 const LOOKBACK: i64 = 7;
 
+/// How closely the time between two checks is looked at.
+const MOMENT: SignedDuration = SignedDuration::from_secs(20);
+
 /// How far a worker's clock may be behind, at most.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
@@ -72,7 +75,7 @@ impl World {
 
     /// Who was disturbed and has been synced since is as right as everybody: a digest stands for what was confirmed.
     fn put_right(&mut self, since: Timestamp, connections: &BTreeMap<u32, Connection>) -> Checked {
-        let (now, today) = (self.now(), self.today());
+        let today = self.today();
         let disturbed: Vec<_> = (0..self.athletes.len()).filter(|athlete| self.athletes[*athlete].disturbed).collect();
         if disturbed.is_empty() {
             return Ok(());
@@ -95,17 +98,8 @@ impl World {
                 let Ok(evening) = day.yesterday() else { continue };
                 for (form, date) in [(NIGHTS, evening), (DAYS, day)] {
                     let event = events.get(&(one.user, form, date));
-                    let after = told(&self.stage.oura, &one.person, form, date);
-                    self.set_time(since);
-                    let before = told(&self.stage.oura, &one.person, form, date);
-                    self.set_time(now);
-                    for ((field, after), (_, before)) in after.iter().zip(&before) {
-                        let found = event.and_then(|event| event.value(field));
-                        if found != after.as_deref() && found != before.as_deref() {
-                            let how =
-                                format!("{field:?} of {form:?} on {date} is {found:?}, not {before:?} or {after:?}");
-                            return broken("a digest stands for what was confirmed", Some(athlete), how);
-                        }
+                    if let Some(how) = self.untrue(event, &one.person, form, date, since) {
+                        return broken("a digest stands for what was confirmed", Some(athlete), how);
                     }
                 }
             }
@@ -232,33 +226,45 @@ impl World {
 
     /// Every event written since then says what its own athlete's Oura said then or says now, field by field.
     fn written_truly(&self, since: Timestamp) -> Checked {
-        let now = self.now();
         for form in [NIGHTS, DAYS] {
             for event in self.stage.smartabase.events_where(form, |event| event.changed >= since) {
                 let Some(who) = self.who(|one| one.user == event.user) else {
                     return broken("an event is an athlete's", None, format!("user {}", event.user));
                 };
                 let person = &self.athletes[who].person;
-                let after = told(&self.stage.oura, person, form, event.start_date);
-                self.set_time(since);
-                let before = told(&self.stage.oura, person, form, event.start_date);
-                self.set_time(now);
-                for ((field, after), (_, before)) in after.iter().zip(&before) {
-                    let found = event.value(field);
-                    if found != after.as_deref() && found != before.as_deref() {
-                        return broken(
-                            "an event says what Oura says",
-                            Some(who),
-                            format!(
-                                "{field:?} of {form:?} on {} is {found:?}, not {before:?} or {after:?}",
-                                event.start_date
-                            ),
-                        );
-                    }
+                if let Some(how) = self.untrue(Some(&event), person, form, event.start_date, since) {
+                    return broken("an event says what Oura says", Some(who), how);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The first field of a record that says what Oura said at no moment from `since` until now.
+    fn untrue(&self, event: Option<&Event>, person: &str, form: &str, date: Date, since: Timestamp) -> Option<String> {
+        let now = self.now();
+        // Most say what Oura says now, or said at first; a document that changed twice is looked at more closely.
+        let closely = (1..).map(|moments| since + MOMENT * moments).take_while(|moment| *moment < now);
+        let mut wrong: Option<Vec<(&str, String)>> = None;
+        for moment in [now, since].into_iter().chain(closely) {
+            self.set_time(moment);
+            let told = told(&self.stage.oura, person, form, date);
+            let says = |field: &str| event.and_then(|event| event.value(field));
+            let otherwise = told.into_iter().filter(|(field, told)| says(field) != told.as_deref());
+            let otherwise = otherwise.map(|(field, told)| (field, format!("{:?}, not {told:?}", says(field))));
+            let otherwise: Vec<_> = match wrong {
+                None => otherwise.collect(),
+                Some(before) => otherwise.filter(|(field, _)| before.iter().any(|(other, _)| other == field)).collect(),
+            };
+            let all_true = otherwise.is_empty();
+            wrong = Some(otherwise);
+            if all_true {
+                break;
+            }
+        }
+        self.set_time(now);
+        let (field, how) = wrong?.into_iter().next()?;
+        Some(format!("{field:?} of {form:?} on {date} is {how}"))
     }
 
     /// The table holds no secret in the clear.
