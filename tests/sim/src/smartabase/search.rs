@@ -20,7 +20,7 @@ impl Site {
         let mut found: Vec<&Event> = self
             .events
             .values()
-            .filter(|event| forms.contains(&event.form) && users.contains(&event.user))
+            .filter(|event| users.contains(&event.user) && forms.contains(&event.form))
             .filter(|event| span.as_ref().is_none_or(|span| span.contains(event)))
             .collect();
         if let Some(limit) = body["resultsPerUser"].as_u64() {
