@@ -1,6 +1,7 @@
 """The browser, once for all tests; and for each test a world of its own, seen from a phone and from a desktop."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from visitor import DESKTOP, PHONE, Device, Visitor
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target/pages"
 STAGE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/examples/stage"
+
+
+def pytest_configure() -> None:
+    """Ended from outside, unwind as after a failure: whatever was started is ended too."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended from outside"))
 
 
 @pytest.fixture(scope="session")

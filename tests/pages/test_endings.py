@@ -104,6 +104,17 @@ def test_going_back_to_oura_and_approving_once_more(visitor: Visitor) -> None:
     visitor.read("Your Oura ring is connected")
 
 
+def test_reloading_the_page_that_said_connected(visitor: Visitor) -> None:
+    visitor.connect("ada")
+    visitor.read("Your Oura ring is connected")
+    visitor.driver.refresh()
+    assert "to see whether your ring is connected" in visitor.read("We lost track of this visit")
+
+    visitor.tap("Open Smartabase")
+    visitor.open_link("ada")
+    visitor.read("Your Oura ring is connected")
+
+
 def test_oura_being_unwell(visitor: Visitor) -> None:
     visitor.stage.ask("oura_answers", path="/oauth/v2/ext/oauth-token", status=503)
     visitor.connect("ada")

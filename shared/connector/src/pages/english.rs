@@ -93,7 +93,8 @@ fn ending(page: &Page) -> Words {
         Page::SessionLost => Words {
             title: "We lost track of this visit",
             happened: "This page works once, straight from Oura, in the browser in which you began.",
-            todo: "Open your personal link in Smartabase again, in one browser, with cookies allowed.",
+            todo: "Open your personal link in Smartabase to see whether your ring is connected; if it is not, connect \
+                   again with cookies allowed.",
         },
         Page::OuraUnwell => Words {
             title: "Oura did not answer",
