@@ -9,9 +9,10 @@ import pytest
 from check.orders import obeying
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-pytest.register_assert_rewrite("visitor")
+pytest.register_assert_rewrite("auditor", "visitor")
 
-from visitor import DESKTOP, PHONE, Device, Visitor
+from auditor import DESKTOP, PHONE, Device
+from visitor import Visitor
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target/pages"
@@ -56,5 +57,5 @@ def device(request: pytest.FixtureRequest) -> Device:
 def visitor(driver: Chrome, axe: str, device: Device) -> Iterator[Visitor]:
     """An athlete in a world where everybody is enrolled and nobody connected."""
     with obeying(STAGE, TARGET / "stage.log") as stage:
-        yield Visitor(driver, stage, device, axe, TARGET)
+        yield Visitor(driver, device, axe, TARGET, stage)
         assert stage.ask("violations") == []

@@ -103,4 +103,3 @@ def test_what_somebody_smuggles_into_a_page_does_nothing(visitor: Visitor) -> No
     assert refused == ["frame-src", "img-src", "script-src-elem", "style-src-elem"]
     assert visitor.script("return window.smuggled") is None
     assert visitor.driver.find_element(By.TAG_NAME, "main").is_displayed()
-    visitor.driver.get_log("browser")

@@ -1,14 +1,12 @@
-"""An athlete with a browser: taps, reads, and looks hard at every page of ours."""
+"""An athlete with a browser, in a world where both services are simulated."""
 
-import base64
 import contextlib
-import dataclasses
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from selenium.webdriver import ActionChains, Chrome, Keys
+from auditor import Auditor, Device
+from check.orders import Orders
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.interaction import POINTER_TOUCH
 from selenium.webdriver.common.actions.pointer_input import PointerInput
@@ -16,42 +14,16 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from check.orders import Orders
-
 # How long a page may take before it is given up.
 SECONDS = 30
 
-# Everything that WCAG 2.2 asks for at A and AA and a machine can see, and what axe's authors advise besides.
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
 
-# In pixels of CSS; WCAG 2.2 asks for 24, what phones advise is 44.
-SMALLEST_TARGET = 44
-
-
-@dataclasses.dataclass(frozen=True)
-class Device:
-    """What the browser pretends to be."""
-
-    name: str
-    width: int
-    height: int
-    touch: bool
-
-
-PHONE = Device("phone", 390, 844, touch=True)
-DESKTOP = Device("desktop", 1280, 800, touch=False)
-
-
-class Visitor:
+class Visitor(Auditor):
     """One athlete, one device, one world."""
 
-    def __init__(self, driver: Chrome, stage: Orders, device: Device, axe: str, shots: Path) -> None:
-        self.driver, self.stage, self.device, self.axe, self.shots = driver, stage, device, axe, shots
-        self.resize(device.width)
-        driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": device.touch})
-        driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
-
-    # What a person does.
+    def __init__(self, driver: Chrome, device: Device, axe: str, shots: Path, stage: Orders) -> None:
+        super().__init__(driver, device, axe, shots, stage.facts["connector"])
+        self.stage = stage
 
     def open_link(self, person: str) -> None:
         """Opens the site and taps the personal link in the form."""
@@ -115,130 +87,3 @@ class Visitor:
         """The list of facts on the page."""
         names = [element.text for element in self.driver.find_elements(By.TAG_NAME, "dt")]
         return dict(zip(names, (element.text for element in self.driver.find_elements(By.TAG_NAME, "dd")), strict=True))
-
-    # What an auditor does.
-
-    def look(self, name: str) -> None:
-        """Holds the present page to everything that every page of ours promises, and takes its picture."""
-        self.nothing_went_wrong()
-        self.fits(name)
-        self.can_be_tapped(name)
-        self.can_be_walked_by_keyboard(name)
-        for scheme in ("light", "dark"):
-            self.emulate(scheme)
-            self.picture(f"{name}-{self.device.name}-{scheme}")
-            self.is_accessible(f"{name}, {scheme}")
-        self.emulate("light")
-
-    def nothing_went_wrong(self) -> None:
-        """The console holds nothing about our pages, but for this page's own status when that is an error."""
-        ours = self.stage.facts["connector"]
-        said = [entry["message"] for entry in self.driver.get_log("browser")]
-        status = f"{self.driver.current_url} - Failed to load resource"
-        wrong = [line for line in said if line.startswith(ours) and not line.startswith(status)]
-        assert not wrong, wrong
-
-    def fits(self, name: str) -> None:
-        """Nothing has to be scrolled sideways: here, zoomed to 200 and 400 %, with letters of double size and widely set."""
-        self.does_not_scroll_sideways(name)
-        for width in (640, 320):
-            self.resize(width)
-            self.does_not_scroll_sideways(f"{name} at {width} px")
-        self.resize(self.device.width)
-        self.driver.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 32}})
-        self.does_not_scroll_sideways(f"{name} with large letters")
-        self.driver.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 16}})
-        # WCAG 2.2, 1.4.12.
-        self.script(
-            "for (const element of document.querySelectorAll('body *')) Object.assign(element.style,"
-            " {lineHeight: '1.5', letterSpacing: '.12em', wordSpacing: '.16em', marginBottom: '2em'})"
-        )
-        self.does_not_scroll_sideways(f"{name}, widely set")
-        self.script("for (const element of document.querySelectorAll('[style]')) element.removeAttribute('style')")
-
-    def does_not_scroll_sideways(self, name: str) -> None:
-        """No content is wider than the window, and none is cut off in its box."""
-        wide = self.script(
-            "const root = document.documentElement;"
-            "return [...document.querySelectorAll('body, body *')].filter(element =>"
-            " element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0"
-            " || element.getBoundingClientRect().right > root.clientWidth + 1).map(element => element.outerHTML.slice(0, 200))"
-        )
-        assert not wide, f"{name}: {wide}"
-
-    def can_be_tapped(self, name: str) -> None:
-        """Every button and link is large enough, and nothing lies over it."""
-        targets = self.targets()
-        assert targets, f"{name}: nothing leads on"
-        for target in targets:
-            self.script("arguments[0].scrollIntoView({block: 'center'})", target)
-            box = self.script(
-                "const box = arguments[0].getBoundingClientRect();"
-                "const hit = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);"
-                "return {width: box.width, height: box.height, hit: hit === arguments[0]}",
-                target,
-            )
-            assert box["hit"] and min(box["width"], box["height"]) >= SMALLEST_TARGET, f"{name}: {target.text} {box}"
-
-    def can_be_walked_by_keyboard(self, name: str) -> None:
-        """Tab goes through the buttons and links in the order in which they are read, and the focus can be seen."""
-        # From the top of the page.
-        self.script("document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')")
-        for target in self.targets():
-            ActionChains(self.driver).send_keys(Keys.TAB).perform()
-            focused = self.driver.switch_to.active_element
-            assert focused == target, f"{name}: the focus is on {focused.text!r} instead of {target.text!r}"
-            outline = self.script(
-                "const style = getComputedStyle(arguments[0]);"
-                "return [style.outlineStyle, parseFloat(style.outlineWidth), style.outlineColor,"
-                " getComputedStyle(document.body).color]",
-                target,
-            )
-            # As dark on light, or light on dark, as the text is.
-            assert outline[0] == "solid" and outline[1] >= 2 and outline[2] == outline[3], f"{name}: {outline}"
-
-    def is_accessible(self, name: str) -> None:
-        """Axe finds nothing wrong, and nothing that it could not decide."""
-        self.script(self.axe)
-        found = self.driver.execute_async_script(
-            "axe.run(document, {runOnly: arguments[0], resultTypes: ['violations', 'incomplete']})"
-            ".then(arguments[1], error => arguments[1]({violations: [{id: String(error), nodes: []}], incomplete: []}))",
-            RULES,
-        )
-        wrong = [
-            f"{rule['id']}: {node['html']} {node['failureSummary']}"
-            for rule in found["violations"] + found["incomplete"]
-            for node in rule["nodes"] or [{"html": "", "failureSummary": ""}]
-        ]
-        assert not wrong, f"{name}: {wrong}"
-
-    def picture(self, name: str) -> None:
-        """The whole page, as far down as it goes."""
-        self.script("document.activeElement.blur(); window.scrollTo(0, 0)")
-        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
-        (self.shots / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
-
-    # What both need.
-
-    def targets(self) -> list[WebElement]:
-        """Every button and link."""
-        return self.driver.find_elements(By.CSS_SELECTOR, "button, a[href]")
-
-    def heading(self) -> str:
-        """The page's heading."""
-        return self.driver.find_element(By.TAG_NAME, "h1").text
-
-    def emulate(self, scheme: str) -> None:
-        """Sets the colour scheme that the person prefers."""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-    def resize(self, width: int) -> None:
-        """Sets the width of the window, in pixels of CSS."""
-        metrics = {"width": width, "height": self.device.height, "deviceScaleFactor": 1, "mobile": self.device.touch}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-    @functools.cached_property
-    def script(self) -> Callable[..., Any]:
-        """Runs a script in the page, from outside: the page's own policy lets none run."""
-        return self.driver.execute_script
