@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{disconnect, forms, link, redrive, resync, secrets, show, status};
+use crate::{console, disconnect, forms, link, redrive, resync, secrets, show, status};
 
 /// Looks after an installation of the Oura connector for Smartabase.
 #[derive(Parser)]
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Disconnect(disconnect::Options),
     /// Dead letters, jobs that were given up: lists and explains them, sends them again, drops them.
     Redrive(redrive::Options),
+    /// Serves a page on this machine that shows all of it, and refreshes itself.
+    Console(console::Options),
     /// Checks everything the product needs, and says what to do about each thing that is wrong.
     Doctor,
     /// The forms of the Smartabase site.

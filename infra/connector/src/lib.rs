@@ -14,6 +14,7 @@
 
 mod arguments;
 mod aws;
+mod console;
 mod disconnect;
 mod doctor;
 mod failure;
@@ -65,7 +66,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<Report, Failure> {
-    let Arguments { target, command, .. } = arguments;
+    let Arguments { target, json, command } = arguments;
     if let Command::Forms(forms) = &command
         && let Some(ended) = forms.alone()
     {
@@ -82,5 +83,6 @@ async fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Resync(options) => resync::run(&options, &installation).await,
         Command::Disconnect(options) => disconnect::run(&options, &installation).await,
         Command::Redrive(options) => redrive::run(&options, &installation).await,
+        Command::Console(options) => console::run(&options, installation, json).await,
     }
 }

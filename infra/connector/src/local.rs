@@ -39,6 +39,11 @@ impl Local {
         Ok(Self { path: path.to_owned(), dynamo })
     }
 
+    /// What the file is called.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
     /// The root key, which the local process keeps beside the file.
     pub(crate) fn key(&self) -> Result<SecretString, Failure> {
         let mut path = self.path.as_os_str().to_owned();

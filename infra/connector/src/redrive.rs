@@ -20,6 +20,7 @@ use crate::table::{QUIET, STRONG, styled};
 use crate::when;
 
 use explain::Explained;
+pub(crate) use letters::waiting;
 use letters::{Letter, Letters};
 
 #[derive(Args)]

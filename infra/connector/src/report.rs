@@ -35,7 +35,13 @@ impl Report {
         Self { ending, text: text.into(), json: serde_json::to_value(json).unwrap_or_default() }
     }
 
+    /// Nothing more to say: it was said while it happened.
+    pub(crate) fn silent() -> Self {
+        Self { ending: Ending::Fine, text: String::new(), json: Value::Null }
+    }
+
     pub(crate) fn print(self, json: bool) -> ExitCode {
+        let json = json && !self.json.is_null();
         print(&if json { format!("{:#}", self.json) } else { self.text.trim_end().to_owned() });
         self.ending.into()
     }

@@ -82,6 +82,12 @@ fn turn(tick: &Tick<'_>) -> u64 {
     u64::try_from(tick.at.as_second()).unwrap_or(0) / tick.period.as_secs().max(1)
 }
 
+/// How many athletes one tick can sync, when ticks are so far apart and nothing is held.
+#[must_use]
+pub fn room(period: Duration) -> usize {
+    capacity(period.min(LONGEST_DELAY).as_secs())
+}
+
 /// How many jobs can begin in `seconds`.
 fn capacity(seconds: u64) -> usize {
     usize::try_from(seconds * u64::from(PER_WINDOW) / WINDOW.as_secs()).unwrap_or(usize::MAX)

@@ -140,7 +140,7 @@ impl Store {
         known.map(|(record, key, item)| Ok((record.clone(), Record::read(key, item)?))).collect()
     }
 
-    /// What the ledger has of one form for the dates from `first` to `last`, in order. As it was a moment ago, and in one
+    /// What the ledger has of one form for the dates from `first` to `last`, in order. Consistent, and one
     /// `Query` for a year or two: for people who look at an installation. No function asks this.
     pub async fn entries(
         &self,
@@ -160,6 +160,7 @@ impl Store {
                 .client()
                 .query()
                 .table_name(self.table())
+                .consistent_read(true)
                 .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :to")
                 .expression_attribute_names("#pk", PK)
                 .expression_attribute_names("#sk", SK)

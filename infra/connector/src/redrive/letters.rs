@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+};
 use connector::job::Job;
 use jiff::Timestamp;
 
@@ -38,6 +40,21 @@ pub(crate) struct Letter {
     pub(crate) reason: Option<String>,
     pub(crate) sent_at: Option<Timestamp>,
     receipt: String,
+}
+
+/// How many dead letters wait, hidden or not. Hides none.
+pub(crate) async fn waiting(stack: &Stack) -> Result<u64, Failure> {
+    let visible = QueueAttributeName::ApproximateNumberOfMessages;
+    let hidden = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+    let request = Client::new(&stack.aws)
+        .get_queue_attributes()
+        .queue_url(stack.output("DeadLetterQueueUrl")?)
+        .attribute_names(visible.clone())
+        .attribute_names(hidden.clone());
+    let answer = request.send().await.map_err(|error| aws::explain("count the dead letters", &error, &stack.aws))?;
+    let attributes = answer.attributes.unwrap_or_default();
+    let count = |name| attributes.get(&name).and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+    Ok(count(visible) + count(hidden))
 }
 
 impl<'a> Letters<'a> {

@@ -10,6 +10,7 @@
 
 mod aws;
 mod bad_input;
+mod consoles;
 mod dead_letters;
 mod disconnecting;
 mod doctor;
