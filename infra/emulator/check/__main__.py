@@ -12,6 +12,7 @@ from pathlib import Path
 
 from check import alarms, roles, stack
 from check.browser import Browser, without_query
+from check.commands import CommandLine
 from check.forms import BACKFILL_DAYS, Forms, days
 from check.processes import Failed, say, wait_for
 from check.site import Event
@@ -68,18 +69,20 @@ def check(target: Path, built: Path | None, started: contextlib.ExitStack) -> No
         },
         logs,
     )
+    say("building the operator's command line")
+    operator = CommandLine.built(endpoint, logs)
     try:
-        for seen in story(deployed, simulated):
+        for seen in story(deployed, simulated, operator):
             say(f"ok: {seen}")
     except Exception:
         deployed.show_logs()
         raise
 
 
-def story(deployed: Stack, simulated: World) -> Iterator[str]:
+def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[str]:
     """Yields a line for each thing that was seen to work."""
     forms = Forms(simulated)
-    forms.build()
+    forms.build(operator.answer("forms", "spec"))
     simulated.ask("register_redirect", url=deployed.outputs["CallbackUrl"])
 
     succeeded, _ = deployed.invoke("Enrol")
@@ -87,9 +90,17 @@ def story(deployed: Stack, simulated: World) -> Iterator[str]:
         raise Failed("with unfilled secrets, enrol should fail and name the command that fills them")
     yield "with unfilled secrets, enrol says which command fills them"
 
-    deployed.fill_secret("OuraSecretArn", simulated.facts["application"])
-    account = simulated.facts["smartabase"]
-    deployed.fill_secret("SmartabaseSecretArn", {name: account[name] for name in ("username", "password")})
+    found = operator.findings(code=3)
+    if found != ["secret-unfilled"] * 2:
+        raise Failed(f"of two unfilled secrets, doctor found {found}")
+    account = {name: simulated.facts["smartabase"][name] for name in ("username", "password")}
+    operator.answer("secrets", "set", "smartabase", "--stdin", given={**account, "password": "wrong"}, code=1)
+    operator.answer("secrets", "set", "smartabase", "--stdin", given=account)
+    operator.answer("secrets", "set", "oura", "--stdin", given=simulated.facts["application"])
+    if found := operator.findings(code=0):
+        raise Failed(f"in a sound installation, doctor found {found}")
+    yield "the operator filled the secrets, and doctor finds nothing wrong"
+
     succeeded, answer = deployed.invoke("Enrol")
     if not succeeded:
         raise Failed(f"enrol failed: {answer}")

@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import itertools
 import tomllib
 from typing import Any
 
@@ -45,11 +46,10 @@ class Forms:
         self.authorise: dict[str, str] = tables["authorise"]
         self.events = [Form(table) for table in tables["event"]]
 
-    def build(self) -> None:
-        """Gives the site the forms, as the operator would have."""
-        self.world.ask("profile_form", name=self.authorise["form"], fields=[self.authorise["link"]])
-        for form in self.events:
-            self.world.ask("event_form", name=form.name, fields=list(form.labels.values()))
+    def build(self, specification: list[dict[str, str]]) -> None:
+        """Gives the site the forms that `connector forms spec` describes, as an administrator would."""
+        for (kind, form), fields in itertools.groupby(specification, lambda field: (field["kind"], field["form"])):
+            self.world.ask(f"{kind}_form", name=form, fields=[field["field"] for field in fields])
 
     @functools.cached_property
     def users(self) -> dict[str, int]:

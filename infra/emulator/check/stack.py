@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import platform
 import sys
@@ -144,10 +143,6 @@ class Stack:
         """The stack's outputs by name."""
         (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
-    def fill_secret(self, output: str, value: dict[str, str]) -> None:
-        """What the operator does with `aws secretsmanager put-secret-value`."""
-        self.client("secretsmanager").put_secret_value(SecretId=self.outputs[output], SecretString=json.dumps(value))
 
     def invoke(self, function: str) -> tuple[bool, str]:
         """Invokes a function and waits for it: whether it succeeded, and what it answered."""

@@ -238,9 +238,8 @@ impl SecretsManager {
         if let Some(value) = cached.believed() {
             return Ok(value);
         }
-        let Some((_, text)) = self.fetch(name, Version::Current, deadline).await? else {
-            return Err(self.unfilled(name));
-        };
+        let filled = self.fetch(name, Version::Current, deadline).await?.filter(|(_, text)| !is_blank(text));
+        let Some((_, text)) = filled else { return Err(self.unfilled(name)) };
         match serde_json::from_str::<serde_json::Value>(text.expose_secret()) {
             Ok(serde_json::Value::Object(entries)) if is_unfilled(&entries) => Err(self.unfilled(name)),
             Ok(value) => match serde_json::from_value(value) {

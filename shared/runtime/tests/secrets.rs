@@ -155,6 +155,7 @@ async fn an_unfilled_secret_names_the_command_that_fills_it() {
     assert!(matches!(&error, SecretError::Unfilled { name: SecretName::Oura, command: said } if said == command));
     assert!(error.to_string().contains(command), "{error}");
     for empty in [
+        "",
         "{}",
         r#"{"client_id": "", "client_secret": ""}"#,
         r#"{"client_id": " ", "client_secret": " "}"#,

@@ -1,5 +1,6 @@
 //! The application at Oura: who it says it is, where athletes come back to, and whether that place is ours.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use connector::{Connector, Link};
@@ -80,8 +81,12 @@ async fn ours(checkup: &mut Checkup, connector: &Connector, key: &Keyring) {
     let page = connector.settings.page("connect");
     let Ok(nobody) = AthleteId::parse("connector doctor") else { return };
     let link = Link::new(key, nobody, Timestamp::UNIX_EPOCH).to_url(page.clone());
-    let client = reqwest::Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(20)).build();
-    let answer = match client {
+    let mut client = reqwest::Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(20));
+    // This machine, whatever its resolver makes of it (RFC 6761, section 6.3): a proxy on a laptop, an emulator.
+    if let Some(name) = page.host_str().filter(|name| name.ends_with(".localhost")) {
+        client = client.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    }
+    let answer = match client.build() {
         Ok(client) => client.get(link).send().await.map(|answer| answer.status()),
         Err(error) => Err(error),
     };
