@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use connector::Connector;
+use connector::forms::Wanted;
 use connector::forms::check::{Fault, Finding};
-use connector::forms::{Forms, Wanted};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use smartabase::{Credentials, Error, FormKind, Roster, UserId};
@@ -42,8 +42,8 @@ pub(super) async fn check(checkup: &mut Checkup, connector: &Connector, account:
         return checkup.skip_all(CHECKS.get(1..).unwrap_or_default(), SIGN_IN);
     }
     let somebody = visit.people(checkup).await;
-    let unusable = visit.forms(checkup).await;
-    visit.reading(checkup, somebody, &unusable).await;
+    let findings = visit.forms(checkup).await;
+    visit.reading(checkup, somebody, &findings).await;
 }
 
 impl Visit<'_> {
@@ -104,7 +104,7 @@ impl Visit<'_> {
         }
     }
 
-    /// The forms against forms.toml. Answers those that can't be read, whoever asks.
+    /// The forms against forms.toml. Answers what was found, as far as the site shows its forms.
     async fn forms(&self, checkup: &mut Checkup) -> Vec<Finding> {
         let (site, forms) = (&self.connector.smartabase, &self.connector.forms);
         match survey(site, self.account, forms).await {
@@ -135,10 +135,10 @@ impl Visit<'_> {
     /// Reads each form as a sync does, for one user and today. Whether it may be written shows when it is.
     async fn reading(&self, checkup: &mut Checkup, somebody: Option<UserId>, findings: &[Finding]) {
         let Some(user) = somebody else { return checkup.skip(READING, ROSTER) };
-        let forms: &Forms = &self.connector.forms;
-        let there = |form: &Wanted<'_>| !findings.iter().any(|finding| finding.form == *form.form && is_none(finding));
+        // What is missing is missing to whoever asks, and was said before.
+        let missing = |form: &Wanted<'_>| findings.iter().any(|finding| finding.form == *form.form && is_none(finding));
         let mut read = 0;
-        for form in forms.wanted().iter().filter(|form| there(form)) {
+        for form in self.connector.forms.wanted().iter().filter(|form| !missing(form)) {
             match self.read(form, user).await {
                 Ok(()) => read += 1,
                 Err(Error::Forbidden) => {
