@@ -10,7 +10,7 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-from check import alarms, roles, stack
+from check import alarms, looking_after, roles, stack
 from check.browser import Browser, without_query
 from check.commands import CommandLine
 from check.forms import BACKFILL_DAYS, Forms, days
@@ -122,6 +122,11 @@ def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[
     wait_for("the forms agree with Oura", 180, lambda: forms.agree() or None)
     yield "the forms hold what Oura says, nights under the evening they began"
 
+    athletes = simulated.facts["athletes"]
+    yield looking_after.status(operator, list(athletes))
+    yield looking_after.resync(operator, forms, athletes["ada"])
+    yield looking_after.console(operator, list(athletes.values()))
+
     yield schedule_brings_a_revision(deployed, forms)
 
     browser = Browser()
@@ -141,6 +146,7 @@ def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[
         yield f"role of {line}"
 
     yield from alarms.check(deployed, simulated, forms, links)
+    yield looking_after.redrive(operator, UNREADABLE)
     yield dashboard(deployed)
 
     yield logs_are_clean(deployed, simulated, links)

@@ -1,13 +1,15 @@
 """The operator's command line, at work on the deployed stack."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from check.processes import Failed, run
+from check.processes import Failed, run, running
 from check.stack import REGION, ROOT, ROOT_USER, STACK
 
 
@@ -17,33 +19,52 @@ class CommandLine:
 
     program: Path
     endpoint: str
+    logs: Path
 
     @classmethod
     def built(cls, endpoint: str, logs: Path) -> "CommandLine":
         """The program, built from the sources beside this."""
         run(["cargo", "build", "--package", "operator"], logs / "operator-build.log", os.environ, ROOT)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        return cls(target / "debug/connector", endpoint)
+        return cls(target / "debug/connector", endpoint, logs)
 
-    def answer(self, *arguments: str, given: Any = None, code: int = 0) -> Any:
-        """What it prints as JSON, when it ends with this exit code; `given` goes in as JSON."""
+    def answer(self, *arguments: str, given: Any = None, code: int | None = 0) -> Any:
+        """What it prints as JSON, when it ends with this exit code or, given none, with any; `given` goes in as JSON."""
         done = subprocess.run(
-            [self.program, "--stack", STACK, "--json", *arguments],
+            self.command(*arguments),
             input=json.dumps(given),
             capture_output=True,
             text=True,
             check=False,
-            env={
-                "PATH": os.defpath,
-                "AWS_ENDPOINT_URL": self.endpoint,
-                "AWS_REGION": REGION,
-                "AWS_ACCESS_KEY_ID": ROOT_USER["AccessKeyId"],
-                "AWS_SECRET_ACCESS_KEY": ROOT_USER["SecretAccessKey"],
-            },
+            env=self.environment(),
         )
-        if done.returncode != code:
+        if code is not None and done.returncode != code:
             raise Failed(f"connector {' '.join(arguments)} ended with {done.returncode}: {done.stderr}{done.stdout}")
         return json.loads(done.stdout)
+
+    @contextlib.contextmanager
+    def started(self, *arguments: str) -> Iterator[Any]:
+        """The first thing it prints as JSON; it goes on for as long as the block."""
+        with running(self.command(*arguments), self.logs / "operator.log", self.environment(), ROOT) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise Failed(f"connector ended: {(self.logs / 'operator.log').read_text(errors='replace')}")
+            yield json.loads(line)
+
+    def command(self, *arguments: str) -> list[str | Path]:
+        """The command line."""
+        return [self.program, "--stack", STACK, "--json", *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """What signs it in to the emulator, and nothing of the tester's."""
+        return {
+            "PATH": os.defpath,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ROOT_USER["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": ROOT_USER["SecretAccessKey"],
+        }
 
     def findings(self, code: int) -> list[str]:
         """What `doctor` finds wrong, and what it could not find out."""

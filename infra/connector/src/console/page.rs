@@ -47,7 +47,10 @@ pub(crate) fn overview(view: &View<'_>, around: &Surroundings<'_>) -> Markup {
     let content = html! {
         (tiles(view, around))
         section aria-labelledby="athletes" {
-            h2 id="athletes" { "Athletes and days" }
+            h2 id="athletes" {
+                "Athletes and days"
+                @if let Some(form) = around.forms.get(choice.form) { span class="quiet" { ": " (form) } }
+            }
             (choices(view, choice))
             (forms(around))
             (legend())
@@ -179,8 +182,8 @@ fn athletes(view: &View<'_>, shown: &[&Row<'_>], choice: &Choice) -> Markup {
                     th scope="col" { "Athlete" }
                     th scope="col" { "Status" }
                     th scope="col" { "Last sync" }
-                    th scope="col" { (totals(&view.dates, &all, "How many athletes’ records arrived for each day")) }
                     th scope="col" { "Arrived" }
+                    th scope="col" { (totals(&view.dates, &all, "How many athletes’ records arrived for each day")) }
                 }
             }
             tbody {
@@ -188,10 +191,10 @@ fn athletes(view: &View<'_>, shown: &[&Row<'_>], choice: &Choice) -> Markup {
                     @let (tally, stand) = (row.tally(), &row.stand);
                     tr {
                         th scope="row" { a href=(athlete_address(row, choice)) { (row.athlete.name()) } }
-                        td class={ "status " (class(stand.needs())) } title=[(stand.needs() == Actor::Operator).then_some(&stand.reason)] { (stand) }
+                        td class={ "status " (class(stand.needs())) } title=(if stand.needs() == Actor::Operator { stand.reason.clone() } else { stand.to_string() }) { (stand) }
                         td { @if let Some(at) = row.athlete.connection.as_ref().and_then(|connection| connection.last_sync) { (when::ago(at, view.now)) } }
-                        td { (strip(&row.marks, &said(row, view))) }
                         td class="quiet" { (arrived(&tally)) }
+                        td { (strip(&row.marks, &said(row, view))) }
                     }
                 }
             }
@@ -243,7 +246,7 @@ pub(crate) fn athlete(view: &View<'_>, row: &Row<'_>, marks: &[Vec<Mark>], aroun
 
 /// A mark with its word.
 fn word(mark: Mark) -> Markup {
-    html! { @if mark != Mark::Blank { ul class="legend" { li { (swatch(mark)) (mark.words()) } } } }
+    html! { @if mark != Mark::Blank { span class="mark" { (swatch(mark)) (mark.words()) } } }
 }
 
 /// A page that says that there is nothing under an address.
