@@ -30,6 +30,9 @@ struct Options {
     /// How many days before the faults stop.
     #[arg(long, default_value_t = 30)]
     days: u32,
+    /// How many ticks a day has, at most.
+    #[arg(long, default_value_t = 3)]
+    ticks: u32,
     /// Only these kinds of event, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = kind)]
     kinds: Option<Vec<Kind>>,
@@ -55,6 +58,7 @@ impl Options {
         if let Some(kinds) = &self.kinds {
             scale.kinds = kinds.iter().copied().collect();
         }
+        scale.ticks = self.ticks;
         scale
     }
 }

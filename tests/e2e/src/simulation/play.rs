@@ -397,8 +397,11 @@ impl fmt::Display for Failure {
         let athletes = self.scale.athletes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         writeln!(f, "broken: {}", self.promise)?;
         writeln!(f, "        {}", self.how)?;
-        let Scale { seed, days, .. } = self.scale;
-        writeln!(f, "again:  cargo simulate --seed {seed} --days {days} --only {athletes} --kinds {kinds}")?;
+        let Scale { seed, days, ticks, .. } = self.scale;
+        writeln!(
+            f,
+            "again:  cargo simulate --seed {seed} --days {days} --ticks {ticks} --only {athletes} --kinds {kinds}"
+        )?;
         if let Some(athlete) = self.athlete {
             writeln!(f, "story of athlete {athlete}, until day {}:", self.day)?;
         }

@@ -16,6 +16,8 @@ pub struct Scale {
     pub athletes: Vec<u32>,
     /// How many days are lived before the faults stop.
     pub days: u32,
+    /// How many ticks a day has, at most; about every other day has one less. Now and then one more follows on a tick's heels.
+    pub ticks: u32,
     /// What may happen.
     pub kinds: BTreeSet<Kind>,
 }
@@ -232,7 +234,7 @@ impl Scale {
     /// `athletes` athletes, `days` days, and everything that may happen.
     #[must_use]
     pub fn full(seed: u64, athletes: u32, days: u32) -> Self {
-        Self { seed, athletes: (0..athletes).collect(), days, kinds: Kind::ALL.into() }
+        Self { seed, athletes: (0..athletes).collect(), days, ticks: 3, kinds: Kind::ALL.into() }
     }
 
     fn draw(&self, purpose: &str, place: &[u64]) -> fastrand::Rng {
@@ -253,7 +255,7 @@ impl Scale {
     /// an hour. The real schedule fires 96 times; what the others would find is what these find, only sooner.
     pub(crate) fn ticks(&self, day: u32) -> Vec<Tick> {
         let mut draw = self.draw("ticks", &[day.into()]);
-        let count = draw.u32(2..=3);
+        let count = draw.u32(self.ticks.max(2) - 1..=self.ticks.max(1));
         let mut minutes = Vec::new();
         for part in 0..count {
             let minute = part * 1440 / count + draw.u32(5..1380 / count - 60);
