@@ -7,6 +7,7 @@ the dimensions of a metric out of account, and what does not arrive, so an alarm
 
 import dataclasses
 import datetime
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,8 +19,9 @@ from check.stack import FUNCTIONS, STACK, Stack
 from check.world import World
 
 NAMESPACE = "OuraSmartabase"
-# Long enough for a tick a minute and what follows from it.
+# Seconds, far more than a tick and what follows from it take.
 PATIENCE = 150
+LOOKS_PER_TICK = 8
 # A port on which nobody listens: it is reserved.
 NOWHERE = "http://127.0.0.1:1/token"
 # More athletes than the ticks of one minute may sync within half of Oura's allowance.
@@ -90,13 +92,20 @@ class Alarms:
 
     def ring(self, *alarms: str, feed: Callable[[], None] | None = None) -> str:
         """Waits until all of these ring, feeding them with what is logged, or in a way of their own."""
-
-        def all_ring() -> bool | None:
-            (feed or self.feed)()
-            return all(self.rings(alarm) for alarm in alarms) or None
-
-        wait_for(f"{', '.join(alarms)} to ring", PATIENCE, all_ring)
+        self.wait_for(f"{', '.join(alarms)} to ring", lambda: all(self.rings(alarm) for alarm in alarms), feed)
         return f"rang: {', '.join(alarms)}"
+
+    def wait_for(self, what: str, seen: Callable[[], bool], feed: Callable[[], None] | None = None) -> None:
+        """Waits for something to be seen in what is fed. A tick comes every few seconds, not only every minute."""
+        looks = itertools.count()
+
+        def look() -> bool | None:
+            if next(looks) % LOOKS_PER_TICK == 0:
+                self.stack.invoke("Scheduler")
+            (feed or self.feed)()
+            return seen() or None
+
+        wait_for(what, PATIENCE, look)
 
 
 def check(deployed: Stack, simulated: World, forms: Forms, links: dict[str, str]) -> Iterator[str]:
@@ -109,11 +118,7 @@ def check(deployed: Stack, simulated: World, forms: Forms, links: dict[str, str]
     yield outage(deployed, simulated, alarms)
     ours = [alarm for alarm in alarms.names if alarms.definition(alarm)["Namespace"] == NAMESPACE]
 
-    def silent_again() -> bool | None:
-        alarms.feed()
-        return not alarms.rings("NothingSyncedAlarm") or None
-
-    wait_for("syncs to be counted again", PATIENCE, silent_again)
+    alarms.wait_for("syncs to be counted again", lambda: not alarms.rings("NothingSyncedAlarm"))
     if ringing := {alarm for alarm in ours if alarms.rings(alarm)} - {"LagAlarm", "RefreshFailuresAlarm"}:
         raise Failed(f"these ring for no reason: {ringing}")
     yield f"once syncs went well again, {len(ours) - 2} alarms of the product's own were silent"
