@@ -81,8 +81,8 @@ def check(target: Path, built: Path | None, started: contextlib.ExitStack) -> No
 
 def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[str]:
     """Yields a line for each thing that was seen to work."""
-    forms = Forms(simulated)
-    forms.build(operator.answer("forms", "spec"))
+    forms = Forms(simulated, operator.answer("forms", "spec"))
+    forms.build()
     simulated.ask("register_redirect", url=deployed.outputs["CallbackUrl"])
 
     succeeded, _ = deployed.invoke("Enrol")

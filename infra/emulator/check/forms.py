@@ -38,17 +38,17 @@ class Form:
 
 
 class Forms:
-    """The forms of the simulated site."""
+    """The forms of the simulated site; `specification` is what `connector forms spec` says that they are."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, specification: list[dict[str, str]]) -> None:
+        self.world, self.specification = world, specification
         tables = tomllib.loads((ROOT / "infra/forms.toml").read_text())
         self.authorise: dict[str, str] = tables["authorise"]
         self.events = [Form(table) for table in tables["event"]]
 
-    def build(self, specification: list[dict[str, str]]) -> None:
-        """Gives the site the forms that `connector forms spec` describes, as an administrator would."""
-        for (kind, form), fields in itertools.groupby(specification, lambda field: (field["kind"], field["form"])):
+    def build(self) -> None:
+        """Gives the site the forms as specified, as an administrator would."""
+        for (kind, form), fields in itertools.groupby(self.specification, lambda field: (field["kind"], field["form"])):
             self.world.ask(f"{kind}_form", name=form, fields=[field["field"] for field in fields])
 
     @functools.cached_property
