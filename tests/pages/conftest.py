@@ -9,14 +9,14 @@ import pytest
 from check.orders import obeying
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-pytest.register_assert_rewrite("auditor", "visitor")
+pytest.register_assert_rewrite("browser", "visitor")
 
-from auditor import DESKTOP, PHONE, Device
+from browser import DESKTOP, PHONE, Device
 from visitor import Visitor
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target/pages"
-STAGE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/examples/stage"
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 
 
 def pytest_configure() -> None:
@@ -56,6 +56,6 @@ def device(request: pytest.FixtureRequest) -> Device:
 @pytest.fixture
 def visitor(driver: Chrome, axe: str, device: Device) -> Iterator[Visitor]:
     """An athlete in a world where everybody is enrolled and nobody connected."""
-    with obeying(STAGE, TARGET / "stage.log") as stage:
+    with obeying(BUILT / "examples/stage", TARGET / "stage.log") as stage:
         yield Visitor(driver, device, axe, TARGET, stage)
         assert stage.ask("violations") == []
