@@ -46,7 +46,7 @@ pub(crate) fn overview(view: &View<'_>, around: &Surroundings<'_>) -> Markup {
     let shown: Vec<_> = view.rows.iter().filter(|row| choice.wants(row)).collect();
     let content = html! {
         (tiles(view, around))
-        section aria-labelledby="athletes" {
+        section {
             h2 id="athletes" {
                 "Athletes and days"
                 @if let Some(form) = around.forms.get(choice.form) { span class="quiet" { ": " (form) } }
@@ -223,7 +223,7 @@ pub(crate) fn athlete(view: &View<'_>, row: &Row<'_>, marks: &[Vec<Mark>], aroun
                 }
             }
         }
-        section aria-labelledby="days" {
+        section {
             h2 id="days" { "Days" }
             div class="wide" role="region" aria-labelledby="days" tabindex="0" {
                 table {
