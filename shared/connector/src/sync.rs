@@ -181,7 +181,9 @@ impl Connector {
                 .then_some((days.first, days.last)),
             now: self.clock.now(),
         };
-        let confirmed = self.store.confirm(&athlete, fence, &delivery.written, finish, deadline.instant()).await?;
+        let user = session.connection.user_id;
+        let confirmed =
+            self.store.confirm(&athlete, user, fence, &delivery.written, finish, deadline.instant()).await?;
         session.fence = None;
         if matches!(confirmed, Fenced::Lost) {
             return Err(Setback::Overtaken);

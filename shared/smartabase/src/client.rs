@@ -58,13 +58,40 @@ impl Client {
         }
     }
 
-    /// Everyone the account sees: all pages of `usersynchronise`.
+    /// Everyone the account sees: all pages of `usersynchronise`. Whether users that are missing were deleted has to be
+    /// [asked](Client::deleted_users).
     pub async fn roster(&self, credentials: &Credentials, deadline: Instant) -> Result<Roster, Error> {
+        self.roster_knowing(credentials, &[], deadline).await
+    }
+
+    /// Which of these users the site says are deleted. The others may be there, or only out of the account's sight: the
+    /// site tells the two apart for users who are named to it, and for nobody else (vendor's documentation of
+    /// `usersynchronise`). Costs as much as the roster.
+    pub async fn deleted_users(
+        &self,
+        credentials: &Credentials,
+        users: &[UserId],
+        deadline: Instant,
+    ) -> Result<Vec<UserId>, Error> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut deleted = self.roster_knowing(credentials, users, deadline).await?.deleted;
+        deleted.retain(|user| users.contains(user));
+        Ok(deleted)
+    }
+
+    async fn roster_knowing(
+        &self,
+        credentials: &Credentials,
+        known: &[UserId],
+        deadline: Instant,
+    ) -> Result<Roster, Error> {
         let mut cursors = Cursors::default();
         let mut pages = RosterPages::default();
         let mut cursor = None;
         loop {
-            let body = SynchroniseBody::page(cursor);
+            let body = SynchroniseBody::page(known, cursor);
             // Other lists may be left out when they are empty, but this one has the account itself in it.
             let nobody = Error::NotJson { status: 200, starts: "empty" };
             let page = self.read("usersynchronise", credentials, &body, deadline).await?.ok_or(nobody)?;

@@ -18,7 +18,8 @@ pub struct Roster {
     pub users: Vec<User>,
     /// Users merged into another, the old one first: what belongs to the old one belongs to the new one.
     pub merged: Vec<(UserId, UserId)>,
-    /// Users that the site says are deleted. Someone whom the account may no longer see is missing without being here.
+    /// Users that the site says are deleted, of those that were asked about. Someone whom the account may no longer see is
+    /// missing without being here.
     pub deleted: Vec<UserId>,
     /// How many users or mergers could not be read, and are therefore not here.
     pub unreadable: usize,
@@ -48,19 +49,19 @@ impl fmt::Debug for User {
 /// The body of `usersynchronise`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct SynchroniseBody {
+pub(crate) struct SynchroniseBody<'a> {
     last_synchronisation_time_on_server: u64,
-    user_ids: [UserId; 0],
+    user_ids: &'a [UserId],
     /// The text `"True"`, as the vendor's schema has it.
     paginate: &'static str,
     cursor: String,
 }
 
-impl SynchroniseBody {
-    pub(crate) fn page(cursor: Option<String>) -> SynchroniseBody {
-        SynchroniseBody {
+impl<'a> SynchroniseBody<'a> {
+    pub(crate) fn page(known: &'a [UserId], cursor: Option<String>) -> Self {
+        Self {
             last_synchronisation_time_on_server: 0,
-            user_ids: [],
+            user_ids: known,
             paginate: "True",
             cursor: cursor.unwrap_or_default(),
         }

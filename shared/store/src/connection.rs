@@ -216,17 +216,18 @@ impl Store {
         self.advance(athlete, LAST_SYNC, now, "marking a connection as synced", deadline).await
     }
 
-    /// Points a connection at another Smartabase user, after a merge. A disconnected athlete is [`Change::Superseded`].
+    /// Points a connection at another Smartabase user, whose forms are to receive the records from now on. Nothing is known
+    /// of what stands there, so the window's digest is forgotten, and the next fence is taken: a job that began with the
+    /// other user can note nothing more. A disconnected athlete is [`Change::Superseded`].
     pub async fn repoint(&self, athlete: &AthleteId, user_id: u64, deadline: Instant) -> Result<Change, StoreError> {
         let edit = Edit::of(Key::connection(athlete))
             .if_exists()
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
-            .set(USER_ID, number(user_id));
-        Ok(match edit.send(self, "pointing a connection at another user", deadline).await? {
-            Edited::Applied(_) => Change::Done,
-            Edited::Refused(Some(_)) => Change::Superseded,
-            Edited::Refused(None) => Change::Gone,
-        })
+            .when("#user_id <> :user_id", [USER_ID], [])
+            .set(USER_ID, number(user_id))
+            .remove(DIGEST)
+            .increment(FENCE);
+        self.unless_disconnected(edit, "pointing a connection at another user", deadline).await
     }
 
     /// Moves an instant forward, never back, on a connection that is not disconnected.
@@ -244,6 +245,16 @@ impl Store {
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
             .when(&later, [attribute], [])
             .set(attribute, instant(to));
+        self.unless_disconnected(edit, operation, deadline).await
+    }
+
+    /// Sends an edit that a disconnected connection refuses, and so does one that is as asked already.
+    async fn unless_disconnected(
+        &self,
+        edit: Edit,
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
         let key = edit.key().clone();
         match edit.send(self, operation, deadline).await? {
             Edited::Applied(_) => Ok(Change::Done),

@@ -115,6 +115,11 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets an enrolment: the athlete's link opens nothing any more, and no form is told of them. One `DeleteItem`.
+    pub async fn forget_enrolment(&self, athlete: &AthleteId, deadline: Instant) -> Result<(), StoreError> {
+        self.delete(&Key::enrolment(athlete), "forgetting an enrolment", deadline).await
+    }
+
     /// Notes that a form for staff is about to be told what has this digest: until that is confirmed, it may hold
     /// anything. One `UpdateItem`.
     pub async fn begin_telling(

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::edit::{Edit, Edited};
-use crate::error::{StoreError, classify};
+use crate::error::StoreError;
 use crate::item::{Item, Reader, instant, text};
 use crate::keys::Key;
-use crate::requests::{Store, bounded};
+use crate::requests::Store;
 
 const UNTIL: &str = "until";
 const WHY: &str = "why";
@@ -72,11 +72,7 @@ impl Store {
 
     /// Ends the hold on a service, if there is one.
     pub async fn lift_hold(&self, service: Service, deadline: Instant) -> Result<(), StoreError> {
-        let operation = "lifting a hold";
-        let request =
-            self.client().delete_item().table_name(self.table()).set_key(Some(Key::hold(service).attributes()));
-        bounded(operation, deadline, request.send()).await?.map_err(|error| classify(operation, &error))?;
-        Ok(())
+        self.delete(&Key::hold(service), "lifting a hold", deadline).await
     }
 }
 

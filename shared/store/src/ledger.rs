@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::athlete::AthleteId;
 use crate::connection::{
     BACKFILL_FROM, BROUGHT_AT, BROUGHT_FIRST, BROUGHT_LAST, DIGEST, FENCE, LAST_DAY, LAST_SYNC, LEASE_OWNER,
-    LEASE_UNTIL, NOTE,
+    LEASE_UNTIL, NOTE, USER_ID,
 };
 use crate::edit::Edit;
 use crate::error::{StoreError, classify};
@@ -124,11 +124,13 @@ pub enum Fenced {
 }
 
 impl Store {
-    /// What the ledger says about these records; those it does not know are left out. Consistent: it sees every write
-    /// answered before this call. One `BatchGetItem` per hundred.
+    /// What the ledger says about these records; those it does not know are left out, and so are those whose
+    /// event is another Smartabase user's than `user_id`. Consistent: it sees every write answered
+    /// before this call. One `BatchGetItem` per hundred.
     pub async fn records(
         &self,
         athlete: &AthleteId,
+        user_id: u64,
         keys: &[RecordKey],
         deadline: Instant,
     ) -> Result<BTreeMap<RecordKey, Record>, StoreError> {
@@ -136,8 +138,14 @@ impl Store {
             keys.iter().map(|record| (Key::record(athlete, record), record)).collect();
         let asked = wanted.keys().cloned().collect();
         let items = self.batch_get(asked, true, "reading the ledger", deadline).await?;
-        let known = items.iter().filter_map(|(key, item)| Some((*wanted.get(key)?, key, item)));
-        known.map(|(record, key, item)| Ok((record.clone(), Record::read(key, item)?))).collect()
+        let mut known = BTreeMap::new();
+        for (record, key, item) in items.iter().filter_map(|(key, item)| Some((*wanted.get(key)?, key, item))) {
+            // What was noted before the ledger knew of users is the athlete's own.
+            if Reader::new(key, item).number(USER_ID)?.is_none_or(|user| user == user_id) {
+                known.insert(record.clone(), Record::read(key, item)?);
+            }
+        }
+        Ok(known)
     }
 
     /// What the ledger has of one form for the dates from `first` to `last`, in order. Consistent, and one
@@ -183,7 +191,7 @@ impl Store {
         }
     }
 
-    /// Notes that these records are about to be sent, and forgets both their digests and the window's: from now until they
+    /// Notes that these records are about to be sent for a Smartabase user, and forgets both their digests and the window's: from now until they
     /// are confirmed the site may hold what was there before or what is being sent, and neither may be taken for the other.
     /// The id of an event that is known stays known.
     ///
@@ -191,6 +199,7 @@ impl Store {
     pub async fn intend(
         &self,
         athlete: &AthleteId,
+        user_id: u64,
         fence: u64,
         intents: &[Intent],
         now: Timestamp,
@@ -204,7 +213,10 @@ impl Store {
                     .set(STATE, text(INTENDED))
                     .set(INTENDED_AT, instant(now))
                     .remove(CONTENT);
-                event.map(number).into_iter().fold(edit, |edit, event| edit.set(EVENT, event))
+                match event {
+                    Some(event) => edit.set(EVENT, number(event)).set(USER_ID, number(user_id)),
+                    None => edit,
+                }
             })
             .collect();
         for edits in edits.chunks(RECORDS_PER_TRANSACTION) {
@@ -216,13 +228,14 @@ impl Store {
         Ok(Fenced::Done)
     }
 
-    /// Notes that Smartabase confirmed these records, then how the sync ended, and releases the lease.
+    /// Notes that Smartabase confirmed these records of a user, then how the sync ended, and releases the lease.
     ///
     /// One `TransactWriteItems` per 99 records. The connection is in the last, so that nothing says the window is done
     /// before every record of it is noted.
     pub async fn confirm(
         &self,
         athlete: &AthleteId,
+        user_id: u64,
         fence: u64,
         written: &[(RecordKey, Written)],
         finish: Finish,
@@ -237,6 +250,7 @@ impl Store {
                 Edit::of(Key::record(athlete, record))
                     .set(STATE, text(WRITTEN))
                     .set(EVENT, number(written.event))
+                    .set(USER_ID, number(user_id))
                     .set(CONTENT, text(&written.digest))
                     .set(WRITTEN_AT, instant(finish.now))
                     .set_once(RECEIVED_AT, instant(finish.now))

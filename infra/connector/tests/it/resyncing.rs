@@ -26,7 +26,7 @@ async fn work(aws: &Aws, note: Option<&str>) -> ! {
                     brought: Some((first, last)),
                     now: Timestamp::now(),
                 };
-                aws.store.confirm(&athlete, connection.fence, &[], finish, soon()).await.unwrap();
+                aws.store.confirm(&athlete, connection.user_id, connection.fence, &[], finish, soon()).await.unwrap();
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

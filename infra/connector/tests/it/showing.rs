@@ -24,7 +24,7 @@ async fn an_athlete_s_story_is_connection_work_and_ledger() {
         brought: Some((date, date)),
         now: ago(3),
     };
-    aws.store.confirm(&id("a-1"), connection.fence, &written, finish, soon()).await.unwrap();
+    aws.store.confirm(&id("a-1"), connection.user_id, connection.fence, &written, finish, soon()).await.unwrap();
     let ended = aws.run(&["show", "okafor"]).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     for part in [

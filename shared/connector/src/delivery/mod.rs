@@ -90,7 +90,8 @@ impl Connector {
     ) -> Result<Delivery, Setback> {
         let athlete = &connection.athlete;
         let keys = self.keys(days);
-        let ledger = self.store.records(athlete, &keys, deadline.instant()).await?;
+        let user = connection.user_id;
+        let ledger = self.store.records(athlete, user, &keys, deadline.instant()).await?;
         let changes = changes(&self.forms, documents, records, &ledger);
         let mut delivery = Delivery::default();
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
@@ -100,7 +101,7 @@ impl Connector {
         let mut desks = Vec::new();
         for (form, mut changes) in changes {
             let credentials = &*admission.credentials;
-            let desk = Desk { connector: self, credentials, form, user: UserId(connection.user_id), deadline };
+            let desk = Desk { connector: self, credentials, form, user: UserId(user), deadline };
             match desk.adopt(&mut changes, &mut delivery).await {
                 Ok(()) => desks.push((desk, changes)),
                 // This form can't be read; the others can.
@@ -113,7 +114,7 @@ impl Connector {
             intents.push(Intent { key: change.key.clone(), event: change.event.map(|event| event.0) });
         }
         if matches!(
-            self.store.intend(athlete, fence, &intents, self.clock.now(), deadline.instant()).await?,
+            self.store.intend(athlete, user, fence, &intents, self.clock.now(), deadline.instant()).await?,
             Fenced::Lost
         ) {
             return Err(Setback::Overtaken);

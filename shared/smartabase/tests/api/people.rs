@@ -74,3 +74,19 @@ async fn a_group_is_its_members() {
     }
     assert_eq!(site.asked()[0], ("groupmembers".to_owned(), json!({"name": "Demo Group"})));
 }
+
+#[tokio::test]
+async fn users_are_deleted_when_the_site_says_so_of_those_named() {
+    let page = |deleted: &[u64], cursor: Option<&str>| {
+        json!({"users": [{"userId": 1}], "idsOfDeletedUsers": deleted, "cursor": cursor}).to_string()
+    };
+    let site = Scripted::saying(&[&page(&[7], Some("c1")), &page(&[9, 99], None)]).await;
+    let named = [UserId(7), UserId(8), UserId(9)];
+    let deleted = site.client.deleted_users(&credentials(), &named, soon()).await;
+    assert_eq!(deleted, Ok(vec![UserId(7), UserId(9)]), "nobody asked about 99");
+    assert!(site.asked().iter().all(|(_, body)| body["userIds"] == json!([7, 8, 9])));
+    assert_eq!(site.client.deleted_users(&credentials(), &[], soon()).await, Ok(vec![]));
+    assert_eq!(site.requests().len(), 2, "nobody is asked about nobody");
+    let site = Scripted::answering([answer(200, &page(&[7], Some("c1"))), answer(500, "")]).await;
+    assert!(site.client.deleted_users(&credentials(), &named, soon()).await.is_err(), "half an answer is none");
+}

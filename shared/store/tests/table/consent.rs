@@ -77,7 +77,7 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
         now: at(1),
     };
     let confirmed = [(record.clone(), written.clone())];
-    table.store.confirm(&ada, fence, &confirmed, finish.clone(), soon()).await.unwrap();
+    table.store.confirm(&ada, 17, fence, &confirmed, finish.clone(), soon()).await.unwrap();
     let fence = table.claimed("ada").await;
 
     let again = store::NewConnection { now: at(100), ..authorised("ada") };
@@ -91,13 +91,13 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
     assert_eq!((connection.first_connected_at, connection.connected_at), (at(0), at(100)));
     assert_eq!((connection.last_sync, connection.last_day), (Some(at(1)), Some(record.date)));
 
-    let records = table.store.records(&ada, std::slice::from_ref(&record), soon()).await.unwrap();
+    let records = table.store.records(&ada, 17, std::slice::from_ref(&record), soon()).await.unwrap();
     assert_eq!(records[&record], Record::Written(written));
     assert_eq!(
-        table.store.intend(&ada, fence, &[Intent { key: record, event: None }], at(101), soon()).await.unwrap(),
+        table.store.intend(&ada, 17, fence, &[Intent { key: record, event: None }], at(101), soon()).await.unwrap(),
         Fenced::Lost
     );
-    assert_eq!(table.store.confirm(&ada, fence, &confirmed, finish, soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, finish, soon()).await.unwrap(), Fenced::Lost);
 }
 
 #[tokio::test]

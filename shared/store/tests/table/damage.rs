@@ -93,10 +93,10 @@ async fn a_damaged_record_is_named() {
     let record = RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
     let intent = Intent { key: record.clone(), event: None };
     let keys = [record];
-    assert_eq!(table.store.intend(&ada, fence, &[intent], at(1), soon()).await.unwrap(), Fenced::Done);
+    assert_eq!(table.store.intend(&ada, 17, fence, &[intent], at(1), soon()).await.unwrap(), Fenced::Done);
     for (state, fault) in [("written", "`event` is missing"), ("lost", "`state` is not a record's state")] {
         table.meddle("ATHLETE#ada", "RECORD#Sleep#2026-03-01", "state", Some(s(state))).await;
-        let (key, found) = what(table.store.records(&ada, &keys, soon()).await.unwrap_err());
+        let (key, found) = what(table.store.records(&ada, 17, &keys, soon()).await.unwrap_err());
         assert_eq!((key.as_str(), found.as_str()), ("ATHLETE#ada / RECORD#Sleep#2026-03-01", fault));
     }
 }

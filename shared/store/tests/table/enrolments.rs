@@ -42,7 +42,7 @@ async fn an_enrolment_is_replaced_by_the_next_and_found_alone_or_among_many() {
 async fn asking_about_nobody_asks_nothing() {
     let table = Table::new().await;
     assert!(table.store.enrolments(&[], soon()).await.unwrap().is_empty());
-    assert!(table.store.records(&athlete("ada"), &[], soon()).await.unwrap().is_empty());
+    assert!(table.store.records(&athlete("ada"), 17, &[], soon()).await.unwrap().is_empty());
     assert!(table.wire.requests().is_empty());
 }
 
@@ -126,4 +126,18 @@ async fn a_damaged_digest_is_told_once_more_and_keeps_nobody_out() {
     let number = AttributeValue::N("7".to_owned());
     table.meddle("ATHLETE#ada", "ENROLMENT", "status_told", Some(number)).await;
     assert_eq!(staff(&table).await, Told::default());
+}
+
+#[tokio::test]
+async fn a_forgotten_enrolment_is_gone_and_off_the_list() {
+    let table = Table::new().await;
+    let (ada, bob) = (enrolment("ada"), enrolment("bob"));
+    for enrolment in [&ada, &bob] {
+        table.store.put_enrolment(enrolment, soon()).await.unwrap();
+    }
+    for _ in 0..2 {
+        table.store.forget_enrolment(&ada.athlete, soon()).await.unwrap();
+        assert_eq!(table.store.enrolment(&ada.athlete, soon()).await.unwrap(), None);
+        assert_eq!(table.store.enrolled_athletes(soon()).await.unwrap(), [athlete("bob")]);
+    }
 }

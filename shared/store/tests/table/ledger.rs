@@ -43,24 +43,24 @@ async fn a_record_is_intended_then_written_and_intended_again_before_it_is_overw
     let ada = athlete("ada");
     let [one, two] = [record("Sleep", date(2026, 3, 1)), record("Activity", date(2026, 3, 1))];
     let both = [one.clone(), two.clone()];
-    assert!(table.store.records(&ada, &both, soon()).await.unwrap().is_empty());
+    assert!(table.store.records(&ada, 17, &both, soon()).await.unwrap().is_empty());
 
     // A record twice in one call does no harm.
     let first = intents(&[one.clone(), one.clone()]);
-    assert_eq!(table.store.intend(&ada, fence, &first, at(1), soon()).await.unwrap(), Fenced::Done);
-    let known = table.store.records(&ada, &both, soon()).await.unwrap();
+    assert_eq!(table.store.intend(&ada, 17, fence, &first, at(1), soon()).await.unwrap(), Fenced::Done);
+    let known = table.store.records(&ada, 17, &both, soon()).await.unwrap();
     assert_eq!(known.into_iter().collect::<Vec<_>>(), [(one.clone(), Record::Intended { event: None })]);
 
     let confirmed = [(one.clone(), written(7))];
-    assert_eq!(table.store.confirm(&ada, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
-    let known = table.store.records(&ada, &both, soon()).await.unwrap();
+    assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
+    let known = table.store.records(&ada, 17, &both, soon()).await.unwrap();
     assert_eq!(known.into_iter().collect::<Vec<_>>(), [(one.clone(), Record::Written(written(7)))]);
 
     // While it is being overwritten its old digest says nothing, and nor does the window's. Its event is not forgotten,
     // even by an intent that does not know it.
     let again = [Intent { key: one.clone(), event: None }, Intent { key: two.clone(), event: Some(8) }];
-    assert_eq!(table.store.intend(&ada, fence, &again, at(3), soon()).await.unwrap(), Fenced::Done);
-    let known = table.store.records(&ada, &both, soon()).await.unwrap();
+    assert_eq!(table.store.intend(&ada, 17, fence, &again, at(3), soon()).await.unwrap(), Fenced::Done);
+    let known = table.store.records(&ada, 17, &both, soon()).await.unwrap();
     assert_eq!(known[&one], Record::Intended { event: Some(7) });
     assert_eq!(known[&two], Record::Intended { event: Some(8) });
     assert_eq!(table.connection("ada").await.digest, None);
@@ -77,9 +77,9 @@ async fn records_of_forms_and_athletes_with_like_names_are_kept_apart() {
     let fence = table.claimed("a").await;
     let day = date(2026, 3, 1);
     let keys = [record("F", day), record("F#2026-03-01", day), record("F#", day)];
-    table.store.intend(&athlete("a"), fence, &intents(&keys[..1]), at(1), soon()).await.unwrap();
-    assert_eq!(table.store.records(&athlete("a"), &keys, soon()).await.unwrap().len(), 1);
-    assert!(table.store.records(&athlete("a#b"), &keys, soon()).await.unwrap().is_empty());
+    table.store.intend(&athlete("a"), 17, fence, &intents(&keys[..1]), at(1), soon()).await.unwrap();
+    assert_eq!(table.store.records(&athlete("a"), 17, &keys, soon()).await.unwrap().len(), 1);
+    assert!(table.store.records(&athlete("a#b"), 17, &keys, soon()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
     table.wire.requests();
     let confirmed = [(record("Sleep", date(2026, 3, 1)), written(7))];
     let done = Finish { note: Some("a field is missing".to_owned()), backfill: BackfillDebt::Paid, ..finish(2) };
-    assert_eq!(table.store.confirm(&ada, fence, &confirmed, done, soon()).await.unwrap(), Fenced::Done);
+    assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, done, soon()).await.unwrap(), Fenced::Done);
     assert_eq!(table.wire.requests(), ["TransactWriteItems"]);
     let expected = store::Connection {
         fence,
@@ -116,7 +116,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
         brought: None,
         now: at(70),
     };
-    assert_eq!(table.store.confirm(&ada, fence, &[], history, soon()).await.unwrap(), Fenced::Done);
+    assert_eq!(table.store.confirm(&ada, 17, fence, &[], history, soon()).await.unwrap(), Fenced::Done);
     let last_sync = Some(at(70));
     let expected = store::Connection { fence, note: None, last_sync, backfill_from: Some(owed), ..expected };
     assert_eq!(table.connection("ada").await, expected);
@@ -131,7 +131,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
         brought: None,
         now: at(80),
     };
-    assert_eq!(table.store.confirm(&ada, fence, &[], partly, soon()).await.unwrap(), Fenced::Done);
+    assert_eq!(table.store.confirm(&ada, 17, fence, &[], partly, soon()).await.unwrap(), Fenced::Done);
     let expected = store::Connection { fence, digest: None, last_sync: Some(at(80)), ..expected };
     assert_eq!(table.connection("ada").await, expected);
 }
@@ -146,14 +146,14 @@ async fn a_holder_that_lost_its_lease_writes_nothing() {
     assert!(matches!(claim, Claim::Won(_)));
     let before = table.connection("ada").await;
     let keys = records(150);
-    assert_eq!(table.store.intend(&ada, old, &intents(&keys), at(61), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.intend(&ada, 17, old, &intents(&keys), at(61), soon()).await.unwrap(), Fenced::Lost);
     let confirmed: Vec<_> = keys.iter().cloned().map(|key| (key, written(7))).collect();
-    assert_eq!(table.store.confirm(&ada, old, &confirmed, finish(61), soon()).await.unwrap(), Fenced::Lost);
-    assert!(table.store.records(&ada, &keys, soon()).await.unwrap().is_empty());
+    assert_eq!(table.store.confirm(&ada, 17, old, &confirmed, finish(61), soon()).await.unwrap(), Fenced::Lost);
+    assert!(table.store.records(&ada, 17, &keys, soon()).await.unwrap().is_empty());
     assert_eq!(table.connection("ada").await, before);
     let nobody = athlete("nobody");
-    assert_eq!(table.store.intend(&nobody, 1, &intents(&keys[..1]), at(61), soon()).await.unwrap(), Fenced::Lost);
-    assert_eq!(table.store.confirm(&nobody, 1, &[], finish(61), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.intend(&nobody, 17, 1, &intents(&keys[..1]), at(61), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.confirm(&nobody, 17, 1, &[], finish(61), soon()).await.unwrap(), Fenced::Lost);
     assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
 }
 
@@ -164,13 +164,13 @@ async fn more_records_than_a_request_holds_take_more_requests_and_the_connection
         table.connected("ada").await;
         let fence = table.claimed("ada").await;
         let (ada, keys) = (athlete("ada"), records(count));
-        table.store.intend(&ada, fence, &intents(&keys), at(1), soon()).await.unwrap();
+        table.store.intend(&ada, 17, fence, &intents(&keys), at(1), soon()).await.unwrap();
         let confirmed: Vec<_> = (0..).map(written).zip(&keys).map(|(written, key)| (key.clone(), written)).collect();
 
         table.wire.requests();
-        assert_eq!(table.store.confirm(&ada, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
+        assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
         assert_eq!(table.wire.requests(), vec!["TransactWriteItems"; transactions], "{count} records");
-        let known = table.store.records(&ada, &keys, soon()).await.unwrap();
+        let known = table.store.records(&ada, 17, &keys, soon()).await.unwrap();
         assert_eq!(table.wire.requests(), vec!["BatchGetItem"; reads], "{count} records");
         let expected = confirmed.into_iter().map(|(key, written)| (key, Record::Written(written))).collect();
         assert_eq!(known, expected, "{count} records");
@@ -193,11 +193,11 @@ async fn the_entries_of_a_form_say_when_a_record_first_arrived() {
         (2, vec![confirmed(&sleep(2), 2), confirmed(&sleep(3), 3)]),
     ] {
         let fence = table.claimed("ada").await;
-        table.store.confirm(&ada, fence, &written, finish(seconds), soon()).await.unwrap();
+        table.store.confirm(&ada, 17, fence, &written, finish(seconds), soon()).await.unwrap();
     }
     let fence = table.claimed("ada").await;
     let again = Intent { key: sleep(3), event: Some(3) };
-    table.store.intend(&ada, fence, &[again], at(7), soon()).await.unwrap();
+    table.store.intend(&ada, 17, fence, &[again], at(7), soon()).await.unwrap();
     table.wire.requests();
     let entries = table.store.entries(&ada, "Sleep", date(2026, 3, 2), date(2026, 3, 9), soon()).await.unwrap();
     assert_eq!(table.wire.requests(), ["Query"]);
@@ -223,7 +223,45 @@ async fn a_backfill_leaves_word_of_what_it_brought() {
     let (ada, days) = (athlete("ada"), (date(2026, 1, 1), date(2026, 1, 31)));
     for (second, brought) in [(1, Some(days)), (2, None)] {
         let fence = table.claimed("ada").await;
-        table.store.confirm(&ada, fence, &[], Finish { brought, ..finish(second) }, soon()).await.unwrap();
+        table.store.confirm(&ada, 17, fence, &[], Finish { brought, ..finish(second) }, soon()).await.unwrap();
     }
     assert_eq!(table.connection("ada").await.brought, Some(Brought { first: days.0, last: days.1, at: at(1) }));
+}
+
+#[tokio::test]
+async fn an_event_of_another_user_is_not_known_until_it_is_this_users() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let fence = table.claimed("ada").await;
+    let (ada, store) = (athlete("ada"), &table.store);
+    let keys = records(2);
+    let [sent, confirmed] = &keys[..] else { panic!("{keys:?}") };
+    let of = async |user: u64| store.records(&ada, user, &keys, soon()).await.unwrap();
+    let intent = |event: Option<u64>| [Intent { key: sent.clone(), event }];
+    let settle = async |user: u64, event: u64| {
+        let fence = table.claimed("ada").await;
+        let written = [(confirmed.clone(), written(event))];
+        assert_eq!(store.confirm(&ada, user, fence, &written, finish(1), soon()).await.unwrap(), Fenced::Done);
+    };
+    store.intend(&ada, 17, fence, &intent(Some(7)), at(1), soon()).await.unwrap();
+    settle(17, 8).await;
+    assert_eq!(of(17).await.len(), 2);
+    assert!(of(18).await.is_empty(), "they are user 17's");
+
+    // Sent for another user, without an event to overwrite: the id that stands there is still not theirs.
+    let fence = table.claimed("ada").await;
+    store.intend(&ada, 18, fence, &intent(None), at(2), soon()).await.unwrap();
+    assert!(of(18).await.is_empty());
+    store.intend(&ada, 18, fence, &intent(Some(9)), at(2), soon()).await.unwrap();
+    settle(18, 10).await;
+    let known = of(18).await;
+    assert_eq!(
+        (&known[sent], &known[confirmed]),
+        (&Record::Intended { event: Some(9) }, &Record::Written(written(10)))
+    );
+    assert!(of(17).await.is_empty());
+
+    // A ledger from before there were users in it.
+    table.meddle("ATHLETE#ada", &format!("RECORD#{}#{}", sent.form, sent.date), "user_id", None).await;
+    assert_eq!(of(17).await.len(), 1);
 }

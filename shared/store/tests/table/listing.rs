@@ -99,8 +99,8 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
     store.heartbeat(&ada, at(1), soon()).await.unwrap();
     store.repoint(&ada, 18, soon()).await.unwrap();
     let intent = Intent { key: record.clone(), event: None };
-    store.intend(&ada, fence, &[intent], at(1), soon()).await.unwrap();
-    store.confirm(&ada, fence, &[(record, written)], finish, soon()).await.unwrap();
+    store.intend(&ada, 17, fence, &[intent], at(1), soon()).await.unwrap();
+    store.confirm(&ada, 17, fence, &[(record, written)], finish, soon()).await.unwrap();
     store.release(&ada, fence, soon()).await.unwrap();
     assert_eq!(listing().await, (None, None));
     assert!(store.active_athletes(soon()).await.unwrap().is_empty());

@@ -109,9 +109,9 @@ async fn intending_and_confirming_again_is_done() {
         now: at(1),
     };
     let store = &table.store;
-    assert_eq!(twice!(table, 0, store.intend(&ada, fence, &intents, at(1), soon())), Fenced::Done);
-    assert_eq!(twice!(table, 0, store.confirm(&ada, fence, &confirmed, finish.clone(), soon())), Fenced::Done);
-    assert_eq!(store.records(&ada, &keys, soon()).await.unwrap()[&key], Record::Written(written));
+    assert_eq!(twice!(table, 0, store.intend(&ada, 17, fence, &intents, at(1), soon())), Fenced::Done);
+    assert_eq!(twice!(table, 0, store.confirm(&ada, 17, fence, &confirmed, finish.clone(), soon())), Fenced::Done);
+    assert_eq!(store.records(&ada, 17, &keys, soon()).await.unwrap()[&key], Record::Written(written));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The small changes: status, hold, heartbeat, another user after a merge.
 
-use store::{Change, Status, StoreError};
+use store::{BackfillDebt, Change, Fenced, Finish, Status, StoreError, WindowDigest};
 
 use crate::{Table, at, athlete, soon};
 
@@ -66,13 +66,31 @@ async fn holds_and_heartbeats_only_move_forward() {
 }
 
 #[tokio::test]
-async fn a_merged_user_keeps_the_connection() {
+async fn a_connection_pointed_at_another_user_is_kept_and_what_was_begun_with_the_one_before_is_lost() {
     let table = Table::new().await;
-    let before = table.connected("ada").await;
+    table.connected("ada").await;
+    let (ada, store) = (athlete("ada"), &table.store);
+    let finish = Finish {
+        digest: WindowDigest::Set("all that the other user's forms say".to_owned()),
+        note: None,
+        last_day: None,
+        backfill: BackfillDebt::Keep,
+        brought: None,
+        now: at(1),
+    };
+    let fence = table.claimed("ada").await;
+    assert_eq!(store.confirm(&ada, 17, fence, &[], finish.clone(), soon()).await.unwrap(), Fenced::Done);
+    let before = table.connection("ada").await;
+    assert!(before.digest.is_some());
+    let running = table.claimed("ada").await;
     for _ in 0..2 {
-        assert_eq!(table.store.repoint(&athlete("ada"), 18, soon()).await.unwrap(), Change::Done);
-        assert_eq!(table.connection("ada").await, store::Connection { user_id: 18, ..before.clone() });
+        assert_eq!(store.repoint(&ada, 18, soon()).await.unwrap(), Change::Done);
+        let now = table.connection("ada").await;
+        assert_eq!((now.user_id, now.digest, now.fence), (18, None, running + 1), "once");
+        assert_eq!((now.grant, now.generation, now.status), (before.grant.clone(), before.generation, before.status));
     }
+    assert_eq!(store.confirm(&ada, 17, running, &[], finish, soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.connection("ada").await.digest, None);
 }
 
 #[tokio::test]
