@@ -41,10 +41,22 @@ impl Connector {
     /// Erases the athlete's grant, stops the syncs and has the grant revoked at Oura. The records stay. Repeating it does
     /// no harm.
     pub async fn end_connection(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, Setback> {
+        let Some(grant) = self.withdraw(athlete, deadline).await? else { return Ok(Revocation::Done) };
+        Ok(self.revoke(athlete, &grant, deadline).await.unwrap_or_else(|setback| {
+            tracing::warn!(%athlete, %setback, "the revocation is left to the queue");
+            Revocation::Open
+        }))
+    }
+
+    /// Queues the revocation and erases the grant. Answers with the grant, if there was one, for whoever does not want to
+    /// wait for the queue.
+    pub(crate) async fn withdraw(
+        &self,
+        athlete: &AthleteId,
+        deadline: Deadline,
+    ) -> Result<Option<SealedGrant>, Setback> {
         for _ in 0..ATTEMPTS {
-            let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else {
-                return Ok(Revocation::Done);
-            };
+            let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(None) };
             let grant = connection.grant.as_ref().map(|stored| grant::sealed(stored, &connection.scopes));
             if let Some(grant) = grant.clone() {
                 let job = Job::Revoke { athlete: athlete.clone(), grant };
@@ -54,13 +66,9 @@ impl Connector {
             match self.store.disconnect(athlete, connection.generation, self.clock.now(), deadline.instant()).await? {
                 Disconnect::Disconnected { .. } => {
                     tracing::info!(%athlete, "disconnected");
-                    let Some(grant) = grant else { return Ok(Revocation::Done) };
-                    return Ok(self.revoke(athlete, &grant, deadline).await.unwrap_or_else(|setback| {
-                        tracing::warn!(%athlete, %setback, "the revocation is left to the queue");
-                        Revocation::Open
-                    }));
+                    return Ok(grant);
                 }
-                Disconnect::Already => return Ok(Revocation::Done),
+                Disconnect::Already => return Ok(None),
                 Disconnect::Raced => {}
             }
         }

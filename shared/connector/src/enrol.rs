@@ -1,23 +1,25 @@
 //! Enrolling: every athlete of the site gets a personal link, in the profile form the athlete can see, and then the forms
 //! for staff are brought up to date.
 //!
-//! Athletes are found by their Smartabase UUID. Two users with one UUID are reported and left alone: a link would open
-//! somebody else's connection. A link is renewed well before it expires, and what was last told is remembered, so a day
+//! Athletes are found by their Smartabase UUID; who is one, and whose a connection is when users are merged, deleted or
+//! renamed, is decided in `census`. Two users with one UUID are reported and left alone: a link would open somebody
+//! else's connection. A link is renewed well before it expires, and what was last told is remembered, so a day
 //! on which nothing changed writes nothing.
 //!
 //! A run begins nothing that it has no time to finish, and says how many athletes it left. The next one finds what is
 //! done by reading the table alone, and goes on from there.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
 use runtime::telemetry::{self, Metric};
 use runtime::{Deadline, SecretError};
-use smartabase::{Credentials, Error, Roster, User, UserId};
+use smartabase::{Credentials, Error, Roster, UserId};
 use store::{AthleteId, Enrolment, Keyring, StoreError, Told};
 
+use crate::census::{Athlete, Census};
 use crate::link::Link;
 use crate::profile::{PATIENCE, Unwritten};
 use crate::{Connector, Setback};
@@ -40,7 +42,8 @@ const TO_WRITE: Duration = Duration::from_secs(2 * PATIENCE.as_secs() + 5);
 /// What an enrolment did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Enrolled {
-    /// Athletes with a UUID in the roster (and in the group, if there is one).
+    /// Athletes: users with a UUID of their own in the roster (and in the group, if there is one), and whoever else is
+    /// connected.
     pub athletes: usize,
     /// Links written.
     pub told: usize,
@@ -56,6 +59,14 @@ pub struct Enrolled {
     pub without_uuid: usize,
     /// UUIDs that several users share.
     pub shared_uuids: usize,
+    /// Connected athletes outside the group: they keep what they have, and get no new link.
+    pub outside_group: usize,
+    /// Connections that followed a merger of users.
+    pub merged: usize,
+    /// Athletes disconnected because the site says that the user is deleted.
+    pub disconnected: usize,
+    /// Connected athletes who are not on the roster, or whose UUID is no longer theirs alone. The log says who and what.
+    pub unaccounted: usize,
 }
 
 /// Why nobody could be enrolled.
@@ -83,13 +94,6 @@ pub enum EnrolError {
     Store(#[from] StoreError),
 }
 
-/// An athlete to enrol.
-struct Athlete {
-    id: AthleteId,
-    user: UserId,
-    name: String,
-}
-
 impl Connector {
     /// Reads the roster and writes every missing or ageing link.
     pub async fn enrol(&self, deadline: Deadline) -> Result<Enrolled, EnrolError> {
@@ -113,10 +117,8 @@ impl Connector {
             return Err(EnrolError::EmptyGroup(name.clone()));
         }
         let mut enrolled = Enrolled::default();
-        let athletes = select(&roster, group.as_ref(), &mut enrolled);
-        if athletes.is_empty() && enrolled.shared_uuids == 0 {
-            return Err(EnrolError::NoUuids);
-        }
+        let census = self.census(credentials, &roster, group.as_ref(), &mut enrolled, deadline).await?;
+        let athletes = census.athletes;
         self.give_links(credentials, &keyring, &athletes, &mut enrolled, deadline).await?;
         // Links come first: without one nobody can connect.
         if enrolled.left == 0 {
@@ -131,6 +133,10 @@ impl Connector {
             left = enrolled.left,
             without_uuid = enrolled.without_uuid,
             shared_uuids = enrolled.shared_uuids,
+            outside_group = enrolled.outside_group,
+            merged = enrolled.merged,
+            disconnected = enrolled.disconnected,
+            unaccounted = enrolled.unaccounted,
             "enrolment"
         );
         let metrics = [
@@ -140,6 +146,7 @@ impl Connector {
             Metric::count("AthletesLeft", enrolled.left),
             Metric::count("UsersWithoutUuid", enrolled.without_uuid),
             Metric::count("UuidsShared", enrolled.shared_uuids),
+            Metric::count("AthletesUnaccounted", enrolled.unaccounted),
         ];
         telemetry::report(&[&metrics[..], &self.happened()].concat());
         Ok(enrolled)
@@ -161,6 +168,48 @@ impl Connector {
         Ok((roster, group))
     }
 
+    /// Decides who is an athlete, and whose the connections are, after what has happened to the site's users.
+    async fn census(
+        &self,
+        credentials: &Credentials,
+        roster: &Roster,
+        group: Option<&HashSet<UserId>>,
+        enrolled: &mut Enrolled,
+        deadline: Deadline,
+    ) -> Result<Census, EnrolError> {
+        let mut connected = self.connected(deadline).await?;
+        let mut census = Census::of(roster, group, &connected);
+        if census.named == 0 && census.shared.is_empty() {
+            return Err(EnrolError::NoUuids);
+        }
+        let ended = self.end_deleted(credentials, &census.missing, connected.len(), deadline).await?;
+        if !ended.is_empty() {
+            connected.retain(|athlete, _| !ended.contains(athlete));
+            census = Census::of(roster, group, &connected);
+        }
+        for (athlete, users) in &census.shared {
+            let users = users.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::error!(%athlete, users, "several users share this UUID; none of them gets a link");
+        }
+        for (athlete, user) in &census.missing {
+            tracing::error!(%athlete, %user, "connected, and not on the roster: may the account still see the user?");
+        }
+        for (athlete, oddity) in &census.odd {
+            tracing::error!(%athlete, %oddity, "connected, and not who the roster says");
+        }
+        *enrolled = Enrolled {
+            athletes: census.athletes.len(),
+            without_uuid: census.without_uuid,
+            shared_uuids: census.shared.len(),
+            outside_group: census.outside_group,
+            merged: self.follow_mergers(&census.moved, deadline).await,
+            disconnected: ended.len(),
+            unaccounted: census.missing.len() + census.odd.len(),
+            ..Enrolled::default()
+        };
+        Ok(census)
+    }
+
     /// Gives everybody a link whose own is missing or ageing.
     async fn give_links(
         &self,
@@ -172,7 +221,7 @@ impl Connector {
     ) -> Result<(), EnrolError> {
         for page in athletes.chunks(PAGE) {
             let known = self.store.enrolments(&ids(page), deadline.instant()).await?;
-            let giving = page.iter().map(|athlete| {
+            let giving = page.iter().filter(|athlete| athlete.link).map(|athlete| {
                 let known = known.get(&athlete.id);
                 self.give_link(credentials, keyring, athlete, known, deadline)
             });
@@ -250,11 +299,6 @@ impl Connector {
             return Ok(Given::Later);
         }
         let (id, profile) = (&athlete.id, &self.forms.authorise);
-        if known.is_some_and(|known| known.user_id != athlete.user.0) {
-            // A merge, or a UUID that was given to another user: records go where the UUID is.
-            self.store.repoint(id, athlete.user.0, deadline.instant()).await?;
-            tracing::info!(athlete = %id, "the athlete is another Smartabase user now");
-        }
         let expires = now + LINK_LIFETIME;
         let link = Link::new(keyring, id.clone(), expires).to_url(page);
         let fields = [(profile.link.clone(), link.to_string())];
@@ -285,84 +329,4 @@ enum Given {
 
 fn ids(page: &[Athlete]) -> Vec<AthleteId> {
     page.iter().map(|athlete| athlete.id.clone()).collect()
-}
-
-/// The athletes of the roster, in a stable order.
-fn select(roster: &Roster, group: Option<&HashSet<UserId>>, enrolled: &mut Enrolled) -> Vec<Athlete> {
-    let mut athletes: BTreeMap<AthleteId, Vec<&User>> = BTreeMap::new();
-    for user in &roster.users {
-        match user.uuid.as_deref().map(AthleteId::parse) {
-            _ if group.is_some_and(|group| !group.contains(&user.id)) => {}
-            Some(Ok(id)) => athletes.entry(id).or_default().push(user),
-            Some(Err(_)) | None => enrolled.without_uuid += 1,
-        }
-    }
-    let mut selected = Vec::new();
-    for (id, users) in athletes {
-        match users.as_slice() {
-            [user] => selected.push(Athlete {
-                id,
-                user: user.id,
-                name: format!("{} {}", user.first_name, user.last_name).trim().to_owned(),
-            }),
-            several => {
-                enrolled.shared_uuids += 1;
-                let users = several.iter().map(|user| user.id.to_string()).collect::<Vec<_>>().join(", ");
-                tracing::error!(athlete = %id, users, "several users share this UUID; none of them is enrolled");
-            }
-        }
-    }
-    enrolled.athletes = selected.len();
-    selected
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn user(id: u64, uuid: Option<&str>, first_name: &str, last_name: &str) -> User {
-        let uuid = uuid.map(str::to_owned);
-        User { id: UserId(id), uuid, first_name: first_name.to_owned(), last_name: last_name.to_owned() }
-    }
-
-    fn selected(roster: &Roster, group: Option<&[u64]>) -> (Vec<(String, u64, String)>, Enrolled) {
-        let group: Option<HashSet<_>> = group.map(|ids| ids.iter().copied().map(UserId).collect());
-        let mut enrolled = Enrolled::default();
-        let athletes = select(roster, group.as_ref(), &mut enrolled);
-        (athletes.into_iter().map(|athlete| (athlete.id.to_string(), athlete.user.0, athlete.name)).collect(), enrolled)
-    }
-
-    fn roster(users: Vec<User>) -> Roster {
-        Roster { users, merged: Vec::new(), deleted: Vec::new(), unreadable: 0 }
-    }
-
-    #[test]
-    fn an_athlete_is_a_user_with_a_uuid_of_their_own() {
-        let too_long = "x".repeat(AthleteId::MAX_CHARS + 1);
-        let roster = roster(vec![
-            user(2, Some("uuid-b"), "Ben", ""),
-            user(1, Some("uuid-a"), "Ada", "Sample"),
-            user(3, None, "Staff", "Member"),
-            user(4, Some(&too_long), "Odd", "One"),
-            user(5, Some("shared"), "Cal", "Twin"),
-            user(6, Some("shared"), "Col", "Twin"),
-        ]);
-        let (athletes, enrolled) = selected(&roster, None);
-        let athlete = |id: &str, user: u64, name: &str| (id.to_owned(), user, name.to_owned());
-        assert_eq!(athletes, [athlete("uuid-a", 1, "Ada Sample"), athlete("uuid-b", 2, "Ben")]);
-        assert_eq!(enrolled, Enrolled { athletes: 2, without_uuid: 2, shared_uuids: 1, ..Enrolled::default() });
-    }
-
-    #[test]
-    fn nobody_outside_the_group_is_enrolled_or_counted() {
-        let roster = roster(vec![
-            user(1, Some("uuid-a"), "Ada", "Sample"),
-            user(2, Some("uuid-b"), "Ben", "Sample"),
-            user(3, None, "Staff", "Member"),
-        ]);
-        let (athletes, enrolled) = selected(&roster, Some(&[2]));
-        assert_eq!(athletes, [("uuid-b".to_owned(), 2, "Ben Sample".to_owned())]);
-        assert_eq!(enrolled, Enrolled { athletes: 1, ..Enrolled::default() });
-        assert_eq!(selected(&roster, Some(&[])).1, Enrolled::default());
-    }
 }

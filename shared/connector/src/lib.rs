@@ -16,6 +16,7 @@
 mod account;
 mod authorize;
 mod batch;
+mod census;
 mod delivery;
 mod disconnect;
 mod enrol;
@@ -23,6 +24,7 @@ mod fetch;
 pub mod forms;
 mod grant;
 pub mod job;
+mod life;
 mod link;
 mod meter;
 mod pages;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::Deadline;
-use smartabase::{Credentials, UserId};
+use smartabase::Credentials;
 use store::{AthleteId, Connection, Enrolment, Holds};
 use tokio::task::JoinSet;
 
@@ -84,10 +84,10 @@ impl Connector {
         saying: &Saying<'_>,
         deadline: Deadline,
     ) -> Result<(), Unwritten> {
-        let (athlete, user) = (&enrolment.athlete, UserId(enrolment.user_id));
-        let Saying { form, name, fields, digest } = saying;
+        let athlete = &enrolment.athlete;
+        let Saying { form, name, user, fields, digest } = saying;
         self.store.begin_telling(athlete, *form, digest, deadline.instant()).await?;
-        self.write_profile(credentials, athlete, user, name, fields, deadline).await?;
+        self.write_profile(credentials, athlete, *user, name, fields, deadline).await?;
         self.store.end_telling(athlete, *form, digest, deadline.instant()).await?;
         tracing::info!(%athlete, form = %name, "told");
         Ok(())

@@ -4,8 +4,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use smartabase::FormName;
-use store::{Connection, Enrolment, StaffForm};
+use smartabase::{FormName, UserId};
+use store::{Connection, Enrolment, StaffForm, Status};
 
 use crate::forms::{Forms, RotationForm, StatusForm, content_digest};
 use crate::standing::Standing;
@@ -14,6 +14,8 @@ use crate::standing::Standing;
 pub(crate) struct Saying<'a> {
     pub(crate) form: StaffForm,
     pub(crate) name: &'a FormName,
+    /// Whose forms say it: whom the connection feeds, or else who has the link.
+    pub(crate) user: UserId,
     /// Label and text of every field that the site's form has; blank clears it.
     pub(crate) fields: Vec<(String, String)>,
     /// Of the fields, the form and the user: equal exactly when the site would hold the same.
@@ -28,23 +30,27 @@ pub(crate) fn unsaid<'a>(
     now: Timestamp,
     zone: &TimeZone,
 ) -> Vec<Saying<'a>> {
+    // What somebody left behind who had the UUID before is nothing to tell of whoever has it now.
+    let connection = connection
+        .filter(|connection| connection.status != Status::Disconnected || connection.user_id == enrolment.user_id);
+    let user = connection.map_or(enrolment.user_id, |connection| connection.user_id);
     let mut sayings = Vec::new();
     if let Some(form) = &forms.status {
-        sayings.push(Saying::new(StaffForm::Status, &form.name, status(form, connection, now, zone), enrolment));
+        sayings.push(Saying::new(StaffForm::Status, &form.name, status(form, connection, now, zone), user));
     }
     // About tokens there is nothing to say before there were any.
     if let (Some(form), Some(connection)) = (&forms.rotation, connection) {
-        sayings.push(Saying::new(StaffForm::Rotation, &form.name, rotation(form, connection, zone), enrolment));
+        sayings.push(Saying::new(StaffForm::Rotation, &form.name, rotation(form, connection, zone), user));
     }
     sayings.retain(|saying| enrolment.staff.of(saying.form) != Some(saying.digest.as_str()));
     sayings
 }
 
 impl<'a> Saying<'a> {
-    fn new(form: StaffForm, name: &'a FormName, fields: Vec<(String, String)>, enrolment: &Enrolment) -> Self {
-        let whose = [(name.to_string(), enrolment.user_id.to_string())];
+    fn new(form: StaffForm, name: &'a FormName, fields: Vec<(String, String)>, user: u64) -> Self {
+        let whose = [(name.to_string(), user.to_string())];
         let digest = content_digest(&[&whose[..], &fields].concat());
-        Self { form, name, fields, digest }
+        Self { form, name, user: UserId(user), fields, digest }
     }
 }
 
@@ -108,7 +114,7 @@ mod tests {
     use crate::standing::tests::connection;
     use jiff::SignedDuration;
     use proptest::prelude::*;
-    use store::{AthleteId, KeyVersion, Keyring, Purpose, Status, StoredGrant, Told};
+    use store::{AthleteId, KeyVersion, Keyring, Purpose, StoredGrant, Told};
 
     fn now() -> Timestamp {
         "2026-03-03T08:30:00Z".parse().unwrap()
@@ -167,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_left_behind_is_not_told_of_whoever_has_their_uuid_now() {
+        let (forms, heir) = (Forms::shipped().unwrap(), Enrolment { user_id: 18, ..enrolment() });
+        let left = connection(Status::Disconnected);
+        let said = unsaid(&forms, &heir, Some(&left), now(), &TimeZone::UTC);
+        let [status] = &said[..] else { panic!("their forms have nothing to clear") };
+        assert_eq!((status.user, texts(&status.fields)[2]), (UserId(18), "not connected yet"));
+        let living = unsaid(&forms, &heir, Some(&granted("tokens")), now(), &TimeZone::UTC);
+        assert!(living.iter().all(|saying| saying.user == UserId(17)), "a ring speaks in the forms it feeds");
+    }
+
+    #[test]
     fn the_zone_decides_what_today_is() {
         let active = Connection { last_day: Some(jiff::civil::date(2026, 2, 28)), ..granted("tokens") };
         let status = |zone| say(Some(&active), zone)[0][2].1.clone();
@@ -210,8 +227,8 @@ mod tests {
         assert_eq!(heard(&slept), [StaffForm::Status]);
         let rotated = Connection { generation: 4, rotated_at: Some(now()), ..granted.clone() };
         assert_eq!(heard(&rotated), [StaffForm::Rotation]);
-        let merged = Enrolment { user_id: 18, ..told.clone() };
-        assert_eq!(said(&forms, &merged, &granted, now()).len(), 2, "the other user's forms were told nothing");
+        let merged = Connection { user_id: 18, ..granted.clone() };
+        assert_eq!(heard(&merged).len(), 2, "the other user's forms were told nothing");
         let mut renamed = forms.clone();
         renamed.status.as_mut().unwrap().reason = Some("Why".to_owned());
         assert_eq!(said(&renamed, &told, &granted, now()).len(), 1);
