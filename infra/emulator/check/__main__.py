@@ -122,6 +122,12 @@ def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[
     wait_for("the forms agree with Oura", 180, lambda: forms.agree() or None)
     yield "the forms hold what Oura says, nights under the evening they began"
 
+    def told() -> bool | None:
+        return all(forms.standing(athlete) == "connected" for athlete in links) or None
+
+    wait_for("staff are told who is connected", 60, told)
+    yield "staff are told that everybody is connected"
+
     athletes = simulated.facts["athletes"]
     yield looking_after.status(operator, list(athletes))
     yield looking_after.resync(operator, forms, athletes["ada"])

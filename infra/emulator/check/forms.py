@@ -44,6 +44,7 @@ class Forms:
         self.world, self.specification = world, specification
         tables = tomllib.loads((ROOT / "infra/forms.toml").read_text())
         self.authorise: dict[str, str] = tables["authorise"]
+        self.status: dict[str, str] = tables["status"]
         self.events = [Form(table) for table in tables["event"]]
 
     def build(self) -> None:
@@ -60,6 +61,10 @@ class Forms:
     def link(self, athlete: str) -> str:
         """The athlete's personal link; empty while there is none."""
         return self.world.site.profile(self.authorise["form"], self.users[athlete]).get(self.authorise["link"], "")
+
+    def standing(self, athlete: str) -> str:
+        """How the athlete stands, as staff read it; empty while nothing was told."""
+        return self.world.site.profile(self.status["form"], self.users[athlete]).get(self.status["status"], "")
 
     def records(self, form: Form, athlete: str) -> dict[str, Event]:
         """The athlete's records by date. There is never more than one for a date."""

@@ -104,9 +104,13 @@ impl Default for Cast {
 impl Stage {
     /// Starts everything and registers the callback at Oura.
     pub async fn set(cast: Cast) -> anyhow::Result<Self> {
+        Self::set_with(cast, Forms::shipped()?).await
+    }
+
+    /// The same, at a site with other forms than those the build ships with.
+    pub async fn set_with(cast: Cast, forms: Forms) -> anyhow::Result<Self> {
         let hands = Arc::new(AtomicI64::new(cast.now.as_millisecond()));
         let clock = Clock::Manual(Arc::clone(&hands));
-        let forms = Forms::shipped()?;
         let oura = Oura::start(oura_sim::Config {
             clock: Arc::clone(&hands).into(),
             people: cast.people,

@@ -16,7 +16,7 @@ use crate::athlete::AthleteId;
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
 use crate::item::{Item, Reader, instant, number, text};
-use crate::keys::{ACTIVE_SHARD, ATHLETE, ENROLLED_SHARDS, Key, shard};
+use crate::keys::{ACTIVE_SHARD, ATHLETE, ENROLLED_SHARDS, Key, PK, SK, shard};
 use crate::requests::Store;
 
 const USER_ID: &str = "user_id";
@@ -89,14 +89,17 @@ impl Store {
     ) -> Result<HashMap<AthleteId, Enrolment>, StoreError> {
         let keys: BTreeSet<_> = athletes.iter().map(Key::enrolment).collect();
         let items = self.batch_get(keys, false, "reading enrolments", deadline).await?;
-        let read = |athlete: &AthleteId| Enrolment::read(athlete, items.get(&Key::enrolment(athlete))?).ok();
+        let read = |athlete: &AthleteId| {
+            let item = items.get(&Key::enrolment(athlete)).filter(|item| !is_forgotten(item))?;
+            Enrolment::read(athlete, item).ok()
+        };
         Ok(athletes.iter().filter_map(|athlete| Some((athlete.clone(), read(athlete)?))).collect())
     }
 
     /// The enrolment of one athlete. One consistent `GetItem`.
     pub async fn enrolment(&self, athlete: &AthleteId, deadline: Instant) -> Result<Option<Enrolment>, StoreError> {
         let item = self.get(&Key::enrolment(athlete), "reading an enrolment", deadline).await?;
-        item.map(|item| Enrolment::read(athlete, &item)).transpose()
+        item.filter(|item| !is_forgotten(item)).map(|item| Enrolment::read(athlete, &item)).transpose()
     }
 
     /// Remembers what the athlete's form has been told, in place of what it was told before, and lists the athlete as
@@ -115,9 +118,14 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets an enrolment: the athlete's link opens nothing any more, and no form is told of them. One `DeleteItem`.
+    /// Forgets an enrolment: the athlete's link opens nothing any more, and no form is told of them. The key is left behind,
+    /// since whoever may delete a row of an athlete may delete their grant. One `UpdateItem`.
     pub async fn forget_enrolment(&self, athlete: &AthleteId, deadline: Instant) -> Result<(), StoreError> {
-        self.delete(&Key::enrolment(athlete), "forgetting an enrolment", deadline).await
+        let attributes = [USER_ID, NAME, LINK_EXPIRES, BASIS, TOLD, STATUS_TOLD, ROTATION_TOLD, ACTIVE_SHARD, ATHLETE];
+        let edit = Edit::of(Key::enrolment(athlete)).if_exists();
+        let edit = attributes.into_iter().fold(edit, Edit::remove);
+        edit.send(self, "forgetting an enrolment", deadline).await?;
+        Ok(())
     }
 
     /// Notes that a form for staff is about to be told what has this digest: until that is confirmed, it may hold
@@ -129,7 +137,9 @@ impl Store {
         digest: &str,
         deadline: Instant,
     ) -> Result<Telling, StoreError> {
-        let edit = Edit::of(Key::enrolment(athlete)).if_exists().set(form.attribute(), text(intention(digest)));
+        let edit = Edit::of(Key::enrolment(athlete))
+            .when("attribute_exists(#user_id)", [USER_ID], [])
+            .set(form.attribute(), text(intention(digest)));
         Ok(match edit.send(self, "intending to tell a form", deadline).await? {
             Edited::Applied(_) => Telling::Noted,
             Edited::Refused(_) => Telling::Gone,
@@ -179,6 +189,11 @@ impl Told {
             StaffForm::Rotation => self.rotation.as_deref(),
         }
     }
+}
+
+/// Whether nothing is there but the key.
+fn is_forgotten(item: &Item) -> bool {
+    item.keys().all(|name| name == PK || name == SK)
 }
 
 fn intention(digest: &str) -> String {

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::edit::{Edit, Edited};
-use crate::error::StoreError;
+use crate::error::{StoreError, classify};
 use crate::item::{Item, Reader, instant, text};
 use crate::keys::Key;
-use crate::requests::Store;
+use crate::requests::{Store, bounded};
 
 const UNTIL: &str = "until";
 const WHY: &str = "why";
@@ -72,7 +72,11 @@ impl Store {
 
     /// Ends the hold on a service, if there is one.
     pub async fn lift_hold(&self, service: Service, deadline: Instant) -> Result<(), StoreError> {
-        self.delete(&Key::hold(service), "lifting a hold", deadline).await
+        let operation = "lifting a hold";
+        let request =
+            self.client().delete_item().table_name(self.table()).set_key(Some(Key::hold(service).attributes()));
+        bounded(operation, deadline, request.send()).await?.map_err(|error| classify(operation, &error))?;
+        Ok(())
     }
 }
 

@@ -67,13 +67,6 @@ impl Store {
         Ok(answer.map_err(|error| classify(operation, &error))?.item)
     }
 
-    /// Deletes an item, if it is there.
-    pub(crate) async fn delete(&self, key: &Key, operation: &'static str, deadline: Instant) -> Result<(), StoreError> {
-        let request = self.client.delete_item().table_name(self.table()).set_key(Some(key.attributes()));
-        bounded(operation, deadline, request.send()).await?.map_err(|error| classify(operation, &error))?;
-        Ok(())
-    }
-
     /// The items that exist of those asked for: one request per hundred, and more for what DynamoDB leaves out of an
     /// answer (`UnprocessedKeys`), with growing pauses, until the deadline.
     pub(crate) async fn batch_get(

@@ -140,4 +140,12 @@ async fn a_forgotten_enrolment_is_gone_and_off_the_list() {
         assert_eq!(table.store.enrolment(&ada.athlete, soon()).await.unwrap(), None);
         assert_eq!(table.store.enrolled_athletes(soon()).await.unwrap(), [athlete("bob")]);
     }
+    let found = table.store.enrolments(&[ada.athlete.clone(), bob.athlete.clone()], soon()).await.unwrap();
+    assert_eq!(found, HashMap::from([(bob.athlete.clone(), bob)]));
+    let telling = table.store.begin_telling(&ada.athlete, StaffForm::Status, "one", soon()).await.unwrap();
+    assert_eq!(telling, Telling::Gone);
+    table.store.put_enrolment(&ada, soon()).await.unwrap();
+    assert_eq!(table.store.enrolment(&ada.athlete, soon()).await.unwrap(), Some(ada));
+    table.store.forget_enrolment(&athlete("nobody"), soon()).await.unwrap();
+    assert!(table.item("ATHLETE#nobody", "ENROLMENT").await.is_none());
 }

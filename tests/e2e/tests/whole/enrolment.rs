@@ -1,9 +1,7 @@
 //! Who gets a personal link.
 
 use connector::EnrolError;
-use e2e::{
-    ADA, BEN, LINKS, Spent, ada_and_ben, athlete, connected, connection, curtain, deadline, enrolled, faithful, squad,
-};
+use e2e::{ADA, BEN, LINKS, Spent, ada_and_ben, athlete, curtain, deadline, enrolled, faithful, squad};
 use jiff::SignedDuration;
 use local::{Cast, Stage};
 use sim::smartabase::{CursorName, Form, User};
@@ -127,19 +125,6 @@ async fn a_missing_profile_form_costs_the_links_and_nothing_else() {
     stage.smartabase.set_form(Form::profile(LINKS, ["Authorisation Link"]));
     assert_eq!(stage.process.enrol().await.unwrap().told, 2);
     assert!(stage.link(ADA).is_ok());
-    curtain(&stage).await;
-}
-
-#[tokio::test]
-async fn a_uuid_given_to_another_user_moves_the_athlete_there() {
-    let stage = connected(ada_and_ben()).await;
-    stage.smartabase.set_user(User::new(1009, "uuid-ada", "Ada", "Sample"));
-    stage.smartabase.merge_users(ADA, 1009);
-    assert_eq!(stage.process.enrol().await.unwrap().told, 1);
-    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().user_id, 1009);
-    stage.pass(SignedDuration::from_hours(24));
-    stage.tick().await.unwrap();
-    faithful(&stage, 1009, "ada");
     curtain(&stage).await;
 }
 

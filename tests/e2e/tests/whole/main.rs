@@ -27,6 +27,7 @@ mod password;
 mod queue;
 mod reconnecting;
 mod revisions;
+mod roster;
 mod scopes;
 mod secrecy;
 mod smartabase_unwell;

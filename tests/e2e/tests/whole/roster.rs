@@ -1,0 +1,350 @@
+//! What becomes of rings and records when the site's users come, go, are merged or renamed.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use connector::Enrolled;
+use connector::forms::Forms;
+use e2e::{
+    ADA, BEN, DAYS, LINKS, NIGHTS, STANDINGS, Spent, ada_and_ben, connected, connection, curtain, enrolled, faithful,
+    squad,
+};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use local::{Cast, Stage};
+use runtime::Deadline;
+use sim::smartabase::{Event, User};
+use sim::wire::{Answer, Fault, When};
+use store::Status;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Somebody new on the roster.
+const NEW: i64 = 1009;
+
+async fn enrol(stage: &Stage) -> Enrolled {
+    stage.process.enrol().await.unwrap()
+}
+
+fn status(stage: &Stage, user: i64) -> String {
+    stage.smartabase.profile(user, STANDINGS).unwrap().value("Status").unwrap_or_default().to_owned()
+}
+
+fn events(stage: &Stage, user: i64) -> Vec<Event> {
+    [NIGHTS, DAYS].into_iter().flat_map(|form| stage.smartabase.events_of(user, form)).collect()
+}
+
+/// A user of the cast with another UUID, or none.
+fn renamed(user: i64, uuid: Option<&str>) -> User {
+    User { uuid: uuid.map(str::to_owned), ..User::new(user, "", "Ada", "Sample") }
+}
+
+async fn next_day(stage: &Stage) {
+    stage.pass(DAY);
+    stage.tick().await.unwrap();
+}
+
+#[tokio::test]
+async fn somebody_new_gets_a_link_at_the_next_enrolment() {
+    let stage = connected(ada_and_ben()).await;
+    stage.smartabase.set_user(User::new(NEW, "uuid-new", "Cara", "Sample"));
+    let told = enrol(&stage).await;
+    assert_eq!((told.told, told.athletes, told.unaccounted), (1, 3, 0));
+    assert!(stage.link(NEW).is_ok());
+    assert_eq!(status(&stage, NEW), "not connected yet");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_merged_user_keeps_ring_history_and_link() {
+    // The surviving user has the UUID of the one who went, or one of their own.
+    for (uuid, odd) in [("uuid-ada", 0), ("uuid-other", 1)] {
+        let stage = connected(ada_and_ben()).await;
+        let before = events(&stage, ADA).len();
+        stage.smartabase.set_user(User::new(NEW, uuid, "Ada", "Sample"));
+        stage.smartabase.merge_users(ADA, NEW);
+        let told = enrol(&stage).await;
+        assert_eq!((told.merged, told.told, told.unaccounted, told.disconnected), (1, 1, odd, 0));
+        assert_eq!(connection(&stage, "uuid-ada").await.unwrap().user_id, NEW.cast_unsigned());
+        assert!(stage.link(NEW).unwrap().contains("athlete=uuid-ada"));
+        stage.settle().await;
+        assert_eq!(events(&stage, NEW).len(), before, "what the site moved is found, and not made again");
+        next_day(&stage).await;
+        faithful(&stage, NEW, "ada");
+        assert_eq!(status(&stage, NEW), "connected");
+        let told = enrol(&stage).await;
+        assert_eq!((told.merged, told.told, told.staff_told), (0, 0, 0), "once");
+        curtain(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn a_merger_whose_events_stayed_behind_is_made_up_for() {
+    let stage = connected(ada_and_ben()).await;
+    let left: Vec<_> = events(&stage, ADA).into_iter().map(|event| event.id).collect();
+    stage.smartabase.set_user(User::new(NEW, "uuid-ada", "Ada", "Sample"));
+    stage.smartabase.merge_users(ADA, NEW);
+    for id in &left {
+        assert!(stage.smartabase.delete_event(*id));
+    }
+    enrol(&stage).await;
+    stage.settle().await;
+    faithful(&stage, NEW, "ada");
+    assert_eq!(events(&stage, NEW).len(), left.len(), "the history is there again");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn two_rings_merged_into_one_user_do_not_feed_the_same_forms() {
+    let stage = connected(ada_and_ben()).await;
+    // Of two nights on one date staff keep one.
+    for event in events(&stage, ADA) {
+        stage.smartabase.delete_event(event.id);
+    }
+    stage.smartabase.merge_users(ADA, BEN);
+    for _ in 0..2 {
+        let told = enrol(&stage).await;
+        assert_eq!((told.merged, told.unaccounted, told.disconnected), (0, 1, 0));
+    }
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().user_id, ADA.cast_unsigned());
+    next_day(&stage).await;
+    faithful(&stage, BEN, "ben");
+    e2e::audit(&stage).await;
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_disconnected_and_nobody_else() {
+    let stage = connected(ada_and_ben()).await;
+    let link = stage.link(ADA).unwrap();
+    let kept = events(&stage, ADA).len();
+    stage.smartabase.delete_user(ADA);
+    let told = enrol(&stage).await;
+    assert_eq!((told.disconnected, told.unaccounted, told.athletes), (1, 0, 1));
+    let ended = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((ended.status, ended.grant), (Status::Disconnected, None));
+    stage.settle().await;
+    assert!(stage.oura.grants("ada").iter().all(|grant| grant.revoked), "revoked at Oura");
+    assert!(!stage.oura.grants("ben").iter().any(|grant| grant.revoked));
+    assert_eq!(events(&stage, ADA).len(), kept, "the records stay");
+    let page = stage.browser.get(&link).send().await.unwrap();
+    assert_eq!(page.status(), 404, "the link opens nothing any more");
+
+    let _ = stage.cost();
+    let told = enrol(&stage).await;
+    assert_eq!((told.disconnected, told.unaccounted, told.staff_failed), (0, 0, 0), "once");
+    assert_eq!(Spent::since(&stage).lookups, 1, "the site is asked about nobody");
+    next_day(&stage).await;
+    faithful(&stage, BEN, "ben");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn who_is_only_out_of_sight_is_reported_and_stays_connected() {
+    let stage = connected(ada_and_ben()).await;
+    stage.smartabase.hide_user(ADA);
+    for _ in 0..2 {
+        let told = enrol(&stage).await;
+        assert_eq!((told.disconnected, told.unaccounted), (0, 1));
+    }
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::Active);
+    // Seen again, they go on as if nothing had been.
+    stage.smartabase.set_user(User::new(ADA, "uuid-ada", "Ada", "Sample").in_group("Squad"));
+    assert_eq!(enrol(&stage).await.unaccounted, 0);
+    next_day(&stage).await;
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn no_roster_however_wrong_disconnects_anybody() {
+    let rosters = [
+        r#"{"users":[],"mergedUsers":[],"idsOfDeletedUsers":[1001,1002],"cursor":null}"#,
+        r#"{"users":[{"userId":1,"uuid":""}],"cursor":null}"#,
+        r#"{"users":[{"userId":7,"uuid":"somebody"}],"cursor":null}"#,
+        r#"{"users":[{"userId":7,"uuid":"uuid-ada"},{"userId":8,"uuid":"uuid-ben"}],"cursor":null}"#,
+        r#"{"error":"no"}"#,
+        "",
+    ];
+    let stage = connected(ada_and_ben()).await;
+    for roster in rosters {
+        let answer = Answer::status(200).body(roster);
+        stage.smartabase_wire.inject(When::every().path("/site/api/v1/usersynchronise"), Fault::Answer(answer));
+        let _ = stage.process.enrol().await;
+        stage.smartabase_wire.heal();
+        for (user, uuid) in [(ADA, "uuid-ada"), (BEN, "uuid-ben")] {
+            let connection = connection(&stage, uuid).await.unwrap();
+            let now = (connection.status, connection.user_id);
+            assert_eq!(now, (Status::Active, user.cast_unsigned()), "after {roster}");
+        }
+    }
+    assert_eq!(enrol(&stage).await.unaccounted, 0);
+    next_day(&stage).await;
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_squad_deleted_at_one_stroke_is_not_believed_to_be() {
+    let stage = connected(squad(11)).await;
+    for user in 2001..2011 {
+        stage.smartabase.delete_user(user);
+    }
+    let told = enrol(&stage).await;
+    assert_eq!((told.disconnected, told.unaccounted), (0, 10));
+    assert_eq!(connection(&stage, "uuid-2001").await.unwrap().status, Status::Active);
+    e2e::audit(&stage).await;
+}
+
+#[tokio::test]
+async fn whose_uuid_is_taken_away_keeps_the_ring_and_is_reported() {
+    for uuid in [None, Some("uuid-other")] {
+        let stage = connected(ada_and_ben()).await;
+        stage.smartabase.set_user(renamed(ADA, uuid));
+        let told = enrol(&stage).await;
+        assert_eq!((told.unaccounted, told.disconnected, told.told), (1, 0, 0));
+        next_day(&stage).await;
+        faithful(&stage, ADA, "ada");
+        let field = stage.smartabase.profile(ADA, STANDINGS).unwrap();
+        assert_eq!(field.value("Last Night Received"), Some("Tuesday 3 March 2026"));
+        assert!(stage.link(ADA).unwrap().contains("athlete=uuid-ada"));
+        curtain(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn a_uuid_given_to_somebody_else_does_not_give_them_the_ring() {
+    let stage = connected(ada_and_ben()).await;
+    stage.smartabase.set_user(renamed(ADA, None));
+    stage.smartabase.set_user(User::new(NEW, "uuid-ada", "Zoe", "Sample"));
+    let told = enrol(&stage).await;
+    assert_eq!((told.unaccounted, told.merged, told.disconnected), (1, 0, 0));
+    next_day(&stage).await;
+    faithful(&stage, ADA, "ada");
+    assert!(events(&stage, NEW).is_empty() && stage.smartabase.profile(NEW, LINKS).is_none());
+
+    // The operator has Ada disconnected; then the UUID is the new user's, and nothing of Ada's is taken for theirs.
+    let hers = events(&stage, ADA);
+    stage.disconnect(ADA).await.unwrap();
+    stage.settle().await;
+    assert_eq!(enrol(&stage).await.unaccounted, 0);
+    assert_eq!(status(&stage, NEW), "not connected yet");
+    assert_eq!(stage.connect(NEW, "ada").await.unwrap().status, 200);
+    stage.settle().await;
+    faithful(&stage, NEW, "ada");
+    assert_eq!(events(&stage, ADA), hers, "her events are as they were");
+    assert_eq!(status(&stage, NEW), "connected");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn two_swapped_uuids_swap_no_rings() {
+    let stage = connected(ada_and_ben()).await;
+    stage.smartabase.set_user(renamed(ADA, Some("uuid-ben")));
+    stage.smartabase.set_user(renamed(BEN, Some("uuid-ada")));
+    assert_eq!(enrol(&stage).await.unaccounted, 2);
+    next_day(&stage).await;
+    faithful(&stage, ADA, "ada");
+    faithful(&stage, BEN, "ben");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn who_leaves_the_group_keeps_what_they_have() {
+    let cast = Cast { variables: vec![("SMARTABASE_GROUP", "Squad".to_owned())], ..ada_and_ben() };
+    let stage = connected(cast).await;
+    let link = stage.link(ADA).unwrap();
+    stage.smartabase.set_user(User::new(ADA, "uuid-ada", "Ada", "Sample"));
+    let told = enrol(&stage).await;
+    assert_eq!((told.outside_group, told.unaccounted, told.disconnected), (1, 0, 0));
+    next_day(&stage).await;
+    faithful(&stage, ADA, "ada");
+    // Staff go on being told; the link is not renewed.
+    stage.oura.withdraw("ada");
+    stage.pass(DAY * 24);
+    stage.tick().await.unwrap();
+    enrol(&stage).await;
+    assert_eq!(status(&stage, ADA), "needs to reconnect");
+    assert_eq!(stage.link(ADA).unwrap(), link);
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_run_without_time_leaves_everybody_to_the_next() {
+    let stage = Stage::set(squad(7)).await.unwrap();
+    let short = Deadline::within(std::time::Duration::from_secs(60));
+    let told = stage.process.connector.enrol(short).await.unwrap();
+    assert_eq!((told.athletes, told.told, told.staff_told, told.left), (7, 0, 0, 7));
+    assert_eq!(Spent::since(&stage).profiles, 0, "nothing is begun that can't be finished");
+    let told = enrol(&stage).await;
+    assert_eq!((told.told, told.staff_told, told.left), (7, 7, 0));
+    let told = stage.process.connector.enrol(short).await.unwrap();
+    assert_eq!(told.left, 0, "who needs nothing is not left");
+    curtain(&stage).await;
+}
+
+/// Gives everybody of a squad the enrolment of its first, as far as the table is concerned.
+async fn enrolled_alike(stage: &Stage, users: std::ops::Range<i64>) {
+    let (database, table) = (stage.dynamo.client(), stage.process.connector.store.table().to_owned());
+    let text = |text: String| AttributeValue::S(text);
+    let key = |user: i64| {
+        HashMap::from([("pk".into(), text(format!("ATHLETE#uuid-{user}"))), ("sk".into(), text("ENROLMENT".into()))])
+    };
+    let first =
+        database.get_item().table_name(&table).set_key(Some(key(users.start))).send().await.unwrap().item.unwrap();
+    let users: Vec<_> = users.collect();
+    for page in users.chunks(25) {
+        let puts = page.iter().map(|user| {
+            let mut item = first.clone();
+            item.extend(key(*user));
+            item.insert("user_id".into(), AttributeValue::N(user.to_string()));
+            item.insert("name".into(), text(format!("Player {user}")));
+            item.insert("athlete".into(), text(format!("uuid-{user}")));
+            let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        });
+        database.batch_write_item().request_items(&table, puts.collect()).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn five_thousand_users_cost_their_roster_and_a_share_of_a_read_each() {
+    const USERS: i64 = 5_000;
+    // Forms for staff cost the same reads; without them, everybody's enrolment can be made up.
+    let forms = Forms { status: None, rotation: None, ..Forms::shipped().unwrap() };
+    let cast = Cast { people: Vec::new(), ..squad(1) };
+    let stage = Stage::set_with(cast, forms).await.unwrap();
+    assert_eq!(enrol(&stage).await.told, 1);
+    let everybody = 2001..2001 + USERS;
+    enrolled_alike(&stage, everybody.clone()).await;
+    for number in everybody.clone() {
+        stage.smartabase.set_user(User::new(number, &format!("uuid-{number}"), "Player", &number.to_string()));
+    }
+    let _ = stage.cost();
+    let told = enrol(&stage).await;
+    let users = usize::try_from(USERS).unwrap();
+    assert_eq!((told.athletes, told.told, told.failed, told.left), (users, 0, 0, 0));
+    let spent = Spent::since(&stage);
+    assert_eq!((spent.lookups, spent.profiles, spent.writes), (users / 100, 0, 0), "a day without news");
+    // Ninety-eight athletes in a read: their links, then the forms for staff and the connections.
+    assert!(spent.snapshots <= 3 * users.div_ceil(98), "{spent:?}");
+}
+
+#[tokio::test]
+async fn a_merger_that_is_cut_off_is_followed_at_the_next_run() {
+    let stage = enrolled(ada_and_ben()).await;
+    stage.connect(ADA, "ada").await.unwrap();
+    stage.settle().await;
+    stage.smartabase.set_user(User::new(NEW, "uuid-ada", "Ada", "Sample"));
+    stage.smartabase.merge_users(ADA, NEW);
+    // The connection follows; then the site is gone, and the link is not written.
+    stage.smartabase_wire.inject(When::every().path("/site/api/v1/profileimport"), Fault::DropBefore);
+    let told = enrol(&stage).await;
+    assert_eq!((told.merged, told.failed), (1, 1));
+    stage.smartabase_wire.heal();
+    let told = enrol(&stage).await;
+    assert_eq!((told.merged, told.failed, told.told), (0, 0, 1));
+    stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
+    next_day(&stage).await;
+    faithful(&stage, NEW, "ada");
+    curtain(&stage).await;
+}
