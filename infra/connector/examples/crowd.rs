@@ -142,7 +142,7 @@ impl Crowd {
         days_ago: i64,
         noted: bool,
     ) -> anyhow::Result<()> {
-        let fence = self.claim(athlete).await?;
+        let (user, fence) = self.claim(athlete).await?;
         let written: Vec<_> = self
             .forms
             .iter()
@@ -158,25 +158,26 @@ impl Crowd {
             brought: None,
             now: self.days_ago(days_ago),
         };
-        self.store.confirm(athlete, fence, &written, finish, soon()).await?;
+        self.store.confirm(athlete, user, fence, &written, finish, soon()).await?;
         self.store.heartbeat(athlete, self.now - SignedDuration::from_mins(7), soon()).await?;
         Ok(())
     }
 
     /// Leaves a record sent and not confirmed.
     async fn intend(&self, athlete: &AthleteId, date: Date) -> anyhow::Result<()> {
-        let fence = self.claim(athlete).await?;
+        let (user, fence) = self.claim(athlete).await?;
         let intents: Vec<_> =
             self.forms.iter().map(|form| Intent { key: RecordKey { form: form.clone(), date }, event: None }).collect();
-        self.store.intend(athlete, fence, &intents, self.now, soon()).await?;
+        self.store.intend(athlete, user, fence, &intents, self.now, soon()).await?;
         self.store.release(athlete, fence, soon()).await?;
         Ok(())
     }
 
-    async fn claim(&self, athlete: &AthleteId) -> anyhow::Result<u64> {
+    /// The athlete's Smartabase user and the fence of a lease on the connection.
+    async fn claim(&self, athlete: &AthleteId) -> anyhow::Result<(u64, u64)> {
         let until = self.now + SignedDuration::from_secs(1);
         match self.store.claim(athlete, "the crowd", self.now, until, None, soon()).await? {
-            Claim::Won(connection) => Ok(connection.fence),
+            Claim::Won(connection) => Ok((connection.user_id, connection.fence)),
             other => anyhow::bail!("{other:?}"),
         }
     }

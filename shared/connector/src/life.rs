@@ -68,7 +68,7 @@ impl Connector {
                     ended.push(athlete.clone());
                 }
                 Err(setback) => {
-                    tracing::warn!(%athlete, %setback, "a deleted user is left connected until the next run")
+                    tracing::warn!(%athlete, %setback, "a deleted user is left connected until the next run");
                 }
             }
         }

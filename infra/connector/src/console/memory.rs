@@ -196,7 +196,10 @@ mod tests {
                 now,
             };
             let written = [(key, Written { event: 1, digest: "d".to_owned() })];
-            self.store.confirm(athlete, connection.fence, &written, finish, deadline).await.unwrap();
+            self.store
+                .confirm(athlete, connection.user_id, connection.fence, &written, finish, deadline)
+                .await
+                .unwrap();
         }
 
         /// How many ledgers a refresh asked for.
