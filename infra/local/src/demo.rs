@@ -35,6 +35,7 @@ const CONNECTED: usize = SQUAD.len() - 1;
 const FIRST_USER: i64 = 1001;
 const NIGHTS: &str = "Oura Readiness and Sleep Summary";
 const DAYS: &str = "Oura Activity Summary";
+const STANDINGS: &str = "Oura Refresh Token";
 
 /// The story begins on the morning after this night.
 const MONDAY: Date = date(2026, 3, 2);
@@ -65,6 +66,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     records(&stage);
     monday_night(&stage)?;
     spent(&stage.cost());
+
+    step("Staff read in the form “Oura Refresh Token” how everybody stands.");
+    standings(&stage)?;
 
     step("Tick: the schedule fires every 15 minutes. The first looks at the window once with the ledger at hand.");
     stage.pass(SignedDuration::from_mins(15));
@@ -132,6 +136,19 @@ fn records(stage: &Stage) {
         println!("   {:>6} {:>6}", count(NIGHTS), count(DAYS));
     }
     println!();
+}
+
+/// What staff are told of everybody, the one who is not connected included.
+fn standings(stage: &Stage) -> anyhow::Result<()> {
+    for (position, (user, (_, first, last, ..))) in users().enumerate() {
+        let form =
+            stage.smartabase.profile(user, STANDINGS).with_context(|| format!("staff know nothing of {first}"))?;
+        let said = |label| form.value(label).unwrap_or("–");
+        let connected = said("Status") != "not connected yet";
+        ensure!(connected == (position < CONNECTED), "{first} is said to be {}", said("Status"));
+        println!("   {:<16} {:<46} {}", format!("{first} {last}"), said("Status"), said("Last Night Received"));
+    }
+    Ok(())
 }
 
 /// The night that ended on Tuesday morning must stand under Monday, with Oura's own numbers.
