@@ -33,6 +33,10 @@ const ROUNDS: usize = 3;
 /// Ticks without faults after which all must be quiet.
 const CALM_TICKS: usize = 12;
 
+/// Between the last job of a tick and the next tick: more than the clocks of two workers disagree, so that a sync is known
+/// to be of this tick.
+const APART: SignedDuration = SignedDuration::from_secs(61);
+
 /// Ticks of which one must find nothing new at all.
 const QUIET_TICKS: usize = 20;
 
@@ -124,7 +128,7 @@ impl Play<'_> {
     }
 
     async fn tick(&mut self, tick: Tick) -> Result<(), Broken> {
-        let later = self.world.now() + SignedDuration::from_secs(1);
+        let later = self.world.now() + APART;
         self.world.set_time(instant(tick).max(later));
         self.world.catch_up();
         if let Some(rotation) = self.scale.rotation(tick) {

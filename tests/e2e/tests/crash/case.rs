@@ -143,7 +143,7 @@ impl Case {
             let Some(connection) = house.connection(uuid).await else { continue };
             if connection.status == Status::NeedsConsent {
                 let page = house.look(user).await.unwrap();
-                assert!(page.text.contains("please connect again"), "{}", page.text);
+                assert!(page.text.contains("Connect your Oura ring again"), "{}", page.text);
                 let page = house.visit(user, person).await.unwrap();
                 assert_eq!(page.status, 200, "{}", page.text);
                 self.settle(house, &mut Some(()), lost).await;
