@@ -74,6 +74,7 @@ impl Crowd {
             link_expires: self.now + SignedDuration::from_hours(24 * 20),
             basis: "made up".to_owned(),
             told: self.now,
+            links_from: None,
             staff: Told::default(),
         };
         self.store.put_enrolment(&enrolment, soon()).await?;

@@ -12,6 +12,7 @@ mod memory;
 mod page;
 mod view;
 
+use std::io::ErrorKind;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -96,9 +97,15 @@ pub(crate) async fn run(options: &Options, installation: Installation, json: boo
         // Only the budget needs it, so a pilot’s page does without the variables of `serve`.
         Place::Local(_) => installation.settings().map_or(Duration::from_mins(15), |settings| settings.period),
     };
-    let taken = || Failure::Usage(format!("port {} of this machine is taken: give another as --port", options.port));
-    let listener = TcpListener::bind(("127.0.0.1", options.port)).await.map_err(|_| taken())?;
-    let port = listener.local_addr().map_err(|_| taken())?.port();
+    let listener = TcpListener::bind(("127.0.0.1", options.port)).await.map_err(|error| {
+        let why = if error.kind() == ErrorKind::AddrInUse {
+            "is taken".to_owned()
+        } else {
+            format!("can’t be used ({error})")
+        };
+        Failure::Usage(format!("port {} of this machine {why}: give another as --port", options.port))
+    })?;
+    let port = listener.local_addr().map_or(options.port, |address| address.port());
     let name = match &installation.place {
         Place::Stack(stack) => stack.name.clone(),
         Place::Local(local) => local.name(),

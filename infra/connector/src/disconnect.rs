@@ -29,8 +29,9 @@ pub(crate) struct Options {
 struct Done<'a> {
     athlete: &'a str,
     name: &'a str,
-    /// `true` once Oura has revoked the grant; otherwise that is still being tried.
-    revoked: bool,
+    /// Whether Oura has confirmed that the grant is revoked; `null` where there was none to revoke any more. A deployment
+    /// goes on trying, a pilot does not.
+    revoked: Option<bool>,
 }
 
 /// How long a pilot’s revocation is tried, whose queue ends with this process.
@@ -48,7 +49,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
             )));
         }
         Some(_) | None => {
-            let done = Done { athlete: id.as_str(), name, revoked: true };
+            let done = Done { athlete: id.as_str(), name, revoked: None };
             return Ok(Report::new(Ending::Fine, &done, format!("{name} is not connected; there is nothing to do")));
         }
     }
@@ -61,15 +62,22 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
         remark("Oura does not confirm the revocation; trying again for three minutes");
         revocation = insist(&connector, waiting).await;
     }
-    let done = Done { athlete: id.as_str(), name, revoked: revocation == Revocation::Done };
+    let done = Done { athlete: id.as_str(), name, revoked: Some(revocation == Revocation::Done) };
     Ok(match revocation {
         Revocation::Done => {
             let text = format!("{name} is disconnected: revoked at Oura, tokens erased, records kept");
             Report::new(Ending::Fine, &done, text)
         }
         Revocation::Open => {
-            let text =
-                format!("{name} is disconnected and the tokens are erased; Oura has not confirmed the revocation yet");
+            let next = match connector.queue {
+                Queue::InProcess(_) => {
+                    "nobody tries any more: the athlete has to remove the access in their Oura account"
+                }
+                Queue::Sqs { .. } => "the worker goes on trying",
+            };
+            let text = format!(
+                "{name} is disconnected and the tokens are erased; Oura has not confirmed the revocation, and {next}"
+            );
             Report::new(Ending::Attention, &done, text)
         }
     })

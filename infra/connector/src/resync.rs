@@ -166,7 +166,8 @@ async fn follow(
     range: Range,
     patience: Duration,
 ) -> Result<BTreeMap<AthleteId, Outcome>, Failure> {
-    let bar = bar(followed.len(), range);
+    let at_once = jobs.last().is_none_or(|(_, offset)| *offset <= plan::LONGEST_DELAY);
+    let bar = bar(followed.len(), range, at_once);
     let begun = Instant::now();
     let mut outcomes = BTreeMap::new();
     let mut advanced = begun;
@@ -176,14 +177,18 @@ async fn follow(
         let due: Vec<_> = jobs.drain(..due).collect();
         let due: Vec<_> = due.into_iter().map(|(job, offset)| (job, offset.saturating_sub(begun.elapsed()))).collect();
         if let Some((_, last)) = due.last() {
-            send(connector, &due).await?;
+            send(connector, &due).await.map_err(|failure| unsent(failure, due.len() + jobs.len()))?;
             advanced = Instant::now() + *last;
         }
         if let Queue::InProcess(waiting) = &connector.queue {
             while waiting.work(connector, soon()).await > 0 {}
         }
         let ids: Vec<_> = followed.iter().map(|followed| followed.athlete.clone()).collect();
-        let now = Roster::of(&connector.store, ids).await?;
+        let now = match Roster::of(&connector.store, ids).await {
+            Ok(now) => now,
+            Err(failure) if jobs.is_empty() => return Err(failure),
+            Err(failure) => return Err(unsent(failure, jobs.len())),
+        };
         let mut days = range.days() * outcomes.len() as u64;
         for athlete in &now.athletes {
             let Some(place) = followed.iter().position(|followed| followed.athlete == athlete.id) else { continue };
@@ -220,11 +225,25 @@ async fn follow(
     Ok(outcomes)
 }
 
+/// What went wrong while athletes were still waiting to be queued.
+fn unsent(failure: Failure, athletes: usize) -> Failure {
+    match failure {
+        Failure::Failed(why) => {
+            Failure::Failed(format!("{why}; {athletes} athletes were not queued yet, so run this once more"))
+        }
+        usage @ Failure::Usage(_) => usage,
+    }
+}
+
 /// A bar on standard error, if that is a terminal.
-fn bar(athletes: usize, range: Range) -> ProgressBar {
+fn bar(athletes: usize, range: Range, at_once: bool) -> ProgressBar {
     let bar = ProgressBar::new(range.days() * athletes as u64);
     if !bar.is_hidden() && athletes > 0 {
-        remark("Queued. Interrupting this stops the watching, not the work of a deployment.");
+        remark(if at_once {
+            "Interrupting this stops the watching, not the work of a deployment."
+        } else {
+            "Keep this running: it queues the athletes little by little, as Oura’s allowance permits."
+        });
     }
     let style = ProgressStyle::with_template("{bar:32} {percent:>3} %  {msg}, {elapsed}");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

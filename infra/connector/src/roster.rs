@@ -149,6 +149,7 @@ mod tests {
                 link_expires: now,
                 basis: String::new(),
                 told: now,
+                links_from: None,
                 staff: store::Told::default(),
             };
             Athlete { id, enrolment: Some(enrolment), connection: None, damage: None }

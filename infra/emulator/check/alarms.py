@@ -86,6 +86,19 @@ class Alarms:
         (found,) = self.cloudwatch.describe_alarms(AlarmNames=[self.names[alarm]])["MetricAlarms"]
         return dict(found)
 
+    def subject(self, alarm: str) -> list[dict[str, str]]:
+        """What an alarm has to be about, by its name and its namespace: the emulator itself does not tell."""
+        outputs = self.stack.outputs
+        match self.definition(alarm)["Namespace"]:
+            case "AWS/Lambda":
+                function = next(name for name in FUNCTIONS if alarm.startswith(name[:5]))
+                return [{"Name": "FunctionName", "Value": outputs[f"{function}FunctionName"]}]
+            case "AWS/SQS":
+                queue = outputs["DeadLetterQueueUrl" if alarm == "DeadLetterAlarm" else "QueueUrl"]
+                return [{"Name": "QueueName", "Value": queue.rsplit("/", 1)[1]}]
+            case _:
+                return [{"Name": "Stack", "Value": STACK}]
+
     def rings(self, alarm: str) -> bool:
         """Whether an alarm rings now."""
         return bool(self.definition(alarm)["StateValue"] == "ALARM")
@@ -114,6 +127,9 @@ def check(deployed: Stack, simulated: World, forms: Forms, links: dict[str, str]
     silent = alarms.definition("ScheduleStoppedAlarm")
     if silent["TreatMissingData"] != "breaching" or silent["ComparisonOperator"] != "LessThanThreshold":
         raise Failed(f"the alarm for a stopped schedule does not wait for silence: {silent}")
+    misdirected = [alarm for alarm in alarms.names if alarms.definition(alarm)["Dimensions"] != alarms.subject(alarm)]
+    if misdirected:
+        raise Failed(f"these are about something else than their names say: {misdirected}")
     # First, because what is fed to the emulator stays there: an hour in which all went well would silence this one.
     yield outage(deployed, simulated, alarms)
     ours = [alarm for alarm in alarms.names if alarms.definition(alarm)["Namespace"] == NAMESPACE]

@@ -68,6 +68,10 @@ impl Connector {
             LinkFault::Expired | LinkFault::OtherKey => Page::LinkExpired,
         })?;
         match self.store.enrolment(&link.athlete, deadline.instant()).await {
+            // A UUID may have gone to another user, whom the former one's link must not lead to.
+            Ok(Some(enrolment)) if enrolment.links_from.is_some_and(|from| link.expires < from) => {
+                Err(Page::LinkExpired)
+            }
             Ok(Some(enrolment)) => Ok((link, enrolment)),
             Ok(None) => Err(Page::UnknownAthlete),
             Err(error) => Err(page_of(error.into())),
@@ -220,7 +224,7 @@ impl Connector {
     }
 
     /// The connection remembers what it owes the forms, so a job that can't be queued only delays it to the next tick.
-    async fn queue_backfill(
+    pub(crate) async fn queue_backfill(
         &self,
         athlete: &store::AthleteId,
         from: jiff::civil::Date,

@@ -124,7 +124,10 @@ impl Connector {
                         continue;
                     };
                     counts.count(&ended);
-                    if ended.is_synced() && waiting.remove(&position).is_some() {
+                    // Whoever has to act first is not waited for.
+                    let active = waiting.get(&position).map(|(status, _)| *status == Status::Active);
+                    if active.is_some_and(|active| !active || ended.is_synced()) {
+                        waiting.remove(&position);
                         counts.synced += 1;
                     }
                     news.extend(ended.news);
@@ -132,10 +135,11 @@ impl Connector {
                         *verdict = ended.verdict;
                     }
                 }
-                // Nobody waits who has to act first.
-                let since =
-                    waiting.into_values().filter_map(|(status, since)| (status == Status::Active).then_some(since));
-                counts.lag = since.min().map(|since| self.clock.now().duration_since(since));
+                counts.lag = waiting
+                    .into_values()
+                    .map(|(_, since)| since)
+                    .min()
+                    .map(|since| self.clock.now().duration_since(since));
             }
         }
         self.postpone(&batch, &verdicts, deadline.handover()).await;
@@ -158,7 +162,10 @@ impl Connector {
         let syncs = jobs.iter().filter(|(_, _, job)| matches!(job, Job::Sync { .. }));
         let stands = syncs.filter_map(|(position, _, job)| {
             let connection = snapshot.connections.get(job.athlete())?;
-            Some((*position, (connection.status, connection.last_sync.unwrap_or(connection.connected_at))))
+            Some((
+                *position,
+                (connection.status, connection.last_sync.unwrap_or_default().max(connection.connected_at)),
+            ))
         });
         stands.collect()
     }
@@ -458,7 +465,7 @@ enum Outcome {
 #[derive(Default)]
 struct Counts {
     messages: usize,
-    /// Syncs that asked Oura, whatever the answer.
+    /// Syncs that asked Oura, whatever the answer, or had nobody to ask for.
     synced: usize,
     unchanged: usize,
     changed: usize,

@@ -45,6 +45,10 @@ pub(crate) enum Oddity {
     UuidElsewhere { from: UserId, to: UserId },
     #[error("the user {0} has another connection as well: disconnect this one")]
     Second(UserId),
+    #[error(
+        "the user {0} was merged into one whom the account does not see: let it see that one, or disconnect the athlete"
+    )]
+    MergedAway(UserId),
 }
 
 /// What a roster says.
@@ -105,6 +109,8 @@ impl Census {
         for (id, user) in connected {
             match people.home(*user) {
                 Some(user) => feeding.entry(user).or_default().push(id),
+                // Merged into somebody whom the account does not see: that says nothing about a deletion.
+                None if people.merged.contains_key(user) => self.odd.push((id.clone(), Oddity::MergedAway(*user))),
                 None => self.missing.push((id.clone(), *user)),
             }
         }

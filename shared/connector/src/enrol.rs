@@ -27,6 +27,10 @@ use crate::{Connector, Setback};
 /// How long a link is good for.
 const LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// Of whoever is new under a UUID, links that expire this much sooner than the first one given are not believed: they are
+/// somebody else's. Two enrolments at once may write in any order.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+
 /// A link that expires sooner than this is renewed.
 const RENEWAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -97,6 +101,15 @@ pub enum EnrolError {
 impl Connector {
     /// Reads the roster and writes every missing or ageing link.
     pub async fn enrol(&self, deadline: Deadline) -> Result<Enrolled, EnrolError> {
+        let ended = self.enrol_everybody(deadline).await;
+        if ended.is_err() {
+            // Now, and not with the next run, by when it may be mended.
+            telemetry::report(&self.happened());
+        }
+        ended
+    }
+
+    async fn enrol_everybody(&self, deadline: Deadline) -> Result<Enrolled, EnrolError> {
         let hold = self.store.hold(store::Service::Smartabase, deadline.instant()).await?;
         if let Some(hold) = hold.filter(|hold| hold.until > self.clock.now()) {
             return Err(EnrolError::Credentials(Setback::NeedsOperator(hold.why)));
@@ -141,8 +154,7 @@ impl Connector {
         );
         let metrics = [
             Metric::count("AthletesOnRoster", enrolled.athletes),
-            Metric::count("LinksFailed", enrolled.failed),
-            Metric::count("StaffFormsFailed", enrolled.staff_failed),
+            Metric::count("ProfilesFailed", enrolled.failed + enrolled.staff_failed),
             Metric::count("AthletesLeft", enrolled.left),
             Metric::count("UsersWithoutUuid", enrolled.without_uuid),
             Metric::count("UuidsShared", enrolled.shared_uuids),
@@ -308,6 +320,10 @@ impl Connector {
             user_id: athlete.user.0,
             name: athlete.name.clone(),
             link_expires: expires,
+            links_from: match known.filter(|known| known.user_id == athlete.user.0) {
+                Some(same) => same.links_from,
+                None => Some(expires - OVERLAP),
+            },
             basis,
             told: now,
             staff: Told::default(),

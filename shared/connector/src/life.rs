@@ -5,14 +5,13 @@
 //! so of most of the connected at once, it is not believed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::ToSpan;
+use jiff::civil::Date;
 use runtime::Deadline;
 use smartabase::{Credentials, Error, UserId};
-use store::{AthleteId, Change};
+use store::{AthleteId, Change, StoreError};
 
-use crate::job::Job;
 use crate::{Connector, EnrolError, Setback};
 
 /// As many deletions at once, and more than half of the connected, are not believed.
@@ -86,11 +85,20 @@ impl Connector {
     pub(crate) async fn follow_mergers(&self, moved: &[(AthleteId, UserId)], deadline: Deadline) -> usize {
         let mut followed = 0;
         for (athlete, user) in moved {
-            match self.store.repoint(athlete, user.0, deadline.instant()).await {
+            let (owed, to) = match self.owed_anew(athlete, deadline).await {
+                Ok(days) => days,
+                Err(error) => {
+                    tracing::warn!(%athlete, %error, "a merger is left to the next run");
+                    continue;
+                }
+            };
+            match self.store.repoint(athlete, user.0, owed, deadline.instant()).await {
                 Ok(Change::Done) => {
                     tracing::info!(%athlete, %user, "the user was merged; the connection follows");
                     followed += 1;
-                    self.bring_again(athlete, deadline).await;
+                    if let Some(from) = owed {
+                        self.queue_backfill(athlete, from, to, deadline).await;
+                    }
                 }
                 Ok(Change::Superseded | Change::Gone) => {}
                 Err(error) => tracing::warn!(%athlete, %error, "a merger is left to the next run"),
@@ -99,14 +107,14 @@ impl Connector {
         followed
     }
 
-    /// The ledger knows nothing of another user's events: as much history as a new connection gets is looked up.
-    async fn bring_again(&self, athlete: &AthleteId, deadline: Deadline) {
+    /// The ledger knows nothing of another user's events: as much history as a new connection gets is to be looked up, and
+    /// what was owed before. From when on, if at all, and until when.
+    async fn owed_anew(&self, athlete: &AthleteId, deadline: Deadline) -> Result<(Option<Date>, Date), StoreError> {
         let to = self.window().last;
-        let from = to.saturating_sub(i64::from(self.settings.backfill_days).days());
-        let job = Job::Backfill { athlete: athlete.clone(), from, to };
-        if let Err(error) = self.queue.send(&[(job, Duration::ZERO)], deadline).await {
-            tracing::warn!(%athlete, %error, "only the last days are looked up in the other user's forms");
-        }
+        let anew = to.saturating_sub(i64::from(self.settings.backfill_days).days());
+        let before = self.store.connection(athlete, deadline.instant()).await?.and_then(|found| found.backfill_from);
+        let anew = (self.settings.backfill_days > 0).then_some(anew);
+        Ok((anew.into_iter().chain(before).min(), to))
     }
 }
 

@@ -6,8 +6,12 @@
 use std::fmt;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{ToSpan, Unit};
 use store::{Connection, Status};
+
+/// Oura is asked at every tick, and at least hourly the connection says so. A day of difference may be the time zone's.
+const UNASKED_DAYS: i32 = 1;
 
 /// So many nights have to be missing before anybody says that the app was not opened: last night's is still to come.
 const SILENT_NIGHTS: i32 = 2;
@@ -71,12 +75,23 @@ impl Standing {
             Status::ScopeMissing => Self::NotShared,
             Status::OuraAccountTaken => Self::OtherAthletes,
             Status::Disconnected => Self::Disconnected,
-            Status::Active => match (&connection.note, connection.last_day) {
-                (Some(note), _) if note.contains(LACKS_FIELDS) => Self::FieldMissing { note: note.clone() },
-                (Some(note), _) => Self::HeldUp { note: note.clone() },
-                (None, None) => Self::Connected { received: false },
-                (None, Some(evening)) => Self::since(evening, today),
-            },
+            Status::Active => Self::active(connection, today),
+        }
+    }
+
+    fn active(connection: &Connection, today: Date) -> Self {
+        if let Some(note) = &connection.note {
+            let note = note.clone();
+            return if note.contains(LACKS_FIELDS) { Self::FieldMissing { note } } else { Self::HeldUp { note } };
+        }
+        // While nobody asks Oura, the athlete is not to blame that no night comes.
+        let asked = connection.last_sync.map(|last| last.to_zoned(TimeZone::UTC).date());
+        match (asked, connection.last_day) {
+            (Some(asked), _) if days(asked, today) > UNASKED_DAYS => {
+                Self::HeldUp { note: format!("nothing has been fetched from Oura since {asked}") }
+            }
+            (_, None) => Self::Connected { received: false },
+            (_, Some(evening)) => Self::since(evening, today),
         }
     }
 
@@ -253,6 +268,19 @@ pub(crate) mod tests {
         assert_eq!(on(&noted, later), "records are held up: tell your administrator");
         noted.status = Status::NeedsConsent;
         assert_eq!(on(&noted, later), "needs to reconnect");
+    }
+
+    #[test]
+    fn while_nobody_asks_oura_no_athlete_is_blamed_for_silence() {
+        let asked = |day: &str| Connection {
+            last_sync: Some(format!("{day}T12:00:00Z").parse().unwrap()),
+            ..connection(Status::Active)
+        };
+        let today = date(2026, 3, 9);
+        assert_eq!(on(&asked("2026-03-08"), today), "has not opened the Oura app since Tuesday");
+        let unasked = Standing::of(Some(&asked("2026-03-07")), today);
+        assert_eq!(unasked.to_string(), "records are held up: tell your administrator");
+        assert_eq!(unasked.reason(), "nothing has been fetched from Oura since 2026-03-07");
     }
 
     #[test]

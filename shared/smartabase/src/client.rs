@@ -76,8 +76,9 @@ impl Client {
         if users.is_empty() {
             return Ok(Vec::new());
         }
-        let mut deleted = self.roster_knowing(credentials, users, deadline).await?.deleted;
-        deleted.retain(|user| users.contains(user));
+        let Roster { mut deleted, merged, .. } = self.roster_knowing(credentials, users, deadline).await?;
+        // A user who was merged is gone, too, but not deleted.
+        deleted.retain(|user| users.contains(user) && merged.iter().all(|(old, _)| old != user));
         Ok(deleted)
     }
 

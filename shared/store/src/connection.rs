@@ -218,13 +218,21 @@ impl Store {
 
     /// Points a connection at another Smartabase user, whose forms are to receive the records from now on. Nothing is known
     /// of what stands there, so the window's digest is forgotten, and the next fence is taken: a job that began with the
-    /// other user can note nothing more. A disconnected athlete is [`Change::Superseded`].
-    pub async fn repoint(&self, athlete: &AthleteId, user_id: u64, deadline: Instant) -> Result<Change, StoreError> {
+    /// other user can note nothing more. `owed` is the history that is to be looked up in that user's forms, from when on.
+    /// A disconnected athlete is [`Change::Superseded`].
+    pub async fn repoint(
+        &self,
+        athlete: &AthleteId,
+        user_id: u64,
+        owed: Option<Date>,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
         let edit = Edit::of(Key::connection(athlete))
             .if_exists()
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
             .when("#user_id <> :user_id", [USER_ID], [])
             .set(USER_ID, number(user_id))
+            .set_or_remove(BACKFILL_FROM, owed.map(date))
             .remove(DIGEST)
             .increment(FENCE);
         self.unless_disconnected(edit, "pointing a connection at another user", deadline).await

@@ -22,6 +22,7 @@ use crate::requests::Store;
 const USER_ID: &str = "user_id";
 const NAME: &str = "name";
 const LINK_EXPIRES: &str = "link_expires";
+const LINKS_FROM: &str = "links_from";
 const BASIS: &str = "basis";
 const TOLD: &str = "told";
 const STATUS_TOLD: &str = "status_told";
@@ -41,6 +42,8 @@ pub struct Enrolment {
     pub name: String,
     /// When the personal link in the form expires.
     pub link_expires: Timestamp,
+    /// Links that expire earlier than this were given to whoever had the UUID before, and open nothing.
+    pub links_from: Option<Timestamp>,
     /// What the link was made from besides the athlete and the expiry, as text: when that changes, so must the link.
     pub basis: String,
     /// When the athlete's form was told.
@@ -109,6 +112,7 @@ impl Store {
             .set(USER_ID, number(enrolment.user_id))
             .set(NAME, text(&enrolment.name))
             .set(LINK_EXPIRES, instant(enrolment.link_expires))
+            .set_or_remove(LINKS_FROM, enrolment.links_from.map(instant))
             .set(BASIS, text(&enrolment.basis))
             .set(TOLD, instant(enrolment.told))
             .set(ACTIVE_SHARD, text(shard(&enrolment.athlete, ENROLLED_SHARDS)))
@@ -121,7 +125,8 @@ impl Store {
     /// Forgets an enrolment: the athlete's link opens nothing any more, and no form is told of them. The key is left behind,
     /// since whoever may delete a row of an athlete may delete their grant. One `UpdateItem`.
     pub async fn forget_enrolment(&self, athlete: &AthleteId, deadline: Instant) -> Result<(), StoreError> {
-        let attributes = [USER_ID, NAME, LINK_EXPIRES, BASIS, TOLD, STATUS_TOLD, ROTATION_TOLD, ACTIVE_SHARD, ATHLETE];
+        let attributes =
+            [USER_ID, NAME, LINK_EXPIRES, LINKS_FROM, BASIS, TOLD, STATUS_TOLD, ROTATION_TOLD, ACTIVE_SHARD, ATHLETE];
         let edit = Edit::of(Key::enrolment(athlete)).if_exists();
         let edit = attributes.into_iter().fold(edit, Edit::remove);
         edit.send(self, "forgetting an enrolment", deadline).await?;
@@ -214,6 +219,7 @@ impl Enrolment {
             user_id: reader.required(USER_ID, Reader::number)?,
             name: reader.required(NAME, Reader::text)?,
             link_expires: reader.required(LINK_EXPIRES, Reader::instant)?,
+            links_from: reader.instant(LINKS_FROM)?,
             basis: reader.required(BASIS, Reader::text)?,
             told: reader.required(TOLD, Reader::instant)?,
             staff: Told { status: told(StaffForm::Status), rotation: told(StaffForm::Rotation) },

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use aws_sdk_cloudformation::types::StackResource;
 use aws_sdk_scheduler::operation::get_schedule::GetScheduleError;
 use aws_sdk_scheduler::types::ScheduleState;
-use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::checkup::Checkup;
 use crate::aws::explain;
@@ -89,25 +88,10 @@ async fn schedules(checkup: &mut Checkup, stack: &Stack, resources: &Resources) 
 }
 
 async fn dead_letters(checkup: &mut Checkup, stack: &Stack) {
-    let url = match stack.output("DeadLetterQueueUrl") {
-        Ok(url) => url,
-        Err(failure) => return checkup.unknown(DEAD_LETTERS, failure.to_string(), "then ask again"),
-    };
-    let client = aws_sdk_sqs::Client::new(&stack.aws);
-    let number = QueueAttributeName::ApproximateNumberOfMessages;
-    let request = client.get_queue_attributes().queue_url(url).attribute_names(number.clone());
-    let answer = match request.send().await {
-        Ok(answer) => answer,
-        Err(error) => {
-            let failure = explain("count the dead letters", &error, &stack.aws);
-            return checkup.unknown(DEAD_LETTERS, failure.to_string(), "then ask again");
-        }
-    };
-    let count = answer.attributes().and_then(|attributes| attributes.get(&number)).map(String::as_str);
-    match count {
-        None => checkup.unknown(DEAD_LETTERS, "SQS does not say how many there are", "look into the queue"),
-        Some("0") => checkup.pass(DEAD_LETTERS, "there are none"),
-        Some(count) => {
+    match crate::redrive::waiting(stack).await {
+        Err(failure) => checkup.unknown(DEAD_LETTERS, failure.to_string(), "then ask again"),
+        Ok(0) => checkup.pass(DEAD_LETTERS, "there are none"),
+        Ok(count) => {
             let says = format!("the dead-letter queue holds about {count}");
             let remedy = "list and explain them with `connector redrive`; once the cause is mended, send them again";
             checkup.fail(DEAD_LETTERS, "dead-letters-waiting", says, remedy);

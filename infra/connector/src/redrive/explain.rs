@@ -4,7 +4,6 @@ use anstyle::Style;
 use connector::job::{Job, Unreadable};
 use jiff::civil::Date;
 use serde::Serialize;
-use store::Connection;
 
 use crate::roster::{Athlete, Roster};
 use crate::standing::{Stand, State};
@@ -74,7 +73,6 @@ pub(crate) fn explain(job: Result<&Job, &Unreadable>, reason: Option<&str>, rost
 }
 
 fn about(job: &Job, athlete: Option<&Athlete>, today: Date) -> (String, Advice) {
-    let connection = athlete.and_then(|athlete| athlete.connection.as_ref());
     match job {
         Job::Sync { .. } => {
             let why =
@@ -94,7 +92,7 @@ fn about(job: &Job, athlete: Option<&Athlete>, today: Date) -> (String, Advice) 
                 None => (format!("{days}, of somebody unknown"), Advice::Drop),
             }
         }
-        Job::Rescue { generation, .. } => rescue(*generation, connection),
+        Job::Rescue { generation, .. } => rescue(*generation, athlete),
         Job::Revoke { .. } => {
             let why =
                 "the athlete disconnected and the tokens are erased here, but Oura never confirmed the revocation";
@@ -104,7 +102,13 @@ fn about(job: &Job, athlete: Option<&Athlete>, today: Date) -> (String, Advice) 
 }
 
 /// A refreshed grant that the table would not take for a day.
-fn rescue(generation: u64, connection: Option<&Connection>) -> (String, Advice) {
+fn rescue(generation: u64, athlete: Option<&Athlete>) -> (String, Advice) {
+    if athlete.is_some_and(|athlete| athlete.damage.is_some()) {
+        let why = "it may be the only copy of a refreshed token, for a row of the table that can’t be read: mend the row \
+                   first, as `connector show` says";
+        return (why.to_owned(), Advice::Send);
+    }
+    let connection = athlete.and_then(|athlete| athlete.connection.as_ref());
     match connection.filter(|connection| connection.grant.is_some()) {
         None => ("a refreshed token of a connection that has ended: it is of no use".to_owned(), Advice::Drop),
         Some(connection) if connection.generation > generation => {

@@ -1,6 +1,6 @@
 //! The dead-letter queue, as SQS offers it: whoever looks at a message hides it from the others for a while.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
@@ -17,7 +17,7 @@ use crate::stack::Stack;
 const BATCH: i32 = 10;
 
 /// How long the letters are hidden from others while one operator looks at them, in seconds.
-const HIDDEN: i32 = 120;
+const HIDDEN: i32 = 600;
 
 /// How long one call waits for messages, in seconds: with any wait at all, SQS asks all its servers.
 const WAIT: i32 = 1;
@@ -69,8 +69,7 @@ impl<'a> Letters<'a> {
 
     /// Every letter that nobody else is looking at, the oldest first.
     pub(crate) async fn take(&self) -> Result<Vec<Letter>, Failure> {
-        let mut letters: Vec<Letter> = Vec::new();
-        let mut known = BTreeSet::new();
+        let mut letters: BTreeMap<String, Letter> = BTreeMap::new();
         loop {
             let request = self
                 .client
@@ -82,10 +81,12 @@ impl<'a> Letters<'a> {
                 .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
                 .message_attribute_names("All");
             let answer = request.send().await.map_err(|error| self.refused("read the dead letters", &error))?;
-            let fresh: Vec<_> = answer.messages.unwrap_or_default().into_iter().filter_map(Letter::read).collect();
             let before = letters.len();
-            letters.extend(fresh.into_iter().filter(|letter| known.insert(letter.id.clone())));
+            // Of a letter that came back while the others were read, only the newest receipt is good.
+            let read = answer.messages.unwrap_or_default().into_iter().filter_map(Letter::read);
+            letters.extend(read.map(|letter| (letter.id.clone(), letter)));
             if letters.len() == before {
+                let mut letters: Vec<_> = letters.into_values().collect();
                 letters.sort_by_key(|letter| letter.sent_at);
                 return Ok(letters);
             }
@@ -115,7 +116,7 @@ impl<'a> Letters<'a> {
         Ok(())
     }
 
-    /// Lets others see these letters again. Should that fail, they can in two minutes.
+    /// Lets others see these letters again. Should that fail, they can when they are hidden no longer.
     pub(crate) async fn put_back(&self, letters: &[&Letter]) {
         for letters in letters.chunks(BATCH.unsigned_abs() as usize) {
             let entries = letters.iter().enumerate().filter_map(|(position, letter)| {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -37,6 +38,14 @@ struct Behaviour {
 }
 
 impl Aws {
+    /// Takes an attribute out of a connection's row, without which nobody can read it.
+    pub(crate) async fn damage(&self, athlete: &str) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let request = self.dynamo.client().update_item().table_name(TABLE);
+        let request = request.key("pk", text(&format!("ATHLETE#{athlete}"))).key("sk", text("CONNECTION"));
+        request.update_expression("REMOVE generation").send().await.unwrap();
+    }
+
     /// A stack whose table is empty.
     pub(crate) async fn start() -> Self {
         let dynamo = Dynamo::in_memory().await.unwrap();

@@ -39,6 +39,16 @@ fn column<'a>(listing: &'a Value, name: &str) -> Vec<&'a Value> {
 }
 
 #[tokio::test]
+async fn what_may_be_the_only_copy_of_a_token_is_kept_for_a_row_that_can_be_mended() {
+    let aws = buried().await;
+    aws.damage("b-2").await;
+    let listing = aws.run(&["redrive", "--json"]).await.json();
+    assert_eq!(column(&listing, "advice")[3..], ["send", "send"], "{listing}");
+    let explanation = column(&listing, "explanation")[3].as_str().unwrap();
+    assert!(explanation.contains("mend the row"), "{explanation}");
+}
+
+#[tokio::test]
 async fn each_is_explained_by_how_its_athlete_stands_now() {
     let aws = buried().await;
     let ended = aws.run(&["redrive", "--json"]).await;

@@ -27,6 +27,7 @@ pub(crate) async fn enrol(store: &Store, athlete: &str, user_id: u64, name: &str
         link_expires: ago(-hours),
         basis: "a page and a key".to_owned(),
         told: ago(24),
+        links_from: None,
         staff: store::Told::default(),
     };
     store.put_enrolment(&enrolment, soon()).await.unwrap();

@@ -128,6 +128,7 @@ mod tests {
             link_expires: now(),
             basis: String::new(),
             told: now(),
+            links_from: None,
             staff: Told::default(),
         }
     }

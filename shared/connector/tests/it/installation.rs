@@ -70,6 +70,7 @@ impl Installation {
             link_expires: expires,
             basis: keyring().current().to_owned(),
             told: now(),
+            links_from: None,
             staff: Told::default(),
         };
         self.connector.store.put_enrolment(&enrolment, soon().instant()).await.unwrap();

@@ -15,6 +15,7 @@ fn enrolment(name: &str) -> Enrolment {
         link_expires: at(1000),
         basis: "version-1".to_owned(),
         told: at(0),
+        links_from: None,
         staff: Told::default(),
     }
 }

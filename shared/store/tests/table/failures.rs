@@ -83,6 +83,7 @@ fn enrolment() -> store::Enrolment {
         link_expires: at(0),
         basis: String::new(),
         told: at(0),
+        links_from: None,
         staff: store::Told::default(),
     }
 }

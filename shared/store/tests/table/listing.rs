@@ -53,6 +53,7 @@ async fn the_enrolled_and_the_connected_are_two_lists() {
             link_expires: at(1000),
             basis: "version-1".to_owned(),
             told: at(0),
+            links_from: None,
             staff: store::Told::default(),
         };
         store.put_enrolment(&enrolment, soon()).await.unwrap();
@@ -97,7 +98,7 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
     store.settle_owner(&ada, 3, "oura-ada", soon()).await.unwrap();
     store.hold_athlete(&ada, at(1), soon()).await.unwrap();
     store.heartbeat(&ada, at(1), soon()).await.unwrap();
-    store.repoint(&ada, 18, soon()).await.unwrap();
+    store.repoint(&ada, 18, None, soon()).await.unwrap();
     let intent = Intent { key: record.clone(), event: None };
     store.intend(&ada, 17, fence, &[intent], at(1), soon()).await.unwrap();
     store.confirm(&ada, 17, fence, &[(record, written)], finish, soon()).await.unwrap();

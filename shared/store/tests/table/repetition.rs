@@ -83,7 +83,7 @@ async fn the_small_changes_again_are_done() {
     let set = twice!(table, 0, store.set_status(&ada, 1, Status::NeedsConsent, None, None, at(1), soon()));
     let hold = twice!(table, 0, store.hold_athlete(&ada, at(1), soon()));
     let heartbeat = twice!(table, 0, store.heartbeat(&ada, at(1), soon()));
-    let repoint = twice!(table, 0, store.repoint(&ada, 18, soon()));
+    let repoint = twice!(table, 0, store.repoint(&ada, 18, None, soon()));
     assert_eq!([set, hold, heartbeat, repoint], [Change::Done; 4]);
     let hold = twice!(table, 0, store.set_hold(Service::Oura, at(1), "throttled", soon()));
     assert_eq!(hold.until, at(1));
@@ -139,6 +139,7 @@ async fn telling_a_form_again_is_noted() {
         link_expires: at(0),
         basis: String::new(),
         told: at(0),
+        links_from: None,
         staff: store::Told::default(),
     };
     twice!(table, 0, store.put_enrolment(&enrolment, soon()));

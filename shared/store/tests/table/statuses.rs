@@ -1,5 +1,6 @@
 //! The small changes: status, hold, heartbeat, another user after a merge.
 
+use jiff::civil::date;
 use store::{BackfillDebt, Change, Fenced, Finish, Status, StoreError, WindowDigest};
 
 use crate::{Table, at, athlete, soon};
@@ -84,8 +85,10 @@ async fn a_connection_pointed_at_another_user_is_kept_and_what_was_begun_with_th
     assert!(before.digest.is_some());
     let running = table.claimed("ada").await;
     for _ in 0..2 {
-        assert_eq!(store.repoint(&ada, 18, soon()).await.unwrap(), Change::Done);
+        let owed = Some(date(2026, 1, 1));
+        assert_eq!(store.repoint(&ada, 18, owed, soon()).await.unwrap(), Change::Done);
         let now = table.connection("ada").await;
+        assert_eq!(now.backfill_from, owed);
         assert_eq!((now.user_id, now.digest, now.fence), (18, None, running + 1), "once");
         assert_eq!((now.grant, now.generation, now.status), (before.grant.clone(), before.generation, before.status));
     }
@@ -99,7 +102,7 @@ async fn small_changes_neither_make_nor_revive_a_connection() {
     let nobody = athlete("nobody");
     assert_eq!(table.store.hold_athlete(&nobody, at(1), soon()).await.unwrap(), Change::Gone);
     assert_eq!(table.store.heartbeat(&nobody, at(1), soon()).await.unwrap(), Change::Gone);
-    assert_eq!(table.store.repoint(&nobody, 18, soon()).await.unwrap(), Change::Gone);
+    assert_eq!(table.store.repoint(&nobody, 18, None, soon()).await.unwrap(), Change::Gone);
     assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
 
     let ada = athlete("ada");
@@ -108,6 +111,6 @@ async fn small_changes_neither_make_nor_revive_a_connection() {
     let ended = table.connection("ada").await;
     assert_eq!(table.store.hold_athlete(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
     assert_eq!(table.store.heartbeat(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
-    assert_eq!(table.store.repoint(&ada, 18, soon()).await.unwrap(), Change::Superseded);
+    assert_eq!(table.store.repoint(&ada, 18, None, soon()).await.unwrap(), Change::Superseded);
     assert_eq!(table.connection("ada").await, ended);
 }

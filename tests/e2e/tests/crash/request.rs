@@ -41,6 +41,11 @@ impl Target {
         self.what == "refresh"
     }
 
+    /// Whether it writes a profile form.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.remote == Remote::Smartabase && self.what.starts_with("profileimport")
+    }
+
     /// Whether it changes the table.
     pub(crate) fn is_write(&self) -> bool {
         let reads = ["Query", "GetItem", "BatchGetItem"];

@@ -94,6 +94,40 @@ async fn a_merger_whose_events_stayed_behind_is_made_up_for() {
     curtain(&stage).await;
 }
 
+/// A site may well call a user deleted who went by being merged.
+#[tokio::test]
+async fn a_merger_into_somebody_out_of_sight_is_no_deletion() {
+    let stage = connected(ada_and_ben()).await;
+    stage.smartabase.set_user(User::new(NEW, "uuid-new", "Ada", "Sample"));
+    stage.smartabase.merge_users(ADA, NEW);
+    stage.smartabase.delete_user(ADA);
+    stage.smartabase.hide_user(NEW);
+    let told = enrol(&stage).await;
+    assert_eq!((told.disconnected, told.merged, told.unaccounted), (0, 0, 1));
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::Active);
+}
+
+#[tokio::test]
+async fn the_link_of_who_had_a_uuid_before_does_not_lead_to_who_has_it_now() {
+    let stage = enrolled(ada_and_ben()).await;
+    let former = stage.link(ADA).unwrap();
+    stage.pass(DAY);
+    stage.smartabase.set_user(renamed(ADA, None));
+    stage.smartabase.set_user(User::new(NEW, "uuid-ada", "Cara", "Sample"));
+    enrol(&stage).await;
+    let open = async |link: &str| {
+        let answer = reqwest::get(link).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap().contains("Cara"))
+    };
+    assert_eq!(open(&former).await, (410, false));
+    assert_eq!(open(&stage.link(NEW).unwrap()).await, (200, true));
+    // And so it stays when the link is renewed.
+    stage.pass(DAY * 25);
+    enrol(&stage).await;
+    assert_eq!(open(&former).await, (410, false));
+    assert_eq!(open(&stage.link(NEW).unwrap()).await, (200, true));
+}
+
 #[tokio::test]
 async fn two_rings_merged_into_one_user_do_not_feed_the_same_forms() {
     let stage = connected(ada_and_ben()).await;
