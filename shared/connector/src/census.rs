@@ -9,6 +9,7 @@
 //! | merged into another | goes along |
 //! | there, without the UUID or with another one | stays, under the UUID it was made with, and is reported |
 //! | there, and another user has the UUID | stays, and is reported; the other one gets no link |
+//! | merged into one out of sight | stays, and is reported |
 //! | not there | is missing: the site is asked whether the user was deleted |
 //!
 //! Only a merger says that two users are one person. A UUID does not: where it is the number on a shirt, it is somebody
@@ -340,7 +341,12 @@ mod tests {
     #[test]
     fn who_is_on_no_roster_is_missing_and_nothing_is_decided() {
         let census = census(&[(2, "b")], &[(7, 8), (8, 7)], &[("a", 1), ("b", 2), ("c", 7)]);
-        assert_eq!(census.missing, [(id("a"), UserId(1)), (id("c"), UserId(7))]);
+        assert_eq!(census.missing, [(id("a"), UserId(1))]);
+        assert_eq!(
+            census.odd,
+            [(id("c"), Oddity::MergedAway(UserId(7)))],
+            "of a merger nobody asks whether it is a deletion"
+        );
         assert_eq!((athletes(&census), census.moved.len()), (vec![("b", 2, true)], 0));
     }
 
