@@ -6,8 +6,9 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.interaction import POINTER_TOUCH
@@ -24,6 +25,17 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "bes
 
 # In pixels of CSS; WCAG 2.2 asks for 24, what phones advise is 44.
 SMALLEST_TARGET = 44
+
+
+T = TypeVar("T")
+
+
+def insist(attempt: Callable[[], T]) -> T:
+    """For what processes of Chromium's own do, of which one may die on a busy machine before it has begun."""
+    for _ in range(2):
+        with contextlib.suppress(WebDriverException):
+            return attempt()
+    return attempt()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
 pytest.register_assert_rewrite("browser", "visitor")
 
-from browser import DESKTOP, PHONE, Device
+from browser import DESKTOP, PHONE, Device, insist
 from visitor import Visitor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,8 @@ def driver() -> Iterator[Chrome]:
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = Chrome(options, ChromeService("/usr/bin/chromedriver", log_output=str(TARGET / "chromedriver.log")))
+    log = str(TARGET / "chromedriver.log")
+    started = insist(lambda: Chrome(options, ChromeService("/usr/bin/chromedriver", log_output=log)))
     yield started
     started.quit()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Browser, Device
+from browser import Browser, Device, insist
 from check.processes import running
 from conftest import BUILT, TARGET
 from selenium.webdriver import Chrome, Keys
@@ -71,7 +71,8 @@ def test_looking_for_somebody_who_is_not_there(console: Browser) -> None:
 
 
 def test_on_paper(console: Browser) -> None:
-    printed = console.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True, "printBackground": True})
+    paper = {"preferCSSPageSize": True, "printBackground": True}
+    printed = insist(lambda: console.driver.execute_cdp_cmd("Page.printToPDF", paper))
     console.keep("console.pdf", printed["data"])
     console.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     shown = console.driver.find_elements(By.CSS_SELECTOR, "nav, form, .screen")
