@@ -238,7 +238,7 @@ def outage(deployed: Stack, simulated: World, alarms: Alarms) -> str:
         table.update_item(
             TableName=name,
             Key=key,
-            UpdateExpression="SET token_url = :nowhere, last_sync = :long_ago",
+            UpdateExpression="SET token_url = :nowhere, connected_at = :long_ago, last_sync = :long_ago",
             ExpressionAttributeValues={":nowhere": {"S": NOWHERE}, ":long_ago": {"S": long_ago}},
         )
         simulated.ask("expire_access_tokens", person=person)
