@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::installation::{Installation, Place};
 use crate::report::{Ending, Report};
 use crate::roster::Roster;
-use crate::table::{QUIET, STRONG, styled};
+use crate::table::{BAD, QUIET, STRONG, styled};
 use crate::when;
 
 use explain::Explained;
@@ -74,16 +74,22 @@ struct Line {
     #[serde(flatten)]
     explained: Explained,
     sent_at: Option<Timestamp>,
-    /// What was done with it.
+    #[serde(flatten)]
     outcome: Outcome,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// What was done with a letter.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 enum Outcome {
+    /// Nothing.
     Kept,
     Sent,
     Dropped,
+    /// It was to be sent or dropped, and may still be here. Those after it were left alone.
+    Failed {
+        why: String,
+    },
 }
 
 pub(crate) async fn run(options: &Options, installation: &Installation) -> Result<Report, Failure> {
@@ -97,12 +103,9 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     let ended = handle(options, installation, &letters, &found).await;
     // Whatever happened, the others must not have to wait until what was only looked at can be seen again.
     let kept = match &ended {
-        Ok((_, lines)) => found
-            .iter()
-            .zip(lines)
-            .filter(|(_, line)| line.outcome == Outcome::Kept)
-            .map(|(letter, _)| letter)
-            .collect(),
+        Ok((_, lines)) => {
+            found.iter().zip(lines).filter(|(_, line)| line.outcome.is_here()).map(|(letter, _)| letter).collect()
+        }
         Err(_) => found.iter().collect::<Vec<_>>(),
     };
     letters.put_back(&kept).await;
@@ -126,31 +129,47 @@ async fn handle(
         let explained = explain::explain(job.as_ref(), letter.reason.as_deref(), &roster, today);
         lines.push(Line { id: letter.id.clone(), explained, sent_at: letter.sent_at, outcome: Outcome::Kept });
     }
-    let because = match &options.what {
-        None | Some(What::List) => None,
-        Some(What::Send(chosen)) => {
-            for place in chosen.among(&lines, "send", |line| line.explained.job.is_some())? {
-                if let (Some(letter), Some(Ok(job)), Some(line)) =
-                    (found.get(place), jobs.get(place), lines.get_mut(place))
-                {
-                    letters.send_again(letter, job).await?;
-                    line.outcome = Outcome::Sent;
-                }
-            }
-            None
-        }
-        Some(What::Drop(Dropping { chosen, lose_tokens_because })) => {
-            let may = |line: &Line| lose_tokens_because.is_some() || line.explained.job != Some("rescue");
-            for place in chosen.among(&lines, "drop", may)? {
-                if let (Some(letter), Some(line)) = (found.get(place), lines.get_mut(place)) {
-                    letters.delete(letter).await?;
-                    line.outcome = Outcome::Dropped;
-                }
-            }
-            lose_tokens_because.clone()
+    let may_go = |lose: bool| move |line: &Line| lose || line.explained.job != Some("rescue");
+    let (places, because) = match &options.what {
+        None | Some(What::List) => (Vec::new(), None),
+        Some(What::Send(chosen)) => (chosen.among(&lines, "send", |line| line.explained.job.is_some())?, None),
+        Some(What::Drop(Dropping { chosen, lose_tokens_because: because })) => {
+            (chosen.among(&lines, "drop", may_go(because.is_some()))?, because.clone())
         }
     };
+    for (done, place) in places.into_iter().enumerate() {
+        let (Some(letter), Some(job), Some(line)) = (found.get(place), jobs.get(place), lines.get_mut(place)) else {
+            continue;
+        };
+        let outcome = match (&options.what, job) {
+            (Some(What::Send(_)), Ok(job)) => send_again(letters, letter, job).await,
+            (Some(What::Drop(_)), _) => letters.delete(letter).await.map(|()| Outcome::Dropped),
+            (None | Some(What::List | What::Send(_)), _) => continue,
+        };
+        line.outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(failure) if done == 0 => return Err(failure),
+            // What was done before has to be told.
+            Err(failure) => Outcome::Failed { why: failure.to_string() },
+        };
+        // What stands in the way of one stands in the way of the rest.
+        if line.outcome.is_here() {
+            break;
+        }
+    }
     Ok((because, lines))
+}
+
+/// Puts a job back on the queue, then takes its letter away. Cut off in between, the job is done twice, which does no
+/// harm.
+async fn send_again(letters: &Letters<'_>, letter: &Letter, job: &Job) -> Result<Outcome, Failure> {
+    letters.send(letter, job).await?;
+    Ok(match letters.delete(letter).await {
+        Ok(()) => Outcome::Sent,
+        Err(failure) => {
+            Outcome::Failed { why: format!("it is sent again, but still here as well, to be dropped: {failure}") }
+        }
+    })
 }
 
 impl Chosen {
@@ -192,30 +211,35 @@ impl Chosen {
     }
 }
 
+impl Outcome {
+    /// Whether the letter still waits in the queue, as far as anybody knows.
+    fn is_here(&self) -> bool {
+        matches!(self, Self::Kept | Self::Failed { .. })
+    }
+}
+
 fn report(lines: Vec<Line>, because: Option<String>, now: Timestamp, zone: &TimeZone) -> Report {
-    let kept = lines.iter().filter(|line| line.outcome == Outcome::Kept).count();
-    let ending = if kept == 0 { Ending::Fine } else { Ending::Attention };
+    let ending = if lines.iter().any(|line| line.outcome.is_here()) { Ending::Attention } else { Ending::Fine };
     let mut text = String::new();
+    let (mut sent, mut dropped, mut failed, mut kept) = (0, 0, 0, 0);
     for line in &lines {
         let Explained { job, name, explanation, advice, .. } = &line.explained;
-        let (did, style) = match line.outcome {
-            Outcome::Kept => (advice.words(), advice.style()),
-            Outcome::Sent => ("sent again", QUIET),
-            Outcome::Dropped => ("dropped", QUIET),
+        let (count, did, style) = match &line.outcome {
+            Outcome::Kept => (&mut kept, advice.words().to_owned(), advice.style()),
+            Outcome::Sent => (&mut sent, "sent again".to_owned(), QUIET),
+            Outcome::Dropped => (&mut dropped, "dropped".to_owned(), QUIET),
+            Outcome::Failed { why } => (&mut failed, format!("failed: {why}"), BAD),
         };
-        let sent = line.sent_at.map_or(String::new(), |at| format!(", sent {}", when::time(at, now, zone)));
+        *count += 1;
+        let at = line.sent_at.map_or(String::new(), |at| format!(", sent {}", when::time(at, now, zone)));
         let title =
             [Some(job.unwrap_or("unreadable")), name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" of ");
-        let _ = writeln!(text, "{}  {}{}", styled(&title, STRONG), styled(&line.id, QUIET), styled(&sent, QUIET));
-        let _ = writeln!(text, "  {explanation}\n  {}\n", styled(did, style));
+        let _ = writeln!(text, "{}  {}{}", styled(&title, STRONG), styled(&line.id, QUIET), styled(&at, QUIET));
+        let _ = writeln!(text, "  {explanation}\n  {}\n", styled(&did, style));
     }
-    let count = |outcome, word: &str| {
-        let count = lines.iter().filter(|line| line.outcome == outcome).count();
-        (count > 0).then(|| format!("{count} {word}"))
-    };
-    let counts =
-        [count(Outcome::Sent, "sent again"), count(Outcome::Dropped, "dropped"), count(Outcome::Kept, "waiting here")];
-    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    let counts = [(sent, "sent again"), (dropped, "dropped"), (failed, "failed"), (kept, "waiting here")];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+    let counts: Vec<_> = counts.collect();
     text += &if counts.is_empty() { "no dead letters".to_owned() } else { counts.join(", ") };
     Report::new(ending, &Listing { dead_letters: lines, lost_tokens_because: because }, text)
 }

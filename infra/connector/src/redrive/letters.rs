@@ -93,9 +93,8 @@ impl<'a> Letters<'a> {
         }
     }
 
-    /// Puts a job back on the queue as a new message, then takes the letter away. Cut off in between, the job is done
-    /// twice, which does no harm.
-    pub(crate) async fn send_again(&self, letter: &Letter, job: &Job) -> Result<(), Failure> {
+    /// Puts a job back on the queue as a new message.
+    pub(crate) async fn send(&self, letter: &Letter, job: &Job) -> Result<(), Failure> {
         let body = match job {
             // A rescue goes round for a day, counting; a new day begins.
             Job::Rescue { athlete, generation, grant, .. } => {
@@ -106,7 +105,7 @@ impl<'a> Letters<'a> {
         };
         let request = self.client.send_message().queue_url(self.jobs).message_body(body);
         request.send().await.map_err(|error| self.refused("send a job again", &error))?;
-        self.delete(letter).await
+        Ok(())
     }
 
     /// Takes a letter away.

@@ -133,7 +133,10 @@ impl Behaviour {
             }
             Some(target) if target.starts_with("AmazonSQS.") => {
                 let request: Value = serde_json::from_slice(body).unwrap();
-                (StatusCode::OK, self.queues.answer(target, &request).to_string())
+                match self.queues.answer(target, &request) {
+                    Some(answer) => (StatusCode::OK, answer.to_string()),
+                    None => (StatusCode::FORBIDDEN, json!({"__type": "AccessDeniedException"}).to_string()),
+                }
             }
             None => self.stacks(std::str::from_utf8(body).unwrap()),
             Some(other) => panic!("nothing stands in for {other}"),

@@ -124,6 +124,42 @@ async fn a_rescue_is_dropped_only_with_the_reason_why_its_token_can_be_lost() {
 }
 
 #[tokio::test]
+async fn a_sending_that_fails_half_way_says_how_far_it_came() {
+    let aws = buried().await;
+    aws.queues(|queues| queues.permitted.insert("SendMessage", 2));
+    let ended = aws.run(&["redrive", "send", "--all", "--json"]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let listing = ended.json();
+    assert_eq!(column(&listing, "outcome"), ["kept", "sent", "sent", "failed", "kept"]);
+    assert!(column(&listing, "why")[3].as_str().unwrap().contains("not allowed to send a job again"), "{listing}");
+    // What is left can be seen at once, by the next who looks.
+    let (jobs, visible) = aws.queues(|queues| (queues.jobs.len(), queues.visible().join(" ")));
+    assert_eq!((jobs, visible.as_str()), (2, "1-unreadable 4-only-copy 5-too-late"));
+}
+
+#[tokio::test]
+async fn a_job_that_is_sent_and_whose_letter_stays_is_told_as_such() {
+    let aws = buried().await;
+    aws.queues(|queues| queues.permitted.insert("DeleteMessage", 0));
+    let ended = aws.run(&["redrive", "send", "--all"]).await;
+    assert_eq!((ended.code, aws.queues(|queues| queues.jobs.len())), (3, 1), "{ended:?}");
+    assert!(ended.stdout.contains("failed: it is sent again, but still here as well"), "{ended:?}");
+    assert!(ended.stdout.ends_with("\n1 failed, 4 waiting here\n"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_dropping_that_fails_half_way_says_how_far_it_came_and_one_that_does_nothing_fails() {
+    let aws = buried().await;
+    aws.queues(|queues| queues.permitted.insert("DeleteMessage", 1));
+    let ended = aws.run(&["redrive", "drop", "--all", "--json"]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert_eq!(column(&ended.json(), "outcome"), ["dropped", "failed", "kept", "kept", "kept"]);
+    assert_eq!(aws.queues(|queues| queues.visible().len()), 4);
+    aws.run(&["redrive", "drop", "--all"]).await.refused(1, &["not allowed to delete a dead letter"]);
+    assert_eq!(aws.queues(|queues| queues.visible().len()), 4);
+}
+
+#[tokio::test]
 async fn an_unreadable_one_is_not_sent_round_again() {
     let aws = buried().await;
     aws.run(&["redrive", "send", "1-unreadable"]).await.refused(2, &["nobody can read it", "drop it"]);

@@ -1,5 +1,7 @@
 //! What stands in for SQS: the two queues of a stack, with receipts that hide and delete.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 pub(crate) const JOBS: &str = "https://sqs.test/jobs";
@@ -10,6 +12,8 @@ pub(crate) const DEAD_LETTERS: &str = "https://sqs.test/dead-letters";
 pub(crate) struct Queues {
     /// The jobs sent, each with its delay in seconds.
     pub(crate) jobs: Vec<(String, i64)>,
+    /// How often actions are still permitted; those not named here, for ever.
+    pub(crate) permitted: BTreeMap<&'static str, u32>,
     dead: Vec<Dead>,
 }
 
@@ -37,10 +41,19 @@ impl Queues {
         self.dead.len()
     }
 
-    pub(crate) fn answer(&mut self, target: &str, request: &Value) -> Value {
+    /// What SQS answers; `None` if it refuses.
+    pub(crate) fn answer(&mut self, target: &str, request: &Value) -> Option<Value> {
         let of_jobs = request["QueueUrl"] == JOBS;
         assert!(of_jobs || request["QueueUrl"] == DEAD_LETTERS, "{request}");
-        match (target.trim_start_matches("AmazonSQS."), of_jobs) {
+        let action = target.trim_start_matches("AmazonSQS.");
+        if let Some(left) = self.permitted.get_mut(action) {
+            *left = left.checked_sub(1)?;
+        }
+        Some(self.permit(action, of_jobs, request))
+    }
+
+    fn permit(&mut self, action: &str, of_jobs: bool, request: &Value) -> Value {
+        match (action, of_jobs) {
             ("SendMessage", true) => {
                 self.send(request);
                 json!({"MessageId": "m", "MD5OfMessageBody": "0"})
