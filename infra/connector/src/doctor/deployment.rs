@@ -1,8 +1,9 @@
-//! What only a deployment has: schedules, a dead-letter queue, an address for alarms.
+//! What only a deployment has: functions and their schedules, a dead-letter queue, an address for alarms.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::types::StackResource;
+use aws_sdk_lambda::operation::get_function_concurrency::GetFunctionConcurrencyError;
 use aws_sdk_scheduler::operation::get_schedule::GetScheduleError;
 use aws_sdk_scheduler::types::ScheduleState;
 
@@ -11,6 +12,7 @@ use crate::aws::explain;
 use crate::failure::Failure;
 use crate::stack::Stack;
 
+const FUNCTIONS: &str = "functions";
 const SCHEDULES: &str = "schedules";
 const DEAD_LETTERS: &str = "dead-letters";
 const ALARMS: &str = "alarm-email";
@@ -18,11 +20,12 @@ const ALARMS: &str = "alarm-email";
 pub(super) async fn check(checkup: &mut Checkup, stack: &Stack) {
     match Resources::of(stack).await {
         Ok(resources) => {
+            functions(checkup, stack, &resources).await;
             schedules(checkup, stack, &resources).await;
             alarms(checkup, stack, &resources).await;
         }
         Err(failure) => {
-            for check in [SCHEDULES, ALARMS] {
+            for check in [FUNCTIONS, SCHEDULES, ALARMS] {
                 checkup.unknown(check, failure.to_string(), "then ask again");
             }
         }
@@ -54,6 +57,43 @@ impl Resources {
 
     fn of_type(&self, kind: &str) -> &[(String, String)] {
         self.0.get(kind).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether each function may run at all. Without any concurrency AWS turns every invocation away: so functions are stopped,
+/// for example while the table is restored, and so they are forgotten.
+async fn functions(checkup: &mut Checkup, stack: &Stack, resources: &Resources) {
+    let client = aws_sdk_lambda::Client::new(&stack.aws);
+    let functions = resources.of_type("AWS::Lambda::Function");
+    let mut running = 0;
+    for (logical, name) in functions {
+        match client.get_function_concurrency().function_name(name).send().await {
+            Ok(concurrency) if concurrency.reserved_concurrent_executions() == Some(0) => {
+                let says = format!("{logical} may not run: its reserved concurrency is 0");
+                let remedy = format!(
+                    "when nobody needs it stopped any more: aws lambda delete-function-concurrency --function-name {name}"
+                );
+                checkup.fail(FUNCTIONS, "function-stopped", says, remedy);
+            }
+            Ok(_) => running += 1,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(GetFunctionConcurrencyError::is_resource_not_found_exception) =>
+            {
+                let says = format!("{logical} is gone from Lambda");
+                checkup.fail(FUNCTIONS, "function-gone", says, "deploy the stack again");
+            }
+            Err(error) => {
+                let failure = explain("read the concurrency of a function", &error, &stack.aws);
+                checkup.unknown(FUNCTIONS, failure.to_string(), "then ask again");
+            }
+        }
+    }
+    if functions.is_empty() {
+        checkup.fail(FUNCTIONS, "function-gone", "the stack has no function", "deploy the stack again");
+    } else if running == functions.len() {
+        checkup.pass(FUNCTIONS, format!("{running} of {running} may run"));
     }
 }
 

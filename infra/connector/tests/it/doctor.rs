@@ -236,6 +236,18 @@ async fn a_public_address_under_which_nobody_answers() {
 }
 
 #[tokio::test]
+async fn a_function_that_was_stopped_or_is_gone() {
+    let world = World::new().await;
+    world.cloud(|cloud| cloud.functions.insert("worker", Some(5)));
+    assert_eq!(examined(&world).await.code, 0, "concurrency of its own stops nothing");
+    world.cloud(|cloud| cloud.functions.insert("worker", Some(0)));
+    let ended = finds(&world, "functions", "function-stopped").await;
+    assert!(ended.stdout.contains("delete-function-concurrency --function-name worker"), "{ended:?}");
+    world.cloud(|cloud| cloud.functions.remove("worker"));
+    finds(&world, "functions", "function-gone").await;
+}
+
+#[tokio::test]
 async fn a_schedule_that_is_off_or_gone() {
     let world = World::new().await;
     world.cloud(|cloud| cloud.schedules.insert("ticks", false));
@@ -303,9 +315,11 @@ async fn parameters_that_make_no_sense() {
 #[tokio::test]
 async fn what_these_credentials_may_not_ask_is_unknown() {
     let world = World::new().await;
-    world.cloud(|cloud| cloud.forbidden = vec!["schedules/", "GetQueueAttributes", "ListSubscriptionsByTopic"]);
+    world.cloud(|cloud| {
+        cloud.forbidden = vec!["/worker/", "schedules/", "GetQueueAttributes", "ListSubscriptionsByTopic"]
+    });
     let ended = examined(&world).await;
-    let unknown = ["schedules", "schedules", "alarm-email", "dead-letters"];
+    let unknown = ["functions", "schedules", "schedules", "alarm-email", "dead-letters"];
     let unknown: Vec<_> = unknown.map(|check| (check.to_owned(), "unknown".to_owned())).into();
     assert_eq!((findings(&ended), open(&ended), ended.code), (Vec::new(), unknown, 0), "{ended:?}");
     assert!(ended.stdout.contains("not allowed to count the dead letters"), "{ended:?}");

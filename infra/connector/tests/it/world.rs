@@ -19,6 +19,7 @@ use crate::program::{Ended, Program};
 use crate::queues;
 
 const EMAIL: &str = "ops@example.org";
+const FUNCTIONS: [&str; 4] = ["scheduler", "worker", "oauth", "enrol"];
 
 /// A deployment in which all is well, with two athletes and somebody who is none.
 pub(crate) struct World {
@@ -33,6 +34,8 @@ pub(crate) struct Cloud {
     pub(crate) outputs: BTreeMap<&'static str, String>,
     /// By ARN; `None` was created and not filled.
     pub(crate) secrets: BTreeMap<&'static str, Option<String>>,
+    /// By name, the concurrency reserved for them.
+    pub(crate) functions: BTreeMap<&'static str, Option<u32>>,
     /// By name, whether they are on.
     pub(crate) schedules: BTreeMap<&'static str, bool>,
     pub(crate) dead_letters: u32,
@@ -142,6 +145,7 @@ impl Cloud {
                 ("arn:smartabase", Some(json!({"username": "api.account", "password": "api-password"}).to_string())),
                 ("arn:key", Some("the root key of the stage".to_owned())),
             ]),
+            functions: FUNCTIONS.map(|name| (name, None)).into(),
             schedules: BTreeMap::from([("ticks", true), ("enrolment", true)]),
             dead_letters: 0,
             subscription: "arn:aws:sns:eu-west-2:1:alarms:2",
@@ -154,11 +158,14 @@ impl Cloud {
         let form = std::str::from_utf8(body).unwrap();
         let asked = |part: &&str| path.contains(*part) || target.unwrap_or(form).contains(*part);
         if self.forbidden.iter().any(asked) {
-            let query = target.is_none() && !path.starts_with("/schedules");
+            let query = target.is_none() && path == "/";
             let json = || json!({"__type": "AccessDeniedException", "message": "no"}).to_string();
             return (StatusCode::FORBIDDEN, if query { refused("AccessDenied", "no") } else { json() });
         }
         let request = || serde_json::from_slice::<Value>(body).unwrap();
+        if let Some(name) = path.strip_prefix("/2019-09-30/functions/") {
+            return self.concurrency(name.strip_suffix("/concurrency").unwrap());
+        }
         match (target, path.strip_prefix("/schedules/")) {
             (None, Some(name)) => self.schedule(name),
             (None, None) if form.contains("Action=DescribeStacks&") => {
@@ -177,15 +184,21 @@ impl Cloud {
         }
     }
 
+    fn concurrency(&self, name: &str) -> (StatusCode, String) {
+        match self.functions.get(name) {
+            Some(Some(reserved)) => (StatusCode::OK, json!({"ReservedConcurrentExecutions": reserved}).to_string()),
+            Some(None) => (StatusCode::OK, json!({}).to_string()),
+            None => gone(),
+        }
+    }
+
     fn schedule(&self, name: &str) -> (StatusCode, String) {
         match self.schedules.get(name) {
             Some(on) => {
                 let state = if *on { "ENABLED" } else { "DISABLED" };
                 (StatusCode::OK, json!({"Name": name, "GroupName": "default", "State": state}).to_string())
             }
-            None => {
-                (StatusCode::NOT_FOUND, json!({"__type": "ResourceNotFoundException", "Message": "no"}).to_string())
-            }
+            None => gone(),
         }
     }
 
@@ -216,6 +229,10 @@ impl Cloud {
     }
 }
 
+fn gone() -> (StatusCode, String) {
+    (StatusCode::NOT_FOUND, json!({"__type": "ResourceNotFoundException", "Message": "no"}).to_string())
+}
+
 /// An answer in AWS's query protocol.
 fn xml(action: &str, result: &str) -> String {
     format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>")
@@ -224,7 +241,9 @@ fn xml(action: &str, result: &str) -> String {
 /// What the template made, whatever became of it since.
 fn resources() -> String {
     let schedules = ["ticks", "enrolment"].map(|name| ("AWS::Scheduler::Schedule", name));
-    let resources = schedules.into_iter().chain([("AWS::SNS::Topic", "arn:aws:sns:eu-west-2:1:alarms")]);
+    let functions = FUNCTIONS.map(|name| ("AWS::Lambda::Function", name));
+    let resources =
+        schedules.into_iter().chain(functions).chain([("AWS::SNS::Topic", "arn:aws:sns:eu-west-2:1:alarms")]);
     let members = resources.fold(String::new(), |mut xml, (kind, name)| {
         let _ = write!(
             xml,
