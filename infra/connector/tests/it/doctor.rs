@@ -316,7 +316,7 @@ async fn parameters_that_make_no_sense() {
 async fn what_these_credentials_may_not_ask_is_unknown() {
     let world = World::new().await;
     world.cloud(|cloud| {
-        cloud.forbidden = vec!["/worker/", "schedules/", "GetQueueAttributes", "ListSubscriptionsByTopic"]
+        cloud.forbidden = vec!["/worker/", "schedules/", "GetQueueAttributes", "ListSubscriptionsByTopic"];
     });
     let ended = examined(&world).await;
     let unknown = ["functions", "schedules", "schedules", "alarm-email", "dead-letters"];
