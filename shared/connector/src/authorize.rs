@@ -1,7 +1,9 @@
 //! Connecting an athlete: from the personal link to a stored grant.
 //!
 //! The link says whose data it is about; the state, stored hashed and taken out once, ties Oura's answer to it; the
-//! cookie ties both to the browser that began; PKCE ties the code to this process's request.
+//! cookie ties both to the browser that began; PKCE ties the code to this process's request. A UUID may pass to another
+//! user of the site while its owner is at Oura, so the state says which user it was made for, and the visit ends when that
+//! is no longer who has the UUID.
 //!
 //! **Invariant**: a code is exchanged at most once, by the browser that asked for it, at the token endpoint of the issuer
 //! that gave it; nothing that goes wrong here changes a connection that works.
@@ -16,7 +18,7 @@ use jiff::{SignedDuration, ToSpan};
 use oura::{ApiError, Forbidden, TokenError};
 use runtime::{Deadline, SecretName};
 use secrecy::{ExposeSecret, SecretString};
-use store::{Connect, Enrolment, NewConnection, NewState, Purpose, Status, TakeState};
+use store::{Connect, Enrolment, NewConnection, NewState, Purpose, State, Status, TakeState};
 use url::Url;
 
 use crate::grant::TO_STORE;
@@ -79,11 +81,11 @@ impl Connector {
     }
 
     /// The button was pressed: prepares the visit to Oura.
-    pub(crate) async fn depart(&self, link: &Link, deadline: Deadline) -> Result<Departure, Page> {
-        self.try_depart(link, deadline).await.map_err(page_of)
+    pub(crate) async fn depart(&self, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Page> {
+        self.try_depart(visitor, deadline).await.map_err(page_of)
     }
 
-    async fn try_depart(&self, link: &Link, deadline: Deadline) -> Result<Departure, Setback> {
+    async fn try_depart(&self, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Setback> {
         let credentials = self.secrets.oura(deadline).await?;
         let keyring = self.secrets.keyring(deadline).await?;
         let (state, browser) = (random_text()?, random_text()?);
@@ -94,11 +96,12 @@ impl Connector {
             state.expose_secret(),
         );
         let verifier = keyring
-            .seal(Purpose::PkceVerifier, &link.athlete, authorization.pkce_verifier.expose_secret().as_bytes())
+            .seal(Purpose::PkceVerifier, &visitor.athlete, authorization.pkce_verifier.expose_secret().as_bytes())
             .map_err(|error| Setback::NeedsOperator(error.to_string()))?;
         let kept = NewState {
             hash: fingerprint(state.expose_secret()),
-            athlete: link.athlete.clone(),
+            athlete: visitor.athlete.clone(),
+            user_id: visitor.user_id,
             verifier,
             browser: fingerprint(browser.expose_secret()),
             expires: self.clock.now() + STATE_LIFETIME,
@@ -125,18 +128,20 @@ impl Connector {
         if !same_browser {
             return Err(Page::SessionLost);
         }
-        let athlete = state.athlete;
         if let Some(error) = back.error {
             // Only the codes of RFC 6749 are known; anything else is not worth repeating.
             return Err(if error == "access_denied" { Page::Declined } else { Page::OuraUnwell });
         }
         if back.issuer.is_some_and(|issuer| !self.issued_by_token_endpoint(&issuer)) {
+            let athlete = &state.athlete;
             tracing::error!(%athlete, "the code is of an issuer that OuraTokenUrl does not belong to; it was not sent");
             return Err(Page::Misconfigured);
         }
         let code = back.code.filter(|code| !code.expose_secret().is_empty()).ok_or(Page::OuraUnwell)?;
+        let visitor = self.still_named(&state, deadline).await?;
+        let athlete = &visitor.athlete;
         let verifier = self
-            .unseal(Purpose::PkceVerifier, &athlete, &state.verifier, deadline)
+            .unseal(Purpose::PkceVerifier, athlete, &state.verifier, deadline)
             .await
             .map_err(page_of)?
             .and_then(|verifier| String::from_utf8(verifier.expose_secret().to_vec()).ok())
@@ -148,7 +153,7 @@ impl Connector {
         let exchanged = self.oura.exchange(&credentials, &code, &callback, &verifier.into(), asking.instant()).await;
         let mut grant = match exchanged {
             Ok(grant) => grant,
-            Err(error) => return Err(self.exchange_refused(&athlete, &error)),
+            Err(error) => return Err(self.exchange_refused(athlete, &error)),
         };
         if grant.scopes.is_unknown() {
             // RFC 6749, 5.1: an answer without a scope grants what was asked, unless the redirect said otherwise.
@@ -158,10 +163,25 @@ impl Connector {
             tracing::warn!(%athlete, "sleep data was not shared");
             return Err(Page::ScopeMissing);
         }
-        self.connect(&athlete, &grant, deadline).await
+        self.connect(visitor, &grant, deadline).await
     }
 
-    async fn connect(&self, athlete: &store::AthleteId, grant: &oura::Grant, deadline: Deadline) -> Result<Page, Page> {
+    /// The user for whom the visit was begun, who still has the UUID.
+    async fn still_named(&self, state: &State, deadline: Deadline) -> Result<Enrolment, Page> {
+        match self.store.enrolment(&state.athlete, deadline.instant()).await {
+            Ok(Some(enrolment)) if enrolment.user_id == state.user_id => Ok(enrolment),
+            Ok(Some(_)) => {
+                tracing::warn!(athlete = %state.athlete, "the UUID passed to another user during a visit to Oura");
+                Err(Page::LinkExpired)
+            }
+            Ok(None) => Err(Page::UnknownAthlete),
+            Err(error) => Err(page_of(error.into())),
+        }
+    }
+
+    async fn connect(&self, visitor: Enrolment, grant: &oura::Grant, deadline: Deadline) -> Result<Page, Page> {
+        let Enrolment { athlete, user_id, name, .. } = visitor;
+        let athlete = &athlete;
         let who = self.oura.personal_info(&grant.access_token, deadline.earlier(TO_STORE).instant()).await;
         let (oura_user, lapsed) = match who {
             Ok(person) => (Some(person.id.as_str().to_owned()), false),
@@ -173,9 +193,6 @@ impl Connector {
                 (None, false)
             }
         };
-        let enrolment =
-            self.store.enrolment(athlete, deadline.instant()).await.map_err(|error| page_of(error.into()))?;
-        let enrolment = enrolment.ok_or(Page::UnknownAthlete)?;
         let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
         let token_url = self.oura.endpoints().token.clone();
         let stored = self.seal(&keyring, athlete, grant, token_url).map_err(page_of)?;
@@ -186,7 +203,7 @@ impl Connector {
             athlete: athlete.clone(),
             status: if lapsed { Status::MembershipLapsed } else { Status::Active },
             note: None,
-            user_id: enrolment.user_id,
+            user_id,
             oura_user,
             scopes: grant.scopes.to_string(),
             grant: stored,
@@ -199,7 +216,6 @@ impl Connector {
                 Ok(Connect::Connected { .. }) => {
                     tracing::info!(%athlete, lapsed, "connected");
                     self.queue_backfill(athlete, owed, window.last, deadline).await;
-                    let name = enrolment.name;
                     let (history, every) = (self.history(), self.settings.period);
                     return Ok(if lapsed {
                         Page::ConnectedLapsed { name }

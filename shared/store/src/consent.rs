@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::athlete::AthleteId;
 use crate::connection::{
     Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, LAST_DAY, LAST_SYNC, Lease, OURA_USER, Status, StoredGrant,
+    USER_ID,
 };
 use crate::edit::Edit;
 use crate::error::StoreError;
@@ -90,7 +91,7 @@ pub enum Disconnect {
 
 impl Store {
     /// Connects an athlete, or connects them anew: the grant is replaced, a running job can write nothing more, the ledger
-    /// stays.
+    /// stays. Of another Smartabase user who had the UUID before, nothing is taken over but what orders the writes.
     ///
     /// One `GetItem` and one `TransactWriteItems`, which writes the connection, makes the athlete the owner of the Oura
     /// account if it is free, and frees the one they had before if that was another. The authorisation that comes last
@@ -199,6 +200,7 @@ struct Before {
     fence: u64,
     lease: Option<Lease>,
     oura_user: Option<String>,
+    user_id: Option<u64>,
     first_connected_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
     last_day: Option<Date>,
@@ -214,6 +216,7 @@ impl Before {
             // Half a lease keeps nobody waiting.
             lease: Lease::read(reader, fence).unwrap_or_default(),
             oura_user: reader.text(OURA_USER).unwrap_or_default(),
+            user_id: reader.number(USER_ID).unwrap_or_default(),
             first_connected_at: reader.instant(FIRST_CONNECTED_AT).unwrap_or_default(),
             last_sync: reader.instant(LAST_SYNC).unwrap_or_default(),
             last_day: reader.date(LAST_DAY).unwrap_or_default(),
@@ -229,6 +232,8 @@ fn outlived(lease: Option<&Lease>, fence: u64) -> Option<Lease> {
 
 impl NewConnection {
     fn over(&self, before: Option<&Before>) -> Connection {
+        // Whom the UUID named before may have been somebody else, whose days are not this athlete's.
+        let same = before.filter(|before| before.user_id == Some(self.user_id));
         Connection {
             athlete: self.athlete.clone(),
             status: self.status,
@@ -242,9 +247,9 @@ impl NewConnection {
             fence: before.map_or(1, |before| before.fence.saturating_add(1)),
             lease: before.and_then(|before| outlived(before.lease.as_ref(), before.fence)),
             digest: None,
-            last_sync: before.and_then(|before| before.last_sync),
-            last_day: before.and_then(|before| before.last_day),
-            first_connected_at: before.and_then(|before| before.first_connected_at).unwrap_or(self.now),
+            last_sync: same.and_then(|before| before.last_sync),
+            last_day: same.and_then(|before| before.last_day),
+            first_connected_at: same.and_then(|before| before.first_connected_at).unwrap_or(self.now),
             connected_at: self.now,
             rotated_at: None,
             held_until: self.held_until,

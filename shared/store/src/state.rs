@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
+use crate::connection::USER_ID;
 use crate::consent::ATHLETE_ID;
 use crate::edit::Edit;
 use crate::error::{StoreError, classify};
-use crate::item::{Item, Reader, sealed, text};
+use crate::item::{Item, Reader, number, sealed, text};
 use crate::keys::Key;
 use crate::requests::{Store, bounded};
 use crate::schema::EXPIRES;
@@ -24,6 +25,8 @@ pub struct NewState {
     pub hash: String,
     /// Who is authorising.
     pub athlete: AthleteId,
+    /// Who that is at Smartabase: a UUID may pass to another user while its owner is at Oura.
+    pub user_id: u64,
     /// The sealed PKCE verifier.
     pub verifier: Sealed,
     /// The hash of the cookie that binds the browser.
@@ -37,6 +40,8 @@ pub struct NewState {
 pub struct State {
     /// Who is authorising.
     pub athlete: AthleteId,
+    /// Who that is at Smartabase: a UUID may pass to another user while its owner is at Oura.
+    pub user_id: u64,
     /// The sealed PKCE verifier.
     pub verifier: Sealed,
     /// The hash of the cookie that binds the browser.
@@ -60,6 +65,7 @@ impl Store {
     pub async fn put_state(&self, state: &NewState, deadline: Instant) -> Result<(), StoreError> {
         Edit::of(Key::state(&state.hash))
             .set(ATHLETE_ID, text(state.athlete.as_str()))
+            .set(USER_ID, number(state.user_id))
             .set(VERIFIER, sealed(&state.verifier))
             .set(BROWSER, text(&state.browser))
             .set(EXPIRES, AttributeValue::N(state.expires.as_second().to_string()))
@@ -95,8 +101,12 @@ impl TakeState {
         if i64::try_from(expires).is_ok_and(|expires| expires <= now.as_second()) {
             return Ok(Self::Expired);
         }
+        let athlete = reader.required(ATHLETE_ID, |reader, name| reader.parsed(name, "is not a UUID"))?;
+        // A release before this one did not say it: such a visit begins anew.
+        let Some(user_id) = reader.number(USER_ID)? else { return Ok(Self::Unknown) };
         Ok(Self::Taken(State {
-            athlete: reader.required(ATHLETE_ID, |reader, name| reader.parsed(name, "is not a UUID"))?,
+            athlete,
+            user_id,
             verifier: reader.required(VERIFIER, Reader::sealed)?,
             browser: reader.required(BROWSER, Reader::text)?,
         }))

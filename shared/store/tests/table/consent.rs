@@ -101,6 +101,29 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
 }
 
 #[tokio::test]
+async fn whoever_has_the_uuid_next_takes_over_nothing_of_who_had_it_before() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let (ada, fence) = (athlete("ada"), table.claimed("ada").await);
+    let finish = Finish {
+        digest: WindowDigest::Set("window".to_owned()),
+        note: None,
+        last_day: Some(jiff::civil::date(2026, 3, 1)),
+        backfill: BackfillDebt::Paid,
+        brought: None,
+        now: at(1),
+    };
+    table.store.confirm(&ada, 17, fence, &[], finish, soon()).await.unwrap();
+    table.store.disconnect(&ada, 1, at(2), soon()).await.unwrap();
+
+    let heir = store::NewConnection { user_id: 18, now: at(100), ..authorised("ada") };
+    let Connect::Connected { connection } = table.store.connect(&heir, soon()).await.unwrap() else { panic!() };
+    assert_eq!(connection, table.connection("ada").await);
+    assert_eq!((connection.last_sync, connection.last_day, connection.first_connected_at), (None, None, at(100)));
+    assert!(connection.fence > fence && connection.generation == 3, "what orders the writes goes on");
+}
+
+#[tokio::test]
 async fn another_account_frees_the_former_one() {
     let table = Table::new().await;
     table.connected("ada").await;

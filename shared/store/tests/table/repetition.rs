@@ -120,6 +120,7 @@ async fn a_state_whose_taking_went_unanswered_is_spent() {
     let new = store::NewState {
         hash: "hash".to_owned(),
         athlete: athlete("ada"),
+        user_id: 17,
         verifier: grant("ada").sealed,
         browser: "cookie hash".to_owned(),
         expires: at(600),

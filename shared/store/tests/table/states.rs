@@ -9,6 +9,7 @@ fn state(hash: &str) -> NewState {
     NewState {
         hash: hash.to_owned(),
         athlete: athlete("ada"),
+        user_id: 17,
         verifier: keyring().seal(Purpose::PkceVerifier, &athlete("ada"), b"verifier").unwrap(),
         browser: "cookie hash".to_owned(),
         expires: at(600),
@@ -25,7 +26,7 @@ async fn of_twenty_takers_exactly_one_gets_the_state() {
         tokio::spawn(async move { store.take_state("hash", at(1), soon()).await.unwrap() })
     });
     let taken: Vec<_> = join_all(takers).await.into_iter().map(Result::unwrap).collect();
-    let expected = State { athlete: new.athlete, verifier: new.verifier, browser: new.browser };
+    let expected = State { athlete: new.athlete, user_id: 17, verifier: new.verifier, browser: new.browser };
     assert_eq!(taken.iter().filter(|taken| **taken == TakeState::Taken(expected.clone())).count(), 1);
     assert_eq!(taken.iter().filter(|taken| **taken == TakeState::Unknown).count(), 19);
 }
@@ -40,6 +41,14 @@ async fn a_state_expires_by_the_clock_and_not_by_its_deletion() {
     assert_eq!(table.store.take_state("too late", at(600), soon()).await.unwrap(), TakeState::Expired);
     assert_eq!(table.store.take_state("too late", at(0), soon()).await.unwrap(), TakeState::Unknown);
     assert_eq!(table.store.take_state("never made", at(0), soon()).await.unwrap(), TakeState::Unknown);
+}
+
+#[tokio::test]
+async fn a_state_that_does_not_say_whom_it_was_made_for_is_nobodys() {
+    let table = Table::new().await;
+    table.store.put_state(&state("hash"), soon()).await.unwrap();
+    table.meddle("STATE#hash", "STATE", "user_id", None).await;
+    assert_eq!(table.store.take_state("hash", at(1), soon()).await.unwrap(), TakeState::Unknown);
 }
 
 #[tokio::test]

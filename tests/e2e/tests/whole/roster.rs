@@ -129,6 +129,26 @@ async fn the_link_of_who_had_a_uuid_before_does_not_lead_to_who_has_it_now() {
 }
 
 #[tokio::test]
+async fn a_visit_at_oura_of_who_had_a_uuid_does_not_connect_who_has_it_now() {
+    let stage = enrolled(ada_and_ben()).await;
+    let (consent, cookie) = stage.depart(ADA).await.unwrap();
+    stage.smartabase.set_user(renamed(ADA, None));
+    stage.smartabase.set_user(User::new(NEW, "uuid-ada", "Cara", "Sample"));
+    assert_eq!(enrol(&stage).await.told, 1);
+    let _ = stage.cost();
+    let visit = stage.arrive(stage.oura.approve(&consent, "ada").as_str(), &cookie).await.unwrap();
+    assert_eq!(visit.status, 410);
+    assert!(visit.page.contains("This link has expired") && !visit.page.contains("Cara"), "{}", visit.page);
+    assert_eq!(Spent::since(&stage).tokens, 0, "no grant was asked for");
+    assert!(connection(&stage, "uuid-ada").await.is_none());
+    // Who has the UUID now connects a ring of their own.
+    assert_eq!(stage.connect(NEW, "ada").await.unwrap().status, 200);
+    stage.settle().await;
+    faithful(&stage, NEW, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
 async fn two_rings_merged_into_one_user_do_not_feed_the_same_forms() {
     let stage = connected(ada_and_ben()).await;
     // Of two nights on one date staff keep one.
