@@ -4,7 +4,9 @@
 //! knows a digest each ([`Told`]), under one rule: **a digest stands there only while the site is known to hold exactly
 //! that**. Whoever tells a form something else therefore [begins](Store::begin_telling), which replaces the digest by an
 //! intention, sends, and [ends](Store::end_telling), which turns the intention into the digest. A process that dies in
-//! between leaves the intention, and two that overlap leave nothing: in both cases the form is told once more.
+//! between leaves the intention, and what it sent may still arrive, after what is sent later. So whoever begins over
+//! somebody else's intention leaves neither, but a mark that several told, of which no end makes a digest: it goes, and
+//! nothing stands there. In each of these cases the form is told once more, until somebody has told it alone.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -30,6 +32,9 @@ const ROTATION_TOLD: &str = "rotation_told";
 
 /// What stands before a digest whose telling has begun.
 const INTENDED: &str = "intended ";
+
+/// What stands there when a telling has begun before another had ended.
+const BY_SEVERAL: &str = "intended by several";
 
 /// What the profile forms were last told.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,7 +80,8 @@ pub enum StaffForm {
 pub enum Telling {
     /// Noted, now or already.
     Noted,
-    /// Somebody else told the same form meanwhile: what it holds is no longer known, and noted as that.
+    /// Somebody else tells the same form something else, or began to and never said that it was done: what the form will
+    /// hold is not known, and noted as that.
     Overlapped,
     /// The athlete is not enrolled; nothing was noted.
     Gone,
@@ -134,7 +140,7 @@ impl Store {
     }
 
     /// Notes that a form for staff is about to be told what has this digest: until that is confirmed, it may hold
-    /// anything. One `UpdateItem`.
+    /// anything. [`Telling::Overlapped`] keeps nobody from telling it. One `UpdateItem`, two over another's intention.
     pub async fn begin_telling(
         &self,
         athlete: &AthleteId,
@@ -142,17 +148,22 @@ impl Store {
         digest: &str,
         deadline: Instant,
     ) -> Result<Telling, StoreError> {
-        let edit = Edit::of(Key::enrolment(athlete))
-            .when("attribute_exists(#user_id)", [USER_ID], [])
-            .set(form.attribute(), text(intention(digest)));
-        Ok(match edit.send(self, "intending to tell a form", deadline).await? {
-            Edited::Applied(_) => Telling::Noted,
+        let (attribute, operation) = (form.attribute(), "intending to tell a form");
+        let edit = || Edit::of(Key::enrolment(athlete)).when("attribute_exists(#user_id)", [USER_ID], []);
+        // Two who say the same agree, as does one whose first request was answered by nobody.
+        let alone = format!("NOT begins_with(#{attribute}, :intended) OR #{attribute} = :{attribute}");
+        let alone = edit().when(&alone, [], [(":intended", text(INTENDED))]).set(attribute, text(intention(digest)));
+        if let Edited::Applied(_) = alone.send(self, operation, deadline).await? {
+            return Ok(Telling::Noted);
+        }
+        Ok(match edit().set(attribute, text(BY_SEVERAL)).send(self, operation, deadline).await? {
+            Edited::Applied(_) => Telling::Overlapped,
             Edited::Refused(_) => Telling::Gone,
         })
     }
 
-    /// Notes that the site has confirmed what has this digest, unless somebody else has begun to tell the form since: of
-    /// two imports that overlap nobody knows which came last. One `UpdateItem`, two where somebody has.
+    /// Notes that the site has confirmed what has this digest, unless somebody else has told the form meanwhile, or has
+    /// begun to: of two imports that overlap nobody knows which came last. One `UpdateItem`, two where somebody has.
     pub async fn end_telling(
         &self,
         athlete: &AthleteId,

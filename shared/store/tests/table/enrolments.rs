@@ -98,6 +98,25 @@ async fn of_two_who_tell_at_once_neither_is_believed() {
 }
 
 #[tokio::test]
+async fn whoever_tells_after_one_who_never_ended_is_not_believed_until_they_tell_alone() {
+    let table = Table::new().await;
+    let (ada, store, form) = (enrolment("ada"), &table.store, StaffForm::Status);
+    store.put_enrolment(&ada, soon()).await.unwrap();
+    let begin = async |digest| store.begin_telling(&ada.athlete, form, digest, soon()).await.unwrap();
+    let end = async |digest| store.end_telling(&ada.athlete, form, digest, soon()).await.unwrap();
+    assert_eq!(begin("dead").await, Telling::Noted);
+    // What the dead one sent may arrive after any of these.
+    for digest in ["one", "two", "two"] {
+        assert_eq!(begin(digest).await, Telling::Overlapped, "begun by several, and ended by none");
+        assert_eq!(staff(&table).await.status, None);
+    }
+    assert_eq!(end("two").await, Telling::Overlapped);
+    assert_eq!(staff(&table).await.status, None);
+    assert_eq!((begin("two").await, end("two").await), (Telling::Noted, Telling::Noted));
+    assert_eq!(staff(&table).await.status.as_deref(), Some("two"));
+}
+
+#[tokio::test]
 async fn two_who_tell_the_same_agree() {
     let table = Table::new().await;
     let (ada, store, form) = (enrolment("ada"), &table.store, StaffForm::Rotation);

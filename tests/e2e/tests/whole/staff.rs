@@ -322,6 +322,34 @@ async fn of_two_who_tell_at_once_the_form_ends_up_with_the_truth() {
 }
 
 #[tokio::test]
+async fn what_was_sent_first_and_never_ended_does_not_stay_if_it_arrives_last() {
+    let stage = connected(ada()).await;
+    let gate = sim::wire::Gate::new();
+    let first = When::every().path("/site/api/v1/profileimport").body(STANDINGS).first(1);
+    stage.smartabase_wire.inject(first, Fault::HoldBefore(gate.clone()));
+    stage.oura.withdraw("ada");
+    stage.pass(PERIOD);
+    stage.process.tick().await.unwrap();
+    let meanwhile = async {
+        gate.reached().await;
+        stage.connect(ADA, "ada").await.unwrap();
+        stage.process.enrol().await.unwrap();
+        assert_eq!(status(&stage, ADA), "connected");
+        // Of the worker whose import is on its way, the table hears no more.
+        stage.table_wire.inject(When::every().body(":if_status_told"), Fault::DropBefore);
+        gate.open();
+    };
+    tokio::join!(stage.process.work(), meanwhile);
+    stage.table_wire.heal();
+    assert_eq!(status(&stage, ADA), "needs to reconnect", "what was true before came last");
+    stage.process.enrol().await.unwrap();
+    assert_eq!(status(&stage, ADA), "connected");
+    assert_eq!(stage.process.enrol().await.unwrap().staff_told, 0, "and that is known");
+    stage.settle().await;
+    curtain(&stage).await;
+}
+
+#[tokio::test]
 async fn a_refused_password_is_met_once_and_the_forms_wait_for_the_right_one() {
     let stage = connected(ada_and_ben()).await;
     stage.smartabase.set_password("another");
