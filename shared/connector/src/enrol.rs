@@ -9,7 +9,7 @@
 //! A run begins nothing that it has no time to finish, and says how many athletes it left. The next one finds what is
 //! done by reading the table alone, and goes on from there.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 use runtime::telemetry::{self, Metric};
 use runtime::{Deadline, SecretError};
 use smartabase::{Credentials, Error, Roster, UserId};
-use store::{AthleteId, Enrolment, Keyring, StoreError, Told};
+use store::{AthleteId, Connection, Enrolment, Keyring, Status, StoreError, Told};
 
 use crate::census::{Athlete, Census};
 use crate::link::Link;
@@ -135,7 +135,7 @@ impl Connector {
         self.give_links(credentials, &keyring, &athletes, &mut enrolled, deadline).await?;
         // Links come first: without one nobody can connect.
         if enrolled.left == 0 {
-            self.tell_all(&athletes, &mut enrolled, deadline).await?;
+            self.tell_all(&roster, &athletes, &mut enrolled, deadline).await?;
         }
         tracing::info!(
             athletes = enrolled.athletes,
@@ -253,23 +253,31 @@ impl Connector {
         Ok(())
     }
 
-    /// Brings everybody's forms for staff up to date.
+    /// Brings everybody's forms for staff up to date: the athletes', and those of whoever has been one. What had become of
+    /// them may not have been told while they were.
     async fn tell_all(
         &self,
+        roster: &Roster,
         athletes: &[Athlete],
         enrolled: &mut Enrolled,
         deadline: Deadline,
     ) -> Result<(), EnrolError> {
-        for page in athletes.chunks(PAGE) {
-            let ids = ids(page);
+        let now: BTreeSet<_> = ids(athletes).into_iter().collect();
+        let former = Former::of(roster, athletes);
+        let ever = self.store.enrolled_athletes(deadline.instant()).await?;
+        let everybody: Vec<_> = now.iter().cloned().chain(ever.into_iter().filter(|id| !now.contains(id))).collect();
+        for page in everybody.chunks(PAGE) {
             let (known, snapshot) = tokio::try_join!(
-                self.store.enrolments(&ids, deadline.instant()),
-                self.store.snapshot(&ids, deadline.instant())
+                self.store.enrolments(page, deadline.instant()),
+                self.store.snapshot(page, deadline.instant())
             )?;
             let has_news = |id: &&AthleteId| {
-                known.get(*id).is_some_and(|enrolment| self.has_news(enrolment, snapshot.connections.get(*id)))
+                let connection = snapshot.connections.get(*id);
+                known.get(*id).is_some_and(|enrolment| {
+                    (now.contains(*id) || former.is_told(enrolment, connection)) && self.has_news(enrolment, connection)
+                })
             };
-            let telling: Vec<_> = ids.iter().filter(has_news).map(|id| self.tell_in_time(id, deadline)).collect();
+            let telling: Vec<_> = page.iter().filter(has_news).map(|id| self.tell_in_time(id, deadline)).collect();
             let mut told = stream::iter(telling).buffer_unordered(CONCURRENCY);
             while let Some(told) = told.next().await {
                 match told {
@@ -341,6 +349,31 @@ enum Given {
     Now,
     /// There was no time to.
     Later,
+}
+
+/// Whoever was enrolled and is no athlete of this run.
+struct Former {
+    /// Users who are there. Who is not can't be told of.
+    there: HashSet<UserId>,
+    /// Users of whom an athlete's forms speak.
+    spoken_for: HashSet<UserId>,
+}
+
+impl Former {
+    fn of(roster: &Roster, athletes: &[Athlete]) -> Self {
+        Self {
+            there: roster.users.iter().map(|user| user.id).collect(),
+            spoken_for: athletes.iter().map(|athlete| athlete.user).collect(),
+        }
+    }
+
+    /// Whether the forms go on speaking of them. Those with a living connection are reported instead.
+    fn is_told(&self, enrolment: &Enrolment, connection: Option<&Connection>) -> bool {
+        let user = UserId(enrolment.user_id);
+        connection.is_none_or(|connection| connection.status == Status::Disconnected)
+            && self.there.contains(&user)
+            && !self.spoken_for.contains(&user)
+    }
 }
 
 fn ids(page: &[Athlete]) -> Vec<AthleteId> {

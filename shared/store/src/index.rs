@@ -1,6 +1,6 @@
 //! Two lists of athletes, in one sparse, keys-only index: those to sync and those ever enrolled. An athlete enters the
 //! first by connecting and leaves it by disconnecting; nothing else writes to it, so that a sync costs no index write. The
-//! second is for people who look after an installation: no function reads it.
+//! second is for the daily enrolment and for people who look after an installation.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;

@@ -1,8 +1,8 @@
 //! Telling staff how an athlete stands, in two profile forms at Smartabase. What the forms say is in `saying`.
 //!
 //! The worker tells them what its jobs have changed, and the daily enrolment whatever is left: who has fallen silent, and
-//! what could not be told. Nothing depends on these forms. So they are told after everything else, for a short while, and
-//! a failure is logged and left to the next enrolment.
+//! what could not be told, also of those who are no athletes any more. Nothing depends on these forms. So they are told
+//! after everything else, for a short while, and a failure is logged and left to the next enrolment.
 //!
 //! **Invariant**: a form is written when it would say something else than it is known to hold, and otherwise not.
 

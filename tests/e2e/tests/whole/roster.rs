@@ -322,6 +322,45 @@ async fn who_leaves_the_group_keeps_what_they_have() {
     curtain(&stage).await;
 }
 
+/// The telling of a disconnection fails, and by the next enrolment they are no athlete any more.
+#[tokio::test]
+async fn who_goes_disconnected_and_untold_is_told_of_while_the_site_shows_them() {
+    for grouped in [true, false] {
+        let variables = if grouped { vec![("SMARTABASE_GROUP", "Squad".to_owned())] } else { Vec::new() };
+        let stage = connected(Cast { variables, ..ada_and_ben() }).await;
+        stage.smartabase_wire.inject(When::every().path("/site/api/v1/profileimport"), Fault::DropBefore);
+        stage.disconnect(ADA).await.unwrap();
+        stage.settle().await;
+        stage.smartabase_wire.heal();
+        assert_eq!(status(&stage, ADA), "connected");
+        stage.smartabase.hide_user(ADA);
+        let told = enrol(&stage).await;
+        assert_eq!((told.staff_told, told.staff_failed), (0, 0), "who is out of sight can't be told of");
+        let uuid = if grouped { Some("uuid-ada") } else { None };
+        stage.smartabase.set_user(renamed(ADA, uuid));
+        let told = enrol(&stage).await;
+        assert_eq!((told.athletes, told.staff_told, told.unaccounted), (1, 2, 0), "grouped: {grouped}");
+        assert_eq!(status(&stage, ADA), "disconnected");
+        assert_eq!(enrol(&stage).await.staff_told, 0, "once");
+        curtain(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_untold_under_a_former_uuid_is_not_told_beside_the_new_one() {
+    let stage = connected(ada_and_ben()).await;
+    stage.smartabase_wire.inject(When::every().path("/site/api/v1/profileimport"), Fault::DropBefore);
+    stage.disconnect(ADA).await.unwrap();
+    stage.settle().await;
+    stage.smartabase_wire.heal();
+    stage.smartabase.set_user(renamed(ADA, Some("uuid-new")));
+    for staff_told in [1, 0] {
+        assert_eq!(enrol(&stage).await.staff_told, staff_told);
+        assert_eq!(status(&stage, ADA), "not connected yet");
+    }
+    curtain(&stage).await;
+}
+
 #[tokio::test]
 async fn a_run_without_time_leaves_everybody_to_the_next() {
     let stage = Stage::set(squad(7)).await.unwrap();
