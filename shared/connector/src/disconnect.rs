@@ -31,10 +31,14 @@ pub enum Revocation {
 impl Connector {
     /// Disconnects the athlete.
     pub(crate) async fn disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Page {
-        match self.end_connection(athlete, deadline).await {
-            Ok(Revocation::Done) => Page::Disconnected,
-            Ok(Revocation::Open) => Page::DisconnectedUnrevoked,
-            Err(setback) => page_of(setback),
+        let withdrawn = match self.withdraw(athlete, deadline).await {
+            Ok(withdrawn) => withdrawn,
+            Err(setback) => return page_of(setback),
+        };
+        let Some(grant) = withdrawn else { return Page::DisconnectedBefore };
+        match self.revoke_at_once(athlete, &grant, deadline).await {
+            Revocation::Done => Page::Disconnected,
+            Revocation::Open => Page::DisconnectedUnrevoked,
         }
     }
 
@@ -42,10 +46,15 @@ impl Connector {
     /// no harm.
     pub async fn end_connection(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, Setback> {
         let Some(grant) = self.withdraw(athlete, deadline).await? else { return Ok(Revocation::Done) };
-        Ok(self.revoke(athlete, &grant, deadline).await.unwrap_or_else(|setback| {
+        Ok(self.revoke_at_once(athlete, &grant, deadline).await)
+    }
+
+    /// Tries the revocation that is queued as well.
+    async fn revoke_at_once(&self, athlete: &AthleteId, grant: &SealedGrant, deadline: Deadline) -> Revocation {
+        self.revoke(athlete, grant, deadline).await.unwrap_or_else(|setback| {
             tracing::warn!(%athlete, %setback, "the revocation is left to the queue");
             Revocation::Open
-        }))
+        })
     }
 
     /// Queues the revocation and erases the grant. Answers with the grant, if there was one, for whoever does not want to

@@ -51,6 +51,8 @@ pub(crate) enum Page {
     Disconnected,
     /// The grant is erased; that it is revoked, Oura has not confirmed.
     DisconnectedUnrevoked,
+    /// There was no grant to erase any more; whether the one there was is revoked by now is not known here.
+    DisconnectedBefore,
     /// The link is older than it may be.
     LinkExpired,
     /// The link was cut off or changed.
@@ -87,6 +89,7 @@ impl Page {
             | Self::ConnectedLapsed { .. }
             | Self::Disconnected
             | Self::DisconnectedUnrevoked
+            | Self::DisconnectedBefore
             | Self::Declined => StatusCode::OK,
             Self::LinkExpired | Self::TooSlow => StatusCode::GONE,
             Self::LinkDamaged | Self::SessionLost => StatusCode::BAD_REQUEST,
@@ -124,7 +127,7 @@ impl Page {
 
     fn mark(&self) -> Mark {
         match self {
-            Self::Connected { .. } | Self::Disconnected => Mark::Good,
+            Self::Connected { .. } | Self::Disconnected | Self::DisconnectedBefore => Mark::Good,
             Self::Declined => Mark::None,
             _ => Mark::Attention,
         }
@@ -138,6 +141,7 @@ impl Page {
                 | Self::ConnectedLapsed { .. }
                 | Self::Disconnected
                 | Self::DisconnectedUnrevoked
+                | Self::DisconnectedBefore
                 | Self::Misconfigured
         )
     }

@@ -53,6 +53,12 @@ fn ending(page: &Page) -> Words {
                        there; records already in Smartabase stay.",
             todo: "Nothing reaches us any more; to be certain at once, remove the access in your Oura account as well.",
         },
+        Page::DisconnectedBefore => Words {
+            title: "Your Oura ring is disconnected",
+            happened: "It was disconnected before: we have no access to your Oura data any more, and what Oura still \
+                       lists of it is being withdrawn there, which can take a while.",
+            todo: "There is nothing more to do; to be certain at once, remove the access in your Oura account as well.",
+        },
         Page::LinkExpired => Words {
             title: "This link has expired",
             happened: "For your safety, a personal link works only for a limited time, and this one’s is over.",

@@ -61,6 +61,7 @@ fn endings() -> Vec<Page> {
         Page::ConnectedLapsed { name },
         Page::Disconnected,
         Page::DisconnectedUnrevoked,
+        Page::DisconnectedBefore,
         Page::LinkExpired,
         Page::LinkDamaged,
         Page::UnknownAthlete,

@@ -36,6 +36,7 @@ async fn disconnecting_revokes_erases_and_keeps_the_records() {
         assert!(page.contains("Continue to Oura"), "{page}");
         let again = stage.disconnect(ADA).await.unwrap();
         assert_eq!(again.status, 200, "twice is as good as once");
+        assert!(again.page.contains("It was disconnected before"), "{}", again.page);
         assert!(!stage.oura.grants("ben").iter().any(|grant| grant.revoked));
         curtain(&stage).await;
     }
@@ -67,6 +68,9 @@ async fn a_revocation_that_oura_does_not_take_is_made_up_for() {
     let connection = connection(&stage, "uuid-ada").await.unwrap();
     assert_eq!((connection.status, connection.grant), (Status::Disconnected, None), "erased here at once");
     assert!(!stage.oura.grants("ada")[0].revoked);
+    let again = stage.disconnect(ADA).await.unwrap();
+    assert!(!again.page.contains("is revoked at Oura"), "nobody knows that: {}", again.page);
+    assert!(again.page.contains("is being withdrawn there"), "{}", again.page);
     e2e::audit(&stage).await;
     stage.settle().await;
     assert!(stage.oura.grants("ada")[0].revoked);
