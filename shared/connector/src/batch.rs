@@ -146,6 +146,7 @@ impl Connector {
         counts.report(self.happened());
         // After everything else: what is told here is for people to read, and nobody's records wait for it.
         self.tell_news(news, &holds, deadline).await;
+        telemetry::report(&self.happened());
         batch.into_iter().map(|message| message.id).zip(verdicts).collect()
     }
 

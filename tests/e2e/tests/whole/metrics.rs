@@ -164,6 +164,16 @@ async fn throttles_are_counted_by_tier() {
 }
 
 #[tokio::test]
+async fn what_the_forms_for_staff_are_refused_is_counted_with_the_batch_that_met_it() {
+    listen();
+    let stage = connected(ada()).await;
+    stage.oura.withdraw("ada");
+    stage.smartabase.set_password("rotated");
+    let seen = tick(&stage).await;
+    assert_eq!((seen["NeedsAthlete"], seen["SmartabaseRefusals"]), (1, 1));
+}
+
+#[tokio::test]
 async fn refused_credentials_and_forms_that_do_not_fit_are_the_operators() {
     listen();
     let stage = connected(ada()).await;
