@@ -148,10 +148,12 @@ def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[
         raise Failed(f"the dead-letter queue holds {letters}")
     yield "an unreadable message is in the dead-letter queue, alone"
 
+    yield looking_after.send_again(operator, deployed, athletes["ada"])
+
     for line in roles.check(deployed):
         yield f"role of {line}"
 
-    yield from alarms.check(deployed, simulated, forms, links)
+    yield from alarms.check(deployed, simulated, forms, links, operator)
     yield looking_after.redrive(operator, UNREADABLE)
     yield dashboard(deployed)
 

@@ -1,16 +1,22 @@
-"""MiniStack, deciding two questions of IAM as AWS does. Run as a program, this starts it.
+"""MiniStack, deciding two questions of IAM and two of alarms as AWS does. Run as a program, this starts it.
 
 - The template narrows each role to rows by `dynamodb:LeadingKeys`, the partition keys a request names. MiniStack
   evaluates conditions but hands its evaluator no such key, and `ForAllValues` passes when a key is absent: narrowing
   would be neither tested nor enforced. Here it gets the key: for single items, batches, and each item of a transaction.
 - A batch of messages needs the permission for one message; MiniStack asks for an action that IAM does not have.
+- An alarm is about the metric of its own dimensions; MiniStack takes every metric of that name for it.
+- An alarm says what silence means; MiniStack leaves it as it was. Here silence breaches where the alarm says so.
 """
 
 import json
+import math
+import time
+import types
 from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
+from ministack.services import cloudwatch
 
 LEADING_KEYS = "dynamodb:LeadingKeys"
 PARTITION_KEY = "pk"
@@ -19,6 +25,7 @@ original_context = iam_actions.dynamodb_service_context
 original_checks = iam_actions.dynamodb_transaction_checks
 original_enforce = iam_evaluator.enforce
 original_action = iam_actions.extract_iam_action
+original_evaluate = cloudwatch._evaluate_alarm
 
 
 class RowArn(str):
@@ -73,7 +80,21 @@ def permission(service: str, *request: Any) -> str | None:
     return action.removesuffix("Batch") if action and service == "sqs" else action
 
 
+def evaluate(alarm: dict[str, Any]) -> None:
+    """MiniStack's decision on an alarm, shown only its own metric and, if that is silent, what silence means."""
+    dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm["Dimensions"]))
+    key = (alarm["Namespace"], alarm["MetricName"], dimensions)
+    since = time.time() - alarm["Period"] * alarm["EvaluationPeriods"]
+    points = [point for point in cloudwatch._metrics.get(key, []) if point["Timestamp"] >= since]
+    if not points and alarm["TreatMissingData"] == "breaching":
+        worst = -math.inf if alarm["ComparisonOperator"].startswith("Less") else math.inf
+        points = [{"Timestamp": time.time(), "Value": worst}]
+    shown = {**vars(cloudwatch), "_metrics": {key: points}}
+    types.FunctionType(original_evaluate.__code__, shown)(alarm)
+
+
 if __name__ == "__main__":
+    cloudwatch._evaluate_alarm = evaluate
     iam_actions.extract_iam_action = permission
     iam_actions.dynamodb_service_context = service_context
     iam_actions.dynamodb_transaction_checks = transaction_checks

@@ -8,6 +8,7 @@ from typing import Any
 from check.commands import CommandLine
 from check.forms import Forms, days
 from check.processes import Failed, wait_for
+from check.stack import Stack
 
 
 def status(operator: CommandLine, athletes: list[str]) -> str:
@@ -36,6 +37,30 @@ def resync(operator: CommandLine, forms: Forms, athlete: str) -> str:
     return "connector resync followed a day until the worker had brought it"
 
 
+def send_again(operator: CommandLine, deployed: Stack, athlete: str) -> str:
+    """`redrive send` takes a job that was given up to the worker, which does it."""
+    day = days()[2].isoformat()
+    job = {"v": 1, "job": "backfill", "athlete": athlete, "from": day, "to": day}
+    deployed.client("sqs").send_message(QueueUrl=deployed.outputs["DeadLetterQueueUrl"], MessageBody=json.dumps(job))
+
+    def listed() -> str | None:
+        letters = {letter["job"]: letter["id"] for letter in operator.answer("redrive", code=None)["dead_letters"]}
+        return letters.get("backfill") if None in letters else None
+
+    # Whoever looked before hides the message that nobody can read for a while. It stays behind: that is exit code 3.
+    letter = wait_for("redrive lists the job and the unreadable message", 90, listed)
+    left = operator.answer("redrive", "send", letter, code=3)["dead_letters"]
+    if [letter["outcome"] for letter in left if letter["job"] == "backfill"] != ["sent"]:
+        raise Failed(f"the job was not sent again: {left}")
+
+    def brought() -> bool | None:
+        stretch = operator.answer("show", athlete)["connection"]["brought"]
+        return [stretch["first"], stretch["last"]] == [day, day] or None
+
+    wait_for("the worker does the job that was sent again", 60, brought)
+    return "connector redrive sent a job that was given up again, and the worker did it"
+
+
 def redrive(operator: CommandLine, unreadable: str) -> str:
     """`redrive` explains the message that nobody can read, does not send it round again, and drops it."""
 
@@ -48,8 +73,8 @@ def redrive(operator: CommandLine, unreadable: str) -> str:
     if letter["advice"] != "drop" or unreadable in json.dumps(letter):
         raise Failed(f"the unreadable message is explained as {letter}")
     operator.answer("redrive", "send", letter["id"], code=2)
-    operator.answer("redrive", "drop", letter["id"], code=None)
-    if left := listed():
+    operator.answer("redrive", "drop", letter["id"], code=0)
+    if left := operator.answer("redrive", code=0)["dead_letters"]:
         raise Failed(f"after the drop there is still {left}")
     return "connector redrive explained the unreadable message, refused to send it again, and dropped it"
 
