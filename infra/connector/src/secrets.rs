@@ -3,6 +3,7 @@
 //! The values come from the keyboard, the secret ones unseen, or from standard input. They are in no argument, which
 //! other users of the machine could read, and in nothing that is printed.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write, stderr, stdin};
 
 use aws_sdk_secretsmanager::Client;
@@ -10,7 +11,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use runtime::{SecretError, SecretName, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::aws;
@@ -69,9 +69,15 @@ impl Command {
         let Self::Set(options) = self;
         let Place::Stack(stack) = &installation.place else { return Err(nothing_to_store(options.secret)) };
         let settings = installation.settings()?;
-        let (value, verdict) = match options.secret {
-            Which::Oura => application(options.stdin, settings).await?,
-            Which::Smartabase => account(options.stdin, settings).await?,
+        let (name, secret) = if options.stdin { piped(options.secret)? } else { asked(options.secret)? };
+        if name.trim().is_empty() || secret.expose_secret().trim().is_empty() {
+            return Err(Failure::usage("both values are needed, and neither may be empty"));
+        }
+        let [(first, _), (second, _)] = options.secret.values();
+        let value = json!({first: name, second: secret.expose_secret()}).to_string().into();
+        let verdict = match options.secret {
+            Which::Oura => application(name, secret, settings).await?,
+            Which::Smartabase => account(name, secret, settings).await?,
         };
         let verified = match verdict {
             Verdict::Right => true,
@@ -101,41 +107,28 @@ impl Which {
             Self::Smartabase => SecretName::Smartabase,
         }
     }
+
+    /// Its two values, the secret one last: what each is called in JSON, and to whoever is asked for it.
+    fn values(self) -> [(&'static str, &'static str); 2] {
+        match self {
+            Self::Oura => [("client_id", "Client id of the Oura application"), ("client_secret", "Client secret")],
+            Self::Smartabase => [("username", "Username of the Smartabase account"), ("password", "Password")],
+        }
+    }
 }
 
-async fn application(piped_in: bool, settings: Settings) -> Result<(SecretString, Verdict), Failure> {
-    let credentials = if piped_in {
-        piped()?
-    } else {
-        oura::ClientCredentials {
-            client_id: asked("Client id of the Oura application")?,
-            client_secret: asked_unseen("Client secret")?,
-        }
-    };
-    let (id, secret) = (&credentials.client_id, credentials.client_secret.expose_secret());
-    filled(id, secret)?;
+async fn application(client_id: String, client_secret: SecretString, settings: Settings) -> Result<Verdict, Failure> {
     let client = oura::Client::new(settings.oura).map_err(|error| Failure::Failed(error.to_string()))?;
+    let credentials = oura::ClientCredentials { client_id, client_secret };
     let answer = client.recognises(&credentials, soon().instant()).await;
-    let verdict = answer.map_or_else(|error| Verdict::of(&services::token_server(&error)), |()| Verdict::Right);
-    Ok((json!({"client_id": id, "client_secret": secret}).to_string().into(), verdict))
+    Ok(answer.map_or_else(|error| Verdict::of(&services::token_server(&error)), |()| Verdict::Right))
 }
 
-async fn account(piped_in: bool, settings: Settings) -> Result<(SecretString, Verdict), Failure> {
-    let credentials = if piped_in {
-        piped()?
-    } else {
-        smartabase::Credentials {
-            username: asked("Username of the Smartabase account")?,
-            password: asked_unseen("Password")?,
-        }
-    };
-    let (username, password) = (&credentials.username, credentials.password.expose_secret());
-    filled(username, password)?;
+async fn account(username: String, password: SecretString, settings: Settings) -> Result<Verdict, Failure> {
     let client = smartabase::Client::new(settings.site).map_err(|error| Failure::Failed(error.to_string()))?;
     // One request, whatever comes of it: wrong passwords may lock the account.
-    let answer = client.sign_in(&credentials, soon().instant()).await;
-    let verdict = answer.map_or_else(|error| Verdict::of(&services::site(client.site(), &error)), |()| Verdict::Right);
-    Ok((json!({"username": username, "password": password}).to_string().into(), verdict))
+    let answer = client.sign_in(&smartabase::Credentials { username, password }, soon().instant()).await;
+    Ok(answer.map_or_else(|error| Verdict::of(&services::site(client.site(), &error)), |()| Verdict::Right))
 }
 
 impl Verdict {
@@ -199,42 +192,38 @@ fn nothing_to_store(secret: Which) -> Failure {
     ))
 }
 
-/// Asks for something that may be seen.
-fn asked(question: &str) -> Result<String, Failure> {
+/// Asks for both values, the second unseen: nobody shall read it over a shoulder.
+fn asked(secret: Which) -> Result<(String, SecretString), Failure> {
     if !stdin().is_terminal() {
         return Err(Failure::usage(
             "there is no terminal to ask at: give --stdin, and the values as JSON on standard input",
         ));
     }
-    let _ = write!(stderr(), "{question}: ");
-    let mut answer = String::new();
-    stdin().read_line(&mut answer).map_err(|error| Failure::Failed(format!("the terminal can’t be read: {error}")))?;
-    Ok(answer.trim().to_owned())
-}
-
-/// Asks for something that nobody may read over a shoulder.
-fn asked_unseen(question: &str) -> Result<SecretString, Failure> {
-    let answer = rpassword::prompt_password(format!("{question} (not shown): "));
-    answer.map(SecretString::from).map_err(|error| Failure::Failed(format!("the terminal can’t be read: {error}")))
+    let unreadable = |error| Failure::Failed(format!("the terminal can’t be read: {error}"));
+    let [(_, first), (_, second)] = secret.values();
+    let _ = write!(stderr(), "{first}: ");
+    let mut name = String::new();
+    stdin().read_line(&mut name).map_err(unreadable)?;
+    let unseen = rpassword::prompt_password(format!("{second} (not shown): ")).map_err(unreadable)?;
+    Ok((name.trim().to_owned(), unseen.into()))
 }
 
 /// The longest secret that Secrets Manager keeps, in bytes.
 const LONGEST: u64 = 65_536;
 
-fn piped<T: DeserializeOwned>() -> Result<T, Failure> {
+/// Reads both values from standard input.
+fn piped(secret: Which) -> Result<(String, SecretString), Failure> {
     let mut text = String::new();
     let read = stdin().take(LONGEST).read_to_string(&mut text);
     read.map_err(|error| Failure::Failed(format!("standard input can’t be read: {error}")))?;
     let text = SecretString::from(text);
     // The parser's own message quotes what it can't parse.
-    serde_json::from_str(text.expose_secret()).map_err(|_| {
-        Failure::usage("what came on standard input is not the JSON that `connector secrets set --help` shows")
-    })
-}
-
-fn filled(name: &str, secret: &str) -> Result<(), Failure> {
-    if !name.trim().is_empty() && !secret.trim().is_empty() {
-        return Ok(());
-    }
-    Err(Failure::usage("both values are needed, and neither may be empty"))
+    let values: Option<BTreeMap<String, SecretString>> = serde_json::from_str(text.expose_secret()).ok();
+    let [first, second] = secret.values().map(|(name, _)| values.as_ref().and_then(|values| values.get(name)));
+    let (Some(name), Some(secret)) = (first, second) else {
+        return Err(Failure::usage(
+            "what came on standard input is not the JSON that `connector secrets set --help` shows",
+        ));
+    };
+    Ok((name.expose_secret().to_owned(), secret.clone()))
 }

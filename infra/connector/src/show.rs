@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::installation::{Installation, Place, soon};
 use crate::report::{Ending, Report};
 use crate::roster::{Athlete, Roster};
-use crate::standing::{Actor, Stand, State};
+use crate::standing::{Actor, Head, Stand};
 use crate::status::{Pause, colour, pauses};
 use crate::table::{Cell, QUIET, STRONG, WARNING, cell, columns, styled};
 use crate::when;
@@ -33,13 +33,8 @@ pub(crate) struct Options {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Story<'a> {
-    athlete: &'a str,
-    user_id: Option<u64>,
-    name: &'a str,
-    state: State,
-    status: String,
-    reason: &'a str,
-    needs: Actor,
+    #[serde(flatten)]
+    head: Head<'a>,
     enrolment: Option<Enrolment>,
     connection: Option<Standing<'a>>,
     /// The newest first.
@@ -111,13 +106,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     }
     let stand = Stand::of(athlete, today);
     let story = Story {
-        athlete: athlete.id.as_str(),
-        user_id: athlete.user_id(),
-        name: athlete.name(),
-        state: stand.state,
-        status: stand.to_string(),
-        reason: &stand.reason,
-        needs: stand.needs(),
+        head: Head::of(athlete, &stand),
         enrolment: athlete
             .enrolment
             .as_ref()
@@ -168,7 +157,7 @@ fn text(
 ) -> String {
     let at = |instant| when::time(instant, now, zone);
     let mut facts: Vec<(&str, String)> = Vec::new();
-    let user = story.user_id.map_or("unknown".to_owned(), |user| user.to_string());
+    let user = athlete.user_id().map_or("unknown".to_owned(), |user| user.to_string());
     facts.push(("UUID", format!("{}, Smartabase user {user}", athlete.id)));
     facts.push(("status", styled(&stand.to_string(), colour(stand.state))));
     if !stand.reason.is_empty() {

@@ -55,6 +55,35 @@ pub(crate) struct Stand {
     words: String,
 }
 
+/// Who an athlete is and how they stand: how whatever `--json` prints about one begins.
+#[derive(Serialize)]
+pub(crate) struct Head<'a> {
+    athlete: &'a str,
+    user_id: Option<u64>,
+    name: &'a str,
+    state: State,
+    /// The state in the words that coaches read.
+    status: String,
+    /// What is behind it; empty where there is nothing to add.
+    reason: &'a str,
+    /// `nobody`, `athlete` or `operator`.
+    needs: Actor,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn of(athlete: &'a Athlete, stand: &'a Stand) -> Self {
+        Self {
+            athlete: athlete.id.as_str(),
+            user_id: athlete.user_id(),
+            name: athlete.name(),
+            state: stand.state,
+            status: stand.to_string(),
+            reason: &stand.reason,
+            needs: stand.needs(),
+        }
+    }
+}
+
 impl Stand {
     /// How the athlete stands on the day that is `today` where the site is.
     pub(crate) fn of(athlete: &Athlete, today: Date) -> Self {

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::report::{Ending, Report};
 use crate::roster::{Athlete, Roster};
-use crate::standing::{Actor, Stand, State};
+use crate::standing::{Actor, Head, Stand, State};
 use crate::table::{BAD, Cell, GOOD, QUIET, WARNING, cell, columns, styled};
 use crate::when;
 
@@ -48,16 +48,8 @@ struct Listing<'a> {
 
 #[derive(Serialize)]
 struct Entry<'a> {
-    athlete: &'a str,
-    user_id: Option<u64>,
-    name: &'a str,
-    state: State,
-    /// The state in the words that coaches read.
-    status: String,
-    /// What is behind it; empty where there is nothing to add.
-    reason: &'a str,
-    /// `nobody`, `athlete` or `operator`.
-    needs: Actor,
+    #[serde(flatten)]
+    head: Head<'a>,
     connected_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
     /// The date under which the last night received stands.
@@ -135,13 +127,7 @@ impl<'a> Entry<'a> {
     fn of(athlete: &'a Athlete, stand: &'a Stand) -> Self {
         let connection = athlete.connection.as_ref();
         Self {
-            athlete: athlete.id.as_str(),
-            user_id: athlete.user_id(),
-            name: athlete.name(),
-            state: stand.state,
-            status: stand.to_string(),
-            reason: &stand.reason,
-            needs: stand.needs(),
+            head: Head::of(athlete, stand),
             connected_at: connection.map(|connection| connection.connected_at),
             last_sync: connection.and_then(|connection| connection.last_sync),
             last_night: connection.and_then(|connection| connection.last_day),
