@@ -70,7 +70,9 @@ impl World {
             self.status_has_a_cause(athlete, connection)?;
         }
         self.written_truly(since)?;
-        self.put_right(since, &connections)
+        self.put_right(since, &connections)?;
+        self.edited.clear();
+        Ok(())
     }
 
     /// Who was disturbed and has been synced since is as right as everybody: a digest stands for what was confirmed.
@@ -245,6 +247,7 @@ impl World {
         let now = self.now();
         // Most say what Oura says now, or said at first; a document that changed twice is looked at more closely.
         let closely = (1..).map(|moments| since + MOMENT * moments).take_while(|moment| *moment < now);
+        let closely = self.edited.iter().copied().filter(|edited| *edited > since).chain(closely);
         let mut wrong: Option<Vec<(&str, String)>> = None;
         for moment in [now, since].into_iter().chain(closely) {
             self.set_time(moment);

@@ -27,8 +27,12 @@ const INVOCATION: Duration = Duration::from_mins(1);
 /// How long after a tick its queue is watched: messages that want to wait longer wait for the next tick.
 const WATCHED: SignedDuration = SignedDuration::from_mins(15);
 
+/// How much of that is worked off at once. Less than a rescue waits beside the retry of the sync that needs it: a queue
+/// without a backlog hands one out minutes before the other.
+const STRETCH: SignedDuration = SignedDuration::from_mins(5);
+
 /// How often what comes back is worked off before the next tick.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 9;
 
 /// Ticks without faults after which all must be quiet.
 const CALM_TICKS: usize = 12;
@@ -235,11 +239,13 @@ impl Play<'_> {
         scene::heal(&self.world);
     }
 
-    /// What is visible by the end of the time in which the queue is watched, in the story's order.
+    /// What is visible next in the time in which the queue is watched, in the story's order.
     fn received(&mut self) -> Vec<(Option<usize>, Received)> {
         let waiting = self.world.stage.process.waiting.clone();
         let now = self.world.now();
-        self.world.set_time(waiting.last_visible(now + WATCHED).unwrap_or(now).max(now));
+        let mut stretches = (1..).map(|stretch| STRETCH * stretch).take_while(|end| *end <= WATCHED);
+        let next = stretches.find_map(|end| waiting.last_visible(now + end));
+        self.world.set_time(next.unwrap_or(now).max(now));
         let places: BTreeMap<_, _> =
             self.world.athletes.iter().enumerate().map(|(place, one)| (one.id.clone(), place)).collect();
         let tick = Tick { day: self.day, minute: 0 };

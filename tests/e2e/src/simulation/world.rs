@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) workers: Vec<Worker>,
     pub(crate) athletes: Vec<Athlete>,
     pub(crate) vault: Vault,
+    /// When a night was edited, since the last check: what Oura said in between may have been sent.
+    pub(crate) edited: Vec<Timestamp>,
 }
 
 /// A process that works off the queue, with a clock of its own.
@@ -59,6 +61,8 @@ pub(crate) struct Athlete {
     pub(crate) spent: BTreeSet<u64>,
     /// How often that happened.
     pub(crate) lost: usize,
+    /// How often the athlete has edited a night.
+    pub(crate) edits: u64,
     /// The evenings whose event staff have deleted.
     pub(crate) deleted: BTreeSet<Date>,
     /// Something went wrong lately, and no tick has put it right yet.
@@ -118,7 +122,7 @@ impl World {
             password: "api-password".to_owned(),
         };
         let workers = (0..WORKERS).map(|_| Worker::beside(&stage, &vault)).collect();
-        Self { stage, workers, athletes, vault }
+        Self { stage, workers, athletes, vault, edited: Vec::new() }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -243,6 +247,7 @@ impl Athlete {
             lost: 0,
             disturbed: false,
             used_before_stored: false,
+            edits: 0,
             deleted: BTreeSet::new(),
             member_again: None,
             tale: Vec::new(),
