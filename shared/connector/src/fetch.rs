@@ -25,7 +25,12 @@ impl Connector {
     /// The days a tick looks at: `LOOKBACK_DAYS` back from today in the site's zone, and tomorrow, because an athlete
     /// who travels east of the site wakes up there first.
     pub(crate) fn window(&self) -> Days {
-        window(self.clock.now(), &self.settings.time_zone, self.settings.lookback_days)
+        self.window_at(self.clock.now())
+    }
+
+    /// The days that a tick at this moment looks at.
+    pub(crate) fn window_at(&self, now: Timestamp) -> Days {
+        window(now, &self.settings.time_zone, self.settings.lookback_days)
     }
 
     /// Fetches the four collections. An access token that opens none of them is refreshed once, and only what was refused

@@ -5,7 +5,8 @@
 //! to Smartabase (`delivery`), and the new digest is stored together with the last confirmation.
 //!
 //! History that a connection still owes the forms (`backfill_from`) is brought in chunks by backfill jobs. Should such a
-//! job be lost, every tick brings one chunk, so the debt is paid either way.
+//! job be lost, every tick brings one chunk, so the debt is paid either way. Days that passed out of the window while an
+//! athlete could not be synced are owed, too, from the first sync after the pause.
 //!
 //! **Invariant**: a digest is stored only when every record of the window is confirmed, and removed before the first of
 //! them is sent again.
@@ -27,6 +28,10 @@ const HEARTBEAT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Days of history brought at a time: with two forms and the day before, well under the 100 records of one request.
 const CHUNK: i64 = 31;
+
+/// Days without a sync that are nothing to make up for: what came in them is still in the window, and what came later
+/// than most does was looked for nearly as long.
+const PAUSE: i64 = 2;
 
 /// How long to leave an athlete whose lease somebody else holds.
 const BUSY: Duration = Duration::from_secs(10);
@@ -115,6 +120,15 @@ impl Connector {
         Ok(synced.and(more))
     }
 
+    /// The first of the days that nobody looked at for as long as every day is looked at, because the last sync was days
+    /// ago: a lapsed membership, a password that was refused, a function that was stopped. What an athlete was connected
+    /// without is not among them; a new connection brings its own history.
+    fn missed(&self, connection: &Connection) -> Option<Date> {
+        let last = connection.last_sync.filter(|last| *last >= connection.connected_at)?;
+        let (then, now) = (self.window_at(last).first, self.window().first);
+        (then.saturating_add(PAUSE.days()) < now).then_some(then)
+    }
+
     /// Gives back the lease a session may still hold.
     async fn end(&self, session: Session, deadline: Deadline) {
         if let Some(fence) = session.fence {
@@ -137,7 +151,8 @@ impl Connector {
         let records = self.forms.records(&documents, days);
         let digest = forms::digest(&self.forms, &records);
         let athlete = session.connection.athlete.clone();
-        let unchanged = session.connection.digest.as_deref() == Some(digest.as_str());
+        let missed = self.missed(&session.connection);
+        let unchanged = missed.is_none() && session.connection.digest.as_deref() == Some(digest.as_str());
         let now = self.clock.now();
         // Whatever stood in the way does no longer; what stands in the way of single records is noted with them.
         let mended = matches!(goal, Goal::Window) && unchanged && session.connection.note.is_some();
@@ -174,13 +189,20 @@ impl Connector {
             last_day,
             backfill: match goal {
                 Goal::History(left) if delivery.complete() => left.map_or(BackfillDebt::Paid, BackfillDebt::From),
+                // The moment the pause is over is the moment it is owed.
+                Goal::Window if delivery.setback.is_none() => missed
+                    .map(|missed| session.connection.backfill_from.map_or(missed, |owed| owed.min(missed)))
+                    .map_or(BackfillDebt::Keep, BackfillDebt::From),
                 Goal::History(_) | Goal::Window => BackfillDebt::Keep,
             },
+            // Only a look at the window ends a pause, and only one that was not cut short.
+            synced: delivery.setback.is_none() && (matches!(goal, Goal::Window) || missed.is_none()),
             // What the note names is waited for by nobody; after a setback the whole stretch comes again.
             brought: (matches!(goal, Goal::History(_)) && delivery.setback.is_none())
                 .then_some((days.first, days.last)),
             now: self.clock.now(),
         };
+        let debt = finish.backfill;
         let user = session.connection.user_id;
         let confirmed =
             self.store.confirm(&athlete, user, fence, &delivery.written, finish, deadline.instant()).await?;
@@ -190,6 +212,9 @@ impl Connector {
         }
         session.connection.note.clone_from(&note);
         session.connection.last_day = last_day;
+        if let (Goal::Window, BackfillDebt::From(owed)) = (goal, debt) {
+            session.connection.backfill_from = Some(owed);
+        }
         let wrote = delivery.confirmed;
         match (delivery.setback, note) {
             (Some(setback), _) => Err(setback),

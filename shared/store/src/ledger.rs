@@ -110,6 +110,8 @@ pub struct Finish {
     pub backfill: BackfillDebt,
     /// The first and the last day of the history that this sync brought, if it brought any.
     pub brought: Option<(Date, Date)>,
+    /// Whether the connection counts as synced now.
+    pub synced: bool,
     /// When this happens.
     pub now: Timestamp,
 }
@@ -313,11 +315,10 @@ impl Entry {
 
 impl Finish {
     fn write(self, edit: Edit) -> Edit {
-        let mut edit = edit
-            .set(LAST_SYNC, instant(self.now))
-            .set_or_remove(NOTE, self.note.map(text))
-            .remove(LEASE_OWNER)
-            .remove(LEASE_UNTIL);
+        let mut edit = edit.set_or_remove(NOTE, self.note.map(text)).remove(LEASE_OWNER).remove(LEASE_UNTIL);
+        if self.synced {
+            edit = edit.set(LAST_SYNC, instant(self.now));
+        }
         if let Some(day) = self.last_day {
             edit = edit.set(LAST_DAY, date(day));
         }

@@ -74,6 +74,7 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
         last_day: Some(record.date),
         backfill: BackfillDebt::Paid,
         brought: None,
+        synced: true,
         now: at(1),
     };
     let confirmed = [(record.clone(), written.clone())];
@@ -111,6 +112,7 @@ async fn whoever_has_the_uuid_next_takes_over_nothing_of_who_had_it_before() {
         last_day: Some(jiff::civil::date(2026, 3, 1)),
         backfill: BackfillDebt::Paid,
         brought: None,
+        synced: true,
         now: at(1),
     };
     table.store.confirm(&ada, 17, fence, &[], finish, soon()).await.unwrap();

@@ -31,6 +31,7 @@ fn finish(seconds: i64) -> Finish {
         last_day: Some(date(2026, 3, 2)),
         backfill: BackfillDebt::Keep,
         brought: None,
+        synced: true,
         now: at(seconds),
     }
 }
@@ -114,6 +115,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
         last_day: None,
         backfill: BackfillDebt::From(owed),
         brought: None,
+        synced: true,
         now: at(70),
     };
     assert_eq!(table.store.confirm(&ada, 17, fence, &[], history, soon()).await.unwrap(), Fenced::Done);
@@ -121,7 +123,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
     let expected = store::Connection { fence, note: None, last_sync, backfill_from: Some(owed), ..expected };
     assert_eq!(table.connection("ada").await, expected);
 
-    // The next sync goes wrong in places: no digest, so that the one after it tries again.
+    // The next sync is cut short: no digest, so that the one after it tries again, and it is not counted as one.
     let fence = table.claimed("ada").await;
     let partly = Finish {
         digest: WindowDigest::Clear,
@@ -129,10 +131,11 @@ async fn confirming_finishes_the_sync_in_one_request() {
         last_day: None,
         backfill: BackfillDebt::Keep,
         brought: None,
+        synced: false,
         now: at(80),
     };
     assert_eq!(table.store.confirm(&ada, 17, fence, &[], partly, soon()).await.unwrap(), Fenced::Done);
-    let expected = store::Connection { fence, digest: None, last_sync: Some(at(80)), ..expected };
+    let expected = store::Connection { fence, digest: None, ..expected };
     assert_eq!(table.connection("ada").await, expected);
 }
 

@@ -106,6 +106,7 @@ async fn intending_and_confirming_again_is_done() {
         last_day: None,
         backfill: BackfillDebt::Keep,
         brought: None,
+        synced: true,
         now: at(1),
     };
     let store = &table.store;

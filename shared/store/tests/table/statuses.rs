@@ -77,6 +77,7 @@ async fn a_connection_pointed_at_another_user_is_kept_and_what_was_begun_with_th
         last_day: None,
         backfill: BackfillDebt::Keep,
         brought: None,
+        synced: true,
         now: at(1),
     };
     let fence = table.claimed("ada").await;

@@ -64,6 +64,27 @@ async fn a_membership_that_lapses_later_pauses_the_athlete_until_it_is_renewed()
 }
 
 #[tokio::test]
+async fn nights_that_left_the_window_while_a_membership_was_lapsed_are_brought_afterwards() {
+    let stage = connected(ada()).await;
+    stage.tick().await.unwrap();
+    stage.oura.set_member("ada", false);
+    for _ in 0..20 {
+        stage.pass(SignedDuration::from_hours(24));
+        stage.tick().await.unwrap();
+    }
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::MembershipLapsed);
+
+    stage.oura.set_member("ada", true);
+    hours(&stage, 25).await;
+    let recovered = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((recovered.status, recovered.backfill_from), (Status::Active, None));
+    told_truly(&stage, ADA, "ada", date(2026, 2, 20), date(2026, 3, 23));
+    let spent = hours(&stage, 1).await;
+    assert_eq!((spent.collections, spent.imports), (4, 0), "what was missed is brought once");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
 async fn invariant_6_a_lapsed_membership_is_nobody_elses_business() {
     let stage = connected(ada_and_ben()).await;
     stage.oura.set_member("ada", false);
