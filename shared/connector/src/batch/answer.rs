@@ -1,0 +1,121 @@
+//! What a job that did not end well does to its message, and to the connection it is about.
+
+use std::time::Duration;
+
+use runtime::Deadline;
+use store::{AthleteId, Snapshot, Status};
+
+use super::{OVERTAKEN, Verdict};
+use crate::job::Job;
+use crate::setback::{LOOK_AGAIN, UNWELL};
+use crate::{Connector, Setback};
+
+/// The least a job other than a sync waits before it is tried again, by how often it was tried: a table or a service
+/// that is down for an hour must not drive what nobody will send again into the dead-letter queue.
+const SCHEDULE: [Duration; 4] =
+    [Duration::from_secs(10), Duration::from_mins(2), Duration::from_mins(10), Duration::from_hours(1)];
+
+/// How soon a grant that can't be stored is tried again: several times before anybody tries the old one.
+const RESCUE: Duration = Duration::from_mins(4);
+
+/// After so many messages, a day's worth, a grant that can't be stored is buried, where an operator finds it.
+const RESCUES: u32 = 360;
+
+/// How long a job that only an operator can unblock is left alone before it is tried again, and in the end buried.
+const BLOCKED: Duration = Duration::from_mins(15);
+
+impl Connector {
+    /// What a setback does to the message, and to the connection.
+    pub(super) async fn answer(
+        &self,
+        job: &Job,
+        attempts: u32,
+        setback: Setback,
+        snapshot: &Snapshot,
+        deadline: Deadline,
+    ) -> Verdict {
+        let (athlete, kind) = (job.athlete(), job.kind());
+        let after = match setback {
+            Setback::RetryAfter { after, why } => {
+                tracing::warn!(%athlete, job = kind, after_seconds = after.as_secs(), why, "setback");
+                after
+            }
+            Setback::NeedsAthlete(status) => {
+                tracing::warn!(%athlete, job = kind, %status, "the athlete must act");
+                return self.mark(athlete, status, snapshot, deadline).await;
+            }
+            Setback::NeedsOperator(reason) => {
+                tracing::error!(%athlete, job = kind, reason, "the operator must act");
+                self.note(athlete, &reason, snapshot, deadline).await;
+                BLOCKED
+            }
+            Setback::Overtaken => {
+                tracing::info!(%athlete, job = kind, "overtaken");
+                OVERTAKEN
+            }
+        };
+        self.try_again(job, attempts, after, deadline).await
+    }
+
+    /// When a job that did not end well is tried again. A sync is left to the next tick once that is near, or it has been
+    /// tried often enough; it never becomes a dead letter. A grant to be stored goes round in new messages, because
+    /// nobody will ever issue it again.
+    pub(super) async fn try_again(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Verdict {
+        let tried = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        let scheduled = SCHEDULE.get(tried).copied();
+        match job {
+            Job::Sync { .. } if after < self.settings.period && scheduled.is_some() => Verdict::RetryAfter(after),
+            Job::Sync { .. } => Verdict::Done,
+            Job::Rescue { athlete, generation, grant, tries } if *tries < RESCUES => {
+                let (athlete, grant) = (athlete.clone(), grant.clone());
+                let next = Job::Rescue { athlete, generation: *generation, grant, tries: tries + 1 };
+                match self.queue.send(&[(next, RESCUE)], deadline.handover()).await {
+                    Ok(()) => Verdict::Done,
+                    Err(_) => Verdict::RetryAfter(RESCUE),
+                }
+            }
+            Job::Backfill { .. } | Job::Rescue { .. } | Job::Revoke { .. } => {
+                Verdict::RetryAfter(after.max(scheduled.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Stores what the athlete has to do, unless they have done it meanwhile.
+    async fn mark(&self, athlete: &AthleteId, status: Status, snapshot: &Snapshot, deadline: Deadline) -> Verdict {
+        let now = self.clock.now();
+        let look_again = (status == Status::MembershipLapsed).then(|| now + LOOK_AGAIN);
+        let Some(read) = snapshot.connections.get(athlete) else { return Verdict::Done };
+        // A refresh on the way may have moved the generation by one; anything beyond that is a reconnect.
+        let current = match self.store.connection(athlete, deadline.instant()).await {
+            Ok(Some(current)) if current.connected_at == read.connected_at => current,
+            Ok(_) => return Verdict::Done,
+            Err(_) => return Verdict::RetryAfter(UNWELL),
+        };
+        // That consent is gone was found out with the grant that was read; about its successor it says nothing.
+        let generation = if status == Status::NeedsConsent { read.generation } else { current.generation };
+        match self.store.set_status(athlete, generation, status, None, look_again, now, deadline.instant()).await {
+            Ok(_) => Verdict::Done,
+            Err(error) => {
+                tracing::warn!(%athlete, %error, "the status could not be stored");
+                Verdict::RetryAfter(UNWELL)
+            }
+        }
+    }
+
+    /// Leaves word on the connection of what the operator must mend, unless it stands there already.
+    async fn note(&self, athlete: &AthleteId, reason: &str, snapshot: &Snapshot, deadline: Deadline) {
+        let Some(read) = snapshot.connections.get(athlete).filter(|read| read.note.as_deref() != Some(reason)) else {
+            return;
+        };
+        let (generation, status, held) = (read.generation, read.status, read.held_until);
+        let now = self.clock.now();
+        if status == Status::Disconnected {
+            return;
+        }
+        if let Err(error) =
+            self.store.set_status(athlete, generation, status, Some(reason), held, now, deadline.instant()).await
+        {
+            tracing::warn!(%athlete, %error, "the reason could not be noted on the connection");
+        }
+    }
+}
