@@ -157,6 +157,7 @@ impl Crowd {
             last_day,
             backfill: BackfillDebt::Keep,
             brought: None,
+            synced: true,
             now: self.days_ago(days_ago),
         };
         self.store.confirm(athlete, user, fence, &written, finish, soon()).await?;

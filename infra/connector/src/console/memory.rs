@@ -193,6 +193,7 @@ mod tests {
                 last_day: None,
                 backfill: BackfillDebt::Keep,
                 brought: None,
+                synced: true,
                 now,
             };
             let written = [(key, Written { event: 1, digest: "d".to_owned() })];

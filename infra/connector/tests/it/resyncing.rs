@@ -24,6 +24,7 @@ async fn work(aws: &Aws, note: Option<&str>) -> ! {
                     last_day: None,
                     backfill: BackfillDebt::Keep,
                     brought: Some((first, last)),
+                    synced: true,
                     now: Timestamp::now(),
                 };
                 aws.store.confirm(&athlete, connection.user_id, connection.fence, &[], finish, soon()).await.unwrap();

@@ -22,6 +22,7 @@ async fn an_athlete_s_story_is_connection_work_and_ledger() {
         last_day: Some(date),
         backfill: BackfillDebt::Keep,
         brought: Some((date, date)),
+        synced: true,
         now: ago(3),
     };
     aws.store.confirm(&id("a-1"), connection.user_id, connection.fence, &written, finish, soon()).await.unwrap();
