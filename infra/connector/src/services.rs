@@ -27,7 +27,7 @@ pub(crate) enum About {
 
 /// Why a call that reads from the site failed.
 pub(crate) fn site(site: &Site, error: &Error) -> Explained {
-    let address = "check the site’s address (SmartabaseUrl), host and site name, as its users open it";
+    let address = "check the site’s address (SmartabaseUrl, or SMARTABASE_URL of a pilot), host and site name, as its users open it";
     let (name, says, remedy) = match error {
         Error::WrongCredentials => (
             "password-refused",

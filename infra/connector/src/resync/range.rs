@@ -18,10 +18,12 @@ impl Range {
     /// The days from `from` to `to`, on the day that is `today` where the site is.
     pub(crate) fn new(from: Date, to: Date, today: Date) -> Result<Self, Failure> {
         let wrong = |why: String| Err(Failure::Usage(why));
-        if from > to {
+        // First, because where no last day is given it is today.
+        let latest = from.max(to);
+        if latest > today {
+            wrong(format!("Oura has nothing for {latest}, which is in the future: today is {today}"))
+        } else if from > to {
             wrong(format!("the days {from} to {to} are backwards: give the earlier one as --from"))
-        } else if to > today {
-            wrong(format!("Oura has nothing for {to}, which is in the future: today is {today}"))
         } else if (to - from).get_days() > LONGEST {
             wrong(format!("the days {from} to {to} are more than ten years: resync a shorter range"))
         } else {
@@ -56,6 +58,7 @@ mod tests {
         let refused = |from, to| Range::new(from, to, today).unwrap_err().to_string();
         assert!(refused(date(2026, 3, 2), date(2026, 3, 1)).contains("backwards"));
         assert!(refused(date(2026, 3, 2), date(2026, 3, 4)).contains("in the future: today is 2026-03-03"));
+        assert!(refused(date(2030, 1, 1), today).contains("2030-01-01, which is in the future"));
         assert!(refused(date(2016, 1, 1), today).contains("ten years"));
     }
 
