@@ -1,10 +1,11 @@
 //! Which athletes a tick syncs, and when. Pure: no I/O, no clock.
 //!
 //! Oura allows an application 5000 requests in five minutes (Oura's published FAQ), whoever they are for. The plan uses
-//! half of that, spread evenly, so that connects, backfills and repeats have room.
+//! less than half of that, so that connects, backfills and repeats have room. Athletes come up in bursts, not one by
+//! one: what becomes visible in a queue at the same moment is worked off by few invocations that read the table once.
 //!
-//! **Invariant**: in no five minutes does a plan begin more syncs than the budget allows, and every connected athlete
-//! comes up again within `ceil(athletes / capacity)` ticks.
+//! **Invariant**: in no five minutes do the plans of consecutive ticks begin more syncs than the budget allows, and every
+//! connected athlete comes up again within `ceil(athletes / capacity)` ticks.
 
 use std::time::Duration;
 
@@ -48,10 +49,16 @@ pub struct Plan {
 /// Syncs that half of the allowance permits in one window.
 const PER_WINDOW: u32 = ALLOWANCE / 2 / REQUESTS_PER_SYNC;
 
+/// Syncs that begin together: as many as one invocation of the worker takes (the template's `BatchSize`).
+pub const BURST: u32 = 50;
+
+/// From one burst to the next. A window as long as a whole number of these holds that many, wherever it begins.
+const INTERVAL: Duration = Duration::from_secs(WINDOW.as_secs() / (PER_WINDOW / BURST) as u64);
+
 /// Plans one tick.
 ///
-/// Jobs are a fixed time apart, beginning at once or when the hold ends; what would begin after the next tick, or later
-/// than the queue can keep a message, is left to later ticks. When not all athletes fit, consecutive ticks take
+/// Bursts are a fixed time apart, beginning at once or when the hold ends. What would begin when less than that is left
+/// until the next tick, or later than the queue can keep a message, is left to later ticks. When not all athletes fit, consecutive ticks take
 /// consecutive stretches of the sorted list, so the ones unsynced for longest come first without anybody having to
 /// remember who they are.
 #[must_use]
@@ -88,15 +95,15 @@ pub fn room(period: Duration) -> usize {
     capacity(period.min(LONGEST_DELAY).as_secs())
 }
 
-/// How many jobs can begin in `seconds`.
+/// How many jobs can begin in `seconds`: whole bursts, so that the next tick's first keeps its distance from the last.
 fn capacity(seconds: u64) -> usize {
-    usize::try_from(seconds * u64::from(PER_WINDOW) / WINDOW.as_secs()).unwrap_or(usize::MAX)
+    usize::try_from(seconds / INTERVAL.as_secs() * u64::from(BURST)).unwrap_or(usize::MAX)
 }
 
 /// How long after the first the job at `position` begins, in whole seconds, for all of them to stay within the budget.
 #[must_use]
 pub fn offset(position: usize) -> Duration {
-    Duration::from_secs(position as u64 * WINDOW.as_secs() / u64::from(PER_WINDOW))
+    Duration::from_secs(position as u64 / u64::from(BURST) * INTERVAL.as_secs())
 }
 
 #[cfg(test)]
@@ -113,13 +120,26 @@ mod tests {
         Tick { at: Timestamp::from_second(second).unwrap(), period, athletes, held_until: None }
     }
 
+    fn seconds(plan: &Plan) -> Vec<u64> {
+        plan.jobs.iter().map(|(_, delay)| delay.as_secs()).collect()
+    }
+
     #[test]
-    fn a_small_site_is_done_in_seconds() {
-        let squad = athletes(30);
+    fn a_small_site_is_one_burst() {
+        let squad = athletes(50);
         let plan = plan(&tick(&squad, 1_770_000_000, Duration::from_mins(15)));
         assert_eq!(plan.postponed, 0);
         assert_eq!(plan.jobs.iter().map(|(athlete, _)| athlete.clone()).collect::<Vec<_>>(), squad);
-        assert_eq!(plan.jobs.last().unwrap().1, Duration::from_secs(13));
+        assert_eq!(seconds(&plan), [0; 50]);
+    }
+
+    #[test]
+    fn a_large_one_is_many_and_what_does_not_fit_waits() {
+        let squad = athletes(2000);
+        let plan = plan(&tick(&squad, 1_770_000_000, Duration::from_mins(15)));
+        assert_eq!((plan.jobs.len(), plan.postponed), (1800, 200));
+        let starts: BTreeSet<_> = seconds(&plan).into_iter().collect();
+        assert_eq!(starts, (0..36).map(|burst| burst * 25).collect());
     }
 
     #[test]
@@ -143,19 +163,26 @@ mod tests {
         #[test]
         fn no_window_holds_more_than_the_budget(count in 0usize..6000, minutes in 1u64..120, second in 0i64..4_000_000_000, hold in 0i64..1200) {
             let squad = athletes(count);
-            let mut tick = tick(&squad, second, Duration::from_mins(minutes));
-            tick.held_until = Some(Timestamp::from_second(second + hold).unwrap());
-            let plan = plan(&tick);
-            let starts: Vec<_> = plan.jobs.iter().map(|(_, delay)| delay.as_secs()).collect();
+            let period = Duration::from_mins(minutes);
+            let mut starts = Vec::new();
+            for round in 0..6 {
+                let fired = round * period.as_secs();
+                let mut tick = tick(&squad, second + i64::try_from(fired).unwrap(), period);
+                tick.held_until = Some(Timestamp::from_second(second + hold).unwrap());
+                let plan = plan(&tick);
+                let distinct: BTreeSet<_> = plan.jobs.iter().map(|(athlete, _)| athlete).collect();
+                prop_assert_eq!(distinct.len(), plan.jobs.len(), "an athlete is planned twice");
+                prop_assert_eq!(plan.jobs.len() + plan.postponed, count);
+                let delays = seconds(&plan);
+                prop_assert!(delays.iter().all(|delay| *delay <= LONGEST_DELAY.as_secs()));
+                starts.extend(delays.into_iter().map(|delay| fired + delay));
+            }
+            prop_assert!(starts.is_sorted(), "a tick runs into the next");
             // In any window, whichever job it begins with, counting both ends of a whole-second clock.
             for (index, start) in starts.iter().enumerate() {
                 let within = starts[index..].iter().take_while(|other| **other < start + WINDOW.as_secs()).count();
                 prop_assert!(within <= PER_WINDOW as usize, "{within} jobs in five minutes");
             }
-            prop_assert!(starts.iter().all(|start| *start <= LONGEST_DELAY.as_secs()));
-            let distinct: BTreeSet<_> = plan.jobs.iter().map(|(athlete, _)| athlete).collect();
-            prop_assert_eq!(distinct.len(), plan.jobs.len(), "an athlete is planned twice");
-            prop_assert_eq!(plan.jobs.len() + plan.postponed, count);
         }
 
         #[test]

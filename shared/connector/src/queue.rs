@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use runtime::{Clock, Deadline};
 
 use crate::job::Job;
-use crate::{Connector, Message, Verdict};
+use crate::{Connector, Message, Verdict, plan};
 
 /// SQS takes at most this many messages in one call.
 const BATCH: usize = 10;
@@ -209,7 +209,7 @@ impl Waiting {
 
     /// What the worker function does with the next batch; answers how many messages there were.
     pub async fn work(&self, connector: &Arc<Connector>, deadline: Deadline) -> usize {
-        let received = self.receive(BATCH);
+        let received = self.receive(plan::BURST as usize);
         if received.is_empty() {
             return 0;
         }

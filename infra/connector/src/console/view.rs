@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn the_budget_says_how_many_ticks_it_takes_to_look_at_everybody() {
         let budget = |connected| Budget::new(connected, Duration::from_mins(15));
-        assert_eq!(budget(30), Budget { wanted: 120, room: 7500 });
-        assert!(budget(1875).holds() && !budget(1876).holds());
-        assert_eq!([0, 30, 1875, 1876, 5000].map(|connected| budget(connected).ticks()), [0, 1, 1, 2, 3]);
+        assert_eq!(budget(30), Budget { wanted: 120, room: 7200 });
+        assert!(budget(1800).holds() && !budget(1801).holds());
+        assert_eq!([0, 30, 1800, 1801, 5000].map(|connected| budget(connected).ticks()), [0, 1, 1, 2, 3]);
     }
 }

@@ -29,7 +29,7 @@ use counts::Counts;
 use run::{Ended, Outcome};
 
 /// Jobs of one batch under way at once.
-const CONCURRENCY: usize = 16;
+const CONCURRENCY: usize = 64;
 
 /// A job is not begun with less than this left: an unchanged athlete takes a second or two, a changed one a few more.
 const TO_SYNC: Duration = Duration::from_secs(20);
