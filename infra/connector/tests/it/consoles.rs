@@ -60,7 +60,7 @@ async fn the_page_says_how_everybody_stands_and_links_to_each() {
     for part in [
         "oura-connector",
         "of 4 athletes",
-        "of 7,500 that",
+        "of 7,200 that",
         "Smartabase is on hold until",
         "wrong password",
         "explains them",

@@ -95,16 +95,16 @@ async fn detached_jobs_begin_at_the_pace_of_a_tick_times_their_length() {
     for n in 0..8 {
         squad::connect(&aws.store, &keyring(), &format!("athlete-{n}"), n).await;
     }
-    // Four months and a day: four chunks of history each.
-    let ended = aws.run(&["resync", "--all", "--from", "2026-01-01", "--to", "2026-05-01", "--detach"]).await;
+    // Two years and 29 days are 25 chunks of history each: two athletes fill a burst.
+    let ended = aws.run(&["resync", "--all", "--from", "2024-01-01", "--to", "2026-01-29", "--detach"]).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stdout.contains("8 of 8 athletes queued"));
     let jobs = aws.queues(|queues| queues.jobs.clone());
     let mut delays: Vec<_> = jobs.iter().map(|(_, delay)| *delay).collect();
     delays.sort_unstable();
-    assert_eq!(delays, (0..8).map(|n| n * 4 * 300 / 625).collect::<Vec<_>>());
+    assert_eq!(delays, [0, 0, 25, 25, 50, 50, 75, 75]);
     let first = jobs.iter().find(|(_, delay)| *delay == 0).unwrap();
-    assert_eq!(first.0, r#"{"v":1,"job":"backfill","athlete":"athlete-0","from":"2026-01-01","to":"2026-05-01"}"#);
+    assert_eq!(first.0, r#"{"v":1,"job":"backfill","athlete":"athlete-0","from":"2024-01-01","to":"2026-01-29"}"#);
 }
 
 #[tokio::test]
