@@ -1,0 +1,67 @@
+//! What the product costs, measured on the functions as they are deployed.
+//!
+//! Each subcommand builds the release binaries, runs them under a stand-in for Lambda ([`lambda`]) against the simulated
+//! services, the embedded table and stand-ins for SQS and Secrets Manager ([`world`]), all behind TLS ([`gateway`]), and
+//! prints counts, ratios measured in one run, and the targets beside them. Nothing here fails because a machine is slow.
+//!
+//! ```text
+//! cargo bench-cold          # CPU and memory from exec to the first event, beside a hello-world
+//! cargo bench-throughput    # 1,000 athletes in one worker process on one core
+//! cargo bench-fanout        # a tick of 1,000, 10,000 and 100,000 athletes
+//! cargo bench-size          # zipped size and dependencies against the budget
+//! ```
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "figures for people to read: no count here comes near the precision of a double"
+)]
+
+mod cold;
+mod fanout;
+mod functions;
+mod gateway;
+mod lambda;
+mod process;
+mod services;
+mod size;
+mod throughput;
+mod world;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use functions::Functions;
+
+#[derive(Parser)]
+#[command(about = "Measures the deployed functions")]
+struct Options {
+    /// Measure the binaries in this folder (`FOLDER/worker`, or `FOLDER/worker/bootstrap`) instead of building them.
+    #[arg(long, global = true)]
+    functions: Option<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// From exec to the first event, and the first event beside a later one.
+    Cold,
+    /// 1,000 athletes in one process: nothing changed, and a fifth changed.
+    Throughput(throughput::Options),
+    /// One tick of many athletes.
+    Fanout(fanout::Options),
+    /// Zipped size and dependencies of each function.
+    Size(size::Options),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Options { functions, what } = Options::parse();
+    let functions = functions.map_or_else(Functions::build, |folder| Ok(Functions(folder)))?;
+    match what {
+        What::Cold => cold::measure(&functions).await,
+        What::Throughput(options) => throughput::measure(&functions, options).await,
+        What::Fanout(options) => fanout::measure(&functions, options).await,
+        What::Size(options) => size::measure(&functions, &options),
+    }
+}

@@ -1,0 +1,101 @@
+//! Many athletes in one worker process on one core, against services that take their time.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::functions::Functions;
+use crate::gateway::{Offer, Traffic};
+use crate::lambda::{Effort, Function};
+use crate::world::{Manner, World};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many athletes.
+    #[arg(long, default_value_t = 1000)]
+    athletes: i64,
+    /// How long Oura and Smartabase take to answer, in milliseconds.
+    #[arg(long, default_value_t = 50)]
+    delay: u64,
+}
+
+/// Athletes in flight at once (`CONCURRENCY` of the worker's batch).
+const IN_FLIGHT: f64 = 64.0;
+
+/// Requests that an unchanged athlete costs, all at once.
+const COLLECTIONS: u64 = 4;
+
+/// What others need, measured on a machine like this one against answers after 50 ms.
+const PEERS: [(&str, f64); 2] =
+    [("a Celery-based open-source peer, 10 requests an athlete", 0.40), ("a Python connector framework", 1.65)];
+
+pub(crate) async fn measure(functions: &Functions, options: Options) -> anyhow::Result<()> {
+    let Options { athletes, delay } = options;
+    let delay = Duration::from_millis(delay);
+    println!("{athletes} athletes in one process on one core, each service answering after {delay:?}\n");
+    for offer in [Offer::Http1, Offer::Http2] {
+        let world = World::of(athletes, Manner { offer, delay, queue_delay: Duration::ZERO }).await?;
+        let mut worker = Function::start(&functions.binary("worker")?, &world.variables()).await?;
+        worker.pin(0).await?;
+        let everybody = || World::syncs(World::athletes(athletes));
+        // A first batch, after which connections stand.
+        worker.invoke(&World::syncs(World::athletes(athletes.min(100)))).await?;
+        let few = worker.peak_memory()?;
+        let _ = (world.oura.take(), world.smartabase.take(), world.table.take());
+
+        let (effort, _) = worker.invoke(&everybody()).await?;
+        report(&format!("{offer:?}, nothing changed"), athletes, delay, effort, &world, COLLECTIONS);
+
+        let today = world.stage.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        for number in (2001..2001 + athletes).step_by(5) {
+            let person = format!("p{number}");
+            let day = today.saturating_sub(SignedDuration::from_hours(48));
+            world.stage.oura.revise_night(&person, day, |night| night["total_sleep_duration"] = 18_000.into());
+        }
+        let (effort, _) = worker.invoke(&everybody()).await?;
+        report(&format!("{offer:?}, a fifth changed"), athletes, delay, effort, &world, COLLECTIONS);
+        println!(
+            "    memory: {:.1} MB after the first hundred, {:.1} MB at the end\n",
+            few as f64 / 1e6,
+            worker.peak_memory()? as f64 / 1e6
+        );
+    }
+    for (peer, seconds) in PEERS {
+        println!("for comparison, {peer}: {seconds:.2} CPU seconds an athlete");
+    }
+    println!("measured at {}", Timestamp::now());
+    Ok(())
+}
+
+fn report(what: &str, athletes: i64, delay: Duration, effort: Effort, world: &World, collections: u64) {
+    let (oura, smartabase, table) = (world.oura.take(), world.smartabase.take(), world.table.take());
+    let athletes = athletes as f64;
+    let rounds = (athletes / IN_FLIGHT).ceil();
+    let ideal = rounds * delay.as_secs_f64();
+    let wall = effort.wall.as_secs_f64();
+    let cpu = effort.cpu.as_secs_f64();
+    let requests = (oura.requests + smartabase.requests + table.requests) as f64;
+    println!("{what}");
+    println!(
+        "    {wall:.2} s; {rounds} rounds of {IN_FLIGHT} athletes at {delay:?} are {ideal:.2} s: {:.0} % of what they permit",
+        100.0 * ideal / wall
+    );
+    println!(
+        "    CPU: {:.2} ms an athlete, {:.2} ms a request, {:.0} % of the core",
+        cpu / athletes * 1e3,
+        cpu / requests * 1e3,
+        100.0 * cpu / wall
+    );
+    let line = |name: &str, traffic: Traffic| {
+        println!(
+            "    {name:<11}{:>6} requests, {:>4} new connections, {:>4} at once, {:>8} B out, {:>9} B in",
+            traffic.requests, traffic.connections, traffic.peak, traffic.sent, traffic.received
+        );
+    };
+    line("Oura", oura);
+    line("Smartabase", smartabase);
+    line("table", table);
+    let least = athletes * collections as f64;
+    println!("    {:.2} requests to Oura where {least} are the least", oura.requests as f64);
+}
