@@ -1,9 +1,6 @@
 //! What the alarms and the dashboard are fed with, read from the log as CloudWatch reads it.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::sync::Once;
 
 use e2e::{ADA, ada, ada_and_ben, connected, curtain, enrolled};
 use jiff::SignedDuration;
@@ -14,38 +11,14 @@ use serde_json::Value;
 use sim::oura::Tier;
 use sim::wire::{Answer, Fault, When};
 
+use crate::log::{listen, printed};
+
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const TOKEN: &str = "/oauth/v2/ext/oauth-token";
 
-thread_local! {
-    /// What was reported on this thread. A test has one, and so has all that its product does.
-    static REPORTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-struct Thread;
-
-impl Write for Thread {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        REPORTED.with_borrow_mut(|reported| reported.write(bytes))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// From now on everything is reported. One subscriber serves the process: those of single threads disturb each other as
-/// they come and go.
-fn listen() {
-    static LISTENING: Once = Once::new();
-    LISTENING.call_once(|| {
-        tracing::subscriber::set_global_default(telemetry::subscriber("error", || Thread)).unwrap();
-    });
-}
-
 /// Sums of what was counted, and the longest of what was timed, since the last look.
 fn look() -> BTreeMap<String, u64> {
-    let text = String::from_utf8(REPORTED.take()).unwrap();
+    let text = printed();
     let mut seen = BTreeMap::new();
     for document in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         let Some(directive) = document["_aws"]["CloudWatchMetrics"].get(0) else { continue };

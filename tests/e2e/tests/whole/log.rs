@@ -1,0 +1,38 @@
+//! What the product prints, as CloudWatch would receive it.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::sync::Once;
+
+use runtime::telemetry;
+
+thread_local! {
+    /// What was printed on this thread. A test has one, and so has all that its product does.
+    static PRINTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Thread;
+
+impl Write for Thread {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        PRINTED.with_borrow_mut(|printed| printed.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// From now on everything is kept, at the level of a deployment. One subscriber serves the process: those of single
+/// threads disturb each other as they come and go.
+pub(crate) fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        tracing::subscriber::set_global_default(telemetry::subscriber("info", || Thread)).unwrap();
+    });
+}
+
+/// What was printed since the last look.
+pub(crate) fn printed() -> String {
+    String::from_utf8(PRINTED.take()).unwrap()
+}
