@@ -2,7 +2,8 @@
 
 - The template narrows each role to rows by `dynamodb:LeadingKeys`, the partition keys a request names. MiniStack
   evaluates conditions but hands its evaluator no such key, and `ForAllValues` passes when a key is absent: narrowing
-  would be neither tested nor enforced. Here it gets the key: for single items, batches, and each item of a transaction.
+  would be neither tested nor enforced. Here it gets the key: for single items, batches, queries, and each item of a
+  transaction.
 - A batch of messages needs the permission for one message; MiniStack asks for an action that IAM does not have.
 - An alarm is about the metric of its own dimensions; MiniStack takes every metric of that name for it.
 - An alarm says what silence means; MiniStack leaves it as it was. Here silence breaches where the alarm says so.
@@ -10,6 +11,7 @@
 
 import json
 import math
+import re
 import time
 import types
 from typing import Any
@@ -40,11 +42,18 @@ def partition_keys(*requests: dict[str, Any]) -> list[str]:
     return [item[PARTITION_KEY]["S"] for item in items if PARTITION_KEY in item]
 
 
+def queried(request: dict[str, Any]) -> list[str]:
+    """The partition key that a query names: its condition begins with it."""
+    name = re.match(r"\S+ = (:\w+)", request.get("KeyConditionExpression", ""))
+    return [request["ExpressionAttributeValues"][name[1]]["S"]] if name else []
+
+
 def service_context(body: bytes) -> dict[str, Any]:
-    """MiniStack's condition keys of a request, and the leading keys of an item or a batch."""
+    """MiniStack's condition keys of a request, and the leading keys of an item, a batch or a query."""
     request = json.loads(body or b"{}")
     batches = request.get("RequestItems", {}).values()
     keys = partition_keys(request, *({"Key": key} for batch in batches for key in batch.get("Keys", [])))
+    keys += queried(request)
     return {**original_context(body), **({LEADING_KEYS: keys} if keys else {})}
 
 

@@ -89,14 +89,14 @@ class Calls:
             },
         )
 
-    def query_table(self) -> Call:
+    def query(self, key: str) -> Call:
         return Call(
             "dynamodb",
             "query",
             {
                 **self.table,
-                "KeyConditionExpression": "pk = :none",
-                "ExpressionAttributeValues": {":none": {"S": "none"}},
+                "KeyConditionExpression": "pk = :key",
+                "ExpressionAttributeValues": {":key": {"S": key}},
             },
         )
 
@@ -149,6 +149,7 @@ def allowed(call: Calls) -> dict[str, list[Call]]:
         "Worker": [
             call.batch_get("ATHLETE#nobody", "HOLD#probe"),
             call.get("ATHLETE#nobody"),
+            call.query("ATHLETE#nobody"),
             call.update("ATHLETE#nobody"),
             call.transact(ConditionCheck="ATHLETE#nobody", Update="ATHLETE#nobody"),
             call.transact(ConditionCheck="ATHLETE#nobody", Update="OURA#nobody"),
@@ -189,7 +190,7 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
     """What would be a way in, were a function taken over."""
     everybody = [
         call.scan(),
-        call.query_table(),
+        call.query("OURA#nobody"),
         call.put("ATHLETE#nobody"),
         call.delete("ATHLETE#nobody"),
         call.get("OURA#nobody"),

@@ -2,9 +2,10 @@
 //! a record is `intended` before Smartabase hears of it, new or changed, and `written` after Smartabase confirmed it, so that
 //! whoever finds it `intended` knows to look before writing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::time::Instant;
@@ -128,7 +129,8 @@ pub enum Fenced {
 impl Store {
     /// What the ledger says about these records; those it does not know are left out, and so are those whose
     /// event is another Smartabase user's than `user_id`. Consistent: it sees every write answered
-    /// before this call. One `BatchGetItem` per hundred.
+    /// before this call. One `Query` per form, from the earliest to the latest of its dates, all at once: rows are small,
+    /// and those of a query are paid for together, those asked for by name one by one.
     pub async fn records(
         &self,
         athlete: &AthleteId,
@@ -136,15 +138,23 @@ impl Store {
         keys: &[RecordKey],
         deadline: Instant,
     ) -> Result<BTreeMap<RecordKey, Record>, StoreError> {
-        let wanted: HashMap<Key, &RecordKey> =
-            keys.iter().map(|record| (Key::record(athlete, record), record)).collect();
-        let asked = wanted.keys().cloned().collect();
-        let items = self.batch_get(asked, true, "reading the ledger", deadline).await?;
+        let mut wanted: BTreeMap<&str, BTreeSet<Date>> = BTreeMap::new();
+        for key in keys {
+            wanted.entry(&key.form).or_default().insert(key.date);
+        }
+        let forms = wanted.iter().filter_map(|(form, dates)| Some((*form, *dates.first()?, *dates.last()?)));
+        let rows = try_join_all(forms.map(async |(form, first, last)| {
+            let rows = self.rows(athlete, form, first, last, "reading the ledger", deadline).await?;
+            Ok::<_, StoreError>((form, rows))
+        }));
         let mut known = BTreeMap::new();
-        for (record, key, item) in items.iter().filter_map(|(key, item)| Some((*wanted.get(key)?, key, item))) {
-            // What was noted before the ledger knew of users is the athlete's own.
-            if Reader::new(key, item).number(USER_ID)?.is_none_or(|user| user == user_id) {
-                known.insert(record.clone(), Record::read(key, item)?);
+        for (form, rows) in rows.await? {
+            for (date, key, item) in rows {
+                let asked = wanted.get(form).is_some_and(|dates| dates.contains(&date));
+                // What was noted before the ledger knew of users is the athlete's own.
+                if asked && Reader::new(&key, &item).number(USER_ID)?.is_none_or(|user| user == user_id) {
+                    known.insert(RecordKey { form: form.to_owned(), date }, Record::read(&key, &item)?);
+                }
             }
         }
         Ok(known)
@@ -160,10 +170,23 @@ impl Store {
         last: Date,
         deadline: Instant,
     ) -> Result<Vec<Entry>, StoreError> {
-        let operation = "reading the ledger of a form";
+        let rows = self.rows(athlete, form, first, last, "reading the ledger of a form", deadline).await?;
+        rows.iter().map(|(date, key, item)| Entry::read(key, item, *date)).collect()
+    }
+
+    /// The rows of one form for these dates, in order.
+    async fn rows(
+        &self,
+        athlete: &AthleteId,
+        form: &str,
+        first: Date,
+        last: Date,
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<Vec<(Date, Key, Item)>, StoreError> {
         let [from, to] = [first, last].map(|date| RecordKey { form: form.to_owned(), date });
         let (from, to) = (Key::record(athlete, &from), Key::record(athlete, &to));
-        let mut entries = Vec::new();
+        let mut rows = Vec::new();
         let mut start = None;
         loop {
             let request = self
@@ -184,11 +207,11 @@ impl Store {
                 let Some(key) = Key::of(&item) else { continue };
                 // Another form's name may begin with this one's and go on with `#` and digits.
                 let Some(date) = key.record_date(form) else { continue };
-                entries.push(Entry::read(&key, &item, date)?);
+                rows.push((date, key, item));
             }
             start = page.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() {
-                return Ok(entries);
+                return Ok(rows);
             }
         }
     }

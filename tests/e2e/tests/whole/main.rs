@@ -10,6 +10,7 @@ mod addresses;
 mod callbacks;
 mod connecting;
 mod consent;
+mod costs;
 mod credentials;
 mod disconnecting;
 mod enrolment;
