@@ -423,7 +423,8 @@ fn spot(draw: &mut fastrand::Rng) -> Spot {
         48..74 => (Request::Import, *draw.choice(&[1, 1, 1, 2, 3]).unwrap_or(&1)),
         74..86 => (Request::Table("TransactWriteItems"), *draw.choice(&[1, 1, 2, 2, 3]).unwrap_or(&1)),
         86..97 => (Request::Table("UpdateItem"), draw.u64(1..=2)),
-        _ => (Request::Table(*draw.choice(&["BatchGetItem", "Query"]).unwrap_or(&"Query")), draw.u64(1..=2)),
+        // What a sync reads: the connection, and the ledger if something differs.
+        _ => (Request::Table(if draw.u64(1..=2) == 1 { "BatchGetItem" } else { "Query" }), 1),
     };
     Spot { request, nth }
 }
