@@ -1,6 +1,7 @@
 //! The binaries that are measured.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -28,10 +29,35 @@ impl Functions {
         Ok(Self(here.parent().context("this program is in no folder")?.to_owned()))
     }
 
-    /// The binary of one function, as cargo or as `sam build` leaves it.
+    /// The binary of one function, as cargo leaves it (`worker`) or as `sam build` does (`WorkerFunction/bootstrap`).
     pub(crate) fn binary(&self, function: &str) -> anyhow::Result<PathBuf> {
-        let path = self.0.join(function);
-        let found = [path.join("bootstrap"), path].into_iter().find(|path| Path::is_file(path));
-        found.with_context(|| format!("{function} is not in {}", self.0.display()))
+        let built = self.0.join(function);
+        if built.is_file() {
+            return Ok(built);
+        }
+        let resource = format!("{function}Function");
+        let entries = fs::read_dir(&self.0).with_context(|| format!("{} can't be read", self.0.display()))?;
+        let named = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().eq_ignore_ascii_case(&resource);
+        let folder = entries.flatten().find(named).map(|entry| entry.path().join("bootstrap"));
+        folder.filter(|path| path.is_file()).with_context(|| format!("{function} is not in {}", self.0.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_found_where_cargo_and_where_sam_leave_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let functions = Functions(folder.path().to_owned());
+        assert!(functions.binary("oauth").is_err());
+        let sam = folder.path().join("OAuthFunction");
+        fs::create_dir(&sam).unwrap();
+        fs::write(sam.join("bootstrap"), "").unwrap();
+        assert_eq!(functions.binary("oauth").unwrap(), sam.join("bootstrap"));
+        let cargo = folder.path().join("oauth");
+        fs::write(&cargo, "").unwrap();
+        assert_eq!(functions.binary("oauth").unwrap(), cargo);
     }
 }

@@ -35,7 +35,7 @@ use functions::Functions;
 #[derive(Parser)]
 #[command(about = "Measures the deployed functions")]
 struct Options {
-    /// Measure the binaries in this folder (`FOLDER/worker`, or `FOLDER/worker/bootstrap`) instead of building them.
+    /// Measure the binaries in this folder, as cargo or `sam build` leave them, instead of building them.
     #[arg(long, global = true)]
     functions: Option<PathBuf>,
     #[command(subcommand)]

@@ -77,11 +77,6 @@ mod tests {
     #[test]
     fn this_process_has_had_time_and_memory() {
         let me = std::process::id();
-        let before = cpu(me).unwrap();
-        let mut sum = 0_u64;
-        while cpu(me).unwrap() == before {
-            sum = sum.wrapping_add(1);
-        }
-        assert!(cpu(me).unwrap() > before && peak_memory(me).unwrap() > 1 << 20, "{sum}");
+        assert!(cpu(me).unwrap() > Duration::ZERO && peak_memory(me).unwrap() > 1 << 20);
     }
 }
