@@ -58,9 +58,9 @@ const INTERVAL: Duration = Duration::from_secs(WINDOW.as_secs() / (PER_WINDOW / 
 /// Plans one tick.
 ///
 /// Bursts are a fixed time apart, beginning at once or when the hold ends. What would begin when less than that is left
-/// until the next tick, or later than the queue can keep a message, is left to later ticks. When not all athletes fit, consecutive ticks take
-/// consecutive stretches of the sorted list, so the ones unsynced for longest come first without anybody having to
-/// remember who they are.
+/// until the next tick, or later than the queue can keep a message, is left to later ticks. When not all athletes fit,
+/// consecutive ticks take consecutive stretches of the sorted list, so the ones unsynced for longest come first without
+/// anybody having to remember who they are.
 #[must_use]
 pub fn plan(tick: &Tick<'_>) -> Plan {
     let quiet = tick

@@ -8,6 +8,7 @@
 //! cargo bench-cold          # CPU and memory from exec to the first event, beside a hello-world
 //! cargo bench-throughput    # 1,000 athletes in one worker process on one core
 //! cargo bench-fanout        # a tick of 1,000, 10,000 and 100,000 athletes
+//! cargo bench-backfill      # five years of one athlete, a month of 500
 //! cargo bench-size          # zipped size and dependencies against the budget
 //! ```
 #![expect(
@@ -15,6 +16,7 @@
     reason = "figures for people to read: no count here comes near the precision of a double"
 )]
 
+mod backfill;
 mod cold;
 mod fanout;
 mod functions;
@@ -50,6 +52,8 @@ enum What {
     Throughput(throughput::Options),
     /// One tick of many athletes.
     Fanout(fanout::Options),
+    /// Five years of one athlete, and a month of 500.
+    Backfill,
     /// Zipped size and dependencies of each function.
     Size(size::Options),
 }
@@ -62,6 +66,7 @@ async fn main() -> anyhow::Result<()> {
         What::Cold => cold::measure(&functions).await,
         What::Throughput(options) => throughput::measure(&functions, options).await,
         What::Fanout(options) => fanout::measure(&functions, options).await,
+        What::Backfill => backfill::measure(&functions).await,
         What::Size(options) => size::measure(&functions, &options),
     }
 }

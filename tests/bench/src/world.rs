@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 use connector::job::Job;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use local::{Cast, Stage};
 use serde_json::{Value, json};
+use sim::oura::Life;
 use store::AthleteId;
 
 use crate::gateway::{Authority, Gateway, Offer};
@@ -54,8 +56,15 @@ impl Manner {
 impl World {
     /// A site of so many athletes, all connected and synced a moment ago.
     pub(crate) async fn of(athletes: i64, manner: Manner) -> anyhow::Result<Self> {
-        let mut cast = Cast { now: Timestamp::now(), ..e2e::squad(athletes) };
-        cast.variables.push(("BACKFILL_DAYS", "0".to_owned()));
+        Self::around(e2e::connected(cast(athletes)).await, manner).await
+    }
+
+    /// The same, of athletes who have worn their rings since that day.
+    pub(crate) async fn living_since(athletes: i64, since: Date, manner: Manner) -> anyhow::Result<Self> {
+        let mut cast = cast(athletes);
+        for person in &mut cast.people {
+            person.life = Life::Regular { since };
+        }
         Self::around(e2e::connected(cast).await, manner).await
     }
 
@@ -130,11 +139,16 @@ impl World {
     /// What SQS hands the worker: a sync of each of these.
     pub(crate) fn syncs(athletes: impl Iterator<Item = AthleteId>) -> Value {
         let tick = Timestamp::now();
-        let record = |(number, athlete)| {
+        Self::messages(athletes.map(|athlete| Job::Sync { athlete, tick }.to_message()))
+    }
+
+    /// What SQS hands the worker: these messages, by the names `message-0`, `message-1` and so on.
+    pub(crate) fn messages(bodies: impl Iterator<Item = String>) -> Value {
+        let record = |(number, body)| {
             json!({
                 "messageId": format!("message-{number}"),
                 "receiptHandle": format!("receipt-{number}"),
-                "body": Job::Sync { athlete, tick }.to_message(),
+                "body": body,
                 "attributes": { "ApproximateReceiveCount": "1" },
                 "messageAttributes": {},
                 "eventSource": "aws:sqs",
@@ -142,6 +156,13 @@ impl World {
                 "awsRegion": "local",
             })
         };
-        json!({ "Records": athletes.enumerate().map(record).collect::<Vec<_>>() })
+        json!({ "Records": bodies.enumerate().map(record).collect::<Vec<_>>() })
     }
+}
+
+/// So many athletes, now, whose connections bring no history.
+fn cast(athletes: i64) -> Cast {
+    let mut cast = Cast { now: Timestamp::now(), ..e2e::squad(athletes) };
+    cast.variables.push(("BACKFILL_DAYS", "0".to_owned()));
+    cast
 }
