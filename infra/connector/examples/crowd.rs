@@ -15,8 +15,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use store::{
-    AthleteId, BackfillDebt, Claim, Enrolment, Finish, Intent, KeyVersion, Keyring, NewConnection, Purpose, RecordKey,
-    Service, Status, Store, StoredGrant, Told, WindowDigest, Written, schema,
+    AthleteId, BackfillDebt, Claim, Enrolment, Finish, KeyVersion, Keyring, NewConnection, Purpose, RecordKey, Service,
+    Status, Store, StoredGrant, Told, WindowDigest, Written, schema,
 };
 use tokio::time::Instant;
 
@@ -167,10 +167,9 @@ impl Crowd {
 
     /// Leaves a record sent and not confirmed.
     async fn intend(&self, athlete: &AthleteId, date: Date) -> anyhow::Result<()> {
-        let (user, fence) = self.claim(athlete).await?;
-        let intents: Vec<_> =
-            self.forms.iter().map(|form| Intent { key: RecordKey { form: form.clone(), date }, event: None }).collect();
-        self.store.intend(athlete, user, fence, &intents, self.now, soon()).await?;
+        let (_, fence) = self.claim(athlete).await?;
+        let intended = self.forms.iter().map(|form| RecordKey { form: form.clone(), date }).collect();
+        self.store.intend(athlete, fence, &intended, soon()).await?;
         self.store.release(athlete, fence, soon()).await?;
         Ok(())
     }

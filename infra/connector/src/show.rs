@@ -100,8 +100,9 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     let forms = Forms::shipped().map_err(|error| Failure::Failed(format!("{error}: correct it and build again")))?;
     let names: Vec<_> = forms.events.iter().map(|form| form.name.to_string()).collect();
     let mut ledger = BTreeMap::new();
+    let intended = athlete.connection.as_ref().map(|connection| connection.intended.clone()).unwrap_or_default();
     for name in &names {
-        let entries = installation.store.entries(&athlete.id, name, first, today, soon().instant()).await?;
+        let entries = installation.store.entries(&athlete.id, &intended, name, first, today, soon().instant()).await?;
         ledger.extend(entries.into_iter().map(|entry| ((entry.date, name.as_str()), entry)));
     }
     let stand = Stand::of(athlete, today);

@@ -185,6 +185,8 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
     use jiff::Timestamp;
     use jiff::civil::date;
     use proptest::prelude::*;
@@ -214,6 +216,7 @@ pub(crate) mod tests {
             rotated_at: None,
             held_until: None,
             backfill_from: None,
+            intended: BTreeSet::new(),
             brought: None,
             refresh_begun: None,
         }

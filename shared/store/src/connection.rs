@@ -1,6 +1,7 @@
 //! The connection of an athlete: what it is, and the small changes to it. Who may work on it is decided in `lease`,
 //! its tokens in `grant`, its beginning and end in `consent`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -11,8 +12,8 @@ use url::Url;
 use crate::athlete::AthleteId;
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
-use crate::item::{Item, Reader, date, instant, number, sealed, text};
-use crate::keys::{ACTIVE_SHARD, ATHLETE, Key, SHARDS, shard};
+use crate::item::{Item, Reader, date, instant, number, sealed, text, texts};
+use crate::keys::{ACTIVE_SHARD, ATHLETE, Key, RecordKey, SHARDS, shard};
 use crate::requests::Store;
 use crate::sealed::Sealed;
 
@@ -40,6 +41,7 @@ pub(crate) const BACKFILL_FROM: &str = "backfill_from";
 pub(crate) const BROUGHT_FIRST: &str = "brought_first";
 pub(crate) const BROUGHT_LAST: &str = "brought_last";
 pub(crate) const BROUGHT_AT: &str = "brought_at";
+pub(crate) const INTENDED: &str = "intended";
 pub(crate) const REFRESH_BEGUN: &str = "refresh_begun";
 
 /// The link between an athlete and an Oura account. It outlives a disconnection, without its grant.
@@ -85,6 +87,9 @@ pub struct Connection {
     pub held_until: Option<Timestamp>,
     /// The first date of the history still owed to the forms.
     pub backfill_from: Option<Date>,
+    /// The records that were about to be sent to Smartabase and were not confirmed since: of each the site may hold what it
+    /// held before, or what was sent.
+    pub intended: BTreeSet<RecordKey>,
     /// The last stretch of history that was brought to the forms, by which an operator sees a backfill advance.
     pub brought: Option<Brought>,
     /// When a refresh was begun of which nobody knows yet how it ended: the refresh token may be spent, and its successor
@@ -300,6 +305,7 @@ impl Connection {
             rotated_at: reader.instant(ROTATED_AT)?,
             held_until: reader.instant(HELD_UNTIL)?,
             backfill_from: reader.date(BACKFILL_FROM)?,
+            intended: reader.texts(INTENDED, "names no record")?,
             brought: Brought::read(&reader)?,
             refresh_begun: reader.instant(REFRESH_BEGUN)?,
         })
@@ -333,6 +339,7 @@ impl Connection {
             .set_or_remove(ROTATED_AT, self.rotated_at.map(instant))
             .set_or_remove(HELD_UNTIL, self.held_until.map(instant))
             .set_or_remove(BACKFILL_FROM, self.backfill_from.map(date))
+            .set_or_remove(INTENDED, (!self.intended.is_empty()).then(|| texts(&self.intended)))
             .set_or_remove(BROUGHT_FIRST, self.brought.map(|brought| date(brought.first)))
             .set_or_remove(BROUGHT_LAST, self.brought.map(|brought| date(brought.last)))
             .set_or_remove(BROUGHT_AT, self.brought.map(|brought| instant(brought.at)))

@@ -1,19 +1,21 @@
 //! The beginning and the end of a connection, and whose an Oura account is. These are the writes that touch two items at
 //! once, and the only ones that change which athletes the index lists.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, LAST_DAY, LAST_SYNC, Lease, OURA_USER, Status, StoredGrant,
-    USER_ID,
+    Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, INTENDED, LAST_DAY, LAST_SYNC, Lease, OURA_USER, Status,
+    StoredGrant, USER_ID,
 };
 use crate::edit::Edit;
 use crate::error::StoreError;
 use crate::item::{Reader, number, text};
-use crate::keys::Key;
+use crate::keys::{Key, RecordKey};
 use crate::requests::{Store, Transacted};
 
 /// On an owner and a state: the athlete. Not `athlete`, which belongs to the index.
@@ -204,6 +206,7 @@ struct Before {
     first_connected_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
     last_day: Option<Date>,
+    intended: BTreeSet<RecordKey>,
 }
 
 impl Before {
@@ -220,6 +223,7 @@ impl Before {
             first_connected_at: reader.instant(FIRST_CONNECTED_AT).unwrap_or_default(),
             last_sync: reader.instant(LAST_SYNC).unwrap_or_default(),
             last_day: reader.date(LAST_DAY).unwrap_or_default(),
+            intended: reader.texts(INTENDED, "names no record").unwrap_or_default(),
         })
     }
 }
@@ -254,6 +258,7 @@ impl NewConnection {
             rotated_at: None,
             held_until: self.held_until,
             backfill_from: self.backfill_from,
+            intended: same.map(|before| before.intended.clone()).unwrap_or_default(),
             brought: None,
             refresh_begun: None,
         }

@@ -21,6 +21,8 @@ pub(crate) struct Edit {
     key: Key,
     sets: Vec<String>,
     removes: Vec<String>,
+    adds: Vec<String>,
+    deletes: Vec<String>,
     conditions: Vec<String>,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
@@ -40,6 +42,8 @@ impl Edit {
             key,
             sets: Vec::new(),
             removes: Vec::new(),
+            adds: Vec::new(),
+            deletes: Vec::new(),
             conditions: Vec::new(),
             names: HashMap::new(),
             values: HashMap::new(),
@@ -75,6 +79,22 @@ impl Edit {
     pub(crate) fn remove(mut self, attribute: &'static str) -> Self {
         let name = self.name(attribute);
         self.removes.push(name);
+        self
+    }
+
+    /// Adds texts to a set of them, which is made if there is none.
+    pub(crate) fn add(mut self, attribute: &'static str, texts: AttributeValue) -> Self {
+        let (name, placeholder) = (self.name(attribute), format!(":{attribute}"));
+        self.adds.push(format!("{name} {placeholder}"));
+        self.values.insert(placeholder, texts);
+        self
+    }
+
+    /// Takes texts out of a set of them, which goes with the last.
+    pub(crate) fn delete(mut self, attribute: &'static str, texts: AttributeValue) -> Self {
+        let (name, placeholder) = (self.name(attribute), format!(":{attribute}"));
+        self.deletes.push(format!("{name} {placeholder}"));
+        self.values.insert(placeholder, texts);
         self
     }
 
@@ -200,14 +220,9 @@ impl Edit {
     }
 
     fn expression(&self) -> String {
-        let mut clauses = Vec::new();
-        if !self.sets.is_empty() {
-            clauses.push(format!("SET {}", self.sets.join(", ")));
-        }
-        if !self.removes.is_empty() {
-            clauses.push(format!("REMOVE {}", self.removes.join(", ")));
-        }
-        clauses.join(" ")
+        let clauses = [("SET", &self.sets), ("REMOVE", &self.removes), ("ADD", &self.adds), ("DELETE", &self.deletes)];
+        let said = clauses.into_iter().filter(|(_, parts)| !parts.is_empty());
+        said.map(|(clause, parts)| format!("{clause} {}", parts.join(", "))).collect::<Vec<_>>().join(" ")
     }
 
     fn condition(&self) -> Option<String> {

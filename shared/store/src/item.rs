@@ -3,7 +3,7 @@
 //! Instants are text in UTC with nine digits of a second, dates are `YYYY-MM-DD`: people can read them in the console,
 //! they compare as text in a condition, and nothing is lost on the way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -32,6 +32,11 @@ pub(crate) fn instant(value: Timestamp) -> AttributeValue {
 
 pub(crate) fn date(value: Date) -> AttributeValue {
     AttributeValue::S(value.to_string())
+}
+
+/// A set of texts; DynamoDB refuses an empty one.
+pub(crate) fn texts(values: impl IntoIterator<Item = impl ToString>) -> AttributeValue {
+    AttributeValue::Ss(values.into_iter().map(|value| value.to_string()).collect())
 }
 
 pub(crate) fn sealed(value: &Sealed) -> AttributeValue {
@@ -66,6 +71,21 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn text(&self, attribute: &'static str) -> Result<Option<String>, StoreError> {
         Ok(self.str(attribute)?.map(str::to_owned))
+    }
+
+    /// A set of texts, each of which has a shape; without the attribute, none.
+    pub(crate) fn texts<T: std::str::FromStr + Ord>(
+        &self,
+        attribute: &'static str,
+        fault: &str,
+    ) -> Result<BTreeSet<T>, StoreError> {
+        match self.item.get(attribute) {
+            None => Ok(BTreeSet::new()),
+            Some(AttributeValue::Ss(texts)) => {
+                texts.iter().map(|text| text.parse().map_err(|_| self.damaged(attribute, fault))).collect()
+            }
+            Some(_) => Err(self.damaged(attribute, "is not a set of texts")),
+        }
     }
 
     pub(crate) fn number(&self, attribute: &'static str) -> Result<Option<u64>, StoreError> {

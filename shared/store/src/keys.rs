@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::digest;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -45,6 +46,21 @@ pub struct RecordKey {
     pub date: Date,
 }
 
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.form, self.date)
+    }
+}
+
+impl FromStr for RecordKey {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (form, date) = text.rsplit_once('#').unwrap_or(("", text));
+        Ok(Self { form: form.to_owned(), date: date.parse()? })
+    }
+}
+
 /// Where one item is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
@@ -58,7 +74,7 @@ impl Key {
     }
 
     pub(crate) fn record(athlete: &AthleteId, record: &RecordKey) -> Self {
-        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: format!("{RECORD_KIND}{}#{}", record.form, record.date) }
+        Self { pk: format!("{ATHLETE_KIND}{athlete}"), sk: format!("{RECORD_KIND}{record}") }
     }
 
     pub(crate) fn enrolment(athlete: &AthleteId) -> Self {

@@ -1,6 +1,9 @@
 //! The ledger: which records an athlete has in Smartabase, under which event and with which content. It is written ahead:
-//! a record is `intended` before Smartabase hears of it, new or changed, and `written` after Smartabase confirmed it, so that
-//! whoever finds it `intended` knows to look before writing.
+//! a record is intended before Smartabase hears of it, new or changed, and written after Smartabase confirmed it, so that
+//! whoever finds it intended knows to look before writing.
+//!
+//! A written record is a row of its own. What is intended stands on the connection, beside the fence that guards it: one
+//! small write, however many records it is about, and whoever wins the lease has been told of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,21 +15,17 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    BACKFILL_FROM, BROUGHT_AT, BROUGHT_FIRST, BROUGHT_LAST, DIGEST, FENCE, LAST_DAY, LAST_SYNC, LEASE_OWNER,
-    LEASE_UNTIL, NOTE, USER_ID,
+    BACKFILL_FROM, BROUGHT_AT, BROUGHT_FIRST, BROUGHT_LAST, Connection, DIGEST, FENCE, INTENDED, LAST_DAY, LAST_SYNC,
+    LEASE_OWNER, LEASE_UNTIL, NOTE, USER_ID,
 };
-use crate::edit::Edit;
+use crate::edit::{Edit, Edited};
 use crate::error::{StoreError, classify};
-use crate::item::{Item, Reader, date, instant, number, text};
+use crate::item::{Item, Reader, date, instant, number, text, texts};
 use crate::keys::{Key, PK, RecordKey, SK};
 use crate::requests::{Store, Transacted, bounded};
 
-const STATE: &str = "state";
-const INTENDED: &str = "intended";
-const WRITTEN: &str = "written";
 const EVENT: &str = "event";
 const CONTENT: &str = "digest";
-const INTENDED_AT: &str = "intended_at";
 const WRITTEN_AT: &str = "written_at";
 const RECEIVED_AT: &str = "received_at";
 
@@ -63,17 +62,8 @@ pub struct Entry {
     pub record: Record,
     /// When Smartabase first confirmed it; `None` while it never has.
     pub received_at: Option<Timestamp>,
-    /// When it was last sent or confirmed.
+    /// When it was last confirmed.
     pub changed_at: Option<Timestamp>,
-}
-
-/// A record about to be sent to Smartabase.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intent {
-    /// Which record.
-    pub key: RecordKey,
-    /// The event it is to overwrite; without one, it is to be created.
-    pub event: Option<u64>,
 }
 
 /// What becomes of the digest of the window.
@@ -127,17 +117,17 @@ pub enum Fenced {
 }
 
 impl Store {
-    /// What the ledger says about these records; those it does not know are left out, and so are those whose
-    /// event is another Smartabase user's than `user_id`. Consistent: it sees every write answered
-    /// before this call. One `Query` per form, from the earliest to the latest of its dates, all at once: rows are small,
-    /// and those of a query are paid for together, those asked for by name one by one.
+    /// What the ledger says about these records of a connection, whose lease is held since it was read; those it does not
+    /// know are left out. An event of another Smartabase user than the connection's is not known. Consistent: it sees
+    /// every write answered before this call. One `Query` per form, from the earliest to the latest of its dates, all at
+    /// once: rows are small, and those of a query are paid for together, those asked for by name one by one.
     pub async fn records(
         &self,
-        athlete: &AthleteId,
-        user_id: u64,
+        connection: &Connection,
         keys: &[RecordKey],
         deadline: Instant,
     ) -> Result<BTreeMap<RecordKey, Record>, StoreError> {
+        let Connection { athlete, user_id, intended, .. } = connection;
         let mut wanted: BTreeMap<&str, BTreeSet<Date>> = BTreeMap::new();
         for key in keys {
             wanted.entry(&key.form).or_default().insert(key.date);
@@ -152,26 +142,40 @@ impl Store {
             for (date, key, item) in rows {
                 let asked = wanted.get(form).is_some_and(|dates| dates.contains(&date));
                 // What was noted before the ledger knew of users is the athlete's own.
-                if asked && Reader::new(&key, &item).number(USER_ID)?.is_none_or(|user| user == user_id) {
+                if asked && Reader::new(&key, &item).number(USER_ID)?.is_none_or(|user| user == *user_id) {
                     known.insert(RecordKey { form: form.to_owned(), date }, Record::read(&key, &item)?);
                 }
             }
         }
+        for key in keys.iter().filter(|key| intended.contains(key)) {
+            let event = known.get(key).and_then(Record::event);
+            known.insert(key.clone(), Record::Intended { event });
+        }
         Ok(known)
     }
 
-    /// What the ledger has of one form for the dates from `first` to `last`, in order. Consistent, and one
-    /// `Query` for a year or two: for people who look at an installation. No function asks this.
+    /// What the ledger has of one form for the dates from `first` to `last`, in order, where the connection has these
+    /// records `intended`. Consistent, and one `Query` for a year or two: for people who look at an installation. No
+    /// function asks this.
     pub async fn entries(
         &self,
         athlete: &AthleteId,
+        intended: &BTreeSet<RecordKey>,
         form: &str,
         first: Date,
         last: Date,
         deadline: Instant,
     ) -> Result<Vec<Entry>, StoreError> {
         let rows = self.rows(athlete, form, first, last, "reading the ledger of a form", deadline).await?;
-        rows.iter().map(|(date, key, item)| Entry::read(key, item, *date)).collect()
+        let entries = rows.iter().map(|(date, key, item)| Ok((*date, Entry::read(key, item, *date)?)));
+        let mut entries = entries.collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+        for key in intended.iter().filter(|key| key.form == form && (first..=last).contains(&key.date)) {
+            let before = entries.get(&key.date);
+            let record = Record::Intended { event: before.and_then(|entry| entry.record.event()) };
+            let (received_at, changed_at) = before.map_or((None, None), |entry| (entry.received_at, entry.changed_at));
+            entries.insert(key.date, Entry { date: key.date, record, received_at, changed_at });
+        }
+        Ok(entries.into_values().collect())
     }
 
     /// The rows of one form for these dates, in order.
@@ -216,41 +220,26 @@ impl Store {
         }
     }
 
-    /// Notes that these records are about to be sent for a Smartabase user, and forgets both their digests and the window's: from now until they
-    /// are confirmed the site may hold what was there before or what is being sent, and neither may be taken for the other.
-    /// The id of an event that is known stays known.
+    /// Notes that these records are about to be sent, and forgets the window's digest: from now until they are confirmed
+    /// the site may hold what was there before or what is being sent, and neither may be taken for the other. The id of an
+    /// event that is known stays known.
     ///
-    /// One `TransactWriteItems` per 99 records, each of which checks the fence; none for no records.
+    /// One `UpdateItem`; none for no records.
     pub async fn intend(
         &self,
         athlete: &AthleteId,
-        user_id: u64,
         fence: u64,
-        intents: &[Intent],
-        now: Timestamp,
+        records: &BTreeSet<RecordKey>,
         deadline: Instant,
     ) -> Result<Fenced, StoreError> {
-        let intents: BTreeMap<_, _> = intents.iter().map(|intent| (&intent.key, intent.event)).collect();
-        let edits: Vec<_> = intents
-            .into_iter()
-            .map(|(record, event)| {
-                let edit = Edit::of(Key::record(athlete, record))
-                    .set(STATE, text(INTENDED))
-                    .set(INTENDED_AT, instant(now))
-                    .remove(CONTENT);
-                match event {
-                    Some(event) => edit.set(EVENT, number(event)).set(USER_ID, number(user_id)),
-                    None => edit,
-                }
-            })
-            .collect();
-        for edits in edits.chunks(RECORDS_PER_TRANSACTION) {
-            let connection = held(athlete, fence).remove(DIGEST).in_transaction(self.table())?;
-            if self.fenced(connection, edits, "intending records", deadline).await? == Fenced::Lost {
-                return Ok(Fenced::Lost);
-            }
+        if records.is_empty() {
+            return Ok(Fenced::Done);
         }
-        Ok(Fenced::Done)
+        let edit = held(athlete, fence).add(INTENDED, texts(records)).remove(DIGEST);
+        Ok(match edit.send(self, "intending records", deadline).await? {
+            Edited::Applied(_) => Fenced::Done,
+            Edited::Refused(_) => Fenced::Lost,
+        })
     }
 
     /// Notes that Smartabase confirmed these records of a user, then how the sync ended, and releases the lease.
@@ -269,11 +258,14 @@ impl Store {
         let operation = "confirming records";
         // Of two entries for one record the later holds.
         let written: BTreeMap<_, _> = written.iter().map(|(record, written)| (record, written)).collect();
+        let mut connection = finish.clone().write(held(athlete, fence));
+        if !written.is_empty() {
+            connection = connection.delete(INTENDED, texts(written.keys()));
+        }
         let edits: Vec<_> = written
             .into_iter()
             .map(|(record, written)| {
                 Edit::of(Key::record(athlete, record))
-                    .set(STATE, text(WRITTEN))
                     .set(EVENT, number(written.event))
                     .set(USER_ID, number(user_id))
                     .set(CONTENT, text(&written.digest))
@@ -289,8 +281,7 @@ impl Store {
                 return Ok(Fenced::Lost);
             }
         }
-        let connection = finish.write(held(athlete, fence)).in_transaction(self.table())?;
-        self.fenced(connection, last, operation, deadline).await
+        self.fenced(connection.in_transaction(self.table())?, last, operation, deadline).await
     }
 
     /// One transaction: what is done with the connection, whose fence decides, and these records.
@@ -315,13 +306,17 @@ impl Store {
 impl Record {
     fn read(key: &Key, item: &Item) -> Result<Self, StoreError> {
         let reader = Reader::new(key, item);
-        match reader.required(STATE, Reader::text)?.as_str() {
-            INTENDED => Ok(Self::Intended { event: reader.number(EVENT)? }),
-            WRITTEN => Ok(Self::Written(Written {
-                event: reader.required(EVENT, Reader::number)?,
-                digest: reader.required(CONTENT, Reader::text)?,
-            })),
-            _ => Err(reader.damaged(STATE, "is not a record's state")),
+        // A release that kept intentions here, too, left them without a digest.
+        let Some(digest) = reader.text(CONTENT)? else { return Ok(Self::Intended { event: reader.number(EVENT)? }) };
+        Ok(Self::Written(Written { event: reader.required(EVENT, Reader::number)?, digest }))
+    }
+
+    /// The event that is known to be its own.
+    #[must_use]
+    pub fn event(&self) -> Option<u64> {
+        match self {
+            Self::Intended { event } => *event,
+            Self::Written(written) => Some(written.event),
         }
     }
 }
@@ -329,10 +324,10 @@ impl Record {
 impl Entry {
     fn read(key: &Key, item: &Item, date: Date) -> Result<Self, StoreError> {
         let reader = Reader::new(key, item);
-        let (written, intended) = (reader.instant(WRITTEN_AT)?, reader.instant(INTENDED_AT)?);
+        let changed_at = reader.instant(WRITTEN_AT)?;
         // A record of a release that did not note the first time has only the last.
-        let received_at = reader.instant(RECEIVED_AT)?.or(written);
-        Ok(Self { date, record: Record::read(key, item)?, received_at, changed_at: written.max(intended) })
+        let received_at = reader.instant(RECEIVED_AT)?.or(changed_at);
+        Ok(Self { date, record: Record::read(key, item)?, received_at, changed_at })
     }
 }
 

@@ -84,7 +84,7 @@ pub use hold::{Hold, Holds, Service};
 pub use keyring::{KeyVersion, Keyring, OpenError, Purpose, SealError, Verdict};
 pub use keys::RecordKey;
 pub use lease::{Claim, Release};
-pub use ledger::{BackfillDebt, Entry, Fenced, Finish, Intent, Record, WindowDigest, Written};
+pub use ledger::{BackfillDebt, Entry, Fenced, Finish, Record, WindowDigest, Written};
 pub use requests::Store;
 pub use sealed::{NotSealed, Sealed};
 pub use snapshot::Snapshot;

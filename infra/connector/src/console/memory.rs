@@ -112,7 +112,8 @@ async fn read(
 ) -> Result<(AthleteId, Ledger), Failure> {
     let mut ledger = Ledger { seen: Seen::of(connection), forms: Vec::new() };
     for form in forms {
-        let entries = store.entries(&connection.athlete, form, first, last, soon().instant()).await?;
+        let Connection { athlete, intended, .. } = connection;
+        let entries = store.entries(athlete, intended, form, first, last, soon().instant()).await?;
         ledger.forms.push(entries.iter().map(|entry| Line::of(entry, zone)).collect());
     }
     Ok((connection.athlete.clone(), ledger))

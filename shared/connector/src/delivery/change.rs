@@ -103,10 +103,7 @@ fn withdrawn(form: &Form, key: &RecordKey, entry: &store::Record) -> Option<Chan
 }
 
 fn event_of(entry: &store::Record) -> Option<EventId> {
-    match entry {
-        store::Record::Written(written) => Some(EventId(written.event)),
-        store::Record::Intended { event } => event.map(EventId),
-    }
+    entry.event().map(EventId)
 }
 
 fn is_unsettled(entry: &store::Record) -> bool {

@@ -6,12 +6,13 @@
 //! 2. a record of which the site may hold something the ledger does not know, because it is about to be created or was
 //!    not confirmed when it was last sent, is first looked up on the site, and an event that already stands on its date is
 //!    adopted, whoever made it;
-//! 3. every record about to be sent is first marked `intended`, which also forgets the window's digest: whatever happens
-//!    from here on, a later tick knows that the site may hold anything;
+//! 3. every record about to be sent is first noted on the connection as intended, in one write that also forgets the
+//!    window's digest: whatever happens from here on, a later tick knows that the site may hold anything;
 //! 4. the records go out, oldest first, a form at a time, at most 25 in a call;
 //! 5. a call that is not confirmed event by event is looked up, and what is still missing goes out one by one, so that
 //!    a bad record costs only itself;
-//! 6. what is confirmed is marked `written`, with the event's id and the digest of what it says.
+//! 6. what is confirmed is written to the ledger, with the event's id and the digest of what it says, and is intended no
+//!    longer.
 //!
 //! **Invariant**: no record is created without a look at the site under the same lease since its last unconfirmed
 //! attempt; a record is `written` with a digest only after Smartabase confirmed exactly that content under that id.
@@ -22,7 +23,7 @@ mod desk;
 use oura::Days;
 use runtime::Deadline;
 use smartabase::{EventId, MAX_EVENTS, UserId};
-use store::{Connection, Fenced, Intent, RecordKey, Written};
+use store::{Connection, Fenced, RecordKey, Written};
 
 use crate::forms::{Documents, Record};
 use crate::standing::LACKS_FIELDS;
@@ -88,10 +89,7 @@ impl Connector {
         days: Days,
         deadline: Deadline,
     ) -> Result<Delivery, Setback> {
-        let athlete = &connection.athlete;
-        let keys = self.keys(days);
-        let user = connection.user_id;
-        let ledger = self.store.records(athlete, user, &keys, deadline.instant()).await?;
+        let ledger = self.store.records(connection, &self.keys(days), deadline.instant()).await?;
         let changes = changes(&self.forms, documents, records, &ledger);
         let mut delivery = Delivery::default();
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
@@ -101,7 +99,7 @@ impl Connector {
         let mut desks = Vec::new();
         for (form, mut changes) in changes {
             let credentials = &*admission.credentials;
-            let desk = Desk { connector: self, credentials, form, user: UserId(user), deadline };
+            let desk = Desk { connector: self, credentials, form, user: UserId(connection.user_id), deadline };
             match desk.adopt(&mut changes, &mut delivery).await {
                 Ok(()) => desks.push((desk, changes)),
                 // This form can't be read; the others can.
@@ -109,15 +107,10 @@ impl Connector {
                 Err(setback) => return Err(setback),
             }
         }
-        let mut intents = Vec::new();
-        for change in desks.iter().flat_map(|(_, changes)| changes) {
-            intents.push(Intent { key: change.key.clone(), event: change.event.map(|event| event.0) });
-        }
-        if matches!(
-            self.store.intend(athlete, user, fence, &intents, self.clock.now(), deadline.instant()).await?,
-            Fenced::Lost
-        ) {
-            return Err(Setback::Overtaken);
+        let intended = desks.iter().flat_map(|(_, changes)| changes).map(|change| change.key.clone()).collect();
+        match self.store.intend(&connection.athlete, fence, &intended, deadline.instant()).await? {
+            Fenced::Done => {}
+            Fenced::Lost => return Err(Setback::Overtaken),
         }
         for (desk, changes) in &desks {
             for batch in changes.chunks(MAX_EVENTS) {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::civil::date;
@@ -43,6 +44,7 @@ fn connection(status: Status) -> Connection {
         first_connected_at: noon(),
         connected_at: noon(),
         rotated_at: None,
+        intended: BTreeSet::new(),
         brought: None,
         refresh_begun: None,
         held_until: None,

@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use store::{
-    BackfillDebt, Change, Connect, Disconnect, Fenced, Finish, Intent, Record, RecordKey, Save, Settle, Status,
-    WindowDigest, Written,
+    BackfillDebt, Change, Connect, Disconnect, Fenced, Finish, Record, RecordKey, Save, Settle, Status, WindowDigest,
+    Written,
 };
 use tokio::sync::oneshot;
 
@@ -80,6 +80,8 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
     let confirmed = [(record.clone(), written.clone())];
     table.store.confirm(&ada, 17, fence, &confirmed, finish.clone(), soon()).await.unwrap();
     let fence = table.claimed("ada").await;
+    let sent = RecordKey { form: "Activity".to_owned(), date: record.date };
+    table.store.intend(&ada, fence, &[sent.clone()].into(), soon()).await.unwrap();
 
     let again = store::NewConnection { now: at(100), ..authorised("ada") };
     let Connect::Connected { connection } = table.store.connect(&again, soon()).await.unwrap() else { panic!() };
@@ -87,17 +89,16 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
     assert_eq!(connection.grant, Some(again.grant));
     assert_eq!((connection.generation, connection.fence), (2, fence + 1));
     assert_eq!(connection.digest, None);
-    let lease = connection.lease.expect("what the job has sent may still arrive, so others wait");
+    let lease = connection.lease.clone().expect("what the job has sent may still arrive, so others wait");
     assert_eq!((lease.owner.as_str(), lease.fence), ("the test", fence + 1));
     assert_eq!((connection.first_connected_at, connection.connected_at), (at(0), at(100)));
     assert_eq!((connection.last_sync, connection.last_day), (Some(at(1)), Some(record.date)));
 
-    let records = table.store.records(&ada, 17, std::slice::from_ref(&record), soon()).await.unwrap();
+    let both = [record.clone(), sent.clone()];
+    let records = table.store.records(&connection, &both, soon()).await.unwrap();
     assert_eq!(records[&record], Record::Written(written));
-    assert_eq!(
-        table.store.intend(&ada, 17, fence, &[Intent { key: record, event: None }], at(101), soon()).await.unwrap(),
-        Fenced::Lost
-    );
+    assert_eq!(records[&sent], Record::Intended { event: None }, "what the job has sent may have arrived");
+    assert_eq!(table.store.intend(&ada, fence, &[record].into(), soon()).await.unwrap(), Fenced::Lost);
     assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, finish, soon()).await.unwrap(), Fenced::Lost);
 }
 

@@ -1,9 +1,9 @@
 //! Items that are not what the store writes.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use store::{Connect, Fenced, Intent, RecordKey, Service, StoreError, TakeState};
+use store::{Connect, Fenced, RecordKey, Service, StoreError, TakeState, Written};
 
-use crate::{Table, at, athlete, authorised, s, soon};
+use crate::{Table, at, athlete, authorised, finish, s, soon};
 
 const REQUIRED: [&str; 7] = ["status", "status_at", "user_id", "scopes", "generation", "fence", "connected_at"];
 
@@ -91,12 +91,12 @@ async fn a_damaged_record_is_named() {
     let fence = table.claimed("ada").await;
     let ada = athlete("ada");
     let record = RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
-    let intent = Intent { key: record.clone(), event: None };
-    let keys = [record];
-    assert_eq!(table.store.intend(&ada, 17, fence, &[intent], at(1), soon()).await.unwrap(), Fenced::Done);
-    for (state, fault) in [("written", "`event` is missing"), ("lost", "`state` is not a record's state")] {
-        table.meddle("ATHLETE#ada", "RECORD#Sleep#2026-03-01", "state", Some(s(state))).await;
-        let (key, found) = what(table.store.records(&ada, 17, &keys, soon()).await.unwrap_err());
+    let written = [(record.clone(), Written { event: 7, digest: "d".to_owned() })];
+    assert_eq!(table.store.confirm(&ada, 17, fence, &written, finish(1), soon()).await.unwrap(), Fenced::Done);
+    let (connection, keys) = (table.connection("ada").await, [record]);
+    for (value, fault) in [(None, "`event` is missing"), (Some(s("lost")), "`event` is not a number")] {
+        table.meddle("ATHLETE#ada", "RECORD#Sleep#2026-03-01", "event", value).await;
+        let (key, found) = what(table.store.records(&connection, &keys, soon()).await.unwrap_err());
         assert_eq!((key.as_str(), found.as_str()), ("ATHLETE#ada / RECORD#Sleep#2026-03-01", fault));
     }
 }

@@ -42,8 +42,10 @@ async fn an_enrolment_is_replaced_by_the_next_and_found_alone_or_among_many() {
 #[tokio::test]
 async fn asking_about_nobody_asks_nothing() {
     let table = Table::new().await;
+    let connection = table.connected("ada").await;
+    table.wire.requests();
     assert!(table.store.enrolments(&[], soon()).await.unwrap().is_empty());
-    assert!(table.store.records(&athlete("ada"), 17, &[], soon()).await.unwrap().is_empty());
+    assert!(table.store.records(&connection, &[], soon()).await.unwrap().is_empty());
     assert!(table.wire.requests().is_empty());
 }
 

@@ -1,10 +1,12 @@
 //! Intending and confirming records.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
-use store::{BackfillDebt, Brought, Claim, Entry, Fenced, Finish, Intent, Record, RecordKey, WindowDigest, Written};
+use store::{BackfillDebt, Brought, Claim, Entry, Fenced, Finish, Record, RecordKey, WindowDigest, Written};
 
-use crate::{Table, at, athlete, soon};
+use crate::{Table, at, athlete, finish, soon};
 
 fn record(form: &str, date: Date) -> RecordKey {
     RecordKey { form: form.to_owned(), date }
@@ -19,21 +21,14 @@ fn written(event: u64) -> Written {
     Written { event, digest: format!("digest of {event}") }
 }
 
-/// To be created, each of them.
-fn intents(keys: &[RecordKey]) -> Vec<Intent> {
-    keys.iter().cloned().map(|key| Intent { key, event: None }).collect()
+fn set(keys: &[RecordKey]) -> BTreeSet<RecordKey> {
+    keys.iter().cloned().collect()
 }
 
-fn finish(seconds: i64) -> Finish {
-    Finish {
-        digest: WindowDigest::Set("window".to_owned()),
-        note: None,
-        last_day: Some(date(2026, 3, 2)),
-        backfill: BackfillDebt::Keep,
-        brought: None,
-        synced: true,
-        now: at(seconds),
-    }
+/// What the ledger says of these records of an athlete now.
+async fn known(table: &Table, name: &str, keys: &[RecordKey]) -> BTreeMap<RecordKey, Record> {
+    let connection = table.connection(name).await;
+    table.store.records(&connection, keys, soon()).await.unwrap()
 }
 
 #[tokio::test]
@@ -44,29 +39,49 @@ async fn a_record_is_intended_then_written_and_intended_again_before_it_is_overw
     let ada = athlete("ada");
     let [one, two] = [record("Sleep", date(2026, 3, 1)), record("Activity", date(2026, 3, 1))];
     let both = [one.clone(), two.clone()];
-    assert!(table.store.records(&ada, 17, &both, soon()).await.unwrap().is_empty());
+    assert!(known(&table, "ada", &both).await.is_empty());
 
-    // A record twice in one call does no harm.
-    let first = intents(&[one.clone(), one.clone()]);
-    assert_eq!(table.store.intend(&ada, 17, fence, &first, at(1), soon()).await.unwrap(), Fenced::Done);
-    let known = table.store.records(&ada, 17, &both, soon()).await.unwrap();
-    assert_eq!(known.into_iter().collect::<Vec<_>>(), [(one.clone(), Record::Intended { event: None })]);
+    assert_eq!(table.store.intend(&ada, fence, &set(&both[..1]), soon()).await.unwrap(), Fenced::Done);
+    assert_eq!(known(&table, "ada", &both).await, [(one.clone(), Record::Intended { event: None })].into());
+    assert_eq!(known(&table, "ada", &both[1..]).await, BTreeMap::new(), "only what was asked for");
 
     let confirmed = [(one.clone(), written(7))];
     assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
-    let known = table.store.records(&ada, 17, &both, soon()).await.unwrap();
-    assert_eq!(known.into_iter().collect::<Vec<_>>(), [(one.clone(), Record::Written(written(7)))]);
+    assert_eq!(known(&table, "ada", &both).await, [(one.clone(), Record::Written(written(7)))].into());
+    let connection = table.connection("ada").await;
+    assert_eq!((connection.intended.len(), connection.digest.as_deref()), (0, Some("window")));
 
-    // While it is being overwritten its old digest says nothing, and nor does the window's. Its event is not forgotten,
-    // even by an intent that does not know it.
-    let again = [Intent { key: one.clone(), event: None }, Intent { key: two.clone(), event: Some(8) }];
-    assert_eq!(table.store.intend(&ada, 17, fence, &again, at(3), soon()).await.unwrap(), Fenced::Done);
-    let known = table.store.records(&ada, 17, &both, soon()).await.unwrap();
-    assert_eq!(known[&one], Record::Intended { event: Some(7) });
-    assert_eq!(known[&two], Record::Intended { event: Some(8) });
-    assert_eq!(table.connection("ada").await.digest, None);
-    let item = table.item("ATHLETE#ada", "RECORD#Sleep#2026-03-01").await.unwrap();
-    assert!(!item.contains_key("digest"), "{item:?}");
+    // While it is being overwritten its old digest says nothing, and nor does the window's. Its event is not forgotten.
+    let fence = table.claimed("ada").await;
+    assert_eq!(table.store.intend(&ada, fence, &set(&both), soon()).await.unwrap(), Fenced::Done);
+    let unsettled = known(&table, "ada", &both).await;
+    assert_eq!(unsettled[&one], Record::Intended { event: Some(7) });
+    assert_eq!(unsettled[&two], Record::Intended { event: None });
+    let connection = table.connection("ada").await;
+    assert_eq!((connection.intended, connection.digest), (set(&both), None));
+
+    // What one sync leaves unconfirmed stays so, whatever the next one is about.
+    let confirmed = [(two.clone(), written(8))];
+    assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, finish(3), soon()).await.unwrap(), Fenced::Done);
+    let fence = table.claimed("ada").await;
+    assert_eq!(table.store.confirm(&ada, 17, fence, &[], finish(4), soon()).await.unwrap(), Fenced::Done);
+    let unsettled = known(&table, "ada", &both).await;
+    assert_eq!(unsettled[&one], Record::Intended { event: Some(7) });
+    assert_eq!(unsettled[&two], Record::Written(written(8)));
+}
+
+#[tokio::test]
+async fn intending_is_one_small_write_however_many_records_it_is_about() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let (ada, fence) = (athlete("ada"), table.claimed("ada").await);
+    table.wire.requests();
+    assert_eq!(table.store.intend(&ada, fence, &set(&[]), soon()).await.unwrap(), Fenced::Done);
+    assert!(table.wire.requests().is_empty());
+    let keys = records(250);
+    assert_eq!(table.store.intend(&ada, fence, &set(&keys), soon()).await.unwrap(), Fenced::Done);
+    assert_eq!(table.wire.requests(), ["UpdateItem"]);
+    assert_eq!(table.connection("ada").await.intended, set(&keys));
 }
 
 #[tokio::test]
@@ -75,12 +90,18 @@ async fn records_of_forms_and_athletes_with_like_names_are_kept_apart() {
     for name in ["a", "a#b"] {
         table.connected(name).await;
     }
-    let fence = table.claimed("a").await;
     let day = date(2026, 3, 1);
     let keys = [record("F", day), record("F#2026-03-01", day), record("F#", day)];
-    table.store.intend(&athlete("a"), 17, fence, &intents(&keys[..1]), at(1), soon()).await.unwrap();
-    assert_eq!(table.store.records(&athlete("a"), 17, &keys, soon()).await.unwrap().len(), 1);
-    assert!(table.store.records(&athlete("a#b"), 17, &keys, soon()).await.unwrap().is_empty());
+    for (place, key) in keys.iter().enumerate() {
+        let fence = table.claimed("a").await;
+        table.store.intend(&athlete("a"), fence, &set(&keys[place..=place]), soon()).await.unwrap();
+        assert_eq!(known(&table, "a", &keys[place..]).await, [(key.clone(), Record::Intended { event: None })].into());
+        let confirmed = [(key.clone(), written(7))];
+        table.store.confirm(&athlete("a"), 17, fence, &confirmed, finish(1), soon()).await.unwrap();
+        assert_eq!(known(&table, "a", &keys[..=place]).await.len(), place + 1);
+        assert_eq!(known(&table, "a", &keys[place + 1..]).await.len(), 0);
+        assert!(known(&table, "a#b", &keys).await.is_empty());
+    }
 }
 
 #[tokio::test]
@@ -149,13 +170,13 @@ async fn a_holder_that_lost_its_lease_writes_nothing() {
     assert!(matches!(claim, Claim::Won(_)));
     let before = table.connection("ada").await;
     let keys = records(150);
-    assert_eq!(table.store.intend(&ada, 17, old, &intents(&keys), at(61), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.intend(&ada, old, &set(&keys), soon()).await.unwrap(), Fenced::Lost);
     let confirmed: Vec<_> = keys.iter().cloned().map(|key| (key, written(7))).collect();
     assert_eq!(table.store.confirm(&ada, 17, old, &confirmed, finish(61), soon()).await.unwrap(), Fenced::Lost);
-    assert!(table.store.records(&ada, 17, &keys, soon()).await.unwrap().is_empty());
+    assert!(known(&table, "ada", &keys).await.is_empty());
     assert_eq!(table.connection("ada").await, before);
     let nobody = athlete("nobody");
-    assert_eq!(table.store.intend(&nobody, 17, 1, &intents(&keys[..1]), at(61), soon()).await.unwrap(), Fenced::Lost);
+    assert_eq!(table.store.intend(&nobody, 1, &set(&keys[..1]), soon()).await.unwrap(), Fenced::Lost);
     assert_eq!(table.store.confirm(&nobody, 17, 1, &[], finish(61), soon()).await.unwrap(), Fenced::Lost);
     assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
 }
@@ -167,17 +188,19 @@ async fn more_records_than_a_request_holds_take_more_requests_and_the_connection
         table.connected("ada").await;
         let fence = table.claimed("ada").await;
         let (ada, keys) = (athlete("ada"), records(count));
-        table.store.intend(&ada, 17, fence, &intents(&keys), at(1), soon()).await.unwrap();
+        table.store.intend(&ada, fence, &set(&keys), soon()).await.unwrap();
         let confirmed: Vec<_> = (0..).map(written).zip(&keys).map(|(written, key)| (key.clone(), written)).collect();
 
         table.wire.requests();
         assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, finish(2), soon()).await.unwrap(), Fenced::Done);
         assert_eq!(table.wire.requests(), vec!["TransactWriteItems"; transactions], "{count} records");
-        let known = table.store.records(&ada, 17, &keys, soon()).await.unwrap();
+        let connection = table.connection("ada").await;
+        assert_eq!((connection.digest.as_deref(), connection.intended.len()), (Some("window"), 0));
+        table.wire.requests();
+        let known = table.store.records(&connection, &keys, soon()).await.unwrap();
         assert_eq!(table.wire.requests(), ["Query"], "{count} records");
         let expected = confirmed.into_iter().map(|(key, written)| (key, Record::Written(written))).collect();
         assert_eq!(known, expected, "{count} records");
-        assert_eq!(table.connection("ada").await.digest.as_deref(), Some("window"));
     }
 }
 
@@ -199,22 +222,25 @@ async fn the_entries_of_a_form_say_when_a_record_first_arrived() {
         table.store.confirm(&ada, 17, fence, &written, finish(seconds), soon()).await.unwrap();
     }
     let fence = table.claimed("ada").await;
-    let again = Intent { key: sleep(3), event: Some(3) };
-    table.store.intend(&ada, 17, fence, &[again], at(7), soon()).await.unwrap();
+    let again = set(&[sleep(3), sleep(4), sleep(10), odd]);
+    table.store.intend(&ada, fence, &again, soon()).await.unwrap();
+    let intended = table.connection("ada").await.intended;
     table.wire.requests();
-    let entries = table.store.entries(&ada, "Sleep", date(2026, 3, 2), date(2026, 3, 9), soon()).await.unwrap();
+    let (first, last) = (date(2026, 3, 2), date(2026, 3, 9));
+    let entries = table.store.entries(&ada, &intended, "Sleep", first, last, soon()).await.unwrap();
     assert_eq!(table.wire.requests(), ["Query"]);
-    let entry = |date, record, received, changed| Entry {
+    let entry = |date, record, received: Option<i64>, changed: Option<i64>| Entry {
         date,
         record,
-        received_at: Some(at(received)),
-        changed_at: Some(at(changed)),
+        received_at: received.map(at),
+        changed_at: changed.map(at),
     };
     assert_eq!(
         entries,
         [
-            entry(date(2026, 3, 2), Record::Written(event(2)), 1, 2),
-            entry(date(2026, 3, 3), Record::Intended { event: Some(3) }, 2, 7),
+            entry(date(2026, 3, 2), Record::Written(event(2)), Some(1), Some(2)),
+            entry(date(2026, 3, 3), Record::Intended { event: Some(3) }, Some(2), Some(2)),
+            entry(date(2026, 3, 4), Record::Intended { event: None }, None, None),
         ]
     );
 }
@@ -235,36 +261,33 @@ async fn a_backfill_leaves_word_of_what_it_brought() {
 async fn an_event_of_another_user_is_not_known_until_it_is_this_users() {
     let table = Table::new().await;
     table.connected("ada").await;
-    let fence = table.claimed("ada").await;
     let (ada, store) = (athlete("ada"), &table.store);
     let keys = records(2);
-    let [sent, confirmed] = &keys[..] else { panic!("{keys:?}") };
-    let of = async |user: u64| store.records(&ada, user, &keys, soon()).await.unwrap();
-    let intent = |event: Option<u64>| [Intent { key: sent.clone(), event }];
-    let settle = async |user: u64, event: u64| {
-        let fence = table.claimed("ada").await;
-        let written = [(confirmed.clone(), written(event))];
-        assert_eq!(store.confirm(&ada, user, fence, &written, finish(1), soon()).await.unwrap(), Fenced::Done);
+    let [one, two] = &keys[..] else { panic!("{keys:?}") };
+    // The connection as it would be read if it were this user's.
+    let of = async |user: u64| {
+        let connection = store::Connection { user_id: user, ..table.connection("ada").await };
+        store.records(&connection, &keys, soon()).await.unwrap()
     };
-    store.intend(&ada, 17, fence, &intent(Some(7)), at(1), soon()).await.unwrap();
-    settle(17, 8).await;
+    let settle = async |user: u64, confirmed: &[(RecordKey, Written)]| {
+        let fence = table.claimed("ada").await;
+        assert_eq!(store.confirm(&ada, user, fence, confirmed, finish(1), soon()).await.unwrap(), Fenced::Done);
+    };
+    settle(17, &[(one.clone(), written(7)), (two.clone(), written(8))]).await;
     assert_eq!(of(17).await.len(), 2);
     assert!(of(18).await.is_empty(), "they are user 17's");
 
-    // Sent for another user, without an event to overwrite: the id that stands there is still not theirs.
+    // Sent for another user: the id that stands there is not theirs.
     let fence = table.claimed("ada").await;
-    store.intend(&ada, 18, fence, &intent(None), at(2), soon()).await.unwrap();
-    assert!(of(18).await.is_empty());
-    store.intend(&ada, 18, fence, &intent(Some(9)), at(2), soon()).await.unwrap();
-    settle(18, 10).await;
-    let known = of(18).await;
-    assert_eq!(
-        (&known[sent], &known[confirmed]),
-        (&Record::Intended { event: Some(9) }, &Record::Written(written(10)))
-    );
-    assert!(of(17).await.is_empty());
+    store.intend(&ada, fence, &set(&keys[..1]), soon()).await.unwrap();
+    assert_eq!(of(18).await, [(one.clone(), Record::Intended { event: None })].into());
+    assert_eq!(of(17).await[one], Record::Intended { event: Some(7) });
+    store.release(&ada, fence, soon()).await.unwrap();
+    settle(18, &[(one.clone(), written(9))]).await;
+    assert_eq!(of(18).await, [(one.clone(), Record::Written(written(9)))].into());
+    assert_eq!(of(17).await, [(two.clone(), Record::Written(written(8)))].into());
 
     // A ledger from before there were users in it.
-    table.meddle("ATHLETE#ada", &format!("RECORD#{}#{}", sent.form, sent.date), "user_id", None).await;
-    assert_eq!(of(17).await.len(), 1);
+    table.meddle("ATHLETE#ada", &format!("RECORD#{one}"), "user_id", None).await;
+    assert_eq!(of(17).await.len(), 2);
 }

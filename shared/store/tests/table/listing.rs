@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use store::{BackfillDebt, Enrolment, Finish, Intent, Status, WindowDigest};
+use store::{BackfillDebt, Enrolment, Finish, Status, WindowDigest};
 
 use crate::{Table, at, athlete, grant, soon};
 
@@ -100,8 +100,7 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
     store.hold_athlete(&ada, at(1), soon()).await.unwrap();
     store.heartbeat(&ada, at(1), soon()).await.unwrap();
     store.repoint(&ada, 18, None, soon()).await.unwrap();
-    let intent = Intent { key: record.clone(), event: None };
-    store.intend(&ada, 17, fence, &[intent], at(1), soon()).await.unwrap();
+    store.intend(&ada, fence, &[record.clone()].into(), soon()).await.unwrap();
     store.confirm(&ada, 17, fence, &[(record, written)], finish, soon()).await.unwrap();
     store.release(&ada, fence, soon()).await.unwrap();
     assert_eq!(listing().await, (None, None));

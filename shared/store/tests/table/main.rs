@@ -29,8 +29,8 @@ use aws_sdk_dynamodb::{Client, types};
 use dynamo::Dynamo;
 use jiff::{SignedDuration, Timestamp};
 use store::{
-    AthleteId, Claim, Connect, Connection, KeyVersion, Keyring, NewConnection, Purpose, Status, Store, StoredGrant,
-    schema,
+    AthleteId, BackfillDebt, Claim, Connect, Connection, Finish, KeyVersion, Keyring, NewConnection, Purpose, Status,
+    Store, StoredGrant, WindowDigest, schema,
 };
 use tokio::time::Instant;
 use wire::Wire;
@@ -154,4 +154,17 @@ async fn the_table_is_as_the_template_says_and_is_made_once() {
     assert_eq!(projection, Some(&types::ProjectionType::KeysOnly));
     let ttl = table.raw.describe_time_to_live().table_name(TABLE).send().await.unwrap();
     assert_eq!(ttl.time_to_live_description().unwrap().attribute_name(), Some(schema::EXPIRES));
+}
+
+/// The end of a sync that found everything in order.
+fn finish(seconds: i64) -> Finish {
+    Finish {
+        digest: WindowDigest::Set("window".to_owned()),
+        note: None,
+        last_day: Some(jiff::civil::date(2026, 3, 2)),
+        backfill: BackfillDebt::Keep,
+        brought: None,
+        synced: true,
+        now: at(seconds),
+    }
 }

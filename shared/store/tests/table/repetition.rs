@@ -1,12 +1,12 @@
 //! Every write whose answer was lost can be made again: it does no harm, and says what is true.
 
 use store::{
-    BackfillDebt, Change, Claim, Connect, Disconnect, Fenced, Finish, Intent, Record, RecordKey, Release, Save,
-    Service, Settle, StaffForm, Status, StoreError, TakeState, Telling, WindowDigest, Written,
+    Change, Claim, Connect, Disconnect, Fenced, Record, RecordKey, Release, Save, Service, Settle, StaffForm, Status,
+    StoreError, TakeState, Telling, Written,
 };
 
 use crate::wire::Act;
-use crate::{Table, at, athlete, authorised, grant, soon};
+use crate::{Table, at, athlete, authorised, finish, grant, soon};
 
 /// Loses the answer to the request that comes after `before` others.
 fn lose(table: &Table, before: usize) {
@@ -98,21 +98,13 @@ async fn intending_and_confirming_again_is_done() {
     let ada = athlete("ada");
     let key = RecordKey { form: "Sleep".to_owned(), date: jiff::civil::date(2026, 3, 1) };
     let written = Written { event: 7, digest: "d".to_owned() };
-    let intents = [Intent { key: key.clone(), event: None }];
     let (keys, confirmed) = ([key.clone()], [(key.clone(), written.clone())]);
-    let finish = Finish {
-        digest: WindowDigest::Clear,
-        note: None,
-        last_day: None,
-        backfill: BackfillDebt::Keep,
-        brought: None,
-        synced: true,
-        now: at(1),
-    };
     let store = &table.store;
-    assert_eq!(twice!(table, 0, store.intend(&ada, 17, fence, &intents, at(1), soon())), Fenced::Done);
-    assert_eq!(twice!(table, 0, store.confirm(&ada, 17, fence, &confirmed, finish.clone(), soon())), Fenced::Done);
-    assert_eq!(store.records(&ada, 17, &keys, soon()).await.unwrap()[&key], Record::Written(written));
+    assert_eq!(twice!(table, 0, store.intend(&ada, fence, &keys.clone().into(), soon())), Fenced::Done);
+    assert_eq!(twice!(table, 0, store.confirm(&ada, 17, fence, &confirmed, finish(1), soon())), Fenced::Done);
+    let connection = table.connection("ada").await;
+    assert!(connection.intended.is_empty());
+    assert_eq!(store.records(&connection, &keys, soon()).await.unwrap()[&key], Record::Written(written));
 }
 
 #[tokio::test]
