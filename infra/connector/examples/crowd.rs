@@ -158,6 +158,7 @@ impl Crowd {
             backfill: BackfillDebt::Keep,
             brought: None,
             synced: true,
+            released: true,
             now: self.days_ago(days_ago),
         };
         self.store.confirm(athlete, user, fence, &written, finish, soon()).await?;

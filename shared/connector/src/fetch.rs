@@ -73,7 +73,8 @@ impl Connector {
         Ok(documents)
     }
 
-    /// Asks Oura whose account this is. A refused access token is refreshed once, as for a collection.
+    /// Asks Oura whose account this is, which any token tells (Oura's published specification). A refused access token is
+    /// refreshed once, as for a collection.
     pub(crate) async fn oura_user(
         &self,
         session: &mut Session,
@@ -84,9 +85,16 @@ impl Connector {
             *session = self.refresh(session.connection.clone(), deadline).await?;
             asked = self.oura.personal_info(&session.access_token, deadline.instant()).await;
         }
+        let athlete = &session.connection.athlete;
         match asked {
             Ok(person) => Ok(person.id),
-            Err(error) => Err(self.oura_setback(&session.connection.athlete, error, deadline).await),
+            Err(ApiError::TokenRefused) => Err(self.fresh_token_refused(athlete, deadline).await),
+            Err(ApiError::Forbidden { detail: Forbidden::Scope }) => Err(Setback::NeedsOperator(
+                "Oura does not say whose account it is without another scope: add `personal` to OuraScopes, then have the \
+                 athlete connect again"
+                    .to_owned(),
+            )),
+            Err(error) => Err(self.oura_setback(athlete, error, deadline).await),
         }
     }
 
@@ -145,10 +153,14 @@ impl Connector {
     async fn nothing_opens(&self, session: &Session, deadline: Deadline) -> Setback {
         let athlete = &session.connection.athlete;
         match self.oura.personal_info(&session.access_token, deadline.instant()).await {
-            Ok(_) => return Setback::NeedsAthlete(Status::ScopeMissing),
-            Err(ApiError::TokenRefused) => {}
-            Err(error) => return self.oura_setback(athlete, error, deadline).await,
+            Ok(_) => Setback::NeedsAthlete(Status::ScopeMissing),
+            Err(ApiError::TokenRefused) => self.fresh_token_refused(athlete, deadline).await,
+            Err(error) => self.oura_setback(athlete, error, deadline).await,
         }
+    }
+
+    /// Oura refuses what it has just issued: the athlete is left alone for a while, not refreshed at every tick.
+    async fn fresh_token_refused(&self, athlete: &AthleteId, deadline: Deadline) -> Setback {
         let until = self.clock.now() + REFUSED;
         match self.store.hold_athlete(athlete, until, deadline.instant()).await {
             Ok(_) => Setback::retry(REFUSED.unsigned_abs(), "Oura refuses a token it has just issued"),

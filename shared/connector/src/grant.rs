@@ -21,7 +21,7 @@ use store::{AthleteId, Claim, Connection, OpenError, Purpose, Save, Sealed, Serv
 
 use crate::job::{Job, SealedGrant};
 use crate::meter::Happening;
-use crate::setback::UNWELL;
+use crate::setback::{UNWELL, until};
 use crate::{Connector, Setback};
 
 /// A grant is refreshed when its access token has less than this to live: longer than any invocation.
@@ -42,8 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A refresh whose end nobody knows keeps others from trying for this long: its answer may be on its way through the
-/// queue, which tries every few minutes, and the refresh token spent.
+/// A refresh whose end nobody knows keeps others from trying for this long, and for as long again from when the table is
+/// next seen to answer: the answer may be on its way through the queue, which tries every few minutes, and the refresh
+/// token spent.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// A lease outlives the invocation that holds it by this much, for clocks that disagree.
@@ -65,14 +66,23 @@ pub(crate) struct Session {
 /// A refresh that brought no grant to use.
 struct Failed {
     setback: Setback,
-    /// Whether the refresh token is certainly as good as before.
-    unspent: bool,
+    token: RefreshToken,
+}
+
+/// What became of the refresh token.
+enum RefreshToken {
+    /// It is certainly as good as before.
+    Unspent,
+    /// Oura may have taken it for one that we never heard of: nothing is on its way through the queue.
+    Doubtful,
+    /// Oura has given another for it, which may be on its way through the queue.
+    Spent,
 }
 
 /// Whatever fails on our own side before the token is sent leaves it as it was.
 impl<E: Into<Setback>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self { setback: error.into(), unspent: true }
+        Self { setback: error.into(), token: RefreshToken::Unspent }
     }
 }
 
@@ -111,22 +121,22 @@ impl Connector {
             match self.claim_to_refresh(&connection, deadline).await? {
                 Claim::Won(claimed) => {
                     let (athlete, fence) = (claimed.athlete.clone(), claimed.fence);
-                    return match self.refresh_under_lease(claimed, deadline).await {
-                        Ok(session) => Ok(session),
-                        Err(Failed { setback, unspent: true }) => {
-                            self.settle(&athlete, fence, deadline).await;
-                            Err(setback)
-                        }
-                        Err(Failed { setback, unspent: false }) => {
-                            self.release(&athlete, fence, deadline).await;
-                            Err(setback)
-                        }
+                    let begun = claimed.refresh_begun;
+                    let Failed { setback, token } = match self.refresh_under_lease(claimed, deadline).await {
+                        Ok(session) => return Ok(session),
+                        Err(failed) => failed,
                     };
+                    match token {
+                        RefreshToken::Unspent => self.settle(&athlete, fence, deadline).await,
+                        RefreshToken::Doubtful => {
+                            self.doubt(&athlete, begun, deadline).await;
+                            self.release(&athlete, fence, deadline).await;
+                        }
+                        RefreshToken::Spent => self.release(&athlete, fence, deadline).await,
+                    }
+                    return Err(setback);
                 }
-                Claim::Unsettled { since } => {
-                    let wait = (since + SETTLED).duration_since(self.clock.now()).unsigned_abs();
-                    return Err(Setback::retry(wait, "a refresh was begun, and nobody knows yet how it ended"));
-                }
+                Claim::Unsettled { since } => return Err(self.unsettled(&connection.athlete, since, deadline).await),
                 Claim::Moved => return self.take_over(&connection, deadline).await,
                 Claim::Gone => return Err(Setback::Overtaken),
                 Claim::Held { .. } if patience.remaining().is_zero() => {
@@ -135,6 +145,21 @@ impl Connector {
                 Claim::Held { .. } => tokio::time::sleep(LOOK).await,
             }
         }
+    }
+
+    /// How long nobody sends the refresh token that a refresh begun at `since` may have spent.
+    async fn unsettled(&self, athlete: &AthleteId, since: Timestamp, deadline: Deadline) -> Setback {
+        let now = self.clock.now();
+        let settled = if now < since + SETTLED {
+            since + SETTLED
+        } else {
+            match self.store.doubt_refresh(athlete, since, now, deadline.instant()).await {
+                Ok(Some(doubted)) => doubted + SETTLED,
+                Ok(None) => return Setback::Overtaken,
+                Err(error) => return error.into(),
+            }
+        };
+        Setback::retry(until(settled, now), "a refresh was begun, and nobody knows yet how it ended")
     }
 
     /// Uses the grant that replaced the one read.
@@ -151,7 +176,7 @@ impl Connector {
 
     async fn refresh_under_lease(&self, connection: Connection, deadline: Deadline) -> Result<Session, Failed> {
         let Some(grant) = &connection.grant else {
-            return Err(Failed { setback: Setback::NeedsAthlete(Status::NeedsConsent), unspent: true });
+            return Err(Failed { setback: Setback::NeedsAthlete(Status::NeedsConsent), token: RefreshToken::Unspent });
         };
         let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await?;
         let credentials = self.secrets.oura(deadline).await?;
@@ -162,7 +187,10 @@ impl Connector {
         let issued = match answer {
             Ok(issued) => issued,
             Err(error) => {
-                let unspent = !matches!(error, TokenError::Uncertain { .. } | TokenError::Unusable { .. });
+                let token = match error {
+                    TokenError::Uncertain { .. } | TokenError::Unusable { .. } => RefreshToken::Doubtful,
+                    _ => RefreshToken::Unspent,
+                };
                 let setback = self.refresh_refused(&connection, error, deadline).await;
                 match &setback {
                     Setback::NeedsAthlete(_) => self.meter.count(Happening::ConsentLost),
@@ -171,11 +199,11 @@ impl Connector {
                     }
                     Setback::Overtaken => {}
                 }
-                return Err(Failed { setback, unspent });
+                return Err(Failed { setback, token });
             }
         };
         let scopes = if issued.scopes.is_unknown() { connection.scopes.clone() } else { issued.scopes.to_string() };
-        let spent = |setback| Failed { setback, unspent: false };
+        let spent = |setback| Failed { setback, token: RefreshToken::Spent };
         let stored = self.seal(&keyring, &connection.athlete, &issued, grant.token_url.clone()).map_err(spent)?;
         let connection = self.keep(connection, stored, &scopes, deadline).await.map_err(spent)?;
         if !issued.scopes.is_unknown() && !issued.scopes.contains("daily") {
@@ -322,15 +350,11 @@ impl Connector {
         Ok(claim.await?)
     }
 
-    /// Takes the athlete's lease for the rest of this invocation.
-    pub(crate) async fn claim(
-        &self,
-        athlete: &AthleteId,
-        generation: Option<u64>,
-        deadline: Deadline,
-    ) -> Result<Claim, Setback> {
+    /// Takes the athlete's lease for the rest of this invocation, if nobody has had it since the connection was read.
+    pub(crate) async fn claim(&self, read: &Connection, deadline: Deadline) -> Result<Claim, Setback> {
         let (now, until) = self.lease_from_now(deadline);
-        Ok(self.store.claim(athlete, &random_id(), now, until, generation, deadline.instant()).await?)
+        let Connection { athlete, fence, .. } = read;
+        Ok(self.store.claim(athlete, &random_id(), now, until, Some(*fence), deadline.instant()).await?)
     }
 
     fn lease_from_now(&self, deadline: Deadline) -> (Timestamp, Timestamp) {
@@ -343,6 +367,14 @@ impl Connector {
     async fn settle(&self, athlete: &AthleteId, fence: u64, deadline: Deadline) {
         if let Err(error) = self.store.settle_refresh(athlete, fence, deadline.instant()).await {
             tracing::warn!(athlete = %athlete, %error, "the lease is left to run out");
+        }
+    }
+
+    /// Notes that a refresh is not known to have ended. Should that fail, whoever meets it next does.
+    async fn doubt(&self, athlete: &AthleteId, begun: Option<Timestamp>, deadline: Deadline) {
+        let Some(begun) = begun else { return };
+        if let Err(error) = self.store.doubt_refresh(athlete, begun, self.clock.now(), deadline.instant()).await {
+            tracing::warn!(athlete = %athlete, %error, "the refresh is doubted later");
         }
     }
 

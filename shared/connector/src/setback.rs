@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use runtime::SecretError;
 use store::{Status, StoreError};
 
@@ -32,9 +32,22 @@ pub(crate) const UNWELL: Duration = Duration::from_secs(30);
 /// How often a lapsed membership is looked at.
 pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
+/// From `now` until an instant, in the whole seconds that a queue counts in: not too early by a fraction of one.
+pub(crate) fn until(instant: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_secs(instant.duration_since(now).as_secs().max(0).unsigned_abs() + 1)
+}
+
 impl Setback {
     pub(crate) fn retry(after: Duration, why: impl Into<String>) -> Self {
         Self::RetryAfter { after, why: why.into() }
+    }
+
+    /// The same, and if it is tried again, then not before so much time has passed.
+    pub(crate) fn no_sooner_than(self, least: Duration) -> Self {
+        match self {
+            Self::RetryAfter { after, why } => Self::RetryAfter { after: after.max(least), why },
+            other => other,
+        }
     }
 }
 

@@ -219,6 +219,7 @@ pub(crate) mod tests {
             intended: BTreeSet::new(),
             brought: None,
             refresh_begun: None,
+            refresh_doubted: None,
         }
     }
 

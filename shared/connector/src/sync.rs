@@ -19,8 +19,10 @@ use oura::Days;
 use runtime::Deadline;
 use store::{BackfillDebt, Claim, Connection, Fenced, Finish, Holds, Settle, Status, WindowDigest};
 
+use crate::delivery::Delivery;
 use crate::forms::{self, DateRule, Documents, Record};
 use crate::grant::Session;
+use crate::setback::until;
 use crate::{Connector, Setback};
 
 /// How often an unchanged athlete's connection is written all the same, to show that it is looked after.
@@ -65,7 +67,7 @@ pub(crate) struct Round {
 enum Goal {
     /// The days every tick looks at.
     Window,
-    /// A stretch of history; the debt that is left begins at the date, if any is left.
+    /// A stretch of history; where to go on after it, if anywhere.
     History(Option<Date>),
 }
 
@@ -103,10 +105,7 @@ impl Connector {
         }
         let (chunk, next) = chunk(days.first, days.last);
         let mut session = self.session(connection, deadline).await?;
-        let owed = session.connection.backfill_from;
-        // An operator's resync of other days leaves the debt alone.
-        let left = if owed.is_some_and(|owed| chunk.first <= owed && owed <= chunk.last) { next } else { owed };
-        let synced = self.bring(&mut session, chunk, Goal::History(left), holds, deadline).await;
+        let synced = self.bring(&mut session, chunk, Goal::History(next), holds, deadline).await;
         self.end(session, deadline).await;
         Ok((synced?, next))
     }
@@ -115,8 +114,18 @@ impl Connector {
         let window = self.window();
         let synced = self.bring(session, window, Goal::Window, holds, deadline).await?;
         let Some(owed) = session.connection.backfill_from else { return Ok(synced) };
-        let (days, left) = chunk(owed, window.last);
-        let more = self.bring(session, days, Goal::History(left), holds, deadline).await?;
+        let (days, next) = chunk(owed, window.last);
+        // What keeps the window's records from the forms would keep older ones, too. What keeps only older ones from them is
+        // looked at once an hour, unless there is news.
+        let in_vain = session.connection.brought.is_some_and(|brought| {
+            brought.first == days.first && self.clock.now().duration_since(brought.at) < HEARTBEAT
+        });
+        match synced {
+            Synced::Partly { .. } => return Ok(synced),
+            Synced::Unchanged if in_vain => return Ok(synced),
+            _ => {}
+        }
+        let more = self.bring(session, days, Goal::History(next), holds, deadline).await?;
         Ok(synced.and(more))
     }
 
@@ -155,10 +164,15 @@ impl Connector {
         let unchanged = missed.is_none() && session.connection.digest.as_deref() == Some(digest.as_str());
         let now = self.clock.now();
         // Whatever stood in the way does no longer; what stands in the way of single records is noted with them.
-        let mended = matches!(goal, Goal::Window) && unchanged && session.connection.note.is_some();
-        if session.connection.status != Status::Active || mended {
-            let generation = session.connection.generation;
+        let Connection { generation, status, note, backfill_from, .. } = &session.connection;
+        let (generation, status) = (*generation, *status);
+        let mended = matches!(goal, Goal::Window) && unchanged && note.is_some() && backfill_from.is_none();
+        if status != Status::Active {
             self.store.set_status(&athlete, generation, Status::Active, None, None, now, deadline.instant()).await?;
+        } else if mended {
+            self.store.set_note(&athlete, generation, None, deadline.instant()).await?;
+        }
+        if status != Status::Active || mended {
             session.connection.status = Status::Active;
             session.connection.note = None;
         }
@@ -187,19 +201,13 @@ impl Connector {
             },
             note: note.clone(),
             last_day,
-            backfill: match goal {
-                Goal::History(left) if delivery.complete() => left.map_or(BackfillDebt::Paid, BackfillDebt::From),
-                // The moment the pause is over is the moment it is owed.
-                Goal::Window if delivery.setback.is_none() => missed
-                    .map(|missed| session.connection.backfill_from.map_or(missed, |owed| owed.min(missed)))
-                    .map_or(BackfillDebt::Keep, BackfillDebt::From),
-                Goal::History(_) | Goal::Window => BackfillDebt::Keep,
-            },
+            backfill: debt(goal, days, session.connection.backfill_from, missed, &delivery),
             // Only a look at the window ends a pause, and only one that was not cut short.
             synced: delivery.setback.is_none() && (matches!(goal, Goal::Window) || missed.is_none()),
             // What the note names is waited for by nobody; after a setback the whole stretch comes again.
             brought: (matches!(goal, Goal::History(_)) && delivery.setback.is_none())
                 .then_some((days.first, days.last)),
+            released: !delivery.in_doubt,
             now: self.clock.now(),
         };
         let debt = finish.backfill;
@@ -212,11 +220,18 @@ impl Connector {
         }
         session.connection.note.clone_from(&note);
         session.connection.last_day = last_day;
-        if let (Goal::Window, BackfillDebt::From(owed)) = (goal, debt) {
-            session.connection.backfill_from = Some(owed);
+        match debt {
+            BackfillDebt::Keep => {}
+            BackfillDebt::From(owed) => session.connection.backfill_from = Some(owed),
+            BackfillDebt::Paid => session.connection.backfill_from = None,
         }
         let wrote = delivery.confirmed;
         match (delivery.setback, note) {
+            // Whoever looks before the lease has run out finds it held.
+            (Some(setback), _) if delivery.in_doubt => {
+                let lease = session.connection.lease.as_ref();
+                Err(setback.no_sooner_than(lease.map_or(BUSY, |lease| until(lease.until, self.clock.now()))))
+            }
             (Some(setback), _) => Err(setback),
             (None, Some(note)) => Ok(Synced::Partly { wrote, note }),
             (None, None) if wrote == 0 => Ok(Synced::Unchanged),
@@ -224,13 +239,13 @@ impl Connector {
         }
     }
 
-    /// The lease of this round: the one a refresh took, or a new one on the connection as it is now.
+    /// The lease of this round: the one a refresh took, or a new one on the connection as it was read. Had somebody else
+    /// worked on it meanwhile, what was fetched before might be older than what they wrote.
     async fn lease(&self, session: &mut Session, deadline: Deadline) -> Result<u64, Setback> {
         if let Some(fence) = session.fence {
             return Ok(fence);
         }
-        let generation = session.connection.generation;
-        match self.claim(&session.connection.athlete, Some(generation), deadline).await? {
+        match self.claim(&session.connection, deadline).await? {
             Claim::Won(connection) => {
                 let fence = connection.fence;
                 session.connection = connection;
@@ -312,6 +327,27 @@ impl Synced {
             Self::Wrote(wrote) | Self::Partly { wrote, .. } => *wrote,
             Self::Unchanged | Self::Skipped(_) => 0,
         }
+    }
+}
+
+/// What becomes of the history owed. A window that could not be brought whole is owed from its first day on: what is amiss
+/// may be mended only after that day has left it. The moment a pause is over is the moment that what was missed is owed.
+fn debt(goal: Goal, days: Days, owed: Option<Date>, missed: Option<Date>, delivery: &Delivery) -> BackfillDebt {
+    let complete = delivery.complete();
+    match goal {
+        Goal::Window if delivery.setback.is_none() => {
+            let since = missed.or((!complete).then_some(days.first));
+            match (since, owed) {
+                (Some(since), owed) => BackfillDebt::From(owed.map_or(since, |owed| owed.min(since))),
+                (None, Some(owed)) if owed >= days.first => BackfillDebt::Paid,
+                (None, _) => BackfillDebt::Keep,
+            }
+        }
+        // An operator's resync of other days leaves the debt alone.
+        Goal::History(next) if complete && owed.is_some_and(|owed| days.contains(owed)) => {
+            next.map_or(BackfillDebt::Paid, BackfillDebt::From)
+        }
+        Goal::Window | Goal::History(_) => BackfillDebt::Keep,
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) const BROUGHT_LAST: &str = "brought_last";
 pub(crate) const BROUGHT_AT: &str = "brought_at";
 pub(crate) const INTENDED: &str = "intended";
 pub(crate) const REFRESH_BEGUN: &str = "refresh_begun";
+pub(crate) const REFRESH_DOUBTED: &str = "refresh_doubted";
 
 /// The link between an athlete and an Oura account. It outlives a disconnection, without its grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub struct Connection {
     /// When a refresh was begun of which nobody knows yet how it ended: the refresh token may be spent, and its successor
     /// on the way here.
     pub refresh_begun: Option<Timestamp>,
+    /// When somebody first thought that this refresh came to nothing.
+    pub refresh_doubted: Option<Timestamp>,
 }
 
 /// How a connection stands.
@@ -193,6 +196,26 @@ impl Store {
             .set_or_remove(NOTE, note.map(text))
             .set_or_remove(HELD_UNTIL, held_until.map(instant));
         Ok(match edit.send(self, operation, deadline).await? {
+            Edited::Applied(_) => Change::Done,
+            Edited::Refused(Some(_)) => Change::Superseded,
+            Edited::Refused(None) => Change::Gone,
+        })
+    }
+
+    /// Leaves word of what an operator must mend, or takes it away, if the connection still has the grant that the word is
+    /// about. The rest stays as it is.
+    pub async fn set_note(
+        &self,
+        athlete: &AthleteId,
+        expect_generation: u64,
+        note: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
+        let edit = Edit::of(Key::connection(athlete))
+            .if_equal(GENERATION, number(expect_generation))
+            .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
+            .set_or_remove(NOTE, note.map(text));
+        Ok(match edit.send(self, "setting a connection's note", deadline).await? {
             Edited::Applied(_) => Change::Done,
             Edited::Refused(Some(_)) => Change::Superseded,
             Edited::Refused(None) => Change::Gone,
@@ -308,6 +331,7 @@ impl Connection {
             intended: reader.texts(INTENDED, "names no record")?,
             brought: Brought::read(&reader)?,
             refresh_begun: reader.instant(REFRESH_BEGUN)?,
+            refresh_doubted: reader.instant(REFRESH_DOUBTED)?,
         })
     }
 
@@ -344,6 +368,7 @@ impl Connection {
             .set_or_remove(BROUGHT_LAST, self.brought.map(|brought| date(brought.last)))
             .set_or_remove(BROUGHT_AT, self.brought.map(|brought| instant(brought.at)))
             .set_or_remove(REFRESH_BEGUN, self.refresh_begun.map(instant))
+            .set_or_remove(REFRESH_DOUBTED, self.refresh_doubted.map(instant))
             .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete, SHARDS))))
             .set_or_remove(ATHLETE, listed.then(|| text(self.athlete.as_str())))
     }

@@ -261,6 +261,7 @@ impl NewConnection {
             intended: same.map(|before| before.intended.clone()).unwrap_or_default(),
             brought: None,
             refresh_begun: None,
+            refresh_doubted: None,
         }
     }
 }
@@ -281,6 +282,7 @@ impl Connection {
             held_until: None,
             backfill_from: None,
             refresh_begun: None,
+            refresh_doubted: None,
             ..self.clone()
         }
     }

@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
-use crate::connection::{Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease, REFRESH_BEGUN};
+use crate::connection::{
+    Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease, REFRESH_BEGUN, REFRESH_DOUBTED,
+};
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
 use crate::item::{Reader, instant, number, text};
@@ -36,7 +38,7 @@ pub enum Claim {
         /// When it was begun.
         since: Timestamp,
     },
-    /// The connection no longer has the generation you expected: read it again.
+    /// The connection is no longer as you read it: it has another generation, or somebody has worked on it since.
     Moved,
     /// There is no such connection.
     Gone,
@@ -55,27 +57,33 @@ impl Store {
     /// Claims the lease of a connection until `until`, if nobody holds it, or it has run out at `now`, or `owner` itself
     /// holds it: an attempt that got no answer may ask again, and takes a fresh fence with it.
     ///
-    /// With `expect_generation`, only if the connection still has that generation. One `UpdateItem`.
+    /// With `expect_fence`, only if nobody has won a lease, connected or disconnected since that fence was read: then what
+    /// was fetched meanwhile is not older than what stands anywhere, and the connection but for its status is as it was
+    /// read. One `UpdateItem`.
     pub async fn claim(
         &self,
         athlete: &AthleteId,
         owner: &str,
         now: Timestamp,
         until: Timestamp,
-        expect_generation: Option<u64>,
+        expect_fence: Option<u64>,
         deadline: Instant,
     ) -> Result<Claim, StoreError> {
         let edit = claiming(athlete, owner, now, until);
-        let edit = match expect_generation {
-            Some(generation) => edit.if_equal(GENERATION, number(generation)),
+        let edit = match expect_fence {
+            Some(fence) => {
+                let read = "#fence = :read OR #lease_owner = :lease_owner";
+                edit.when(read, [FENCE], [(":read", number(fence))])
+            }
             None => edit,
         };
-        self.claimed(edit, now, expect_generation, deadline).await
+        self.claimed(edit, now, expect_fence.map(|fence| (FENCE, fence)), deadline).await
     }
 
     /// Claims the lease of a connection that still has `generation`, to refresh its grant, and notes that a refresh has
-    /// begun. Refused as [`Claim::Unsettled`] while an earlier one, begun after `settled`, is not known to have ended: its
-    /// answer may be on its way through the queue, and the refresh token spent.
+    /// begun. Refused as [`Claim::Unsettled`] while an earlier one is not known to have ended: its answer may be on its way
+    /// through the queue, and the refresh token spent. That is over once the earlier one was
+    /// [doubted](Self::doubt_refresh) at `settled` or before.
     ///
     /// The note goes when the grant is saved or rescued, or by [`settle_refresh`](Self::settle_refresh). One `UpdateItem`.
     #[expect(clippy::too_many_arguments, reason = "one value per attribute and condition")]
@@ -92,19 +100,20 @@ impl Store {
         let edit = claiming(athlete, owner, now, until)
             .if_equal(GENERATION, number(generation))
             .when(
-                "attribute_not_exists(#refresh_begun) OR #refresh_begun <= :settled OR #lease_owner = :lease_owner",
-                [REFRESH_BEGUN],
+                "attribute_not_exists(#refresh_begun) OR #refresh_doubted <= :settled OR #lease_owner = :lease_owner",
+                [REFRESH_BEGUN, REFRESH_DOUBTED],
                 [(":settled", instant(settled))],
             )
-            .set(REFRESH_BEGUN, instant(now));
-        self.claimed(edit, now, Some(generation), deadline).await
+            .set(REFRESH_BEGUN, instant(now))
+            .remove(REFRESH_DOUBTED);
+        self.claimed(edit, now, Some((GENERATION, generation)), deadline).await
     }
 
     async fn claimed(
         &self,
         edit: Edit,
         now: Timestamp,
-        expect_generation: Option<u64>,
+        expected: Option<(&'static str, u64)>,
         deadline: Instant,
     ) -> Result<Claim, StoreError> {
         let key = edit.key().clone();
@@ -113,18 +122,40 @@ impl Store {
             Edited::Refused(None) => Ok(Claim::Gone),
             Edited::Refused(Some(item)) => {
                 let reader = Reader::new(&key, &item);
-                let generation = reader.required(GENERATION, Reader::number)?;
-                if expect_generation.is_some_and(|expected| expected != generation) {
+                if let Some((attribute, value)) = expected
+                    && reader.required(attribute, Reader::number)? != value
+                {
                     return Ok(Claim::Moved);
                 }
                 let lease = Lease::read(&reader, reader.required(FENCE, Reader::number)?)?;
                 match (lease, reader.instant(REFRESH_BEGUN)?) {
                     (Some(lease), _) if now < lease.until => Ok(Claim::Held { until: lease.until }),
                     (_, Some(since)) => Ok(Claim::Unsettled { since }),
-                    // Only a lease or a refresh refuses what the generation does not; this is half a lease.
+                    // Only a lease or a refresh refuses what the expectation does not; this is half a lease.
                     (_, None) => Err(reader.damaged(LEASE_OWNER, "is missing")),
                 }
             }
+        }
+    }
+
+    /// Notes at `now` that the refresh begun at `begun` is thought to have come to nothing, unless somebody noted it
+    /// before, and answers when it was noted; `None` if it has ended meanwhile. One `UpdateItem`.
+    ///
+    /// From then on the table is known to answer, so that an answer on its way through the queue has time to arrive.
+    pub async fn doubt_refresh(
+        &self,
+        athlete: &AthleteId,
+        begun: Timestamp,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let edit = Edit::of(Key::connection(athlete))
+            .if_equal(REFRESH_BEGUN, instant(begun))
+            .set_once(REFRESH_DOUBTED, instant(now));
+        let key = edit.key().clone();
+        match edit.send(self, "doubting a refresh", deadline).await? {
+            Edited::Applied(item) => Reader::new(&key, &item).instant(REFRESH_DOUBTED),
+            Edited::Refused(_) => Ok(None),
         }
     }
 
@@ -136,7 +167,7 @@ impl Store {
         fence: u64,
         deadline: Instant,
     ) -> Result<Release, StoreError> {
-        self.released(releasing(athlete, fence).remove(REFRESH_BEGUN), deadline).await
+        self.released(releasing(athlete, fence).remove(REFRESH_BEGUN).remove(REFRESH_DOUBTED), deadline).await
     }
 
     /// Gives a lease back, if it is still the one won with `fence`. One `UpdateItem`.

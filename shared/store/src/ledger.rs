@@ -24,6 +24,8 @@ use crate::item::{Item, Reader, date, instant, number, text, texts};
 use crate::keys::{Key, PK, RecordKey, SK};
 use crate::requests::{Store, Transacted, bounded};
 
+/// Always `written`. A release that kept intentions here, too, reads it, and one may be rolled back to.
+const STATE: &str = "state";
 const EVENT: &str = "event";
 const CONTENT: &str = "digest";
 const WRITTEN_AT: &str = "written_at";
@@ -103,6 +105,8 @@ pub struct Finish {
     pub brought: Option<(Date, Date)>,
     /// Whether the connection counts as synced now.
     pub synced: bool,
+    /// Whether the lease is given back. It is left to run out while what was sent may still arrive.
+    pub released: bool,
     /// When this happens.
     pub now: Timestamp,
 }
@@ -242,7 +246,8 @@ impl Store {
         })
     }
 
-    /// Notes that Smartabase confirmed these records of a user, then how the sync ended, and releases the lease.
+    /// Notes that Smartabase confirmed these records of a user, then how the sync ended, and gives the lease back if that is
+    /// how it ends.
     ///
     /// One `TransactWriteItems` per 99 records. The connection is in the last, so that nothing says the window is done
     /// before every record of it is noted.
@@ -266,6 +271,7 @@ impl Store {
             .into_iter()
             .map(|(record, written)| {
                 Edit::of(Key::record(athlete, record))
+                    .set(STATE, text("written"))
                     .set(EVENT, number(written.event))
                     .set(USER_ID, number(user_id))
                     .set(CONTENT, text(&written.digest))
@@ -333,7 +339,10 @@ impl Entry {
 
 impl Finish {
     fn write(self, edit: Edit) -> Edit {
-        let mut edit = edit.set_or_remove(NOTE, self.note.map(text)).remove(LEASE_OWNER).remove(LEASE_UNTIL);
+        let mut edit = edit.set_or_remove(NOTE, self.note.map(text));
+        if self.released {
+            edit = edit.remove(LEASE_OWNER).remove(LEASE_UNTIL);
+        }
         if self.synced {
             edit = edit.set(LAST_SYNC, instant(self.now));
         }

@@ -1,12 +1,17 @@
 use connector::forms::Forms;
 use local::{Parts, Process, Stage};
-use runtime::{Given, Secrets};
+use runtime::{Given, Secrets, Settings};
 
 use crate::deadline;
 
 /// Another process of the same installation, with a queue of its own: the same table, services, time and secrets, as they
 /// are now; `forms` may differ, as after a deployment. Links keep leading to the first one.
 pub async fn beside(stage: &Stage, forms: Forms) -> Process {
+    beside_with(stage, stage.process.connector.settings.clone(), forms).await
+}
+
+/// The same with other settings, as after an operator has changed a parameter.
+pub async fn beside_with(stage: &Stage, settings: Settings, forms: Forms) -> Process {
     let connector = &stage.process.connector;
     let secrets = &connector.secrets;
     let given = Given::new(
@@ -15,7 +20,7 @@ pub async fn beside(stage: &Stage, forms: Forms) -> Process {
         (*secrets.keyring(deadline()).await.unwrap()).clone(),
     );
     let parts = Parts {
-        settings: connector.settings.clone(),
+        settings,
         public: true,
         forms,
         secrets: Secrets::Given(given),

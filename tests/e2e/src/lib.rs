@@ -33,7 +33,7 @@ pub mod simulation;
 mod spent;
 
 pub use audit::{audit, curtain, gives_nothing_away, keeps_secrets};
-pub use beside::beside;
+pub use beside::{beside, beside_with};
 pub use cast::{ADA, BEN, ada, ada_and_ben, athlete, living, squad};
 pub use faithful::{faithful, told_truly};
 pub use opening::{connected, connection, deadline, enrolled};

@@ -195,6 +195,7 @@ mod tests {
                 backfill: BackfillDebt::Keep,
                 brought: None,
                 synced: true,
+                released: true,
                 now,
             };
             let written = [(key, Written { event: 1, digest: "d".to_owned() })];

@@ -25,6 +25,7 @@ async fn work(aws: &Aws, note: Option<&str>) -> ! {
                     backfill: BackfillDebt::Keep,
                     brought: Some((first, last)),
                     synced: true,
+                    released: true,
                     now: Timestamp::now(),
                 };
                 aws.store.confirm(&athlete, connection.user_id, connection.fence, &[], finish, soon()).await.unwrap();

@@ -23,6 +23,7 @@ async fn an_athlete_s_story_is_connection_work_and_ledger() {
         backfill: BackfillDebt::Keep,
         brought: Some((date, date)),
         synced: true,
+        released: true,
         now: ago(3),
     };
     aws.store.confirm(&id("a-1"), connection.user_id, connection.fence, &written, finish, soon()).await.unwrap();

@@ -107,14 +107,7 @@ impl Connector {
         let Some(read) = snapshot.connections.get(athlete).filter(|read| read.note.as_deref() != Some(reason)) else {
             return;
         };
-        let (generation, status, held) = (read.generation, read.status, read.held_until);
-        let now = self.clock.now();
-        if status == Status::Disconnected {
-            return;
-        }
-        if let Err(error) =
-            self.store.set_status(athlete, generation, status, Some(reason), held, now, deadline.instant()).await
-        {
+        if let Err(error) = self.store.set_note(athlete, read.generation, Some(reason), deadline.instant()).await {
             tracing::warn!(%athlete, %error, "the reason could not be noted on the connection");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use smartabase::EventId;
+use smartabase::{EventId, StoredEvent};
 use store::{RecordKey, Written};
 
 use crate::forms::{Documents, Form, Forms, Record};
@@ -37,6 +37,11 @@ pub(super) struct Change {
 impl Change {
     pub(super) fn date(&self) -> Date {
         self.key.date
+    }
+
+    /// Whether an event says all of it already.
+    pub(super) fn is_said_by(&self, event: &StoredEvent) -> bool {
+        self.fields.iter().all(|(field, value)| event.holds(field, value))
     }
 
     /// Whether it is to be sent, by what is known of an event on its date.

@@ -30,8 +30,11 @@ impl Desk<'_> {
         let (Some(first), Some(last)) = (dates.clone().min(), dates.max()) else { return Ok(()) };
         let standing = self.standing(first, last).await?;
         for change in changes.iter_mut() {
-            let found = standing.get(&change.date()).map_or(&[][..], Vec::as_slice);
+            let mut found = standing.get(&change.date()).map_or(&[][..], Vec::as_slice);
             if change.unsettled {
+                if let Some(made) = self.made_instead(change, found).await? {
+                    found = std::slice::from_ref(made);
+                }
                 let known = change.event.filter(|known| found.iter().any(|event| event.id == *known));
                 change.event = known.or_else(|| found.first().map(|event| event.id));
                 change.several = found.len() > 1;
@@ -42,15 +45,32 @@ impl Desk<'_> {
             if let Some(event) = found.iter().find(|event| Some(event.id) == change.event) {
                 let kept = self.form.keep.iter().filter_map(|label| Some((label.clone(), event.to_send(label)?)));
                 change.kept = kept.collect();
+                // While staff have yet to sort out several, the one that is kept up to date is left alone once it is.
+                change.overwrite &= !(change.several && change.is_said_by(event));
             }
         }
         changes.retain(Change::applies);
         Ok(())
     }
 
+    /// The event that the site made when the one the ledger knows was to be overwritten, and of which nobody heard: it says
+    /// exactly what is to be sent, and all that staff added to the other. That one is then deleted, as in
+    /// [`settle`](Self::settle); nothing is given where the site won't.
+    async fn made_instead<'a>(
+        &self,
+        change: &Change,
+        found: &'a [StoredEvent],
+    ) -> Result<Option<&'a StoredEvent>, Setback> {
+        let (Some(known), [one, other]) = (change.event, found) else { return Ok(None) };
+        let (known, made) = if one.id == known { (one, other) } else { (other, one) };
+        let theirs = |label: &String| known.fields.get(label) == made.fields.get(label);
+        let all_there = Some(known.id) == change.event && change.is_said_by(made) && self.form.keep.iter().all(theirs);
+        Ok(if all_there && self.delete(known.id).await? { Some(made) } else { None })
+    }
+
     /// Sends one batch, and what of it is not confirmed one by one.
     pub(super) async fn send(&self, batch: &[Change], delivery: &mut Delivery) -> Result<(), Setback> {
-        match self.import(batch).await? {
+        match self.import(batch, delivery).await? {
             Import::Imported { ids, unknown_fields } | Import::OtherIds { ids, unknown_fields } => {
                 for (change, id) in batch.iter().zip(ids) {
                     self.settle(change, id, &unknown_fields, delivery).await?;
@@ -72,7 +92,7 @@ impl Desk<'_> {
 
     async fn send_one(&self, change: &Change, delivery: &mut Delivery) -> Result<(), Setback> {
         let (date, form) = (change.date(), self.form.name.as_str());
-        match self.import(std::slice::from_ref(change)).await? {
+        match self.import(std::slice::from_ref(change), delivery).await? {
             Import::Imported { ids, unknown_fields } | Import::OtherIds { ids, unknown_fields } => {
                 for id in ids {
                     self.settle(change, id, &unknown_fields, delivery).await?;
@@ -147,7 +167,7 @@ impl Desk<'_> {
         }
     }
 
-    async fn import(&self, changes: &[Change]) -> Result<Import, Setback> {
+    async fn import(&self, changes: &[Change], delivery: &mut Delivery) -> Result<Import, Setback> {
         let event = |change: &Change| Event {
             user: self.user,
             date: change.date(),
@@ -160,7 +180,10 @@ impl Desk<'_> {
         let client = &self.connector.smartabase;
         match client.import(self.credentials, &self.form.name, &events, self.deadline.instant()).await {
             Ok(import) => Ok(import),
-            Err(error) => Err(self.setback(error).await),
+            Err(error) => {
+                delivery.in_doubt |= error.leaves_import_in_doubt();
+                Err(self.setback(error).await)
+            }
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Delivery {
     pub(crate) notes: Vec<String>,
     /// What ended the delivery early.
     pub(crate) setback: Option<Setback>,
+    /// Whether an import may have been carried out, now or later, though nobody confirmed it.
+    pub(crate) in_doubt: bool,
 }
 
 impl Delivery {
@@ -92,6 +94,13 @@ impl Connector {
         let ledger = self.store.records(connection, &self.keys(days), deadline.instant()).await?;
         let changes = changes(&self.forms, documents, records, &ledger);
         let mut delivery = Delivery::default();
+        if !documents.refused.is_empty() {
+            let refused = documents.refused.iter().copied().collect::<Vec<_>>().join(", ");
+            delivery.note(format!(
+                "Oura refuses {refused} of this athlete and gives the rest: if it stays so, have them connect again with \
+                 everything ticked"
+            ));
+        }
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             return Ok(delivery);
         }

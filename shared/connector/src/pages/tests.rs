@@ -47,6 +47,7 @@ fn connection(status: Status) -> Connection {
         intended: BTreeSet::new(),
         brought: None,
         refresh_begun: None,
+        refresh_doubted: None,
         held_until: None,
         backfill_from: None,
     }

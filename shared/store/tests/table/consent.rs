@@ -75,6 +75,7 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
         backfill: BackfillDebt::Paid,
         brought: None,
         synced: true,
+        released: true,
         now: at(1),
     };
     let confirmed = [(record.clone(), written.clone())];
@@ -114,6 +115,7 @@ async fn whoever_has_the_uuid_next_takes_over_nothing_of_who_had_it_before() {
         backfill: BackfillDebt::Paid,
         brought: None,
         synced: true,
+        released: true,
         now: at(1),
     };
     table.store.confirm(&ada, 17, fence, &[], finish, soon()).await.unwrap();

@@ -54,17 +54,22 @@ async fn a_released_lease_can_be_claimed_at_once_and_released_twice() {
 }
 
 #[tokio::test]
-async fn a_claim_over_an_older_generation_learns_that_it_moved() {
+async fn a_claim_on_what_was_read_before_somebody_worked_on_it_learns_that_it_moved() {
     let table = Table::new().await;
-    table.connected("ada").await;
+    let read = table.connected("ada").await.fence;
     let ada = athlete("ada");
-    let claim = |generation| table.store.claim(&ada, "job", at(0), at(60), Some(generation), soon());
-    assert_eq!(claim(7).await.unwrap(), Claim::Moved);
+    let claim = |owner, fence| table.store.claim(&ada, owner, at(0), at(60), Some(fence), soon());
+    assert_eq!(claim("job", read + 7).await.unwrap(), Claim::Moved);
     assert_eq!(table.connection("ada").await.lease, None);
-    assert!(matches!(claim(1).await.unwrap(), Claim::Won(_)));
+    let Claim::Won(won) = claim("job", read).await.unwrap() else { panic!() };
     // Moved is the better news even while somebody holds the lease: there is no point in waiting.
-    let moved = table.store.claim(&ada, "another", at(0), at(60), Some(7), soon()).await.unwrap();
-    assert_eq!(moved, Claim::Moved);
+    assert_eq!(claim("another", read).await.unwrap(), Claim::Moved);
+    assert_eq!(claim("another", won.fence).await.unwrap(), Claim::Held { until: at(60) });
+    // An attempt that got no answer may ask again, and nobody else after it has given the lease back.
+    let Claim::Won(again) = claim("job", read).await.unwrap() else { panic!() };
+    assert_eq!(again.fence, won.fence + 1);
+    assert_eq!(table.store.release(&ada, again.fence, soon()).await.unwrap(), Release::Released);
+    assert_eq!(claim("another", read).await.unwrap(), Claim::Moved);
 }
 
 #[tokio::test]

@@ -137,6 +137,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
         backfill: BackfillDebt::From(owed),
         brought: None,
         synced: true,
+        released: true,
         now: at(70),
     };
     assert_eq!(table.store.confirm(&ada, 17, fence, &[], history, soon()).await.unwrap(), Fenced::Done);
@@ -153,6 +154,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
         backfill: BackfillDebt::Keep,
         brought: None,
         synced: false,
+        released: true,
         now: at(80),
     };
     assert_eq!(table.store.confirm(&ada, 17, fence, &[], partly, soon()).await.unwrap(), Fenced::Done);

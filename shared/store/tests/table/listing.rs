@@ -91,6 +91,7 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
         backfill: BackfillDebt::Paid,
         brought: None,
         synced: true,
+        released: true,
         now: at(1),
     };
     store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(1), soon()).await.unwrap();

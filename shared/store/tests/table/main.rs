@@ -165,6 +165,7 @@ fn finish(seconds: i64) -> Finish {
         backfill: BackfillDebt::Keep,
         brought: None,
         synced: true,
+        released: true,
         now: at(seconds),
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::Act;
 use crate::{Table, at, athlete, authorised, grant, soon};
 
 impl Table {
-    /// Claims the lease to refresh generation `generation` from `at(now)` for a minute, as `owner`; refreshes begun up to
+    /// Claims the lease to refresh generation `generation` from `at(now)` for a minute, as `owner`; refreshes doubted up to
     /// `settled` count as over.
     async fn claimed_to_refresh(&self, owner: &str, now: i64, generation: u64, settled: i64) -> Claim {
         let ada = athlete("ada");
@@ -70,11 +70,41 @@ async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_c
     assert_eq!(table.store.release(&athlete("ada"), fence, soon()).await.unwrap(), Release::Released);
     assert_eq!(table.claimed_to_refresh("another", 1, 1, -1).await, Claim::Unsettled { since: at(0) });
     // Everything else may be done meanwhile; only the refresh token is out of bounds.
-    let claim = table.store.claim(&athlete("ada"), "another", at(2), at(3), Some(1), soon()).await.unwrap();
+    let claim = table.store.claim(&athlete("ada"), "another", at(2), at(3), None, soon()).await.unwrap();
     assert!(matches!(claim, Claim::Won(connection) if connection.refresh_begun == Some(at(0))));
-    // One begun at the very instant counts as over.
-    let claim = table.claimed_to_refresh("a third", 600, 1, 0).await;
-    assert!(matches!(claim, Claim::Won(connection) if connection.refresh_begun == Some(at(600))));
+
+    // However long ago: the table may have been down all the time, and the answer still be on its way.
+    assert_eq!(table.claimed_to_refresh("a third", 7200, 1, 6600).await, Claim::Unsettled { since: at(0) });
+    let doubt = |begun, now| {
+        let store = table.store.clone();
+        async move { store.doubt_refresh(&athlete("ada"), at(begun), at(now), soon()).await.unwrap() }
+    };
+    assert_eq!(doubt(5, 7200).await, None, "that is another refresh");
+    assert_eq!(doubt(0, 7200).await, Some(at(7200)));
+    assert_eq!(doubt(0, 7300).await, Some(at(7200)), "whoever doubts it next learns since when");
+    assert_eq!(table.claimed_to_refresh("a third", 7799, 1, 7199).await, Claim::Unsettled { since: at(0) });
+    // One doubted at the very instant counts as over.
+    let claim = table.claimed_to_refresh("a third", 7800, 1, 7200).await;
+    let Claim::Won(connection) = claim else { panic!("{claim:?}") };
+    assert_eq!((connection.refresh_begun, connection.refresh_doubted), (Some(at(7800)), None));
+    assert_eq!(doubt(0, 7801).await, None);
+}
+
+#[tokio::test]
+async fn a_doubt_ends_with_the_refresh_it_is_about() {
+    for end in 0..3 {
+        let table = Table::new().await;
+        let (ada, fence) = (athlete("ada"), table.refreshing().await);
+        table.store.doubt_refresh(&ada, at(0), at(1), soon()).await.unwrap();
+        assert_eq!(table.connection("ada").await.refresh_doubted, Some(at(1)));
+        match end {
+            0 => drop(table.store.settle_refresh(&ada, fence, soon()).await.unwrap()),
+            1 => drop(table.store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(2), soon()).await.unwrap()),
+            _ => drop(table.store.rescue_grant(&ada, 1, &grant("ada"), "daily", at(2), soon()).await.unwrap()),
+        }
+        let ended = table.connection("ada").await;
+        assert_eq!((ended.refresh_begun, ended.refresh_doubted), (None, None));
+    }
 }
 
 #[tokio::test]
@@ -124,7 +154,8 @@ async fn a_refresh_known_to_have_spent_nothing_is_settled_and_may_begin_again_at
 async fn only_the_holder_of_the_lease_settles_a_refresh() {
     let table = Table::new().await;
     let fence = table.refreshing().await;
-    let later = table.claimed_to_refresh("another", 600, 1, 0).await;
+    table.store.doubt_refresh(&athlete("ada"), at(0), at(1), soon()).await.unwrap();
+    let later = table.claimed_to_refresh("another", 600, 1, 1).await;
     assert!(matches!(later, Claim::Won(_)), "{later:?}");
     assert_eq!(table.store.settle_refresh(&athlete("ada"), fence, soon()).await.unwrap(), Release::Lost);
     assert_eq!(table.refresh_begun().await, Some(at(600)));

@@ -78,6 +78,7 @@ async fn a_connection_pointed_at_another_user_is_kept_and_what_was_begun_with_th
         backfill: BackfillDebt::Keep,
         brought: None,
         synced: true,
+        released: true,
         now: at(1),
     };
     let fence = table.claimed("ada").await;

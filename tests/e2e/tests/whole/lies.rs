@@ -137,3 +137,57 @@ async fn of_two_events_that_stand_there_already_the_older_is_kept_up_to_date_and
     faithful(&stage, ADA, "ada");
     curtain(&stage).await;
 }
+
+/// As [`revise`], up to the import that makes a second event.
+async fn lied_to(stage: &Stage, seconds: i64) {
+    stage.oura.revise_night("ada", WAKING, |night| night["total_sleep_duration"] = seconds.into());
+    stage.pass(PERIOD);
+    stage.process.tick().await.unwrap();
+    stage.process.work().await;
+    assert_eq!(standing(stage).len(), 2, "the lie has come about");
+}
+
+/// The site makes an event where it should overwrite one, and of the first we never hear.
+#[tokio::test]
+async fn invariant_1_an_event_made_instead_of_an_overwritten_one_is_found_though_its_answer_was_lost() {
+    let stage = connected(ada()).await;
+    stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
+    let lost = When::every().path("/site/api/v1/eventsimport").first(1);
+    stage.smartabase_wire.inject(lost, Fault::DropAfter);
+    lied_to(&stage, 18_000).await;
+    stage.settle().await;
+    let [event] = &standing(&stage)[..] else { panic!("{:?}", standing(&stage)) };
+    assert_eq!(told(event), Some("300"));
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+/// The same, and Oura says something else by the time it is looked at: which of the two is whose is not known any more.
+#[tokio::test]
+async fn two_events_that_nobody_can_tell_apart_are_reported_and_not_made_more() {
+    let stage = connected(ada()).await;
+    stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
+    stage.smartabase_wire.inject(When::every().path("/site/api/v1/eventsimport").first(1), Fault::DropAfter);
+    lied_to(&stage, 18_000).await;
+    revise(&stage, 18_600).await;
+    let ids = || standing(&stage).iter().map(|event| event.id).collect::<Vec<_>>();
+    let reported = ids();
+    assert_eq!(reported.len(), 2);
+    let _ = stage.cost();
+    for _ in 0..3 {
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+    }
+    assert_eq!((ids(), Spent::since(&stage).imports), (reported.clone(), 0), "staff find what the note names");
+    let note = connection(&stage, "uuid-ada").await.unwrap().note.unwrap();
+    assert!(reported.iter().all(|id| note.contains(&id.to_string())), "{note}");
+    let right = standing(&stage).into_iter().find(|event| told(event) == Some("310")).unwrap();
+    for other in reported.into_iter().filter(|id| *id != right.id) {
+        stage.smartabase.delete_event(other);
+    }
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().note, None);
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}

@@ -12,6 +12,7 @@ mod connecting;
 mod consent;
 mod costs;
 mod credentials;
+mod debts;
 mod disconnecting;
 mod enrolment;
 mod forms;

@@ -1,5 +1,7 @@
 //! Smartabase's bad days: whatever an import's answer was, each date ends with one event that says what Oura says.
 
+use std::sync::{Arc, Mutex};
+
 use e2e::{ADA, NIGHTS, Spent, ada, audit, connected, curtain, enrolled, faithful, squad, told_truly};
 use jiff::SignedDuration;
 use jiff::civil::date;
@@ -138,4 +140,37 @@ async fn every_way_of_saying_that_nothing_was_found_is_understood() {
         told_truly(&stage, ADA, "ada", date(2026, 2, 2), date(2026, 3, 4));
         curtain(&stage).await;
     }
+}
+
+/// The site answers that it failed, and carries the import out a minute later.
+#[tokio::test]
+async fn invariant_1_an_import_that_arrives_late_makes_no_second_event() {
+    let stage = connected(ada()).await;
+    stage.pass(SignedDuration::from_hours(24));
+    let (first, kept) = (Arc::new(Mutex::new(None)), Answer::status(504));
+    let body = Arc::clone(&first);
+    stage.smartabase_wire.decide(move |seen| {
+        let mut body = body.lock().unwrap();
+        let late = seen.path == IMPORT && body.is_none();
+        late.then(|| {
+            *body = Some((format!("{}?{}", seen.path, seen.query), seen.body.clone()));
+            Fault::Answer(kept.clone())
+        })
+    });
+    stage.process.tick().await.unwrap();
+    stage.process.work().await;
+    stage.smartabase_wire.heal();
+    stage.pass(SignedDuration::from_secs(31));
+    stage.process.work().await;
+    let (path, body) = first.lock().unwrap().take().unwrap();
+    let site = stage.smartabase.url().trim_end_matches("/site").to_owned();
+    let late = stage.browser.post(format!("{site}{path}")).basic_auth("api.account", Some("api-password"));
+    let late = late.header("content-type", "application/json").body(body.to_vec()).send().await.unwrap();
+    assert_eq!(late.status(), 200);
+    for _ in 0..2 {
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+    }
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use connector::forms::Forms;
 use e2e::{
-    ADA, Order, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, faithful, gives_nothing_away, squad,
+    ADA, Order, Spent, ada, ada_and_ben, beside_with, connected, connection, curtain, enrolled, faithful,
+    gives_nothing_away, squad,
 };
 use jiff::SignedDuration;
 use jiff::civil::date;
@@ -200,4 +202,74 @@ async fn a_wrong_client_secret_at_connect_leads_to_the_staff() {
     assert!(visit.page.contains("This service needs attention"), "{}", visit.page);
     gives_nothing_away(&stage, &visit.page);
     assert!(!visit.page.contains("outdated") && connection(&stage, "uuid-ada").await.is_none());
+}
+
+#[tokio::test]
+async fn a_table_that_is_down_for_half_an_hour_after_a_refresh_costs_no_grant() {
+    let stage = connected(ada()).await;
+    stage.pass(NEARLY_A_DAY);
+    stage.process.tick().await.unwrap();
+    // From the moment on at which the new pair is to be stored.
+    let (mut down, refusal) = (false, Answer::status(503));
+    stage.table_wire.decide(move |seen| {
+        down |= seen.operation == "UpdateItem" && String::from_utf8_lossy(&seen.body).contains("token_url");
+        down.then(|| Fault::Answer(refusal.clone()))
+    });
+    stage.process.work().await;
+    for _ in 0..30 {
+        stage.pass(SignedDuration::from_mins(1));
+        stage.process.work().await;
+    }
+    assert!(stage.process.waiting.bodies().iter().any(|body| body.contains("rescue")), "the pair is on its way");
+    stage.table_wire.heal();
+    // A tick comes before it.
+    stage.pass(SignedDuration::from_secs(1));
+    stage.process.tick().await.unwrap();
+    stage.process.work().await;
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().generation, 1);
+    assert_eq!(stage.oura.violations(), []);
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::Active);
+    stage.settle().await;
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    let rescued = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((rescued.status, rescued.generation, rescued.refresh_begun), (Status::Active, 2, None));
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_refresh_that_nobody_finished_is_made_again_after_a_while() {
+    let stage = connected(ada()).await;
+    stage.pass(NEARLY_A_DAY);
+    // The worker dies with the request under way: Oura never hears of it.
+    stage.oura_wire.inject(When::every().path(TOKEN).first(1), Fault::DropBefore);
+    stage.process.tick().await.unwrap();
+    stage.process.work().await;
+    stage.oura_wire.heal();
+    for _ in 0..3 {
+        stage.pass(PERIOD);
+        stage.tick().await.unwrap();
+    }
+    let refreshed = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((refreshed.status, refreshed.generation), (Status::Active, 2));
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_grant_stays_with_the_token_server_that_issued_it_when_the_operator_moves_to_the_other() {
+    let stage = connected(ada()).await;
+    let before = connection(&stage, "uuid-ada").await.unwrap().grant.unwrap().token_url;
+    let mut settings = stage.process.connector.settings.clone();
+    settings.oura.token = "http://127.0.0.1:9/oauth/token".parse().unwrap();
+    let moved = beside_with(&stage, settings, Forms::shipped().unwrap()).await;
+    stage.pass(NEARLY_A_DAY);
+    moved.tick().await.unwrap();
+    moved.work().await;
+    let refreshed = connection(&stage, "uuid-ada").await.unwrap();
+    assert_eq!((refreshed.generation, refreshed.status), (2, Status::Active));
+    assert_eq!(refreshed.grant.unwrap().token_url, before);
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
 }
