@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
-    let connector = &connector::at_start(Connector::deployed().await)?;
+    let connector = &connector::at_start(Connector::deployed())?;
     run(service_fn(async |event: LambdaEvent<Value>| {
         let enrolled = connector.enrol(Deadline::of_invocation(event.context.deadline)).await;
         let enrolled = enrolled.map_err(|error| {

@@ -12,7 +12,7 @@ const WARM_UP: Duration = Duration::from_secs(3);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
-    let connector = &connector::at_start(Connector::deployed().await)?;
+    let connector = &connector::at_start(Connector::deployed())?;
     let warm_up = Deadline::within(WARM_UP);
     // Whoever comes back from Oura waits for the exchange, not for the secret it needs. What is wrong with it is said there.
     let _ = tokio::join!(connector.warm(warm_up), connector.secrets.oura(warm_up));

@@ -8,7 +8,7 @@ use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
-    let connector = &connector::at_start(Connector::deployed().await)?;
+    let connector = &connector::at_start(Connector::deployed())?;
     run(service_fn(async |event: LambdaEvent<Value>| {
         // Whatever the event says, it means "now": a tick needs nothing from it, so nothing in it can be wrong.
         let ticked = connector.tick(Deadline::of_invocation(event.context.deadline)).await;

@@ -14,7 +14,7 @@ const WARM_UP: Duration = Duration::from_secs(3);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
-    let connector = &Arc::new(connector::at_start(Connector::deployed().await)?);
+    let connector = &Arc::new(connector::at_start(Connector::deployed())?);
     let warm_up = Deadline::within(WARM_UP);
     tokio::join!(connector.warm(warm_up), connector.smartabase.warm(warm_up.instant()));
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 /// Region, credentials (keys, profiles, single sign-on, roles) and endpoints from where the AWS CLI takes them.
 pub(crate) async fn configuration(target: &Target) -> Result<SdkConfig, Failure> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(::aws::http_client())
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .timeout_config(
             TimeoutConfig::builder()

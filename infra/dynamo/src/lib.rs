@@ -118,6 +118,7 @@ pub fn config_at(endpoint: &str) -> Builder {
         .region(Region::new("local"))
         .credentials_provider(Credentials::new("local", "local", None, None, "embedded DynamoDB"))
         .endpoint_url(endpoint)
+        .http_client(aws::http_client())
 }
 
 #[cfg(test)]

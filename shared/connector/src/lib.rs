@@ -103,18 +103,14 @@ pub fn at_start<T>(started: Result<T, StartError>) -> Result<T, StartError> {
 
 impl Connector {
     /// Builds the deployed connector from the process's environment. Opens no connection.
-    pub async fn deployed() -> Result<Self, StartError> {
+    pub fn deployed() -> Result<Self, StartError> {
         let (settings, deployment) =
             ConfigurationError::both(Settings::from_environment(), Deployment::from_environment())?;
-        Self::on_aws(settings, deployment, &runtime::aws::configuration().await)
+        Self::on_aws(settings, deployment, &aws::configuration())
     }
 
     /// Builds the connector of an installation on AWS, with the deployed resources. Opens no connection.
-    pub fn on_aws(
-        settings: Settings,
-        deployment: Deployment,
-        aws: &runtime::aws::SdkConfig,
-    ) -> Result<Self, StartError> {
+    pub fn on_aws(settings: Settings, deployment: Deployment, aws: &aws::SdkConfig) -> Result<Self, StartError> {
         Ok(Self {
             forms: forms::Forms::shipped()?,
             oura: oura::Client::new(settings.oura.clone())?,

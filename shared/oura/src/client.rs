@@ -97,16 +97,15 @@ impl Client {
             }
         }
         // No redirect is followed for data either: a bearer token goes to the configured address only.
-        let base = || {
-            reqwest::Client::builder()
+        let base = |offer| {
+            tls::client(offer)
                 .user_agent(USER_AGENT)
                 .redirect(redirect::Policy::none())
                 .connect_timeout(CONNECT)
                 .tcp_nodelay(true)
         };
-        let data = base().pool_idle_timeout(IDLE).build().map_err(BuildError::Http)?;
-        let tokens = base()
-            .http1_only()
+        let data = base(tls::Offer::Http2).pool_idle_timeout(IDLE).build().map_err(BuildError::Http)?;
+        let tokens = base(tls::Offer::Http1)
             .pool_max_idle_per_host(0)
             .retry(reqwest::retry::never())
             .build()

@@ -1,4 +1,4 @@
-//! What every function needs at start: configuration, secrets, a clock, telemetry, AWS clients.
+//! What every function needs at start: configuration, secrets, a clock, telemetry.
 //!
 //! It knows how the connector is configured and where its secrets are kept; it knows nothing of syncing, connecting or
 //! enrolling. Everything here is built once per process and borrowed by the use cases.
@@ -20,7 +20,6 @@
 //! # Ok::<(), runtime::ConfigurationError>(())
 //! ```
 
-pub mod aws;
 mod clock;
 mod deadline;
 mod secrets;

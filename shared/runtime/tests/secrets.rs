@@ -58,6 +58,7 @@ impl Vault {
             .region(Region::new("local"))
             .credentials_provider(Credentials::new("local", "local", None, None, "test"))
             .endpoint_url(endpoint)
+            .http_client(aws::http_client())
             .retry_config(RetryConfig::disabled())
             .build();
         let deployment = Deployment {

@@ -48,7 +48,7 @@ pub(crate) enum Purpose {
 
 impl Transport {
     pub(crate) fn new(site: Site) -> Result<Transport, BuildError> {
-        let mut builder = reqwest::Client::builder()
+        let mut builder = tls::client(tls::Offer::Http2)
             // Imports must never be sent twice by someone who does not know what they are.
             .retry(reqwest::retry::never())
             // A redirect would take the password elsewhere, and turn a POST into a GET.

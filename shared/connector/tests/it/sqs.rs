@@ -49,6 +49,7 @@ impl Sqs {
             .region(Region::new("local"))
             .credentials_provider(Credentials::new("local", "local", None, None, "test"))
             .endpoint_url(endpoint)
+            .http_client(aws::http_client())
             // Without the SDK's own retries a test sees each of ours.
             .retry_config(RetryConfig::disabled())
             .build();

@@ -1,0 +1,122 @@
+//! Whom this process trusts, and how it speaks TLS: read and built once, for every client that it has.
+//!
+//! A client that is left to itself reads the certificates of some 140 authorities anew; four of them spent four fifths of
+//! the instructions before a function's first event on that. It knows nothing of who is called.
+//!
+//! ```
+//! let client = tls::client(tls::Offer::Http2).build()?;
+//! # Ok::<(), reqwest::Error>(())
+//! ```
+
+use std::env;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// What a connection may be used for; the server chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2, or HTTP/1.1 with a server that has nothing newer.
+    Http2,
+}
+
+/// Where the system keeps its authorities in one file: Amazon Linux, on which the functions run, and Debian.
+const BUNDLES: [&str; 2] = ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt"];
+
+/// `None` when nobody is trusted.
+static CONFIGURATION: LazyLock<Option<ClientConfig>> = LazyLock::new(|| {
+    let roots = authorities();
+    let versions = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let versions = versions.with_safe_default_protocol_versions().ok()?;
+    (!roots.is_empty()).then(|| versions.with_root_certificates(roots).with_no_client_auth())
+});
+
+/// Whom the system trusts, or whoever is in the file that `SSL_CERT_FILE` names.
+fn authorities() -> RootCertStore {
+    let named = |name| env::var_os(name).filter(|path| !path.is_empty());
+    let bundle = match (named("SSL_CERT_FILE"), named("SSL_CERT_DIR")) {
+        (Some(file), None) => File::open(file).ok(),
+        (None, None) => BUNDLES.iter().find_map(|file| File::open(file).ok()),
+        (_, Some(_)) => None,
+    };
+    let mut roots = RootCertStore::empty();
+    if let Some(bundle) = bundle {
+        read(BufReader::new(bundle), &mut roots);
+    }
+    if roots.is_empty() {
+        let found = rustls_native_certs::load_native_certs();
+        for error in found.errors {
+            tracing::warn!(%error, "an authority can't be read");
+        }
+        roots.add_parsable_certificates(found.certs);
+    }
+    roots
+}
+
+/// Adds the certificates of a bundle, one at a time, since touching a page of memory costs as much as reading a
+/// certificate. rustls's own reader keeps the whole of them, and needs three times the instructions.
+fn read(mut bundle: impl BufRead, roots: &mut RootCertStore) {
+    let (mut line, mut text, mut certificate) = (Vec::new(), Vec::new(), Vec::new());
+    while bundle.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+        match line.trim_ascii_end() {
+            b"-----BEGIN CERTIFICATE-----" => text.clear(),
+            b"-----END CERTIFICATE-----" => {
+                certificate.clear();
+                if STANDARD.decode_vec(&text, &mut certificate).is_ok() {
+                    // One that rustls can't use is nobody's loss but its own.
+                    let _ = roots.add(CertificateDer::from(certificate.as_slice()));
+                }
+            }
+            line => text.extend_from_slice(line),
+        }
+        line.clear();
+    }
+}
+
+/// A client under construction. Where nobody is trusted, building it fails and says so.
+pub fn client(offer: Offer) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder();
+    let builder = match offer {
+        Offer::Http1 => builder.http1_only(),
+        Offer::Http2 => builder,
+    };
+    match CONFIGURATION.clone() {
+        Some(mut tls) => {
+            tls.alpn_protocols = match offer {
+                Offer::Http1 => vec![b"http/1.1".to_vec()],
+                Offer::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            };
+            builder.tls_backend_preconfigured(tls)
+        }
+        // Left to itself, it looks for authorities, too, and has words for finding none.
+        None => builder,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_read_whatever_stands_between_the_certificates() {
+        let made = || rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap().cert;
+        let (one, two, three) = (made(), made(), made());
+        let crlf = two.pem().replace('\n', "\r\n");
+        let broken = three.pem().replace("MII", "M!I");
+        let bundle = format!("# One\n{}\n# Two: Zwölf\n{crlf}{broken}-----BEGIN CERTIFICATE-----\nMII", one.pem());
+        let mut found = RootCertStore::empty();
+        read(bundle.as_bytes(), &mut found);
+        let mut expected = RootCertStore::empty();
+        expected.add_parsable_certificates([one.der().clone(), two.der().clone()]);
+        assert_eq!(expected.len(), 2);
+        assert_eq!(found.roots, expected.roots);
+    }
+}
