@@ -6,7 +6,10 @@
 //!
 //! History that a connection still owes the forms (`backfill_from`) is brought in chunks by backfill jobs. Should such a
 //! job be lost, every tick brings one chunk, so the debt is paid either way. Days that passed out of the window while an
-//! athlete could not be synced are owed, too, from the first sync after the pause.
+//! athlete could not be synced are owed, too, from the first sync after the pause; so is a window that could not be
+//! brought whole, from the sync that found it so.
+//!
+//! **Invariant**: no day leaves the window unless it was brought or is owed.
 //!
 //! **Invariant**: a digest is stored only when every record of the window is confirmed, and removed before the first of
 //! them is sent again.

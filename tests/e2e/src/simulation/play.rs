@@ -129,6 +129,7 @@ impl Play<'_> {
             one.member_again = None;
             one.tell(stage.clock.now(), "pays again");
         }
+        self.world.let_lack(self.scale.lacks(day));
     }
 
     async fn tick(&mut self, tick: Tick) -> Result<(), Broken> {
@@ -321,6 +322,7 @@ impl Play<'_> {
             one.member_again = None;
             one.tell(stage.clock.now(), "the faults stop");
         }
+        self.world.let_lack(None);
         // Long enough for the longest hold, a look at a lapsed membership and a job that was put off.
         self.calm_tick(SignedDuration::from_hours(26)).await?;
         for athlete in 0..self.world.athletes.len() {

@@ -51,6 +51,8 @@ pub enum Kind {
     Skew,
     /// Operators replace the root key, the Oura secret and the Smartabase password; some workers learn of it late.
     Rotation,
+    /// A form is gone from the site for days or weeks.
+    Forms,
 }
 
 impl Adventure {
@@ -65,7 +67,7 @@ impl Adventure {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Nights,
         Self::Staff,
         Self::Consent,
@@ -79,6 +81,7 @@ impl Kind {
         Self::Messages,
         Self::Skew,
         Self::Rotation,
+        Self::Forms,
     ];
 }
 
@@ -379,6 +382,17 @@ impl Scale {
             _ => return None,
         };
         self.has(Kind::Rotation).then_some(rotation)
+    }
+
+    /// Which of two forms, if any, the site lacks on a day: one is taken away now and then, and comes back within three
+    /// weeks.
+    pub(crate) fn lacks(&self, day: u32) -> Option<usize> {
+        let gone_since = |since: u32| {
+            let mut draw = self.draw("forms", &[since.into()]);
+            let (gone, form, length) = (draw.u8(0..100) < 5, draw.usize(0..2), draw.u32(1..21));
+            (gone && day < since + length).then_some(form)
+        };
+        (day.saturating_sub(20)..=day).find_map(gone_since).filter(|_| self.has(Kind::Forms))
     }
 
     /// Whether a worker learns of a rotation only a tick later.

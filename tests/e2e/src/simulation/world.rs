@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connector::{Account, Connector, Meter, Queue};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use local::{Cast, Stage};
+use local::{Cast, Stage, site_forms};
 use runtime::{Clock, Given, Secrets};
 use sim::oura::{Life, Person};
 use sim::smartabase::User;
@@ -15,12 +15,13 @@ use store::{AthleteId, KeyVersion, Keyring, Store};
 use url::Url;
 
 use super::story::{Rotation, Scale, Tick};
+use crate::{DAYS, NIGHTS};
 
 /// How many processes work off the queue.
 pub(crate) const WORKERS: usize = 3;
 
 /// The day before the first.
-const EVE: Date = Date::constant(2026, 3, 2);
+pub(crate) const EVE: Date = Date::constant(2026, 3, 2);
 
 /// Where the athletes live, by number: on both sides of the site, which is in UTC, and some with a change of clocks
 /// within sixty days.
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) vault: Vault,
     /// When a night was edited, since the last check: what Oura said in between may have been sent.
     pub(crate) edited: Vec<Timestamp>,
+    /// The event form that the site lacks.
+    lacking: Option<&'static str>,
 }
 
 /// A process that works off the queue, with a clock of its own.
@@ -122,7 +125,7 @@ impl World {
             password: "api-password".to_owned(),
         };
         let workers = (0..WORKERS).map(|_| Worker::beside(&stage, &vault)).collect();
-        Self { stage, workers, athletes, vault, edited: Vec::new() }
+        Self { stage, workers, athletes, vault, edited: Vec::new(), lacking: None }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -170,6 +173,26 @@ impl World {
                 worker.each(|given| self.vault.give(given));
             }
         }
+    }
+
+    /// Lets the site lack one of its two event forms, or none.
+    pub(crate) fn let_lack(&mut self, form: Option<usize>) {
+        let lacking = form.map(|form| [NIGHTS, DAYS][form]);
+        if lacking == self.lacking {
+            return;
+        }
+        let now = self.now();
+        let forms = site_forms(&self.stage.process.connector.forms);
+        for form in forms.into_iter().filter(|form| [NIGHTS, DAYS].contains(&form.name.as_str())) {
+            match lacking == Some(form.name.as_str()) {
+                true => self.stage.smartabase.remove_form(&form.name),
+                false => self.stage.smartabase.set_form(form),
+            }
+        }
+        for one in &mut self.athletes {
+            one.tell(now, format!("the site lacks {lacking:?}"));
+        }
+        self.lacking = lacking;
     }
 
     /// Everybody learns what they have yet to learn.
