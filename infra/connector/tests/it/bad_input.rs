@@ -42,8 +42,27 @@ async fn without_a_region_it_asks_for_one() {
 #[tokio::test]
 async fn a_profile_that_is_not_there_is_named() {
     let aws = Aws::start().await;
-    let program = aws.program().without("AWS_ACCESS_KEY_ID").without("AWS_SECRET_ACCESS_KEY");
-    program.run(&["--stack", STACK, "--profile", "typo", "status"]).await.refused(1, &["--profile"]);
+    // Also where there are keys that would do.
+    let ended = aws.run(&["--profile", "typo", "status"]).await;
+    ended.refused(1, &["no profile “typo”", "--profile, ~/.aws/config"]);
+    let program = aws.program().without("AWS_REGION");
+    let ended = program.run(&["--stack", STACK, "--profile", "typo", "status"]).await;
+    ended.refused(2, &["no AWS region", "profile “typo”"]);
+}
+
+#[tokio::test]
+async fn a_profile_that_is_named_comes_before_keys_in_the_environment() {
+    let aws = Aws::start().await;
+    let program = aws.program().without("AWS_REGION");
+    let folder = program.home().join(".aws");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("config"), "[profile club]\nregion = ap-southeast-2\n").unwrap();
+    std::fs::write(folder.join("credentials"), "[club]\naws_access_key_id = club\naws_secret_access_key = x\n")
+        .unwrap();
+    assert_eq!(program.run(&["--stack", STACK, "--profile", "club", "status"]).await.code, 0);
+    assert_eq!(aws.signed_by(), ["club in ap-southeast-2"]);
+    assert_eq!(aws.run(&["status"]).await.code, 0);
+    assert_eq!(aws.signed_by(), ["someone in eu-west-2"]);
 }
 
 #[tokio::test]
