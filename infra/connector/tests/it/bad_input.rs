@@ -19,6 +19,15 @@ async fn a_stack_that_is_not_there_is_named_with_its_region() {
 }
 
 #[tokio::test]
+async fn a_name_that_no_stack_can_have_is_told_as_one_that_is_not_there() {
+    let aws = Aws::start().await;
+    let message = "1 validation error detected: Value 'my stack' at 'stackName' failed to satisfy constraint";
+    aws.refuse(400, &refused("ValidationError", message));
+    let ended = aws.program().run(&["--stack", "my stack", "status"]).await;
+    ended.refused(2, &["there is no stack “my stack” in eu-west-2", "--stack, --region and --profile"]);
+}
+
+#[tokio::test]
 async fn a_stack_of_something_else_is_not_taken_for_ours() {
     let aws = Aws::start().await;
     aws.lose_output("TableName");
