@@ -39,6 +39,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use arguments::{Arguments, Command};
 use failure::Failure;
@@ -52,7 +53,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Does what the command line asks.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misread(&error),
+    };
     let json = arguments.json;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
@@ -63,6 +67,26 @@ pub fn main() -> ExitCode {
         Ok(report) => report.print(json),
         Err(failure) => failure.print(json),
     }
+}
+
+/// Says what is wrong with a command line, or what was asked about it.
+fn misread(error: &clap::Error) -> ExitCode {
+    // As clap does by itself: help on standard output, faults on standard error. Nobody is left to tell if that fails.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Ending::Fine.into();
+    }
+    if std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json") {
+        let usage = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "it requires a subcommand: see --help".to_owned(),
+            _ => error.to_string(),
+        };
+        // The first paragraph says what is wrong; the others are for whoever sits at the keyboard.
+        let message = usage.split("\n\n").next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+        Failure::Usage(message).print_json();
+    }
+    Ending::Usage.into()
 }
 
 async fn run(arguments: Arguments) -> Result<Report, Failure> {

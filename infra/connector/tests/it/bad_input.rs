@@ -129,6 +129,30 @@ async fn an_athlete_nobody_is_or_several_are_is_not_guessed() {
 }
 
 #[tokio::test]
+async fn a_command_line_that_cannot_be_read_is_json_too_when_asked_for() {
+    let program = Program::new();
+    for (arguments, part) in [
+        (&["--json", "statsu"][..], "unrecognized subcommand 'statsu'"),
+        (&["--stack", "s", "status", "--json", "--state", "dizzy"], "invalid value 'dizzy'"),
+        (&["--stack", "s", "show", "--json"], "not provided: <ATHLETE>"),
+        (&["--json"], "requires a subcommand"),
+    ] {
+        let ended = program.run(arguments).await;
+        let error = &ended.json()["error"];
+        let message = error["message"].as_str().unwrap();
+        assert_eq!((ended.code, error["kind"].as_str()), (2, Some("usage")), "{ended:?}");
+        assert!(message.contains(part) && !message.contains('\n'), "{message:?}");
+        assert!(!ended.stderr.is_empty());
+    }
+    for arguments in [&["--help", "--json"][..], &["--json", "status", "--help"], &["--version"]] {
+        let ended = program.run(arguments).await;
+        assert!(ended.code == 0 && ended.stderr.is_empty() && !ended.stdout.is_empty(), "{ended:?}");
+    }
+    let ended = program.run(&["statsu"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_failure_is_json_too_when_asked_for() {
     let aws = Aws::start().await;
     let ended = aws.program().run(&["--stack", "typo", "status", "--json"]).await;
