@@ -29,8 +29,8 @@ pub(crate) struct Options {
     /// Only athletes for whom somebody has to do something.
     #[arg(long)]
     attention: bool,
-    /// Only connected athletes who were not synced for this long, such as `2h` or `3d`. One in order is looked at every
-    /// tick, and marked as synced once an hour.
+    /// Only athletes in order who were not synced for this long, such as `2h` or `3d`. They are looked at every tick, and
+    /// marked as synced once an hour; whoever has to do something first is not.
     #[arg(long, value_name = "DURATION", value_parser = when::duration)]
     unsynced_for: Option<SignedDuration>,
 }
