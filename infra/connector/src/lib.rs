@@ -22,6 +22,7 @@ mod forms;
 mod installation;
 mod link;
 mod local;
+mod progress;
 mod redrive;
 mod report;
 mod resync;
@@ -98,8 +99,8 @@ async fn run(arguments: Arguments) -> Result<Report, Failure> {
     }
     let installation = Installation::open(&target).await?;
     match command {
-        Command::Doctor => doctor::run(&installation).await,
-        Command::Forms(forms) => forms.run(&installation).await,
+        Command::Doctor => doctor::run(&installation, json).await,
+        Command::Forms(forms) => forms.run(&installation, json).await,
         Command::Secrets(secrets) => secrets.run(&installation).await,
         Command::Status(options) => status::run(&options, &installation).await,
         Command::Show(options) => show::run(&options, &installation).await,

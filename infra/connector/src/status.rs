@@ -139,15 +139,13 @@ fn row(athlete: &Athlete, stand: &Stand, now: Timestamp, zone: &TimeZone) -> [Ce
     let connection = athlete.connection.as_ref();
     let last_sync = connection.and_then(|connection| connection.last_sync);
     let last_night = connection.and_then(|connection| connection.last_day);
-    // What every athlete in such a state has to do is no news; what the operator has to mend is.
-    let reason = if stand.needs() == Actor::Operator { stand.reason.as_str() } else { "" };
     [
         athlete.name().into(),
         cell(athlete.user_id().map_or(String::new(), |user| user.to_string()), QUIET),
         cell(stand.to_string(), colour(stand.state)),
         last_sync.map_or(String::new(), |at| when::ago(at, now)).into(),
         last_night.map_or(String::new(), |day| when::day(day, now, zone)).into(),
-        reason.into(),
+        stand.reason.as_str().into(),
     ]
 }
 

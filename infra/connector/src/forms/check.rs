@@ -11,6 +11,7 @@ use store::Service;
 
 use crate::failure::Failure;
 use crate::installation::{Installation, soon};
+use crate::progress::Progress;
 use crate::report::{Ending, Report};
 use crate::services::{self, Keeper};
 use crate::table::{BAD, GOOD, QUIET, styled};
@@ -36,7 +37,7 @@ struct Entry<'a> {
     remedy: String,
 }
 
-pub(super) async fn run(forms: &Forms, installation: &Installation) -> Result<Report, Failure> {
+pub(super) async fn run(forms: &Forms, installation: &Installation, json: bool) -> Result<Report, Failure> {
     let connector = installation.connector()?;
     let (site, secrets) = (&connector.smartabase, &connector.secrets);
     let credentials = secrets.smartabase(soon()).await.map_err(|error| crate::secrets::unusable(&error))?;
@@ -50,8 +51,11 @@ pub(super) async fn run(forms: &Forms, installation: &Installation) -> Result<Re
         )));
     }
     let failed = |error: &Error| services::site(site.site(), Keeper::of(secrets), error);
+    let progress = Progress::of(json);
+    progress.now("signing in to Smartabase");
     // First by one request that can't be misunderstood: a wrong password is tried once and no more.
     site.sign_in(&credentials, soon().instant()).await.map_err(|error| failed(&error))?;
+    progress.now("reading the forms");
     match survey(site, &credentials, forms).await {
         Ok(findings) => Ok(report(forms.wanted().len(), &findings)),
         Err(error) if unoffered(&error) => Err(Failure::Failed(format!(

@@ -25,8 +25,8 @@ async fn everybody_is_listed_with_what_stands_in_the_way() {
             "30 h ago",
             "does not have the fields Score",
         ],
-        &["Cyd Ng", "33", "needs to reconnect"],
-        &["Dee Ndiaye", "34", "not connected yet"],
+        &["Cyd Ng", "33", "needs to reconnect", "the athlete opens the personal link and connects again"],
+        &["Dee Ndiaye", "34", "not connected yet", "has not connected a ring by the personal link"],
     ]) {
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }
