@@ -71,7 +71,7 @@ impl Connector {
             let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(None) };
             let grant = connection.grant.as_ref().map(|stored| grant::sealed(stored, &connection.scopes));
             if let Some(grant) = grant.clone() {
-                let job = Job::Revoke { athlete: athlete.clone(), grant };
+                let job = Job::Revoke { athlete: athlete.clone(), grant, tries: 0 };
                 let queued = self.queue.send(&[(job, REVOCATION)], deadline).await;
                 queued.map_err(|error| Setback::retry(UNWELL, error.to_string()))?;
             }

@@ -156,5 +156,5 @@ async fn what_serve_was_given_is_asked_for_where_it_is_needed() {
 
 #[tokio::test]
 async fn a_pilot_has_no_dead_letters() {
-    Pilot::start().await.run(&["redrive"]).await.refused(2, &["keeps no dead letters"]);
+    Pilot::start().await.run(&["redrive"]).await.refused(2, &["keeps no dead letters", "remember", "Oura account"]);
 }
