@@ -3,16 +3,20 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 
 use crate::arguments::Target;
 use crate::failure::Failure;
 
-/// Region, credentials (keys, profiles, single sign-on, roles) and endpoints from where the AWS CLI takes them.
+/// Region, credentials (keys, profiles, single sign-on, roles) and endpoints from where the AWS CLI takes them. As for it,
+/// a profile that is named comes before keys in the environment.
 pub(crate) async fn configuration(target: &Target) -> Result<SdkConfig, Failure> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(::aws::http_client())
@@ -30,10 +34,46 @@ pub(crate) async fn configuration(target: &Target) -> Result<SdkConfig, Failure>
         loader = loader.profile_name(profile);
     }
     let configuration = loader.load().await;
-    if configuration.region().is_none() {
-        return Err(Failure::usage("no AWS region is set: give --region, or set AWS_REGION"));
+    let Some(region) = configuration.region().cloned() else {
+        return Err(Failure::Usage(match &target.profile {
+            Some(profile) => format!(
+                "no AWS region is set, nor does a profile “{profile}” name one: check --profile, or give --region"
+            ),
+            None => "no AWS region is set: give --region, or set AWS_REGION".to_owned(),
+        }));
+    };
+    let Some(profile) = &target.profile else { return Ok(configuration) };
+    // Its roles and its single sign-on are asked for in the same region.
+    let surroundings = ProviderConfig::without_region().with_region(Some(region));
+    let credentials = ProfileFileCredentialsProvider::builder().configure(&surroundings).profile_name(profile).build();
+    let credentials = SharedCredentialsProvider::new(OfProfile { profile: profile.clone(), credentials });
+    Ok(configuration.into_builder().credentials_provider(credentials).build())
+}
+
+/// The credentials of one profile and no others.
+#[derive(Debug)]
+struct OfProfile {
+    profile: String,
+    credentials: ProfileFileCredentialsProvider,
+}
+
+/// There is no such profile, or it says nothing of how to sign in.
+#[derive(Debug, thiserror::Error)]
+#[error("the profile “{0}” has no credentials")]
+struct Empty(String);
+
+impl ProvideCredentials for OfProfile {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            self.credentials.provide_credentials().await.map_err(|fault| match fault {
+                CredentialsError::CredentialsNotLoaded(_) => CredentialsError::not_loaded(Empty(self.profile.clone())),
+                fault => fault,
+            })
+        })
     }
-    Ok(configuration)
 }
 
 /// Why a call to AWS failed, and what to do. `doing` completes “to …”.
@@ -42,6 +82,11 @@ where
     E: Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug + 'static,
 {
+    if let Some(Empty(profile)) = find(error) {
+        return Failure::Failed(format!(
+            "the AWS CLI has no profile “{profile}” to sign in with: check --profile, ~/.aws/config and ~/.aws/credentials"
+        ));
+    }
     if let Some(fault) = find::<CredentialsError>(error) {
         return Failure::Failed(without_credentials(fault));
     }

@@ -64,6 +64,13 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     }
     let done = Done { athlete: id.as_str(), name, revoked: Some(revocation == Revocation::Done) };
     Ok(match revocation {
+        Revocation::Elsewhere => {
+            let text = format!(
+                "{name} is disconnected and the tokens are erased; the access is of Oura’s other token server, where it can’t \
+                 be revoked from here: the athlete has to remove it in their Oura account"
+            );
+            Report::new(Ending::Attention, &done, text)
+        }
         Revocation::Done => {
             let text = format!("{name} is disconnected: revoked at Oura, tokens erased, records kept");
             Report::new(Ending::Fine, &done, text)

@@ -15,22 +15,27 @@ use checkup::Checkup;
 
 use crate::failure::Failure;
 use crate::installation::{Installation, Place, soon};
+use crate::progress::Progress;
 use crate::report::Report;
 use memory::Memory;
 
-pub(crate) async fn run(installation: &Installation) -> Result<Report, Failure> {
-    let mut checkup = Checkup::default();
+pub(crate) async fn run(installation: &Installation, json: bool) -> Result<Report, Failure> {
+    let (mut checkup, progress) = (Checkup::default(), Progress::of(json));
+    progress.now("reading the table");
     let memory = memory::check(&mut checkup, installation).await;
     let mut period = None;
     match installation.connector() {
         Ok(connector) => {
             period = Some(connector.settings.period);
             checkup.pass("settings", "every parameter can be read");
+            progress.now("reading the secrets");
             let (secrets, deadline) = (&connector.secrets, soon());
             let account = checkup.secret("smartabase-secret", secrets.smartabase(deadline).await);
             let application = checkup.secret("oura-secret", secrets.oura(deadline).await);
             let key = checkup.secret("key", secrets.keyring(deadline).await);
+            progress.now("asking Smartabase");
             site::check(&mut checkup, &connector, account.as_deref(), memory).await;
+            progress.now("asking Oura");
             application::check(&mut checkup, &connector, application.as_deref(), key.as_deref()).await;
         }
         Err(failure) => {
@@ -40,11 +45,13 @@ pub(crate) async fn run(installation: &Installation) -> Result<Report, Failure> 
             checkup.skip_all(&application::CHECKS, "settings");
         }
     }
+    progress.now("looking at the athletes");
     match memory {
         Memory::Lost => checkup.skip(athletes::SYNCS, "table"),
         _ => athletes::check(&mut checkup, &installation.store, period).await,
     }
     if let Place::Stack(stack) = &installation.place {
+        progress.now("asking AWS");
         deployment::check(&mut checkup, stack).await;
     }
     Ok(checkup.report())

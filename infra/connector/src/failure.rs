@@ -24,15 +24,23 @@ impl Failure {
     }
 
     pub(crate) fn print(&self, json: bool) -> ExitCode {
-        let (kind, ending) = match self {
-            Self::Usage(_) => ("usage", Ending::Usage),
-            Self::Failed(_) => ("failed", Ending::Failed),
-        };
         if json {
-            print(&format!("{:#}", json!({"error": {"kind": kind, "message": self.to_string()}})));
+            self.print_json();
         }
         remark(&format!("connector: {self}"));
-        ending.into()
+        match self {
+            Self::Usage(_) => Ending::Usage.into(),
+            Self::Failed(_) => Ending::Failed.into(),
+        }
+    }
+
+    /// For scripts.
+    pub(crate) fn print_json(&self) {
+        let kind = match self {
+            Self::Usage(_) => "usage",
+            Self::Failed(_) => "failed",
+        };
+        print(&format!("{:#}", json!({"error": {"kind": kind, "message": self.to_string()}})));
     }
 }
 

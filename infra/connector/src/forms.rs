@@ -38,9 +38,9 @@ impl Command {
         }
     }
 
-    pub(crate) async fn run(&self, installation: &Installation) -> Result<Report, Failure> {
+    pub(crate) async fn run(&self, installation: &Installation, json: bool) -> Result<Report, Failure> {
         match self {
-            Self::Check(file) => check::run(&file.read()?, installation).await,
+            Self::Check(file) => check::run(&file.read()?, installation, json).await,
             Self::Spec(options) => spec::run(options),
         }
     }

@@ -22,6 +22,7 @@ mod forms;
 mod installation;
 mod link;
 mod local;
+mod progress;
 mod redrive;
 mod report;
 mod resync;
@@ -39,6 +40,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use arguments::{Arguments, Command};
 use failure::Failure;
@@ -52,7 +54,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Does what the command line asks.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misread(&error),
+    };
     let json = arguments.json;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
@@ -65,6 +70,26 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Says what is wrong with a command line, or what was asked about it.
+fn misread(error: &clap::Error) -> ExitCode {
+    // As clap does by itself: help on standard output, faults on standard error. Nobody is left to tell if that fails.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Ending::Fine.into();
+    }
+    if std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json") {
+        let usage = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "it requires a subcommand: see --help".to_owned(),
+            _ => error.to_string(),
+        };
+        // The first paragraph says what is wrong; the others are for whoever sits at the keyboard.
+        let message = usage.split("\n\n").next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+        Failure::Usage(message).print_json();
+    }
+    Ending::Usage.into()
+}
+
 async fn run(arguments: Arguments) -> Result<Report, Failure> {
     let Arguments { target, json, command } = arguments;
     if let Command::Forms(forms) = &command
@@ -74,8 +99,8 @@ async fn run(arguments: Arguments) -> Result<Report, Failure> {
     }
     let installation = Installation::open(&target).await?;
     match command {
-        Command::Doctor => doctor::run(&installation).await,
-        Command::Forms(forms) => forms.run(&installation).await,
+        Command::Doctor => doctor::run(&installation, json).await,
+        Command::Forms(forms) => forms.run(&installation, json).await,
         Command::Secrets(secrets) => secrets.run(&installation).await,
         Command::Status(options) => status::run(&options, &installation).await,
         Command::Show(options) => show::run(&options, &installation).await,

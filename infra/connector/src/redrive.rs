@@ -95,7 +95,9 @@ enum Outcome {
 pub(crate) async fn run(options: &Options, installation: &Installation) -> Result<Report, Failure> {
     let Place::Stack(stack) = &installation.place else {
         return Err(Failure::usage(
-            "a pilot keeps no dead letters: its queue is in memory, and what is owed the table remembers",
+            "a pilot keeps no dead letters: its queue is in memory, and the log of `serve` says what was given up. Days that \
+             are owed to the forms the table remembers; a refreshed token that was never stored is lost, so that the athlete \
+             connects again, and an access that was never revoked ends when the athlete removes it in their Oura account",
         ));
     };
     let letters = Letters::of(stack)?;

@@ -108,8 +108,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
 /// Whom it is about; each once.
 fn choose<'a>(options: &Options, roster: &'a Roster) -> Result<Vec<&'a Athlete>, Failure> {
     if options.all {
-        let connected = |athlete: &&Athlete| athlete.lag(Timestamp::now()).is_some();
-        return Ok(roster.athletes.iter().filter(connected).collect());
+        return Ok(roster.athletes.iter().filter(|athlete| athlete.is_connected()).collect());
     }
     if options.athlete.is_empty() {
         return Err(Failure::usage("whose days? Name athletes, or give --all for everybody connected"));

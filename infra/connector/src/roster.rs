@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
-use store::{AthleteId, Connection, Enrolment, Holds, Store};
+use store::{AthleteId, Connection, Enrolment, Holds, Service, Status, Store};
 
 use crate::failure::Failure;
 use crate::installation::soon;
@@ -47,6 +47,12 @@ impl Roster {
     pub(crate) async fn of(store: &Store, ids: impl IntoIterator<Item = AthleteId>) -> Result<Self, Failure> {
         let deadline = soon().instant();
         let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        if ids.is_empty() {
+            // The holds come with the athletes, but are there without any.
+            let (oura, smartabase) =
+                tokio::try_join!(store.hold(Service::Oura, deadline), store.hold(Service::Smartabase, deadline))?;
+            return Ok(Self { holds: Holds { oura, smartabase, ..Holds::default() }, ..Self::default() });
+        }
         let pages = ids.chunks(PAGE).map(async |page| {
             let (mut snapshot, mut enrolments) =
                 tokio::try_join!(store.snapshot(page, deadline), store.enrolments(page, deadline))?;
@@ -113,9 +119,15 @@ impl Athlete {
         self.enrolment.as_ref().map(|enrolment| enrolment.user_id).or(connected)
     }
 
-    /// How long ago a connected athlete was last looked at; `None` without a connection that is to be synced.
+    /// Whether there is a connection, in order or not: ticks plan for it.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.grant.is_some())
+    }
+
+    /// How long ago an athlete in order was last looked at; `None` for one whom nobody looks at, not connected or with
+    /// something to do first.
     pub(crate) fn lag(&self, now: Timestamp) -> Option<SignedDuration> {
-        let connection = self.connection.as_ref().filter(|connection| connection.grant.is_some())?;
+        let connection = self.connection.as_ref().filter(|connection| connection.status == Status::Active)?;
         Some(now.duration_since(connection.last_sync.unwrap_or(connection.connected_at)))
     }
 }

@@ -17,7 +17,7 @@ use crate::aws;
 use crate::failure::Failure;
 use crate::installation::{Installation, Place, soon};
 use crate::report::{Ending, Report, remark};
-use crate::services::{self, About, Explained};
+use crate::services::{self, About, Explained, Keeper};
 use crate::stack::Stack;
 
 #[derive(Subcommand)]
@@ -121,14 +121,15 @@ async fn application(client_id: String, client_secret: SecretString, settings: S
     let client = oura::Client::new(settings.oura).map_err(|error| Failure::Failed(error.to_string()))?;
     let credentials = oura::ClientCredentials { client_id, client_secret };
     let answer = client.recognises(&credentials, soon().instant()).await;
-    Ok(answer.map_or_else(|error| Verdict::of(&services::token_server(&error)), |()| Verdict::Right))
+    Ok(answer.map_or_else(|error| Verdict::of(&services::token_server(Keeper::Manager, &error)), |()| Verdict::Right))
 }
 
 async fn account(username: String, password: SecretString, settings: Settings) -> Result<Verdict, Failure> {
     let client = smartabase::Client::new(settings.site).map_err(|error| Failure::Failed(error.to_string()))?;
     // One request, whatever comes of it: wrong passwords may lock the account.
     let answer = client.sign_in(&smartabase::Credentials { username, password }, soon().instant()).await;
-    Ok(answer.map_or_else(|error| Verdict::of(&services::site(client.site(), &error)), |()| Verdict::Right))
+    Ok(answer
+        .map_or_else(|error| Verdict::of(&services::site(client.site(), Keeper::Manager, &error)), |()| Verdict::Right))
 }
 
 impl Verdict {

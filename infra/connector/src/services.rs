@@ -1,6 +1,7 @@
 //! Why Smartabase or Oura did not do what was asked, and what to do about it.
 
 use oura::TokenError;
+use runtime::Secrets;
 use smartabase::{Error, Site};
 
 use crate::failure::Failure;
@@ -25,16 +26,39 @@ pub(crate) enum About {
     Moment,
 }
 
+/// Who keeps the installation's secrets, and so where they are corrected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// Secrets Manager.
+    Manager,
+    /// The environment that a pilot's `serve` was started with.
+    Environment,
+}
+
+impl Keeper {
+    pub(crate) fn of(secrets: &Secrets) -> Self {
+        match secrets {
+            Secrets::Manager(_) => Self::Manager,
+            Secrets::Given(_) => Self::Environment,
+        }
+    }
+}
+
 /// Why a call that reads from the site failed.
-pub(crate) fn site(site: &Site, error: &Error) -> Explained {
+pub(crate) fn site(site: &Site, keeper: Keeper, error: &Error) -> Explained {
     let address = "check the site’s address (SmartabaseUrl, or SMARTABASE_URL of a pilot), host and site name, as its users open it";
     let (name, says, remedy) = match error {
         Error::WrongCredentials => (
             "password-refused",
             format!("{site} refuses the username or the password"),
-            "fill the secret anew with `connector secrets set smartabase`: with the username, not an e-mail address, and with \
-             care, since wrong passwords may lock the account"
-                .to_owned(),
+            format!(
+                "{}: with the username, not an e-mail address, and with care, since wrong passwords may lock the account",
+                match keeper {
+                    Keeper::Manager => "fill the secret anew with `connector secrets set smartabase`",
+                    Keeper::Environment =>
+                        "correct SMARTABASE_USERNAME and SMARTABASE_PASSWORD, here and in the environment of `serve`",
+                }
+            ),
         ),
         Error::Forbidden => (
             "permission-missing",
@@ -69,17 +93,31 @@ pub(crate) fn site(site: &Site, error: &Error) -> Explained {
 }
 
 /// Why Oura's token server did not say that it knows the application.
-pub(crate) fn token_server(error: &TokenError) -> Explained {
+pub(crate) fn token_server(keeper: Keeper, error: &TokenError) -> Explained {
     let (name, says, remedy) = match error {
         TokenError::InvalidClient => (
             "oura-client-refused",
             "Oura does not know this client id with this client secret".to_owned(),
-            "copy both from the developer portal with `connector secrets set oura`; an application of the older token \
-             server needs the OuraTokenUrl of that server",
+            match keeper {
+                Keeper::Manager => {
+                    "copy both from the developer portal with `connector secrets set oura`; an application of the older \
+                     token server needs the OuraTokenUrl of that server"
+                }
+                Keeper::Environment => {
+                    "copy both from the developer portal to OURA_CLIENT_ID and OURA_CLIENT_SECRET, here and in the \
+                     environment of `serve`; an application of the older token server needs the OURA_TOKEN_URL of that \
+                     server"
+                }
+            },
         ),
         TokenError::Refused { code } => (
             "oura-token-address-wrong",
             format!("what is at OuraTokenUrl does not deal with this application ({code})"),
+            "correct OuraTokenUrl, or leave it at its default",
+        ),
+        TokenError::Unusable { why } => (
+            "oura-token-address-wrong",
+            format!("what is at OuraTokenUrl is no token server: it answers with {why}"),
             "correct OuraTokenUrl, or leave it at its default",
         ),
         TokenError::Unwell { why } => (
@@ -87,10 +125,9 @@ pub(crate) fn token_server(error: &TokenError) -> Explained {
             format!("Oura’s token server can’t be reached ({why})"),
             "check the network, and OuraTokenUrl",
         ),
-        TokenError::InvalidGrant
-        | TokenError::Throttled(_)
-        | TokenError::Uncertain { .. }
-        | TokenError::Unusable { .. } => return passing("oura-unwell", error.to_string()),
+        TokenError::InvalidGrant | TokenError::Throttled(_) | TokenError::Uncertain { .. } => {
+            return passing("oura-unwell", error.to_string());
+        }
     };
     let about = if *error == TokenError::InvalidClient { About::Credentials } else { About::Installation };
     Explained { name, says, remedy: remedy.to_owned(), about }

@@ -54,8 +54,9 @@ impl Stack {
         let request = Client::new(&aws).describe_stacks().stack_name(name);
         let answer = match request.send().await {
             Ok(answer) => answer,
-            // CloudFormation has no code of its own for this: ValidationError, "Stack with id ... does not exist".
-            Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => {
+            // CloudFormation's code for a stack that does not exist, and for a name that no stack can have. A name is all
+            // that it was given.
+            Err(error) if error.code() == Some("ValidationError") => {
                 return Err(unknown(name, &aws));
             }
             Err(error) => return Err(aws::explain("describe the stack", &error, &aws)),

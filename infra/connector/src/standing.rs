@@ -1,12 +1,17 @@
 //! How an athlete stands, for the operator: the words that coaches read, and who has to do something about it.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use connector::Standing;
+use connector::forms::Forms;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::roster::Athlete;
+
+/// Whether any form of this build is one of nights.
+static NIGHTS: LazyLock<bool> = LazyLock::new(|| Forms::shipped().is_ok_and(|forms| forms.nights()));
 
 /// A kind of standing, under the stable name that scripts and filters use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
@@ -91,6 +96,7 @@ impl Stand {
             return Self { state: State::Damaged, reason: damage.clone(), words: State::Damaged.to_string() };
         }
         let standing = Standing::of(athlete.connection.as_ref(), today);
+        let standing = if *NIGHTS { standing } else { standing.without_nights() };
         Self { state: State::from(&standing), reason: standing.reason(), words: standing.to_string() }
     }
 
@@ -125,7 +131,7 @@ impl From<&Standing> for State {
         match standing {
             Standing::NotConnected => Self::NotConnected,
             Standing::Connected { .. } => Self::Connected,
-            Standing::Silent { .. } => Self::Silent,
+            Standing::Nightless { .. } | Standing::Silent { .. } => Self::Silent,
             Standing::FieldMissing { .. } => Self::FieldMissing,
             Standing::HeldUp { .. } => Self::HeldUp,
             Standing::NeedsToReconnect => Self::NeedsToReconnect,
@@ -148,7 +154,7 @@ impl fmt::Display for State {
             Self::NotShared => "sleep data not shared",
             Self::OtherAthletes => "another athlete’s account",
             Self::NoMembership => "no Oura membership",
-            Self::Silent => "app not opened",
+            Self::Silent => "no nights arrive",
             Self::Connected => "connected",
             Self::Disconnected => "disconnected",
             Self::NotConnected => "not connected yet",

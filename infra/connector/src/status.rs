@@ -29,8 +29,8 @@ pub(crate) struct Options {
     /// Only athletes for whom somebody has to do something.
     #[arg(long)]
     attention: bool,
-    /// Only connected athletes who were not synced for this long, such as `2h` or `3d`. One in order is looked at every
-    /// tick, and marked as synced once an hour.
+    /// Only athletes in order who were not synced for this long, such as `2h` or `3d`. They are looked at every tick, and
+    /// marked as synced once an hour; whoever has to do something first is not.
     #[arg(long, value_name = "DURATION", value_parser = when::duration)]
     unsynced_for: Option<SignedDuration>,
 }
@@ -139,15 +139,13 @@ fn row(athlete: &Athlete, stand: &Stand, now: Timestamp, zone: &TimeZone) -> [Ce
     let connection = athlete.connection.as_ref();
     let last_sync = connection.and_then(|connection| connection.last_sync);
     let last_night = connection.and_then(|connection| connection.last_day);
-    // What every athlete in such a state has to do is no news; what the operator has to mend is.
-    let reason = if stand.needs() == Actor::Operator { stand.reason.as_str() } else { "" };
     [
         athlete.name().into(),
         cell(athlete.user_id().map_or(String::new(), |user| user.to_string()), QUIET),
         cell(stand.to_string(), colour(stand.state)),
         last_sync.map_or(String::new(), |at| when::ago(at, now)).into(),
         last_night.map_or(String::new(), |day| when::day(day, now, zone)).into(),
-        reason.into(),
+        stand.reason.as_str().into(),
     ]
 }
 

@@ -14,7 +14,7 @@ use crate::authorize::{ATTEMPTS, page_of};
 use crate::job::{Job, SealedGrant};
 use crate::pages::Page;
 use crate::setback::UNWELL;
-use crate::{Connector, Setback, Synced, grant};
+use crate::{Connector, Setback, grant};
 
 /// When a queued revocation is done: by then the disconnect has happened, or failed.
 const REVOCATION: Duration = Duration::from_mins(1);
@@ -26,6 +26,9 @@ pub enum Revocation {
     Done,
     /// Not as far as we know; a job on the queue tries until it has.
     Open,
+    /// The grant is of Oura's other token server, to which it is never sent: it ends when the athlete removes the access in
+    /// their Oura account.
+    Elsewhere,
 }
 
 impl Connector {
@@ -38,7 +41,7 @@ impl Connector {
         let Some(grant) = withdrawn else { return Page::DisconnectedBefore };
         match self.revoke_at_once(athlete, &grant, deadline).await {
             Revocation::Done => Page::Disconnected,
-            Revocation::Open => Page::DisconnectedUnrevoked,
+            Revocation::Open | Revocation::Elsewhere => Page::DisconnectedUnrevoked,
         }
     }
 
@@ -68,7 +71,7 @@ impl Connector {
             let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(None) };
             let grant = connection.grant.as_ref().map(|stored| grant::sealed(stored, &connection.scopes));
             if let Some(grant) = grant.clone() {
-                let job = Job::Revoke { athlete: athlete.clone(), grant };
+                let job = Job::Revoke { athlete: athlete.clone(), grant, tries: 0 };
                 let queued = self.queue.send(&[(job, REVOCATION)], deadline).await;
                 queued.map_err(|error| Setback::retry(UNWELL, error.to_string()))?;
             }
@@ -84,19 +87,19 @@ impl Connector {
         Err(Setback::retry(UNWELL, "the connection keeps changing"))
     }
 
-    /// A revocation from the queue.
+    /// A revocation from the queue; `None` if the grant is still in use.
     pub(crate) async fn revoke_queued(
         &self,
         athlete: &AthleteId,
         grant: &SealedGrant,
         deadline: Deadline,
-    ) -> Result<Synced, Setback> {
+    ) -> Result<Option<Revocation>, Setback> {
         let connection = self.store.connection(athlete, deadline.instant()).await?;
         let in_use = connection.and_then(|connection| connection.grant).map(|stored| stored.sealed.to_base64());
         if in_use.as_ref() == Some(&grant.sealed) {
-            return Ok(Synced::Skipped("the grant is still in use"));
+            return Ok(None);
         }
-        self.revoke(athlete, grant, deadline).await.map(|_| Synced::Wrote(0))
+        self.revoke(athlete, grant, deadline).await.map(Some)
     }
 
     /// Tells Oura that this grant is no longer wanted. One that Oura no longer knows counts as revoked.
@@ -106,17 +109,17 @@ impl Connector {
         grant: &SealedGrant,
         deadline: Deadline,
     ) -> Result<Revocation, Setback> {
-        let sealed = Sealed::from_base64(&grant.sealed)
-            .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))?;
-        let token = self.refresh_token(athlete, &sealed, deadline).await?;
         if self.is_of_another_server(&grant.token_url) {
             tracing::error!(
                 %athlete,
                 "the grant is of Oura's other token server, to which it can't be sent; it ends when the athlete removes \
                  the access in their Oura account"
             );
-            return Ok(Revocation::Open);
+            return Ok(Revocation::Elsewhere);
         }
+        let sealed = Sealed::from_base64(&grant.sealed)
+            .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))?;
+        let token = self.refresh_token(athlete, &sealed, deadline).await?;
         let credentials = self.secrets.oura(deadline).await?;
         self.oura
             .revoke(&credentials, &token, deadline.instant())

@@ -273,7 +273,7 @@ impl Connector {
     async fn orphaned(&self, athlete: &AthleteId, grant: SealedGrant, deadline: Deadline) {
         let connection = self.store.connection(athlete, deadline.instant()).await;
         if matches!(connection, Ok(Some(connection)) if connection.status == Status::Disconnected) {
-            let job = Job::Revoke { athlete: athlete.clone(), grant };
+            let job = Job::Revoke { athlete: athlete.clone(), grant, tries: 0 };
             if let Err(error) = self.queue.send(&[(job, Duration::ZERO)], deadline).await {
                 tracing::error!(%athlete, %error, "a grant stays alive at Oura that should be revoked");
             }

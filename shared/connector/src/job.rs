@@ -45,6 +45,9 @@ pub enum Job {
         athlete: AthleteId,
         /// The grant.
         grant: SealedGrant,
+        /// How many messages before this one did not succeed.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        tries: u32,
     },
 }
 
@@ -189,6 +192,15 @@ mod tests {
     }
 
     #[test]
+    fn a_revocation_of_a_release_that_did_not_count_is_a_first_one() {
+        let grant = r#""grant":{"sealed":"AA==","token_url":"https://oura.test/token","expires_at":"2026-03-03T07:30:00Z","scopes":"daily"}"#;
+        let text = format!(r#"{{"v":1,"job":"revoke","athlete":"31152",{grant}}}"#);
+        let job = Job::from_message(&text).unwrap();
+        assert!(matches!(job, Job::Revoke { tries: 0, .. }), "{job:?}");
+        assert_eq!(job.to_message(), text);
+    }
+
+    #[test]
     fn whatever_is_not_a_message_is_refused_without_being_quoted() {
         let huge = format!(r#"{{"v":1,"job":"sync","athlete":"{}"}}"#, "a".repeat(1 << 20));
         let hostile = [
@@ -237,7 +249,7 @@ mod tests {
                 0 => Job::Sync { athlete, tick },
                 1 => Job::Backfill { athlete, from: one.min(other), to: one.max(other) },
                 2 => Job::Rescue { athlete, generation, grant, tries: 3 },
-                _ => Job::Revoke { athlete, grant },
+                _ => Job::Revoke { athlete, grant, tries: 7 },
             },
         )
     }

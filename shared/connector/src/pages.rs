@@ -175,7 +175,8 @@ impl Visit<'_> {
             Standing::NotConnected | Standing::Disconnected => (Mark::None, false),
             Standing::Connected { .. } => (Mark::Good, true),
             // Connecting again would mend nothing.
-            Standing::Silent { .. }
+            Standing::Nightless { .. }
+            | Standing::Silent { .. }
             | Standing::FieldMissing { .. }
             | Standing::HeldUp { .. }
             | Standing::NoMembership => (Mark::Attention, true),
@@ -214,13 +215,11 @@ impl Visit<'_> {
     /// How the connection stands for the athlete: nothing is missing where no form is one of nights, nor while a history
     /// is on its way.
     fn standing(&self) -> Standing {
+        let owed = self.connection.is_some_and(|connection| connection.backfill_from.is_some());
         match Standing::of(self.connection, self.today()) {
-            Standing::Connected { .. } | Standing::Silent { .. } if !self.nights => {
-                Standing::Connected { received: true }
-            }
-            Standing::Silent { .. } if self.connection.is_some_and(|connection| connection.backfill_from.is_some()) => {
-                Standing::Connected { received: true }
-            }
+            standing if !self.nights => standing.without_nights(),
+            Standing::Silent { .. } if owed => Standing::Connected { received: true },
+            Standing::Nightless { .. } if owed => Standing::Connected { received: false },
             standing => standing,
         }
     }

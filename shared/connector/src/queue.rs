@@ -47,7 +47,8 @@ pub enum Queue {
 
 /// The queue of a single process, with the rules of the real one: a message becomes visible when its delay is over, is
 /// handed out once at a time, comes back when it was not handled, and is buried after five attempts. It does not
-/// survive the process; what must not be lost, the table remembers.
+/// survive the process: what is owed to the forms the table remembers, but not a grant that could not be stored, nor one
+/// that Oura has not revoked. What is buried is logged, since nobody can look here.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     clock: Clock,
@@ -234,6 +235,10 @@ impl Waiting {
     /// attempt.
     pub fn put_back(&self, message: Received, delay: Duration) {
         if message.attempts >= ATTEMPTS_BEFORE_BURIAL {
+            // Its text may hold a sealed grant.
+            if let Ok(job) = Job::from_message(&message.body) {
+                tracing::error!(athlete = %job.athlete(), job = job.kind(), "given up: tried too often");
+            }
             self.with(|lists| lists.dead_letters.push((message.body, "tried too often".to_owned())));
         } else {
             self.put(message, delay);

@@ -16,6 +16,9 @@ const UNASKED_DAYS: i32 = 1;
 /// So many nights have to be missing before anybody says that the app was not opened: last night's is still to come.
 const SILENT_NIGHTS: i32 = 2;
 
+/// An athlete connected for so many days has had two nights, one of them after the day of connecting.
+const NIGHTLESS_DAYS: i32 = 3;
+
 /// For so many days after it, a day is named by its weekday.
 const WEEKDAYS: i32 = 6;
 
@@ -34,6 +37,11 @@ pub enum Standing {
     Connected {
         /// Whether a night has ever been received.
         received: bool,
+    },
+    /// In order for some days, and no night has ever been received.
+    Nightless {
+        /// The day of connecting, give or take the time zone's.
+        since: Date,
     },
     /// In order, but no night has been received for two nights or more.
     Silent {
@@ -79,6 +87,15 @@ impl Standing {
         }
     }
 
+    /// The same where no form is one of nights: none is missing.
+    #[must_use]
+    pub fn without_nights(self) -> Self {
+        match self {
+            Self::Connected { .. } | Self::Nightless { .. } | Self::Silent { .. } => Self::Connected { received: true },
+            other => other,
+        }
+    }
+
     fn active(connection: &Connection, today: Date) -> Self {
         if let Some(note) = &connection.note {
             let note = note.clone();
@@ -90,8 +107,19 @@ impl Standing {
             (Some(asked), _) if days(asked, today) > UNASKED_DAYS => {
                 Self::HeldUp { note: format!("nothing has been fetched from Oura since {asked}") }
             }
-            (_, None) => Self::Connected { received: false },
+            // Only what was fetched can have been without a night.
+            (Some(_), None) => Self::waiting(connection.connected_at.to_zoned(TimeZone::UTC).date(), today),
+            (None, None) => Self::Connected { received: false },
             (_, Some(evening)) => Self::since(evening, today),
+        }
+    }
+
+    /// An active connection that has never received a night.
+    fn waiting(since: Date, today: Date) -> Self {
+        if days(since, today) >= NIGHTLESS_DAYS {
+            Self::Nightless { since }
+        } else {
+            Self::Connected { received: false }
         }
     }
 
@@ -112,7 +140,7 @@ impl Standing {
         match self {
             Self::NotConnected => "not_connected",
             Self::Connected { .. } => "connected",
-            Self::Silent { .. } => "silent",
+            Self::Nightless { .. } | Self::Silent { .. } => "silent",
             Self::FieldMissing { .. } => "field_missing",
             Self::HeldUp { .. } => "held_up",
             Self::NeedsToReconnect => "needs_to_reconnect",
@@ -130,8 +158,13 @@ impl Standing {
             Self::NotConnected => "the athlete has not connected a ring by the personal link".to_owned(),
             Self::Connected { received: false } => "no night received yet".to_owned(),
             Self::Connected { received: true } => String::new(),
+            Self::Nightless { since } => format!(
+                "connected since {}: the athlete wears the ring at night, and opens the Oura app with it charged and near",
+                since.strftime("%-d %B %Y")
+            ),
             Self::Silent { .. } => {
-                "no night received since: the athlete opens the Oura app, with the ring charged and near".to_owned()
+                "no night received since: the athlete wears the ring at night, and opens the Oura app with it charged and near"
+                    .to_owned()
             }
             Self::FieldMissing { note } | Self::HeldUp { note } => shortened(note),
             Self::NeedsToReconnect => {
@@ -159,6 +192,7 @@ impl fmt::Display for Standing {
                 let pattern = if days(*since, *today) <= WEEKDAYS { "%A" } else { "%-d %B %Y" };
                 return write!(f, "has not opened the Oura app since {}", since.strftime(pattern));
             }
+            Self::Nightless { .. } => "no night received yet: has the ring been worn?",
             Self::FieldMissing { .. } => "form field missing: tell your administrator",
             Self::HeldUp { .. } => "records are held up: tell your administrator",
             Self::NeedsToReconnect => "needs to reconnect",
@@ -288,10 +322,25 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_athlete_without_a_night_is_told_to_be_without_one() {
-        let fresh = Connection { last_day: None, ..connection(Status::Active) };
-        let standing = Standing::of(Some(&fresh), date(2027, 1, 1));
-        assert_eq!((standing.to_string(), standing.reason()), ("connected".into(), "no night received yet".into()));
+    fn an_athlete_without_a_night_is_told_to_be_without_one_and_asked_for_the_ring_after_some_days() {
+        let fresh = |day: Option<&str>| Connection {
+            last_day: None,
+            last_sync: day.map(|day| format!("{day}T12:00:00Z").parse().unwrap()),
+            ..connection(Status::Active)
+        };
+        let on = |connection: &Connection, today| Standing::of(Some(connection), today);
+        // Connected on 1 February.
+        for (synced, today) in [("2026-02-01", date(2026, 2, 1)), ("2026-02-03", date(2026, 2, 3))] {
+            let standing = on(&fresh(Some(synced)), today);
+            assert_eq!((standing.to_string(), standing.reason()), ("connected".into(), "no night received yet".into()));
+        }
+        let standing = on(&fresh(Some("2026-02-04")), date(2026, 2, 4));
+        assert_eq!(standing.to_string(), "no night received yet: has the ring been worn?");
+        assert!(standing.reason().starts_with("connected since 1 February 2026: the athlete wears the ring at night"));
+        assert_eq!(standing.name(), "silent");
+        // Nobody is to blame for what was never asked for.
+        assert_eq!(on(&fresh(None), date(2027, 1, 1)).name(), "connected");
+        assert_eq!(on(&fresh(Some("2026-02-01")), date(2026, 2, 4)).name(), "held_up");
     }
 
     proptest! {

@@ -66,8 +66,8 @@ impl Connector {
             Metric::count("AthletesPostponed", ticked.postponed),
             Metric::count("OverBudget", usize::from(over_budget)),
         ];
-        if ticked.athletes > 0 {
-            // A site where somebody is to be synced, and nobody is, is told from one where nobody has connected yet.
+        if ticked.athletes > 0 && ticked.queued == 0 {
+            // The worker says when nobody is synced who is waited for; here it is not even asked.
             metrics.push(Metric::count("SyncsDone", 0));
         }
         telemetry::report(&metrics);

@@ -18,7 +18,6 @@ use runtime::{Deadline, telemetry};
 use secrecy::ExposeSecret;
 
 use crate::authorize::{Departure, Return, STATE_LIFETIME, page_of};
-use crate::forms::DateRule;
 use crate::pages::{self, Page, Visit};
 use crate::{Connector, Setback};
 
@@ -68,7 +67,7 @@ impl Connector {
                     site: self.settings.site.url(),
                     connection: connection.as_ref(),
                     history: self.history(),
-                    nights: self.forms.events.iter().any(|form| form.date == DateRule::EveningBefore),
+                    nights: self.forms.nights(),
                     now: self.clock.now(),
                     zone: &self.settings.time_zone,
                 };

@@ -6,8 +6,8 @@ use oauth2::CsrfToken;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::answer;
 use crate::{ApiError, Client, ClientCredentials, TokenError};
+use crate::{answer, oauth};
 
 /// What Oura makes of a callback address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,16 @@ impl Client {
     /// Finds out whether the token server accepts the client id and secret, by offering it a refresh token that nobody
     /// has. The server looks at the client first (RFC 6749, section 5.2): `invalid_client` from one it does not know,
     /// `invalid_grant` from one it does, which is the success here. One POST, never repeated; no grant is touched.
+    ///
+    /// A success of any kind is no token server's answer to a token that nobody has: [`TokenError::Unusable`], also when
+    /// it is a page or empty, which of a real token could mean that it was spent.
     pub async fn recognises(&self, credentials: &ClientCredentials, deadline: Instant) -> Result<(), TokenError> {
         let made_up = CsrfToken::new_random().into_secret().into();
         match self.refresh(credentials, &self.endpoints().token, &made_up, deadline).await {
             Err(TokenError::InvalidGrant) => Ok(()),
+            Err(TokenError::Uncertain { why }) if oauth::NOT_OF_A_TOKEN_SERVER.contains(&why) => {
+                Err(TokenError::Unusable { why })
+            }
             Err(error) => Err(error),
             Ok(_) => Err(TokenError::Unusable { why: "a grant for a token that was never issued" }),
         }

@@ -146,6 +146,13 @@ impl Client {
     }
 }
 
+const EMPTY: &str = "a success without a body";
+const NOT_JSON: &str = "a success that is not complete JSON";
+const TOO_LARGE: &str = "a body too large to be genuine";
+
+/// What, in answer to a token that was never issued, comes from something that is no token server.
+pub(crate) const NOT_OF_A_TOKEN_SERVER: [&str; 3] = [EMPTY, NOT_JSON, TOO_LARGE];
+
 /// The bridge between the `oauth2` crate and our HTTP client: sends a token request. Only successes cross it; all else
 /// is classified here, where the status and headers are known. It borrows nothing, since a future that did could not
 /// move between threads on the other side.
@@ -156,7 +163,7 @@ async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) 
     if !answer.status.is_success() {
         Err(refusal(&answer))
     } else if answer.body.is_empty() {
-        Err(TokenError::Uncertain { why: "a success without a body" })
+        Err(TokenError::Uncertain { why: EMPTY })
     } else {
         // Neither another 2xx nor a wrong content type makes the tokens in the body less valuable.
         Ok(HttpResponse::new(answer.body))
@@ -176,7 +183,7 @@ fn grant(answer: Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorRes
         Err(RequestTokenError::Parse(error, _)) if error.inner().is_data() => {
             Err(TokenError::Unusable { why: "not the JSON object that was expected" })
         }
-        Err(RequestTokenError::Parse(..)) => Err(TokenError::Uncertain { why: "a success that is not complete JSON" }),
+        Err(RequestTokenError::Parse(..)) => Err(TokenError::Uncertain { why: NOT_JSON }),
         // Only successes with a body cross the bridge, so what is left comes before it: an address that is none.
         Err(RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_)) => {
             Err(TokenError::Unwell { why: "the request could not be built" })
@@ -191,7 +198,7 @@ fn lost(lost: Lost) -> TokenError {
         Lost::TimedOut => TokenError::Uncertain { why: "no answer in time" },
         Lost::Broken => TokenError::Uncertain { why: "the connection was lost" },
         Lost::Garbled => TokenError::Uncertain { why: "a body that does not decompress" },
-        Lost::TooLarge => TokenError::Uncertain { why: "a body too large to be genuine" },
+        Lost::TooLarge => TokenError::Uncertain { why: TOO_LARGE },
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct View<'a> {
     pub(crate) dates: Vec<Date>,
     /// Everybody, those for whom the operator has to do something first.
     pub(crate) rows: Vec<Row<'a>>,
-    /// The athlete who was looked at longest ago.
+    /// The athlete in order who was looked at longest ago.
     pub(crate) stalest: Option<(&'a Athlete, SignedDuration)>,
     pub(crate) budget: Budget,
 }
@@ -69,7 +69,7 @@ impl<'a> View<'a> {
         rows.sort_by_key(|row| row.stand.state);
         let lags = memory.roster.athletes.iter().filter_map(|athlete| Some((athlete, athlete.lag(now)?)));
         let stalest = lags.max_by_key(|(_, lag)| *lag);
-        let connected = memory.roster.athletes.iter().filter(|athlete| athlete.lag(now).is_some()).count();
+        let connected = memory.roster.athletes.iter().filter(|athlete| athlete.is_connected()).count();
         Self { now, zone, dates, rows, stalest, budget: Budget::new(connected, period) }
     }
 
@@ -82,7 +82,7 @@ impl<'a> View<'a> {
         states
     }
 
-    /// How many athletes are connected.
+    /// How many athletes are connected, without those who have to do something first.
     pub(crate) fn connected(&self) -> usize {
         self.rows.iter().filter(|row| row.athlete.lag(self.now).is_some()).count()
     }

@@ -12,7 +12,7 @@ use store::{AthleteId, Keyring};
 
 use super::checkup::Checkup;
 use crate::installation::soon;
-use crate::services;
+use crate::services::{self, Keeper};
 
 const CLIENT: &str = "oura-client";
 const CALLBACK: &str = "callback";
@@ -50,7 +50,7 @@ async fn recognised(checkup: &mut Checkup, connector: &Connector, application: &
             true
         }
         Err(error) => {
-            checkup.explained(CLIENT, services::token_server(&error));
+            checkup.explained(CLIENT, services::token_server(Keeper::of(&connector.secrets), &error));
             false
         }
     }

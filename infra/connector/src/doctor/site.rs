@@ -14,7 +14,7 @@ use super::checkup::Checkup;
 use super::memory::Memory;
 use crate::forms::{survey, unoffered};
 use crate::installation::soon;
-use crate::services;
+use crate::services::{self, Keeper};
 
 const SIGN_IN: &str = "smartabase-sign-in";
 const ROSTER: &str = "roster";
@@ -166,7 +166,10 @@ impl Visit<'_> {
     }
 
     fn failed(&self, checkup: &mut Checkup, check: &'static str, error: &Error) {
-        checkup.explained(check, services::site(self.connector.smartabase.site(), error));
+        checkup.explained(
+            check,
+            services::site(self.connector.smartabase.site(), Keeper::of(&self.connector.secrets), error),
+        );
     }
 }
 

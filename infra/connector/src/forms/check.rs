@@ -4,14 +4,18 @@ use std::fmt::Write;
 
 use connector::forms::Forms;
 use connector::forms::check::{Finding, compare, locate};
+use jiff::Timestamp;
 use serde::Serialize;
 use smartabase::{Client, Credentials, Error};
+use store::Service;
 
 use crate::failure::Failure;
 use crate::installation::{Installation, soon};
+use crate::progress::Progress;
 use crate::report::{Ending, Report};
-use crate::services;
+use crate::services::{self, Keeper};
 use crate::table::{BAD, GOOD, QUIET, styled};
+use crate::when;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -33,12 +37,25 @@ struct Entry<'a> {
     remedy: String,
 }
 
-pub(super) async fn run(forms: &Forms, installation: &Installation) -> Result<Report, Failure> {
+pub(super) async fn run(forms: &Forms, installation: &Installation, json: bool) -> Result<Report, Failure> {
     let connector = installation.connector()?;
     let (site, secrets) = (&connector.smartabase, &connector.secrets);
     let credentials = secrets.smartabase(soon()).await.map_err(|error| crate::secrets::unusable(&error))?;
+    // A refused password is not tried again while everybody waits because of it.
+    let (hold, now) = (installation.store.hold(Service::Smartabase, soon().instant()).await?, Timestamp::now());
+    if let Some(hold) = hold.filter(|hold| hold.until > now) {
+        let until = when::time(hold.until, now, &installation.zone());
+        return Err(Failure::Failed(format!(
+            "nobody calls Smartabase until {until}: {}: mend what it says, and ask again then",
+            hold.why
+        )));
+    }
+    let failed = |error: &Error| services::site(site.site(), Keeper::of(secrets), error);
+    let progress = Progress::of(json);
+    progress.now("signing in to Smartabase");
     // First by one request that can't be misunderstood: a wrong password is tried once and no more.
-    site.sign_in(&credentials, soon().instant()).await.map_err(|error| services::site(site.site(), &error))?;
+    site.sign_in(&credentials, soon().instant()).await.map_err(|error| failed(&error))?;
+    progress.now("reading the forms");
     match survey(site, &credentials, forms).await {
         Ok(findings) => Ok(report(forms.wanted().len(), &findings)),
         Err(error) if unoffered(&error) => Err(Failure::Failed(format!(
@@ -46,7 +63,7 @@ pub(super) async fn run(forms: &Forms, installation: &Installation) -> Result<Re
              Teamworks support for the v3 interface",
             site.site()
         ))),
-        Err(error) => Err(services::site(site.site(), &error).into()),
+        Err(error) => Err(failed(&error).into()),
     }
 }
 

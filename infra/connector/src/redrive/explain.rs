@@ -94,8 +94,7 @@ fn about(job: &Job, athlete: Option<&Athlete>, today: Date) -> (String, Advice) 
         }
         Job::Rescue { generation, .. } => rescue(*generation, athlete),
         Job::Revoke { .. } => {
-            let why =
-                "the athlete disconnected and the tokens are erased here, but Oura never confirmed the revocation";
+            let why = "the athlete disconnected and the tokens are erased here, but Oura did not confirm the revocation for a week";
             (why.to_owned(), Advice::Send)
         }
     }

@@ -96,12 +96,15 @@ impl<'a> Letters<'a> {
     /// Puts a job back on the queue as a new message.
     pub(crate) async fn send(&self, letter: &Letter, job: &Job) -> Result<(), Failure> {
         let body = match job {
-            // A rescue goes round for a day, counting; a new day begins.
+            // A rescue goes round for a day, counting, and a revocation for a week; these begin anew.
             Job::Rescue { athlete, generation, grant, .. } => {
                 let (athlete, grant) = (athlete.clone(), grant.clone());
                 Job::Rescue { athlete, generation: *generation, grant, tries: 0 }.to_message()
             }
-            Job::Sync { .. } | Job::Backfill { .. } | Job::Revoke { .. } => letter.body.clone(),
+            Job::Revoke { athlete, grant, .. } => {
+                Job::Revoke { athlete: athlete.clone(), grant: grant.clone(), tries: 0 }.to_message()
+            }
+            Job::Sync { .. } | Job::Backfill { .. } => letter.body.clone(),
         };
         let request = self.client.send_message().queue_url(self.jobs).message_body(body);
         request.send().await.map_err(|error| self.refused("send a job again", &error))?;

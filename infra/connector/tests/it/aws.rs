@@ -1,7 +1,7 @@
 //! What stands in for AWS: CloudFormation that knows one stack, Secrets Manager with its key, two queues. The table is in
 //! the embedded database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write};
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +32,7 @@ pub(crate) struct Aws {
 #[derive(Default)]
 struct Behaviour {
     refusal: Option<(StatusCode, String)>,
+    signed_by: BTreeSet<String>,
     queues: Queues,
     outputs: BTreeMap<String, String>,
     parameters: BTreeMap<String, String>,
@@ -68,6 +69,7 @@ impl Aws {
             |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         let behaviour = Behaviour {
             refusal: None,
+            signed_by: BTreeSet::new(),
             queues: Queues::default(),
             outputs: named(&outputs),
             parameters: named(&parameters),
@@ -103,6 +105,11 @@ impl Aws {
         self.behaviour.lock().unwrap().refusal = Some(refusal);
     }
 
+    /// Whose keys what was asked since the last time was signed with, and for which region; without the table’s requests.
+    pub(crate) fn signed_by(&self) -> Vec<String> {
+        std::mem::take(&mut self.behaviour.lock().unwrap().signed_by).into_iter().collect()
+    }
+
     /// The two queues, to look at and to put things in.
     pub(crate) fn queues<T>(&self, look: impl FnOnce(&mut Queues) -> T) -> T {
         look(&mut self.behaviour.lock().unwrap().queues)
@@ -121,6 +128,10 @@ pub(crate) fn keyring() -> Keyring {
 
 impl Behaviour {
     fn answer(&mut self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, String) {
+        // AWS4-HMAC-SHA256 Credential=someone/20260303/eu-west-2/cloudformation/aws4_request, ...
+        let signature = headers["authorization"].to_str().unwrap().split_once("Credential=").unwrap().1;
+        let scope: Vec<_> = signature.split('/').collect();
+        self.signed_by.insert(format!("{} in {}", scope[0], scope[2]));
         if let Some(refusal) = &self.refusal {
             return refusal.clone();
         }

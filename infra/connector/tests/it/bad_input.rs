@@ -19,6 +19,15 @@ async fn a_stack_that_is_not_there_is_named_with_its_region() {
 }
 
 #[tokio::test]
+async fn a_name_that_no_stack_can_have_is_told_as_one_that_is_not_there() {
+    let aws = Aws::start().await;
+    let message = "1 validation error detected: Value 'my stack' at 'stackName' failed to satisfy constraint";
+    aws.refuse(400, &refused("ValidationError", message));
+    let ended = aws.program().run(&["--stack", "my stack", "status"]).await;
+    ended.refused(2, &["there is no stack “my stack” in eu-west-2", "--stack, --region and --profile"]);
+}
+
+#[tokio::test]
 async fn a_stack_of_something_else_is_not_taken_for_ours() {
     let aws = Aws::start().await;
     aws.lose_output("TableName");
@@ -42,8 +51,27 @@ async fn without_a_region_it_asks_for_one() {
 #[tokio::test]
 async fn a_profile_that_is_not_there_is_named() {
     let aws = Aws::start().await;
-    let program = aws.program().without("AWS_ACCESS_KEY_ID").without("AWS_SECRET_ACCESS_KEY");
-    program.run(&["--stack", STACK, "--profile", "typo", "status"]).await.refused(1, &["--profile"]);
+    // Also where there are keys that would do.
+    let ended = aws.run(&["--profile", "typo", "status"]).await;
+    ended.refused(1, &["no profile “typo”", "--profile, ~/.aws/config"]);
+    let program = aws.program().without("AWS_REGION");
+    let ended = program.run(&["--stack", STACK, "--profile", "typo", "status"]).await;
+    ended.refused(2, &["no AWS region", "profile “typo”"]);
+}
+
+#[tokio::test]
+async fn a_profile_that_is_named_comes_before_keys_in_the_environment() {
+    let aws = Aws::start().await;
+    let program = aws.program().without("AWS_REGION");
+    let folder = program.home().join(".aws");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("config"), "[profile club]\nregion = ap-southeast-2\n").unwrap();
+    std::fs::write(folder.join("credentials"), "[club]\naws_access_key_id = club\naws_secret_access_key = x\n")
+        .unwrap();
+    assert_eq!(program.run(&["--stack", STACK, "--profile", "club", "status"]).await.code, 0);
+    assert_eq!(aws.signed_by(), ["club in ap-southeast-2"]);
+    assert_eq!(aws.run(&["status"]).await.code, 0);
+    assert_eq!(aws.signed_by(), ["someone in eu-west-2"]);
 }
 
 #[tokio::test]
@@ -98,6 +126,30 @@ async fn an_athlete_nobody_is_or_several_are_is_not_guessed() {
     squad::fill(&aws.store, &keyring()).await;
     aws.run(&["link", "zoe"]).await.refused(2, &["no athlete is called “zoe”", "connector status"]);
     aws.run(&["link", "de"]).await.refused(2, &["may be Ben Ødegaard (UUID b-2, user 32), Dee Ndiaye"]);
+}
+
+#[tokio::test]
+async fn a_command_line_that_cannot_be_read_is_json_too_when_asked_for() {
+    let program = Program::new();
+    for (arguments, part) in [
+        (&["--json", "statsu"][..], "unrecognized subcommand 'statsu'"),
+        (&["--stack", "s", "status", "--json", "--state", "dizzy"], "invalid value 'dizzy'"),
+        (&["--stack", "s", "show", "--json"], "not provided: <ATHLETE>"),
+        (&["--json"], "requires a subcommand"),
+    ] {
+        let ended = program.run(arguments).await;
+        let error = &ended.json()["error"];
+        let message = error["message"].as_str().unwrap();
+        assert_eq!((ended.code, error["kind"].as_str()), (2, Some("usage")), "{ended:?}");
+        assert!(message.contains(part) && !message.contains('\n'), "{message:?}");
+        assert!(!ended.stderr.is_empty());
+    }
+    for arguments in [&["--help", "--json"][..], &["--json", "status", "--help"], &["--version"]] {
+        let ended = program.run(arguments).await;
+        assert!(ended.code == 0 && ended.stderr.is_empty() && !ended.stdout.is_empty(), "{ended:?}");
+    }
+    let ended = program.run(&["statsu"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{ended:?}");
 }
 
 #[tokio::test]

@@ -59,7 +59,9 @@ async fn the_page_says_how_everybody_stands_and_links_to_each() {
     let page = console.page("").await;
     for part in [
         "oura-connector",
-        "of 4 athletes",
+        // Cyd, who has to connect again first, is looked at by nobody.
+        "Connected</dt><dd class=\"figure\">2</dd><dd class=\"quiet\">of 4 athletes",
+        "Synced longest ago</dt><dd class=\"figure bad\">30 h ago</dd><dd class=\"quiet\">Ben Ødegaard",
         "of 7,200 that",
         "Smartabase is on hold until",
         "wrong password",

@@ -15,6 +15,12 @@ fn rescue(athlete: &str, generation: u64, tries: u32) -> String {
     Job::Rescue { athlete: id(athlete), generation, grant, tries }.to_message()
 }
 
+/// A grant that Oura has not revoked for a week.
+fn revocation(athlete: &str) -> String {
+    let Ok(Job::Rescue { athlete, grant, .. }) = Job::from_message(&rescue(athlete, 1, 0)) else { unreachable!() };
+    Job::Revoke { athlete, grant, tries: 672 }.to_message()
+}
+
 fn backfill(athlete: &str) -> String {
     let (from, to) = ("2026-01-01".parse().unwrap(), "2026-01-31".parse().unwrap());
     Job::Backfill { athlete: id(athlete), from, to }.to_message()
@@ -92,6 +98,17 @@ async fn all_are_sent_again_but_those_nobody_can_read() {
     assert_eq!(jobs[0].to_message(), backfill("a-1"));
     // A rescue has another day.
     assert!(matches!(&jobs[2], Job::Rescue { generation: 1, tries: 0, .. }), "{jobs:?}");
+}
+
+#[tokio::test]
+async fn a_revocation_that_is_sent_again_has_another_week() {
+    let aws = buried().await;
+    aws.queues(|queues| queues.bury("6-revocation", &revocation("c-3"), None));
+    let listing = aws.run(&["redrive", "--json"]).await.json();
+    assert_eq!((column(&listing, "job")[5], column(&listing, "advice")[5]), (&json!("revoke"), &json!("send")));
+    aws.run(&["redrive", "send", "6"]).await;
+    let sent = aws.queues(|queues| Job::from_message(&queues.jobs[0].0).unwrap());
+    assert!(matches!(sent, Job::Revoke { tries: 0, .. }), "{sent:?}");
 }
 
 #[tokio::test]

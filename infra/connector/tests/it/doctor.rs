@@ -202,6 +202,22 @@ async fn a_token_address_that_is_something_else() {
 }
 
 #[tokio::test]
+async fn a_token_address_that_is_a_page() {
+    let world = World::new().await;
+    for page in [wire::Answer::html(), wire::Answer::status(200)] {
+        world.stage.oura_wire.heal();
+        let everywhere = When::every().path("/oauth/v2/ext/oauth-token");
+        world.stage.oura_wire.inject(everywhere, Fault::Answer(page));
+        finds(&world, "oura-client", "oura-token-address-wrong").await;
+    }
+    // What may be down is not called wrong.
+    world.stage.oura_wire.heal();
+    world.stage.oura_wire.inject(When::every(), Fault::Answer(wire::Answer::status(503)));
+    let ended = examined(&world).await;
+    assert_eq!(open(&ended)[0], ("oura-client".to_owned(), "unknown".to_owned()), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_public_address_that_is_somebody_elses() {
     let world = World::new().await;
     // A page, but not ours; registered at Oura all the same.
@@ -343,4 +359,10 @@ async fn a_pilot_is_checked_as_far_as_it_has_the_same() {
     assert_eq!(findings(&ended), [("settings".to_owned(), "settings-wrong".to_owned())]);
     assert!(ended.stdout.contains("SMARTABASE_PASSWORD is missing"), "{ended:?}");
     assert_eq!(ended.json()["checks"].as_array().unwrap().len(), checks, "what is not checked is listed, too");
+
+    pilot.program = pilot.program.with("SMARTABASE_PASSWORD", "another").without("OURA_CLIENT_SECRET");
+    pilot.program = pilot.program.with("OURA_CLIENT_SECRET", "another");
+    let ended = pilot.run(&["doctor", "--json"]).await;
+    assert!(!ended.stdout.contains("secrets set"), "a pilot has none to set: {ended:?}");
+    assert!(ended.stdout.contains("OURA_CLIENT_ID and OURA_CLIENT_SECRET"), "{ended:?}");
 }

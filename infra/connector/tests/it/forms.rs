@@ -2,8 +2,11 @@
 
 use sim::smartabase::{Form, Kind, Schemas};
 use sim::wire::{self, Fault, When};
+use store::Service;
 
+use crate::pilot::Pilot;
 use crate::program::{Ended, Program};
+use crate::squad::{ago, soon};
 use crate::world::World;
 
 const SLEEP: &str = "Oura Readiness and Sleep Summary";
@@ -204,6 +207,25 @@ async fn a_site_that_cannot_be_asked_is_a_sentence() {
 
     world.cloud(|cloud| cloud.parameters.insert("SmartabaseUrl", "http://127.0.0.1:1/site".to_owned()));
     world.run(&["forms", "check"]).await.refused(1, &["can’t be reached", "check the network"]);
+}
+
+#[tokio::test]
+async fn a_site_on_hold_is_left_alone() {
+    let world = World::new().await;
+    let store = &world.stage.process.connector.store;
+    store.set_hold(Service::Smartabase, ago(-1), "it refuses our password", soon()).await.unwrap();
+    let _before = world.stage.cost();
+    world.run(&["forms", "check"]).await.refused(1, &["nobody calls Smartabase until", "it refuses our password"]);
+    assert_eq!(world.stage.cost().smartabase.len(), 0, "a wrong password is not tried again");
+}
+
+#[tokio::test]
+async fn a_pilot_with_a_wrong_password_is_told_where_it_is_kept() {
+    let mut pilot = Pilot::start().await;
+    pilot.program = pilot.program.without("SMARTABASE_PASSWORD").with("SMARTABASE_PASSWORD", "another");
+    let ended = pilot.run(&["forms", "check"]).await;
+    ended.refused(1, &["refuses the username or the password", "SMARTABASE_USERNAME and SMARTABASE_PASSWORD"]);
+    assert!(!ended.stderr.contains("secrets set"), "{ended:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A pilot with a connected athlete, against the simulated Oura and Smartabase: what `resync` and `disconnect` do when
 //! there is no worker but the program itself.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use dynamo::Dynamo;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -123,6 +124,25 @@ async fn disconnecting_revokes_at_oura_and_keeps_the_records() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_revoked_from_here_is_not_told_as_revoked() {
+    let mut pilot = Pilot::start().await;
+    // The grant is of Oura's older token server; what is revoked now goes to the newer one.
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let dynamo = Dynamo::at(std::path::Path::new(&pilot.file)).await.unwrap();
+    let request = dynamo.client().update_item().table_name(TABLE).update_expression("SET token_url = :older");
+    let request = request.expression_attribute_values(":older", text("https://api.ouraring.com/oauth/token"));
+    request.key("pk", text("ATHLETE#uuid-ada")).key("sk", text("CONNECTION")).send().await.unwrap();
+    let newer = "https://moi.ouraring.com/oauth/v2/ext/oauth-revoke";
+    pilot.program = pilot.program.without("OURA_REVOKE_URL").with("OURA_REVOKE_URL", newer);
+    let ended = pilot.run(&["disconnect", "uuid-ada", "--yes"]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.stdout.contains("the athlete has to remove it in their Oura account"), "{ended:?}");
+    assert!(!ended.stderr.contains("trying again"), "nothing comes of that: {ended:?}");
+    let status = pilot.run(&["status", "--json"]).await.json();
+    assert_eq!(status["athletes"][0]["state"], "disconnected");
+}
+
+#[tokio::test]
 async fn what_serve_was_given_is_asked_for_where_it_is_needed() {
     let pilot = Pilot::start().await;
     let program = pilot.program.without("OURA_CLIENT_SECRET").without("PUBLIC_URL");
@@ -136,5 +156,5 @@ async fn what_serve_was_given_is_asked_for_where_it_is_needed() {
 
 #[tokio::test]
 async fn a_pilot_has_no_dead_letters() {
-    Pilot::start().await.run(&["redrive"]).await.refused(2, &["keeps no dead letters"]);
+    Pilot::start().await.run(&["redrive"]).await.refused(2, &["keeps no dead letters", "remember", "Oura account"]);
 }

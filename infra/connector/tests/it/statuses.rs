@@ -25,8 +25,8 @@ async fn everybody_is_listed_with_what_stands_in_the_way() {
             "30 h ago",
             "does not have the fields Score",
         ],
-        &["Cyd Ng", "33", "needs to reconnect"],
-        &["Dee Ndiaye", "34", "not connected yet"],
+        &["Cyd Ng", "33", "needs to reconnect", "the athlete opens the personal link and connects again"],
+        &["Dee Ndiaye", "34", "not connected yet", "has not connected a ring by the personal link"],
     ]) {
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }
@@ -63,6 +63,19 @@ async fn json_is_for_scripts() {
 }
 
 #[tokio::test]
+async fn a_pause_is_told_before_anybody_is_enrolled() {
+    let aws = Aws::start().await;
+    for service in [Service::Oura, Service::Smartabase] {
+        aws.store.set_hold(service, ago(-1), "refused", soon()).await.unwrap();
+    }
+    let ended = aws.run(&["status"]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    for service in ["oura", "smartabase"] {
+        assert!(ended.stdout.contains(&format!("{service} is on hold until ")), "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn filters_narrow_the_list_and_the_exit_code() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
@@ -72,7 +85,7 @@ async fn filters_narrow_the_list_and_the_exit_code() {
         (&["34", "a-1"], &["a-1", "d-4"], 0),
         (&["--state", "needs_to_reconnect", "--state", "not_connected"], &["c-3", "d-4"], 0),
         (&["--attention"], &["b-2", "c-3"], 3),
-        (&["--unsynced-for", "2h"], &["b-2", "c-3"], 3),
+        (&["--unsynced-for", "2h"], &["b-2"], 3),
         (&["nobody"], &[], 0),
     ] {
         let ended = aws.run(&[&["status", "--json"], arguments].concat()).await;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use runtime::Deadline;
-use store::{AthleteId, Snapshot, Status};
+use store::{AthleteId, Sealed, Snapshot, Status};
 
 use super::{OVERTAKEN, Verdict};
 use crate::job::Job;
+use crate::plan::LONGEST_DELAY;
 use crate::setback::{LOOK_AGAIN, UNWELL};
 use crate::{Connector, Setback};
 
@@ -20,6 +21,10 @@ const RESCUE: Duration = Duration::from_mins(4);
 
 /// After so many messages, a day's worth, a grant that can't be stored is buried, where an operator finds it.
 const RESCUES: u32 = 360;
+
+/// After so many messages, a week's worth, a revocation that Oura does not take is buried. They come by the schedule above,
+/// and then a quarter of an hour apart, which is the longest that a queue keeps a new message back.
+const REVOCATIONS: u32 = 672;
 
 /// How long a job that only an operator can unblock is left alone before it is tried again, and in the end buried.
 const BLOCKED: Duration = Duration::from_mins(15);
@@ -59,7 +64,7 @@ impl Connector {
 
     /// When a job that did not end well is tried again. A sync is left to the next tick once that is near, or it has been
     /// tried often enough; it never becomes a dead letter. A grant to be stored goes round in new messages, because
-    /// nobody will ever issue it again.
+    /// nobody will ever issue it again, and one to be revoked, because nobody else knows it any more.
     pub(super) async fn try_again(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Verdict {
         let tried = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let scheduled = SCHEDULE.get(tried).copied();
@@ -69,14 +74,28 @@ impl Connector {
             Job::Rescue { athlete, generation, grant, tries } if *tries < RESCUES => {
                 let (athlete, grant) = (athlete.clone(), grant.clone());
                 let next = Job::Rescue { athlete, generation: *generation, grant, tries: tries + 1 };
-                match self.queue.send(&[(next, RESCUE)], deadline.handover()).await {
-                    Ok(()) => Verdict::Done,
-                    Err(_) => Verdict::RetryAfter(RESCUE),
-                }
+                self.go_round(next, RESCUE, deadline).await
+            }
+            // One that is damaged will not be whole next week.
+            Job::Revoke { athlete, grant, tries }
+                if *tries < REVOCATIONS && Sealed::from_base64(&grant.sealed).is_ok() =>
+            {
+                let (athlete, grant) = (athlete.clone(), grant.clone());
+                let scheduled = SCHEDULE.get(usize::try_from(*tries).unwrap_or(usize::MAX)).copied();
+                let wait = after.max(scheduled.unwrap_or(LONGEST_DELAY)).min(LONGEST_DELAY);
+                self.go_round(Job::Revoke { athlete, grant, tries: tries + 1 }, wait, deadline).await
             }
             Job::Backfill { .. } | Job::Rescue { .. } | Job::Revoke { .. } => {
                 Verdict::RetryAfter(after.max(scheduled.unwrap_or_default()))
             }
+        }
+    }
+
+    /// Puts the job into a new message, which counts its receptions anew.
+    async fn go_round(&self, next: Job, wait: Duration, deadline: Deadline) -> Verdict {
+        match self.queue.send(&[(next, wait)], deadline.handover()).await {
+            Ok(()) => Verdict::Done,
+            Err(_) => Verdict::RetryAfter(wait),
         }
     }
 

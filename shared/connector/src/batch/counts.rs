@@ -13,8 +13,10 @@ use crate::job::Job;
 #[derive(Default)]
 pub(super) struct Counts {
     messages: usize,
-    /// Syncs that asked Oura, whatever the answer, or had nobody to ask for.
+    /// Syncs that got through, of athletes in order.
     synced: usize,
+    /// Whether anybody was waited for: a batch that brings none of them to its end says so.
+    awaited: bool,
     unchanged: usize,
     changed: usize,
     skipped: usize,
@@ -27,9 +29,9 @@ pub(super) struct Counts {
     pub(super) unreadable: usize,
     /// How the connections of the batch's syncs stand.
     statuses: Vec<Status>,
-    /// The syncs that have not got through to Oura, by their place in the batch: how the athlete's connection stands, and
-    /// since when they go without one.
-    waiting: HashMap<usize, (Status, Timestamp)>,
+    /// The syncs of athletes in order that have not got through, by their place in the batch, and since when those go
+    /// without one.
+    waiting: HashMap<usize, Timestamp>,
 }
 
 impl Counts {
@@ -41,20 +43,27 @@ impl Counts {
     pub(super) fn expect(&mut self, jobs: &[(usize, u32, Job)], snapshot: &Snapshot) {
         for (position, _, job) in jobs {
             let Job::Sync { athlete, .. } = job else { continue };
-            if let Some(connection) = snapshot.connections.get(athlete) {
+            // Of whom nothing can be read, it can't be said that they have to act first.
+            self.awaited |= snapshot.damaged.contains_key(athlete);
+            let Some(connection) = snapshot.connections.get(athlete) else { continue };
+            self.statuses.push(connection.status);
+            // Whoever has to act first is not waited for.
+            if connection.status == Status::Active {
                 let since = connection.last_sync.unwrap_or_default().max(connection.connected_at);
-                self.waiting.insert(*position, (connection.status, since));
-                self.statuses.push(connection.status);
+                self.waiting.insert(*position, since);
+                self.awaited = true;
             }
         }
     }
 
+    /// Takes note of a sync that was not begun, of whoever it was.
+    pub(super) fn miss(&mut self) {
+        self.awaited = true;
+    }
+
     /// Counts the job at this place of the batch, which has ended.
     pub(super) fn count(&mut self, position: usize, ended: &Ended) {
-        // Whoever has to act first is not waited for.
-        let active = self.waiting.get(&position).map(|(status, _)| *status == Status::Active);
-        if active.is_some_and(|active| !active || ended.is_synced()) {
-            self.waiting.remove(&position);
+        if ended.is_synced() && self.waiting.remove(&position).is_some() {
             self.synced += 1;
         }
         match &ended.outcome {
@@ -110,9 +119,10 @@ impl Counts {
             ("AthletesWithTakenAccount", standing(Status::OuraAccountTaken)),
         ];
         let counts = counts.map(|(name, value)| Metric::count(name, value)).into_iter();
-        let longest = self.waiting.values().map(|(_, since)| *since).min();
-        let lag = longest.map(|since| Metric::seconds("SyncLag", now.duration_since(since)));
-        let metrics = counts.chain(happened).filter(|metric| metric.value > 0).chain(lag);
+        // That nobody who was waited for was synced is what an alarm listens to.
+        let none = (self.awaited && synced == 0).then(|| Metric::count("SyncsDone", 0));
+        let lag = self.waiting.values().min().map(|since| Metric::seconds("SyncLag", now.duration_since(*since)));
+        let metrics = counts.chain(happened).filter(|metric| metric.value > 0).chain(none).chain(lag);
         telemetry::report(&metrics.collect::<Vec<_>>());
     }
 }

@@ -73,9 +73,11 @@ impl Connector {
                     counts.unreadable += 1;
                     *verdict = self.bury(message, &unreadable.to_string(), deadline).await;
                 }
-                Ok(Job::Sync { athlete, tick }) if self.is_stale(tick) || !syncing.insert(athlete.clone()) => {
+                Ok(Job::Sync { tick, .. }) if self.is_stale(tick) => {
+                    counts.miss();
                     *verdict = Verdict::Done;
                 }
+                Ok(Job::Sync { athlete, .. }) if !syncing.insert(athlete.clone()) => *verdict = Verdict::Done,
                 Ok(job) => jobs.push((position, message.attempts, job)),
             }
         }
@@ -97,6 +99,9 @@ impl Connector {
                 tracing::error!(%error, "the batch's connections could not be read");
                 counts.failed = jobs.len();
                 for (position, attempts, job) in jobs {
+                    if matches!(job, Job::Sync { .. }) {
+                        counts.miss();
+                    }
                     let again = self.try_again(&job, attempts, UNWELL, deadline).await;
                     if let Some(verdict) = verdicts.get_mut(position) {
                         *verdict = again;

@@ -10,7 +10,7 @@ use super::Verdict;
 use crate::job::{Job, SealedGrant};
 use crate::setback::UNWELL;
 use crate::sync::Round;
-use crate::{Connector, Setback, Synced};
+use crate::{Connector, Revocation, Setback, Synced};
 
 /// How a job ended.
 pub(super) struct Ended {
@@ -51,8 +51,14 @@ impl Connector {
                 Round { news: matches!(result, Ok(Synced::Wrote(_))), result }
             }
             Job::Revoke { grant, .. } => {
-                let result = self.revoke_queued(athlete, grant, deadline).await;
-                Round { news: !matches!(result, Ok(Synced::Skipped(_))), result }
+                let revoked = self.revoke_queued(athlete, grant, deadline).await;
+                let news = !matches!(revoked, Ok(None));
+                let result = revoked.map(|revoked| match revoked {
+                    Some(Revocation::Elsewhere) => Synced::Skipped("only the athlete can end the grant"),
+                    Some(Revocation::Done | Revocation::Open) => Synced::Wrote(0),
+                    None => Synced::Skipped("the grant is still in use"),
+                });
+                Round { result, news }
             }
         };
         let news = news || is_noted(&result, snapshot.connections.get(athlete));

@@ -108,6 +108,12 @@ impl Forms {
         Self::parse(include_str!("../../../../infra/forms.toml"))
     }
 
+    /// Whether any form is one of nights, dated by the evening on which they began. Where none is, no night is missed.
+    #[must_use]
+    pub fn nights(&self) -> bool {
+        self.events.iter().any(|form| form.date == DateRule::EveningBefore)
+    }
+
     /// Reads a `forms.toml`. The first fault is reported with its line and the valid choices.
     pub fn parse(text: &str) -> Result<Self, FormsError> {
         let file: FileRow = toml::from_str(text).map_err(|error| FormsError {

@@ -152,6 +152,12 @@ fn standing(standing: &Standing) -> Words {
             happened: "Your ring is connected, and no night has arrived yet.",
             todo: "Open the Oura app with your ring nearby, so that it syncs; everything else follows automatically.",
         },
+        Standing::Nightless { .. } => Words {
+            title: "Your Oura ring is connected",
+            happened: "Your ring is connected, but not one night has reached us yet.",
+            todo: "Wear your ring at night, and open the Oura app with it nearby, so that it syncs; everything else follows \
+                   automatically.",
+        },
         Standing::Silent { .. } => Words {
             title: "Your Oura ring is connected",
             happened: "Your ring is connected, but no new night has reached us lately.",

@@ -157,6 +157,7 @@ fn what_happened_is_one_sentence_and_what_to_do_another() {
         Standing::NotConnected,
         Standing::Connected { received: false },
         Standing::Connected { received: true },
+        Standing::Nightless { since },
         Standing::Silent { since, today },
         Standing::FieldMissing { note: note() },
         Standing::HeldUp { note: note() },

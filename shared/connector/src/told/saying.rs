@@ -36,7 +36,12 @@ pub(crate) fn unsaid<'a>(
     let user = connection.map_or(enrolment.user_id, |connection| connection.user_id);
     let mut sayings = Vec::new();
     if let Some(form) = &forms.status {
-        sayings.push(Saying::new(StaffForm::Status, &form.name, status(form, connection, now, zone), user));
+        sayings.push(Saying::new(
+            StaffForm::Status,
+            &form.name,
+            status(form, forms.nights(), connection, now, zone),
+            user,
+        ));
     }
     // About tokens there is nothing to say before there were any.
     if let (Some(form), Some(connection)) = (&forms.rotation, connection) {
@@ -56,11 +61,13 @@ impl<'a> Saying<'a> {
 
 fn status(
     form: &StatusForm,
+    nights: bool,
     connection: Option<&Connection>,
     now: Timestamp,
     zone: &TimeZone,
 ) -> Vec<(String, String)> {
     let standing = Standing::of(connection, zone.to_datetime(now).date());
+    let standing = if nights { standing } else { standing.without_nights() };
     let granted = connection.filter(|connection| connection.grant.is_some());
     written([
         (&form.connected_since, granted.map(|connection| instant(connection.connected_at, zone))),
@@ -190,6 +197,18 @@ mod tests {
         let status = |zone| say(Some(&active), zone)[0][2].1.clone();
         assert_eq!(status("Pacific/Honolulu"), "connected", "it is still Monday there");
         assert_eq!(status("Europe/Berlin"), "has not opened the Oura app since Sunday");
+    }
+
+    #[test]
+    fn where_no_form_is_one_of_nights_nobody_is_without_one() {
+        let forms = include_str!("../../../../infra/forms.toml").replace("\"evening-before\"", "\"same-day\"");
+        let said = |forms: &Forms| {
+            let without = Connection { last_sync: Some(now()), ..granted("tokens") };
+            let without = Connection { last_day: None, ..without };
+            texts(&unsaid(forms, &enrolment(), Some(&without), now(), &TimeZone::UTC)[0].fields)[2].to_owned()
+        };
+        assert_eq!(said(&Forms::shipped().unwrap()), "no night received yet: has the ring been worn?");
+        assert_eq!(said(&Forms::parse(&forms).unwrap()), "connected");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use sim::oura::TokenServer;
 use sim::wire::{Answer, Fault, When};
 use store::Status;
 
+use crate::log::{listen, printed};
+
 #[tokio::test]
 async fn disconnecting_revokes_erases_and_keeps_the_records() {
     for server in [TokenServer::New, TokenServer::Legacy] {
@@ -55,6 +57,31 @@ async fn a_job_on_its_way_when_the_athlete_disconnects_does_nothing() {
     stage.settle().await;
     assert_eq!(Spent::since(&stage).collections, 0);
     curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_revocation_goes_round_for_days_and_is_buried_in_the_end() {
+    listen();
+    let stage = connected(ada()).await;
+    let revocation = When::every().path("/oauth/v2/ext/oauth-revoke");
+    stage.oura_wire.inject(revocation, Fault::Answer(Answer::status(503)));
+    stage.disconnect(ADA).await.unwrap();
+    stage.process.work_until(stage.clock.now() + SignedDuration::from_hours(6 * 24)).await;
+    assert_eq!(stage.process.waiting.dead_letters(), []);
+    assert_eq!(stage.process.waiting.len(), 1, "it is one message, and still tried");
+    assert!(!stage.oura.grants("ada")[0].revoked);
+    stage.process.work_until(stage.clock.now() + SignedDuration::from_hours(2 * 24)).await;
+    assert_eq!((stage.process.waiting.dead_letters().len(), stage.process.waiting.len()), (1, 0));
+    let log = printed();
+    let burials = log.lines().filter(|line| line.contains("given up: tried too often"));
+    let burials: Vec<_> = burials.inspect(|line| assert!(line.contains("revoke") && line.contains("ERROR"))).collect();
+    assert_eq!(burials.len(), 1, "a pilot has no other place to look at");
+    // Sent again, it is done.
+    stage.oura_wire.heal();
+    let (letter, _) = stage.process.waiting.dead_letters().remove(0);
+    stage.process.waiting.send(letter, std::time::Duration::ZERO);
+    stage.settle().await;
+    assert!(stage.oura.grants("ada")[0].revoked);
 }
 
 #[tokio::test]

@@ -91,6 +91,52 @@ async fn whoever_is_not_synced_makes_the_lag_grow_until_they_are() {
 }
 
 #[tokio::test]
+async fn whoever_has_to_act_does_not_pass_for_a_sync_while_the_others_wait_in_vain() {
+    listen();
+    let stage = connected(ada_and_ben()).await;
+    stage.oura.withdraw("ben");
+    assert_eq!(tick(&stage).await["NeedsAthlete"], 1);
+    assert_eq!(tick(&stage).await["SyncsDone"], 1, "Ada's");
+    stage.oura_wire.inject(When::every().path("/v2/usercollection"), Fault::Answer(Answer::status(503)));
+    for _ in 0..3 {
+        let seen = tick(&stage).await;
+        assert_eq!((seen["SyncsDone"], seen["AthletesActive"], seen["AthletesWithoutConsent"]), (0, 1, 1));
+    }
+    // What comes too late is dropped for the sake of the next, and nobody was synced by it.
+    stage.process.tick().await.unwrap();
+    stage.pass(PERIOD + SignedDuration::from_secs(1));
+    look();
+    stage.process.work().await;
+    assert_eq!(look().get("SyncsDone"), Some(&0));
+}
+
+#[tokio::test]
+async fn nobody_is_missed_where_everybody_has_to_act() {
+    listen();
+    let stage = connected(ada()).await;
+    stage.oura.withdraw("ada");
+    tick(&stage).await;
+    for _ in 0..3 {
+        let seen = tick(&stage).await;
+        assert_eq!(
+            (seen.get("SyncsDone"), seen["AthletesWithoutConsent"]),
+            (None, 1),
+            "an alarm would ring for nobody"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tick_that_a_hold_cancels_says_that_nobody_is_synced() {
+    listen();
+    let stage = connected(ada()).await;
+    stage.oura.throttle(Tier::Application, "", stage.clock.now() + SignedDuration::from_hours(2));
+    tick(&stage).await;
+    let seen = tick(&stage).await;
+    assert_eq!((seen["SyncsDone"], seen["AthletesPostponed"]), (0, 1));
+}
+
+#[tokio::test]
 async fn an_athlete_who_has_to_act_is_counted_under_why_and_lags_behind_nobody() {
     listen();
     let stage = connected(ada_and_ben()).await;
@@ -154,7 +200,7 @@ async fn refused_credentials_and_forms_that_do_not_fit_are_the_operators() {
     stage.smartabase.remove_form(nights);
     sleeps_differently(&stage, 18_000);
     let seen = tick(&stage).await;
-    assert!(seen.get("FormMismatches").or(seen.get("NeedsOperator")) == Some(&1), "{seen:?}");
+    assert_eq!((seen.get("FormMismatches"), seen.get("NeedsOperator")), (Some(&1), None));
     stage.smartabase.set_password("rotated");
     let seen = tick(&stage).await;
     assert_eq!((seen["SmartabaseRefusals"], seen["SyncsFailed"]), (1, 1));
