@@ -212,7 +212,7 @@ async fn is_quiet(house: &House, lost: &[&str]) -> bool {
     let mut quiet = house.stage.process.waiting.is_empty();
     for (_, _, uuid) in ATHLETES {
         let Some(connection) = house.connection(uuid).await else { continue };
-        quiet &= connection.lease.is_none_or(|lease| lease.until <= now);
+        quiet &= connection.lease.is_none_or(|lease| lease.until <= now) && connection.refresh_begun.is_none();
         quiet &= match connection.status {
             Status::Active => connection.digest.is_some() && connection.backfill_from.is_none(),
             Status::NeedsConsent => lost.contains(&uuid),
