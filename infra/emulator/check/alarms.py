@@ -10,9 +10,6 @@ import dataclasses
 import datetime
 import itertools
 import json
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,9 +26,8 @@ PATIENCE = 150
 LOOKS_PER_TICK = 8
 # A port on which nobody listens: it is reserved.
 NOWHERE = "http://127.0.0.1:1/token"
-# Seconds: the age of a job, and three times a period in which no tick came. Together longer than a minute, after which
-# the schedule of the check's stack fires.
-OLD = 20
+# Seconds: three times a period in which no tick came, or jobs waited. Together longer than a minute, after which the
+# schedule of the check's stack fires.
 PERIOD = 30
 # What makes an alarm, but for its name and what it does.
 RULE = ("Namespace", "MetricName", "Dimensions", "Statistic", "Period", "EvaluationPeriods")
@@ -94,22 +90,14 @@ class Alarms:
         datum = {"MetricName": metric, "Dimensions": [dimension], "Value": value}
         self.cloudwatch.put_metric_data(Namespace=namespace, MetricData=[datum])
 
-    def put_dead_letters(self) -> None:
-        """How many dead letters there are."""
+    def put_waiting(self, output: str) -> None:
+        """How many messages wait in a queue. The emulator goes on handing jobs to a worker that may not run, so those that
+        it holds count, too."""
         attributes = self.stack.client("sqs").get_queue_attributes(
-            QueueUrl=self.stack.outputs["DeadLetterQueueUrl"], AttributeNames=["All"]
+            QueueUrl=self.stack.outputs[output], AttributeNames=["All"]
         )["Attributes"]
-        waiting = sum(int(attributes[f"ApproximateNumberOfMessages{kind}"]) for kind in ("", "NotVisible"))
-        self.put_aws("AWS/SQS", "ApproximateNumberOfMessagesVisible", self.queue("DeadLetterQueueUrl"), waiting)
-
-    def put_oldest_job(self) -> None:
-        """For how many seconds the oldest job has been waiting."""
-        query = urllib.parse.urlencode({"QueueUrl": self.stack.outputs["QueueUrl"]})
-        with urllib.request.urlopen(f"{self.stack.endpoint}/_ministack/sqs/messages?{query}", timeout=30) as answer:
-            accounts = json.load(answer)["messages"].values()
-        queues = [queue for account in accounts for region in account.values() for queue in region.values()]
-        age = max((time.time() - job["SentTimestamp"] for queue in queues for job in queue), default=0)
-        self.put_aws("AWS/SQS", "ApproximateAgeOfOldestMessage", self.queue("QueueUrl"), age)
+        waiting = sum(int(attributes[f"ApproximateNumberOfMessages{kind}"]) for kind in ("", "NotVisible", "Delayed"))
+        self.put_aws("AWS/SQS", "ApproximateNumberOfMessagesVisible", self.queue(output), waiting)
 
     def function(self, function: str) -> dict[str, str]:
         """The dimension that names a function."""
@@ -189,7 +177,7 @@ def check(
 
     yield unable_to_start(deployed, alarms)
     yield turned_away(deployed, alarms)
-    yield alarms.ring("DeadLetterAlarm", feed=alarms.put_dead_letters)
+    yield alarms.ring("DeadLetterAlarm", feed=lambda: alarms.put_waiting("DeadLetterQueueUrl"))
     yield stopped(deployed, alarms, operator)
 
     # A form loses a field, and a night changes.
@@ -268,7 +256,7 @@ def stopped(deployed: Stack, alarms: Alarms, operator: CommandLine) -> str:
 
     def feed() -> None:
         alarms.feed()
-        alarms.put_oldest_job()
+        alarms.put_waiting("QueueUrl")
 
     with contextlib.ExitStack() as mended:
         mended.enter_context(without_concurrency(deployed, "Worker"))
@@ -279,7 +267,7 @@ def stopped(deployed: Stack, alarms: Alarms, operator: CommandLine) -> str:
         if missing := {"function-stopped", "schedule-off"}.difference(findings):
             raise Failed(f"doctor found {findings}, and not {missing}")
         mended.enter_context(alarms.hurried("ScheduleStoppedAlarm", Period=PERIOD))
-        mended.enter_context(alarms.hurried("BacklogAlarm", Threshold=OLD))
+        mended.enter_context(alarms.hurried("BacklogAlarm", Period=PERIOD))
         return alarms.ring("ScheduleStoppedAlarm", "BacklogAlarm", feed=feed, ticking=False)
 
 
