@@ -184,9 +184,10 @@ impl World {
         let now = self.now();
         let forms = site_forms(&self.stage.process.connector.forms);
         for form in forms.into_iter().filter(|form| [NIGHTS, DAYS].contains(&form.name.as_str())) {
-            match lacking == Some(form.name.as_str()) {
-                true => self.stage.smartabase.remove_form(&form.name),
-                false => self.stage.smartabase.set_form(form),
+            if lacking == Some(form.name.as_str()) {
+                self.stage.smartabase.remove_form(&form.name);
+            } else {
+                self.stage.smartabase.set_form(form);
             }
         }
         for one in &mut self.athletes {
