@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, INTENDED, LAST_DAY, LAST_SYNC, Lease, OURA_USER, Status,
-    StoredGrant, USER_ID,
+    BACKFILL_FROM, Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, INTENDED, LAST_DAY, LAST_SYNC, Lease, OURA_USER,
+    Status, StoredGrant, USER_ID,
 };
 use crate::edit::Edit;
 use crate::error::StoreError;
@@ -206,6 +206,7 @@ struct Before {
     first_connected_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
     last_day: Option<Date>,
+    backfill_from: Option<Date>,
     intended: BTreeSet<RecordKey>,
 }
 
@@ -223,6 +224,7 @@ impl Before {
             first_connected_at: reader.instant(FIRST_CONNECTED_AT).unwrap_or_default(),
             last_sync: reader.instant(LAST_SYNC).unwrap_or_default(),
             last_day: reader.date(LAST_DAY).unwrap_or_default(),
+            backfill_from: reader.date(BACKFILL_FROM).unwrap_or_default(),
             intended: reader.texts(INTENDED, "names no record").unwrap_or_default(),
         })
     }
@@ -257,7 +259,8 @@ impl NewConnection {
             connected_at: self.now,
             rotated_at: None,
             held_until: self.held_until,
-            backfill_from: self.backfill_from,
+            // What was owed before is owed still, if it reaches further back.
+            backfill_from: self.backfill_from.into_iter().chain(same.and_then(|before| before.backfill_from)).min(),
             intended: same.map(|before| before.intended.clone()).unwrap_or_default(),
             brought: None,
             refresh_begun: None,
@@ -280,7 +283,6 @@ impl Connection {
             lease: outlived(self.lease.as_ref(), self.fence),
             digest: None,
             held_until: None,
-            backfill_from: None,
             refresh_begun: None,
             refresh_doubted: None,
             ..self.clone()

@@ -27,6 +27,7 @@ mod audit;
 mod beside;
 mod cast;
 mod faithful;
+pub mod log;
 mod opening;
 mod order;
 pub mod simulation;

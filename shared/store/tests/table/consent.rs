@@ -104,6 +104,29 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
 }
 
 #[tokio::test]
+async fn what_was_owed_before_a_disconnection_is_owed_by_the_next_connection_of_the_same_user() {
+    let table = Table::new().await;
+    let ada = athlete("ada");
+    let new = |from, user_id| {
+        let backfill_from = Some(jiff::civil::date(2026, from, 1));
+        store::NewConnection { backfill_from, user_id, ..authorised("ada") }
+    };
+    let owed = async |new: &store::NewConnection| match table.store.connect(new, soon()).await.unwrap() {
+        Connect::Connected { connection } => {
+            assert_eq!(connection, table.connection("ada").await);
+            (connection.generation, connection.backfill_from.unwrap().month())
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(owed(&new(2, 17)).await, (1, 2));
+    assert_eq!(owed(&new(3, 17)).await, (2, 2));
+    assert_eq!(owed(&new(1, 17)).await, (3, 1));
+    table.store.disconnect(&ada, 3, at(1), soon()).await.unwrap();
+    assert_eq!(owed(&new(4, 17)).await, (5, 1));
+    assert_eq!(owed(&new(4, 18)).await, (6, 4), "another user owes nothing of that");
+}
+
+#[tokio::test]
 async fn whoever_has_the_uuid_next_takes_over_nothing_of_who_had_it_before() {
     let table = Table::new().await;
     table.connected("ada").await;

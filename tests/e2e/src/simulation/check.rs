@@ -13,7 +13,7 @@ use store::{Connection, Purpose, Status, Store};
 
 use super::truth::told;
 use super::world::{Cause, EVE, World};
-use crate::{DAYS, NIGHTS, deadline};
+use crate::{DAYS, NIGHTS, deadline, log};
 
 /// A broken promise, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ impl World {
         self.one_event_per_date()?;
         self.nobody_misused()?;
         self.queue_is_sealed()?;
+        self.sealed("the log", &log::printed())?;
         let connections = self.connections().await;
         for athlete in 0..self.athletes.len() {
             let connection = connections.get(&self.athletes[athlete].number);

@@ -17,6 +17,7 @@ use super::scene::{self, hand_back};
 use super::story::{Adventure, Mail, Scale, Tick, Weather};
 use super::visit::{happen, visit};
 use super::world::{Cause, WORKERS, World, instant};
+use crate::log;
 
 /// Messages in one batch, as the template sets it.
 const BATCH: usize = 10;
@@ -89,6 +90,7 @@ pub struct Failure {
 /// # Errors
 /// The first promise found broken.
 pub async fn simulate(scale: &Scale) -> Result<Tally, Box<Failure>> {
+    log::listen();
     let mut play = Play { world: World::set(scale).await, scale, tally: Tally::default(), day: 0 };
     match play.whole().await {
         Ok(()) => Ok(play.sum_up()),

@@ -7,7 +7,7 @@ use sim::oura::TokenServer;
 use sim::wire::{Answer, Fault, When};
 use store::Status;
 
-use crate::log::{listen, printed};
+use e2e::log::{listen, printed};
 
 #[tokio::test]
 async fn disconnecting_revokes_erases_and_keeps_the_records() {

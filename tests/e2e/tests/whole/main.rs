@@ -20,7 +20,6 @@ mod isolation;
 mod keep;
 mod lies;
 mod links;
-mod log;
 mod membership;
 mod metrics;
 mod nights;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sim::oura::Tier;
 use sim::wire::{Answer, Fault, When};
 
-use crate::log::{listen, printed};
+use e2e::log::{listen, printed};
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const TOKEN: &str = "/oauth/v2/ext/oauth-token";

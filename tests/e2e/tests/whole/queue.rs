@@ -6,6 +6,7 @@ use e2e::{ADA, NIGHTS, Spent, ada, ada_and_ben, audit, connected, curtain, faith
 use jiff::SignedDuration;
 use jiff::civil::date;
 use local::Stage;
+use sim::wire::{Answer, Fault, When};
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
@@ -73,6 +74,38 @@ async fn a_stale_job_is_dropped_because_a_newer_one_is_coming() {
     stage.pass(PERIOD + SignedDuration::from_secs(1));
     assert_eq!(stage.process.work().await, 1);
     assert_eq!(Spent::since(&stage), Spent::default());
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_day_in_which_nothing_was_taken_off_the_queue_costs_one_sync_of_everybody() {
+    let stage = connected(ada_and_ben()).await;
+    for _ in 0..96 {
+        stage.pass(PERIOD);
+        stage.process.tick().await.unwrap();
+    }
+    assert_eq!(stage.process.waiting.len(), 2 * 96);
+    let _ = stage.cost();
+    stage.settle().await;
+    assert_eq!(Spent::since(&stage).collections, 2 * 4);
+    faithful(&stage, ADA, "ada");
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn an_oura_that_is_slow_for_hours_makes_no_jobs_pile_up() {
+    let stage = connected(ada_and_ben()).await;
+    stage.oura_wire.inject(When::every().path("/v2/usercollection/sleep"), Fault::Answer(Answer::status(504)));
+    for _ in 0..24 {
+        stage.pass(PERIOD);
+        stage.process.tick().await.unwrap();
+        stage.process.work().await;
+        assert!(stage.process.waiting.len() <= 2 * 2, "a retry and the next tick's job of each, and no more");
+    }
+    stage.oura_wire.heal();
+    stage.pass(PERIOD);
+    stage.tick().await.unwrap();
+    faithful(&stage, ADA, "ada");
     curtain(&stage).await;
 }
 

@@ -20,7 +20,7 @@ use sim::oura::Life;
 use sim::smartabase::User;
 use sim::wire::Entry;
 
-use crate::log::{listen, printed};
+use e2e::log::{listen, printed};
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 

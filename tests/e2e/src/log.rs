@@ -25,7 +25,7 @@ impl Write for Thread {
 
 /// From now on everything is kept, at the level of a deployment. One subscriber serves the process: those of single
 /// threads disturb each other as they come and go.
-pub(crate) fn listen() {
+pub fn listen() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
         tracing::subscriber::set_global_default(telemetry::subscriber("info", || Thread)).unwrap();
@@ -33,6 +33,6 @@ pub(crate) fn listen() {
 }
 
 /// What was printed since the last look.
-pub(crate) fn printed() -> String {
+pub fn printed() -> String {
     String::from_utf8(PRINTED.take()).unwrap()
 }
