@@ -44,7 +44,8 @@ pub(crate) async fn configuration(target: &Target) -> Result<SdkConfig, Failure>
     };
     let Some(profile) = &target.profile else { return Ok(configuration) };
     // Its roles and its single sign-on are asked for in the same region.
-    let surroundings = ProviderConfig::without_region().with_region(Some(region));
+    let surroundings =
+        ProviderConfig::without_region().with_region(Some(region)).with_http_client(::aws::http_client());
     let credentials = ProfileFileCredentialsProvider::builder().configure(&surroundings).profile_name(profile).build();
     let credentials = SharedCredentialsProvider::new(OfProfile { profile: profile.clone(), credentials });
     Ok(configuration.into_builder().credentials_provider(credentials).build())
