@@ -55,17 +55,15 @@ impl Edit {
     }
 
     pub(crate) fn set(mut self, attribute: &'static str, value: AttributeValue) -> Self {
-        let (name, placeholder) = (self.name(attribute), format!(":{attribute}"));
+        let (name, placeholder) = self.with(attribute, value);
         self.sets.push(format!("{name} = {placeholder}"));
-        self.values.insert(placeholder, value);
         self
     }
 
     /// Sets an attribute that is not there yet, and leaves one that is.
     pub(crate) fn set_once(mut self, attribute: &'static str, value: AttributeValue) -> Self {
-        let (name, placeholder) = (self.name(attribute), format!(":{attribute}"));
+        let (name, placeholder) = self.with(attribute, value);
         self.sets.push(format!("{name} = if_not_exists({name}, {placeholder})"));
-        self.values.insert(placeholder, value);
         self
     }
 
@@ -84,17 +82,15 @@ impl Edit {
 
     /// Adds texts to a set of them, which is made if there is none.
     pub(crate) fn add(mut self, attribute: &'static str, texts: AttributeValue) -> Self {
-        let (name, placeholder) = (self.name(attribute), format!(":{attribute}"));
+        let (name, placeholder) = self.with(attribute, texts);
         self.adds.push(format!("{name} {placeholder}"));
-        self.values.insert(placeholder, texts);
         self
     }
 
     /// Takes texts out of a set of them, which goes with the last.
     pub(crate) fn delete(mut self, attribute: &'static str, texts: AttributeValue) -> Self {
-        let (name, placeholder) = (self.name(attribute), format!(":{attribute}"));
+        let (name, placeholder) = self.with(attribute, texts);
         self.deletes.push(format!("{name} {placeholder}"));
-        self.values.insert(placeholder, texts);
         self
     }
 
@@ -211,6 +207,13 @@ impl Edit {
             .build()
             .map_err(unbuilt)?;
         Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    /// The placeholders of an attribute and of the value that is written to it.
+    fn with(&mut self, attribute: &'static str, value: AttributeValue) -> (String, String) {
+        let placeholder = format!(":{attribute}");
+        self.values.insert(placeholder.clone(), value);
+        (self.name(attribute), placeholder)
     }
 
     fn name(&mut self, attribute: &'static str) -> String {
