@@ -33,6 +33,7 @@ pub fn listen() {
 }
 
 /// What was printed since the last look.
+#[must_use]
 pub fn printed() -> String {
     String::from_utf8(PRINTED.take()).unwrap()
 }

@@ -103,7 +103,7 @@ async fn a_batch_logs_a_line_for_each_change_and_one_for_all_the_rest() {
     let counts = Counts::held().unwrap();
     let stage = connected(cast(50, Life::Regular { since: date(2026, 1, 1) })).await;
     stage.pass(PERIOD);
-    printed();
+    let _ = printed();
     stage.process.tick().await.unwrap();
     let tick = printed();
     stage.process.work().await;
@@ -121,7 +121,7 @@ async fn a_batch_logs_a_line_for_each_change_and_one_for_all_the_rest() {
     stage.oura.revise_night("p2001", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
     stage.pass(PERIOD);
     stage.process.tick().await.unwrap();
-    printed();
+    let _ = printed();
     stage.process.work().await;
     let (told, metrics) = sorted(&printed());
     let told: Vec<_> = told.iter().map(|line| line["message"].as_str().unwrap()).collect();
@@ -141,7 +141,7 @@ async fn a_day_of_ordinary_life_comes_to_what_the_bill_says() {
     for tick in 0..96 {
         stage.pass(PERIOD);
         let _ = stage.cost();
-        printed();
+        let _ = printed();
         // From half past three to half past six, as the template has it.
         if [72, 76, 80, 84].contains(&tick) {
             stage.process.enrol().await.unwrap();
