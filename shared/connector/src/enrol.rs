@@ -116,7 +116,7 @@ impl Connector {
         }
         let keyring = self.secrets.keyring(deadline).await?;
         let admission = self.admission(deadline).await.map_err(EnrolError::Credentials)?;
-        let credentials = &*admission.credentials;
+        let credentials = admission.credentials().map_err(EnrolError::Credentials)?;
         let read = self.members(credentials, deadline).await;
         let (roster, group) = match read {
             Err(Error::WrongCredentials) => {
@@ -132,7 +132,9 @@ impl Connector {
         let mut enrolled = Enrolled::default();
         let census = self.census(credentials, &roster, group.as_ref(), &mut enrolled, deadline).await?;
         let athletes = census.athletes;
-        self.give_links(credentials, &keyring, &athletes, &mut enrolled, deadline).await?;
+        // Whatever is written from here on asks for itself: this may take until long after the proof is old.
+        drop(admission);
+        self.give_links(&keyring, &athletes, &mut enrolled, deadline).await?;
         // Links come first: without one nobody can connect.
         if enrolled.left == 0 {
             self.tell_all(&roster, &athletes, &mut enrolled, deadline).await?;
@@ -225,7 +227,6 @@ impl Connector {
     /// Gives everybody a link whose own is missing or ageing.
     async fn give_links(
         &self,
-        credentials: &Credentials,
         keyring: &Keyring,
         athletes: &[Athlete],
         enrolled: &mut Enrolled,
@@ -235,7 +236,7 @@ impl Connector {
             let known = self.store.enrolments(&ids(page), deadline.instant()).await?;
             let giving = page.iter().filter(|athlete| athlete.link).map(|athlete| {
                 let known = known.get(&athlete.id);
-                self.give_link(credentials, keyring, athlete, known, deadline)
+                self.give_link(keyring, athlete, known, deadline)
             });
             let giving: Vec<_> = giving.collect();
             let mut given = stream::iter(giving).buffer_unordered(CONCURRENCY);
@@ -299,7 +300,6 @@ impl Connector {
     /// Writes one athlete's link if it is missing, ageing, or about another user.
     async fn give_link(
         &self,
-        credentials: &Credentials,
         keyring: &Keyring,
         athlete: &Athlete,
         known: Option<&Enrolment>,
@@ -322,7 +322,8 @@ impl Connector {
         let expires = now + LINK_LIFETIME;
         let link = Link::new(keyring, id.clone(), expires).to_url(page);
         let fields = [(profile.link.clone(), link.to_string())];
-        self.write_profile(credentials, id, athlete.user, &profile.name, &fields, deadline).await?;
+        let admission = self.admission(deadline).await.map_err(Unwritten::NotLetIn)?;
+        self.write_profile(&admission, id, athlete.user, &profile.name, &fields, deadline).await?;
         let enrolment = Enrolment {
             athlete: id.clone(),
             user_id: athlete.user.0,

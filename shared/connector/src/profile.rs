@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use runtime::Deadline;
-use smartabase::{Credentials, Error, FormName, ProfileImport, UserId};
+use smartabase::{Error, FormName, ProfileImport, UserId};
 use store::{AthleteId, StoreError};
 
+use crate::account::Admission;
 use crate::{Connector, Setback};
 
 /// The longest that one record may take: those who measured real sites wait so long (public integrations).
@@ -31,13 +32,14 @@ impl Connector {
     /// Writes the record. A record written twice is written once, so whatever is in doubt may be repeated.
     pub(crate) async fn write_profile(
         &self,
-        credentials: &Credentials,
+        admission: &Admission<'_>,
         athlete: &AthleteId,
         user: UserId,
         form: &FormName,
         fields: &[(String, String)],
         deadline: Deadline,
     ) -> Result<(), Unwritten> {
+        let credentials = admission.credentials().map_err(Unwritten::NotLetIn)?;
         let patience = deadline.at_most(PATIENCE).instant();
         match self.smartabase.import_profile(credentials, form, user, fields, patience).await {
             Ok(ProfileImport::Imported { unknown_fields }) if unknown_fields.is_empty() => return Ok(()),

@@ -167,13 +167,13 @@ impl Connector {
         let unchanged = missed.is_none() && session.connection.digest.as_deref() == Some(digest.as_str());
         let now = self.clock.now();
         // Whatever stood in the way does no longer; what stands in the way of single records is noted with them.
-        let Connection { generation, status, note, backfill_from, .. } = &session.connection;
-        let (generation, status) = (*generation, *status);
+        let Connection { generation, connected_at, status, note, backfill_from, .. } = &session.connection;
+        let (generation, connected_at, status) = (*generation, *connected_at, *status);
         let mended = matches!(goal, Goal::Window) && unchanged && note.is_some() && backfill_from.is_none();
         if status != Status::Active {
             self.store.set_status(&athlete, generation, Status::Active, None, None, now, deadline.instant()).await?;
         } else if mended {
-            self.store.set_note(&athlete, generation, None, deadline.instant()).await?;
+            self.store.set_note(&athlete, connected_at, None, deadline.instant()).await?;
         }
         if status != Status::Active || mended {
             session.connection.status = Status::Active;

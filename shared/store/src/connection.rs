@@ -202,17 +202,17 @@ impl Store {
         })
     }
 
-    /// Leaves word of what an operator must mend, or takes it away, if the connection still has the grant that the word is
-    /// about. The rest stays as it is.
+    /// Leaves word of what an operator must mend, or takes it away, if the connection is still the one that was made at
+    /// `connected_at`, however often its grant was refreshed since. The rest stays as it is.
     pub async fn set_note(
         &self,
         athlete: &AthleteId,
-        expect_generation: u64,
+        connected_at: Timestamp,
         note: Option<&str>,
         deadline: Instant,
     ) -> Result<Change, StoreError> {
         let edit = Edit::of(Key::connection(athlete))
-            .if_equal(GENERATION, number(expect_generation))
+            .if_equal(CONNECTED_AT, instant(connected_at))
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
             .set_or_remove(NOTE, note.map(text));
         Ok(match edit.send(self, "setting a connection's note", deadline).await? {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
 use crate::hold::Service;
-use crate::item::{Reader, instant, text};
+use crate::item::{Item, Reader, instant, text};
 use crate::keys::Key;
 use crate::requests::Store;
 
@@ -18,11 +18,8 @@ const TRIAL_UNTIL: &str = "trial_until";
 /// Whether these credentials may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trial {
-    /// The service has accepted them.
-    Proven {
-        /// When that is no longer to be relied on.
-        until: Timestamp,
-    },
+    /// The service has accepted them lately, and has not refused them since.
+    Proven,
     /// Nobody knows; it is yours to find out, with one request.
     Yours,
     /// Somebody else is finding out, or has found that they are wrong: not before then.
@@ -34,7 +31,8 @@ pub enum Trial {
 
 impl Store {
     /// Asks whether the credentials with this fingerprint may be used, and, if nobody knows, takes it upon the caller to
-    /// find out before `until`. The fingerprint must not tell anything about them. One `UpdateItem`.
+    /// find out before `until`. The fingerprint must not tell anything about them. One consistent `GetItem`, and an
+    /// `UpdateItem` if nobody knows.
     pub async fn try_credentials(
         &self,
         service: Service,
@@ -43,7 +41,11 @@ impl Store {
         until: Timestamp,
         deadline: Instant,
     ) -> Result<Trial, StoreError> {
-        let key = Key::credentials(service);
+        let (key, operation) = (Key::credentials(service), "trying credentials");
+        let known = self.get(&key, operation, deadline).await?.unwrap_or_default();
+        if let Some(trial) = known_of(&key, &known, fingerprint, now)? {
+            return Ok(trial);
+        }
         let edit = Edit::of(key.clone())
             .when(
                 "attribute_not_exists(#proven) OR #proven <> :fingerprint OR #proven_until <= :now",
@@ -52,36 +54,32 @@ impl Store {
             )
             .when("attribute_not_exists(#trial_until) OR #trial_until <= :now", [TRIAL_UNTIL], [(":now", instant(now))])
             .set(TRIAL_UNTIL, instant(until));
-        match edit.send(self, "trying credentials", deadline).await? {
+        match edit.send(self, operation, deadline).await? {
             Edited::Applied(_) => Ok(Trial::Yours),
             Edited::Refused(item) => {
-                let item = item.unwrap_or_default();
-                let reader = Reader::new(&key, &item);
-                if reader.text(PROVEN)?.as_deref() == Some(fingerprint) {
-                    let until = reader.required(PROVEN_UNTIL, Reader::instant)?;
-                    if now < until {
-                        return Ok(Trial::Proven { until });
-                    }
-                }
-                Ok(Trial::Wait { until: reader.required(TRIAL_UNTIL, Reader::instant)? })
+                let known = known_of(&key, &item.unwrap_or_default(), fingerprint, now)?;
+                Ok(known.unwrap_or(Trial::Wait { until: now }))
             }
         }
     }
 
-    /// The service has accepted the credentials with this fingerprint, which is to be relied on until `until`. One
-    /// `UpdateItem`.
+    /// The service has accepted the credentials with this fingerprint, which is to be relied on until `until`: the end of
+    /// the trial that was to end at `trial`. One `UpdateItem`, which answers `false` and writes nothing when the trial has
+    /// ended otherwise: they may have been refused in the meantime.
     pub async fn prove_credentials(
         &self,
         service: Service,
         fingerprint: &str,
+        trial: Timestamp,
         until: Timestamp,
         deadline: Instant,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let edit = Edit::of(Key::credentials(service))
+            .when("#trial_until = :trial", [TRIAL_UNTIL], [(":trial", instant(trial))])
             .set(PROVEN, text(fingerprint))
             .set(PROVEN_UNTIL, instant(until))
             .remove(TRIAL_UNTIL);
-        edit.send(self, "proving credentials", deadline).await.map(drop)
+        Ok(matches!(edit.send(self, "proving credentials", deadline).await?, Edited::Applied(_)))
     }
 
     /// The service has refused the credentials it accepted before, or any: nobody tries before `until`. One `UpdateItem`.
@@ -95,4 +93,14 @@ impl Store {
             Edit::of(Key::credentials(service)).set(TRIAL_UNTIL, instant(until)).remove(PROVEN).remove(PROVEN_UNTIL);
         edit.send(self, "disproving credentials", deadline).await.map(drop)
     }
+}
+
+/// What is known of credentials at `now`; `None` if somebody must find out.
+fn known_of(key: &Key, item: &Item, fingerprint: &str, now: Timestamp) -> Result<Option<Trial>, StoreError> {
+    let reader = Reader::new(key, item);
+    if reader.text(PROVEN)?.as_deref() == Some(fingerprint) && now < reader.required(PROVEN_UNTIL, Reader::instant)? {
+        return Ok(Some(Trial::Proven));
+    }
+    let until = reader.instant(TRIAL_UNTIL)?.filter(|until| now < *until);
+    Ok(until.map(|until| Trial::Wait { until }))
 }

@@ -1,6 +1,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::Stage;
 
+use crate::log;
 use crate::{DAYS, LINKS, NIGHTS, ROTATIONS, STANDINGS};
 
 /// The end of a story in which everything was done that was to be done: [`audit`], and nothing is left on the queue.
@@ -19,16 +20,20 @@ pub async fn audit(stage: &Stage) {
     keeps_secrets(stage).await;
 }
 
-/// Asserts that no token or secret lies where it does not belong: in the clear in the table or on the queue, or in a form.
+/// Asserts that no token or secret lies where it does not belong: in the clear in the table or on the queue, in a form, or
+/// in what was printed, where no link's signature belongs either.
 pub async fn keeps_secrets(stage: &Stage) {
     let table = table_text(stage).await;
     let dead = stage.process.waiting.dead_letters().into_iter().flat_map(|(body, reason)| [body, reason]);
     let queue = stage.process.waiting.bodies().into_iter().chain(dead).collect::<Vec<_>>().join("\n");
-    let forms = forms_text(stage);
+    let (forms, log) = (forms_text(stage), log::everything());
     for secret in secrets(stage) {
-        for (place, text) in [("table", &table), ("queue", &queue), ("forms", &forms)] {
+        for (place, text) in [("table", &table), ("queue", &queue), ("forms", &forms), ("log", &log)] {
             assert!(!text.contains(&secret), "in the {place}: {secret}");
         }
+    }
+    for signature in signatures(stage) {
+        assert!(!log.contains(&signature), "in the log: {signature}");
     }
 }
 
@@ -43,6 +48,15 @@ pub fn gives_nothing_away(stage: &Stage, text: &str) {
 fn secrets(stage: &Stage) -> Vec<String> {
     let ours = ["client-secret", "api-password", "the root key of the stage"].map(str::to_owned);
     stage.oura.issued().into_iter().chain(ours).collect()
+}
+
+/// What makes each athlete's link theirs.
+fn signatures(stage: &Stage) -> Vec<String> {
+    let profiles = (1..3000).filter_map(|user| stage.smartabase.profile(user, LINKS));
+    let values = profiles.flat_map(|profile| profile.rows).flatten().map(|(_, value)| value);
+    let signatures: Vec<_> = values.filter_map(|value| Some(value.rsplit_once("signature=")?.1.to_owned())).collect();
+    assert!(!signatures.is_empty(), "nobody has a link");
+    signatures
 }
 
 /// Everything in the database, read behind the wire: texts as they are, bytes as far as they are text.

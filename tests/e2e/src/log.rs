@@ -8,14 +8,20 @@ use runtime::telemetry;
 
 thread_local! {
     /// What was printed on this thread. A test has one, and so has all that its product does.
-    static PRINTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static LOG: RefCell<Log> = const { RefCell::new(Log { text: Vec::new(), looked_at: 0 }) };
+}
+
+struct Log {
+    text: Vec<u8>,
+    /// How much of it a test has looked at.
+    looked_at: usize,
 }
 
 struct Thread;
 
 impl Write for Thread {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        PRINTED.with_borrow_mut(|printed| printed.write(bytes))
+        LOG.with_borrow_mut(|log| log.text.write(bytes))
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -35,5 +41,15 @@ pub fn listen() {
 /// What was printed since the last look.
 #[must_use]
 pub fn printed() -> String {
-    String::from_utf8(PRINTED.take()).unwrap()
+    LOG.with_borrow_mut(|log| {
+        let new = log.text[log.looked_at..].to_vec();
+        log.looked_at = log.text.len();
+        String::from_utf8(new).unwrap()
+    })
+}
+
+/// All that was printed, looked at or not, which is then forgotten.
+#[must_use]
+pub fn everything() -> String {
+    String::from_utf8(LOG.replace(Log { text: Vec::new(), looked_at: 0 }).text).unwrap()
 }

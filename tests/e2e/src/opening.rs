@@ -4,7 +4,7 @@ use local::{Cast, Stage};
 use runtime::Deadline;
 use store::Connection;
 
-use crate::athlete;
+use crate::{athlete, log};
 
 /// Long enough for anything a test asks of the connector directly.
 #[must_use]
@@ -12,8 +12,9 @@ pub fn deadline() -> Deadline {
     Deadline::within(Duration::from_mins(1))
 }
 
-/// Everybody has a personal link, and nobody has used it.
+/// Everybody has a personal link, and nobody has used it. What is printed from here on is searched by the audit.
 pub async fn enrolled(cast: Cast) -> Stage {
+    log::listen();
     let stage = Stage::set(cast).await.unwrap();
     stage.process.enrol().await.unwrap();
     let _opening = stage.cost();

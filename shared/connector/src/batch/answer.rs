@@ -126,7 +126,7 @@ impl Connector {
         let Some(read) = snapshot.connections.get(athlete).filter(|read| read.note.as_deref() != Some(reason)) else {
             return;
         };
-        if let Err(error) = self.store.set_note(athlete, read.generation, Some(reason), deadline.instant()).await {
+        if let Err(error) = self.store.set_note(athlete, read.connected_at, Some(reason), deadline.instant()).await {
             tracing::warn!(%athlete, %error, "the reason could not be noted on the connection");
         }
     }

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use runtime::Deadline;
-use smartabase::{Credentials, Error, Event, EventId, Import, StoredEvent, UserId};
+use smartabase::{Error, Event, EventId, Import, StoredEvent, UserId};
 
 use super::Delivery;
 use super::change::Change;
+use crate::account::Admission;
 use crate::forms::Form;
 use crate::setback::UNWELL;
 use crate::{Connector, Setback};
 
 pub(super) struct Desk<'a> {
     pub(super) connector: &'a Connector,
-    pub(super) credentials: &'a Credentials,
+    pub(super) admission: &'a Admission<'a>,
     pub(super) form: &'a Form,
     pub(super) user: UserId,
     pub(super) deadline: Deadline,
@@ -141,9 +142,8 @@ impl Desk<'_> {
 
     /// The events that stand on each date, lowest id first.
     async fn standing(&self, first: Date, last: Date) -> Result<BTreeMap<Date, Vec<StoredEvent>>, Setback> {
-        let client = &self.connector.smartabase;
-        let found =
-            client.events(self.credentials, &self.form.name, self.user, first, last, self.deadline.instant()).await;
+        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials()?);
+        let found = client.events(credentials, &self.form.name, self.user, first, last, self.deadline.instant()).await;
         let events = match found {
             Ok(events) => events,
             Err(error) => return Err(self.setback(error).await),
@@ -159,8 +159,8 @@ impl Desk<'_> {
     }
 
     async fn delete(&self, event: EventId) -> Result<bool, Setback> {
-        let client = &self.connector.smartabase;
-        match client.delete_event(self.credentials, event, self.deadline.instant()).await {
+        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials()?);
+        match client.delete_event(credentials, event, self.deadline.instant()).await {
             Ok(deleted) => Ok(deleted),
             Err(Error::Forbidden | Error::Rejected { .. } | Error::NotFound) => Ok(false),
             Err(error) => Err(self.setback(error).await),
@@ -177,8 +177,8 @@ impl Desk<'_> {
             fields: change.fields.iter().chain(&change.kept).cloned().collect(),
         };
         let events: Vec<_> = changes.iter().map(event).collect();
-        let client = &self.connector.smartabase;
-        match client.import(self.credentials, &self.form.name, &events, self.deadline.instant()).await {
+        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials()?);
+        match client.import(credentials, &self.form.name, &events, self.deadline.instant()).await {
             Ok(import) => Ok(import),
             Err(error) => {
                 delivery.in_doubt |= error.leaves_import_in_doubt();

@@ -107,8 +107,8 @@ impl Connector {
         let admission = self.admission(deadline).await?;
         let mut desks = Vec::new();
         for (form, mut changes) in changes {
-            let credentials = &*admission.credentials;
-            let desk = Desk { connector: self, credentials, form, user: UserId(connection.user_id), deadline };
+            let desk =
+                Desk { connector: self, admission: &admission, form, user: UserId(connection.user_id), deadline };
             match desk.adopt(&mut changes, &mut delivery).await {
                 Ok(()) => desks.push((desk, changes)),
                 // This form can't be read; the others can.

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::Deadline;
-use smartabase::Credentials;
 use store::{AthleteId, Connection, Enrolment, Holds};
 use tokio::task::JoinSet;
 
 use crate::Connector;
+use crate::account::Admission;
 use crate::profile::Unwritten;
 
 use saying::{Saying, unsaid};
@@ -68,7 +68,7 @@ impl Connector {
         let admission = self.admission(deadline).await.map_err(Unwritten::NotLetIn)?;
         let mut told = Ok(0);
         for saying in &sayings {
-            match self.say(&admission.credentials, &enrolment, saying, deadline).await {
+            match self.say(&admission, &enrolment, saying, deadline).await {
                 Ok(()) => told = told.map(|told: usize| told + 1),
                 Err(refused @ Unwritten::NotLetIn(_)) => return Err(refused),
                 Err(failed @ Unwritten::Failed) => told = Err(failed),
@@ -79,7 +79,7 @@ impl Connector {
 
     async fn say(
         &self,
-        credentials: &Credentials,
+        admission: &Admission<'_>,
         enrolment: &Enrolment,
         saying: &Saying<'_>,
         deadline: Deadline,
@@ -87,7 +87,7 @@ impl Connector {
         let athlete = &enrolment.athlete;
         let Saying { form, name, user, fields, digest } = saying;
         self.store.begin_telling(athlete, *form, digest, deadline.instant()).await?;
-        self.write_profile(credentials, athlete, *user, name, fields, deadline).await?;
+        self.write_profile(admission, athlete, *user, name, fields, deadline).await?;
         self.store.end_telling(athlete, *form, digest, deadline.instant()).await?;
         tracing::info!(%athlete, form = %name, "told");
         Ok(())

@@ -13,18 +13,22 @@ impl Table {
         self.store.try_credentials(Service::Smartabase, fingerprint, at(now), until, soon()).await.unwrap()
     }
 
-    /// They were accepted; that is believed until `at(600)`.
-    async fn proves(&self, fingerprint: &str) {
-        self.store.prove_credentials(Service::Smartabase, fingerprint, at(600), soon()).await.unwrap();
+    /// They were accepted, in the trial that began at `at(now)`; that is believed until `at(600)`. Answers whether it was
+    /// written.
+    async fn proves(&self, fingerprint: &str, now: i64) -> bool {
+        let (trial, until) = (at(now + 60), at(600));
+        self.store.prove_credentials(Service::Smartabase, fingerprint, trial, until, soon()).await.unwrap()
+    }
+
+    /// They are tried at `at(now)`, and accepted.
+    async fn accepts(&self, fingerprint: &str, now: i64) {
+        assert_eq!(self.tries(fingerprint, now).await, Trial::Yours);
+        assert!(self.proves(fingerprint, now).await);
     }
 
     async fn disproves(&self, until: i64) {
         self.store.disprove_credentials(Service::Smartabase, at(until), soon()).await.unwrap();
     }
-}
-
-fn proven() -> Trial {
-    Trial::Proven { until: at(600) }
 }
 
 #[tokio::test]
@@ -45,13 +49,12 @@ async fn of_twenty_who_would_try_them_exactly_one_does() {
 #[tokio::test]
 async fn proven_credentials_may_be_used_by_everybody_until_the_proof_is_too_old() {
     let table = Table::new().await;
-    assert_eq!(table.tries("one", 0).await, Trial::Yours);
-    table.proves("one").await;
+    table.accepts("one", 0).await;
     table.wire.requests();
     for now in [0, 59, 60, 599] {
-        assert_eq!(table.tries("one", now).await, proven());
+        assert_eq!(table.tries("one", now).await, Trial::Proven);
     }
-    assert_eq!(table.wire.requests(), ["UpdateItem"; 4]);
+    assert_eq!(table.wire.requests(), ["GetItem"; 4]);
     assert_eq!(table.tries("one", 600).await, Trial::Yours, "for one of them");
     assert_eq!(table.tries("one", 601).await, Trial::Wait { until: at(660) });
 }
@@ -68,24 +71,23 @@ async fn a_trial_that_never_ended_is_anothers_when_its_time_is_up() {
 #[tokio::test]
 async fn after_a_refusal_nobody_tries_anything_for_a_while() {
     let table = Table::new().await;
-    table.proves("one").await;
+    table.accepts("one", 0).await;
     table.disproves(300).await;
     for fingerprint in ["one", "two"] {
         assert_eq!(table.tries(fingerprint, 299).await, Trial::Wait { until: at(300) }, "{fingerprint}");
     }
-    assert_eq!(table.tries("two", 300).await, Trial::Yours);
-    table.proves("two").await;
-    assert_eq!(table.tries("two", 301).await, proven());
+    table.accepts("two", 300).await;
+    assert_eq!(table.tries("two", 301).await, Trial::Proven);
 }
 
 #[tokio::test]
 async fn what_is_proven_says_nothing_about_other_credentials_or_another_service() {
     let table = Table::new().await;
-    table.proves("one").await;
+    table.accepts("one", 0).await;
     assert_eq!(table.tries("two", 0).await, Trial::Yours);
     // While the new ones are tried, the old ones are still those that were accepted.
-    assert_eq!(table.tries("one", 1).await, proven());
-    table.proves("two").await;
+    assert_eq!(table.tries("one", 1).await, Trial::Proven);
+    assert!(table.proves("two", 0).await);
     assert_eq!(table.tries("one", 2).await, Trial::Yours);
     let elsewhere = table.store.try_credentials(Service::Oura, "two", at(2), at(62), soon()).await.unwrap();
     assert_eq!(elsewhere, Trial::Yours);
@@ -94,18 +96,34 @@ async fn what_is_proven_says_nothing_about_other_credentials_or_another_service(
 #[tokio::test]
 async fn an_answer_lost_on_the_way_costs_time_and_never_a_second_attempt() {
     let table = Table::new().await;
-    table.wire.script([Act::LoseAnswer]);
+    table.wire.script([Act::Pass, Act::LoseAnswer]);
     let lost = table.store.try_credentials(Service::Smartabase, "one", at(0), at(60), soon()).await;
     lost.unwrap_err();
     assert_eq!(table.tries("one", 1).await, Trial::Wait { until: at(60) }, "nobody knows whose it is");
 
+    assert_eq!(table.tries("one", 60).await, Trial::Yours);
     table.wire.script([Act::LoseAnswer]);
-    table.store.prove_credentials(Service::Smartabase, "one", at(600), soon()).await.unwrap_err();
-    table.proves("one").await;
-    assert_eq!(table.tries("one", 2).await, proven());
+    let lost = table.store.prove_credentials(Service::Smartabase, "one", at(120), at(600), soon()).await;
+    lost.unwrap_err();
+    assert!(!table.proves("one", 60).await, "there is no trial any more");
+    assert_eq!(table.tries("one", 61).await, Trial::Proven);
 
     table.wire.script([Act::LoseAnswer]);
     table.store.disprove_credentials(Service::Smartabase, at(300), soon()).await.unwrap_err();
     table.disproves(300).await;
-    assert_eq!(table.tries("one", 3).await, Trial::Wait { until: at(300) });
+    assert_eq!(table.tries("one", 62).await, Trial::Wait { until: at(300) });
+}
+
+#[tokio::test]
+async fn who_was_let_in_before_a_refusal_and_says_so_after_it_is_not_believed() {
+    let table = Table::new().await;
+    assert_eq!(table.tries("one", 0).await, Trial::Yours);
+    table.disproves(300).await;
+    assert!(!table.proves("one", 0).await);
+    assert_eq!(table.tries("one", 1).await, Trial::Wait { until: at(300) });
+    // Nor whoever took so long that it became another's turn.
+    assert_eq!(table.tries("one", 300).await, Trial::Yours);
+    assert_eq!(table.tries("one", 360).await, Trial::Yours);
+    assert!(!table.proves("one", 300).await);
+    assert!(table.proves("one", 360).await);
 }

@@ -1,5 +1,6 @@
 //! The small changes: status, hold, heartbeat, another user after a merge.
 
+use jiff::ToSpan;
 use jiff::civil::date;
 use store::{BackfillDebt, Change, Fenced, Finish, Status, StoreError, WindowDigest};
 
@@ -42,6 +43,31 @@ async fn a_status_is_about_one_generation() {
     assert_eq!(set("ada", 2).await, Change::Superseded);
     assert_eq!(set("nobody", 1).await, Change::Gone);
     assert_eq!(table.connection("ada").await.status, Status::Active);
+}
+
+#[tokio::test]
+async fn a_note_comes_and_goes_and_changes_nothing_else() {
+    let table = Table::new().await;
+    table.connected("ada").await;
+    let (ada, store) = (athlete("ada"), &table.store);
+    // What a worker finds out between another's reading and its note is not written back.
+    store.set_status(&ada, 1, Status::MembershipLapsed, None, Some(at(9)), at(5), soon()).await.unwrap();
+    let before = table.connection("ada").await;
+    for note in [Some("mend it"), Some("mend that"), None] {
+        assert_eq!(store.set_note(&ada, before.connected_at, note, soon()).await.unwrap(), Change::Done);
+        let expected = store::Connection { note: note.map(str::to_owned), ..before.clone() };
+        assert_eq!(table.connection("ada").await, expected);
+    }
+    assert_eq!(
+        store.set_note(&ada, before.connected_at + 1.second(), Some("mend it"), soon()).await.unwrap(),
+        Change::Superseded
+    );
+    assert_eq!(
+        store.set_note(&athlete("nobody"), before.connected_at, Some("mend it"), soon()).await.unwrap(),
+        Change::Gone
+    );
+    assert_eq!(table.connection("ada").await, before);
+    assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
 }
 
 #[tokio::test]
@@ -114,5 +140,9 @@ async fn small_changes_neither_make_nor_revive_a_connection() {
     assert_eq!(table.store.hold_athlete(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
     assert_eq!(table.store.heartbeat(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
     assert_eq!(table.store.repoint(&ada, 18, None, soon()).await.unwrap(), Change::Superseded);
+    assert_eq!(
+        table.store.set_note(&ada, ended.connected_at, Some("mend it"), soon()).await.unwrap(),
+        Change::Superseded
+    );
     assert_eq!(table.connection("ada").await, ended);
 }

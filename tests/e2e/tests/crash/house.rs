@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use connector::forms::Forms;
 use connector::{Account, Connector, Message, Meter, Queue, Verdict};
-use e2e::athlete;
+use e2e::{athlete, log};
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -55,6 +55,7 @@ pub(crate) struct Shown {
 
 impl House {
     pub(crate) async fn open(cast: Cast, patient: bool) -> Self {
+        log::listen();
         let stage = Stage::set(cast).await.unwrap();
         let watch = Watch::over(&stage).await;
         let mut house = Self { stage, watch, patient, fate: None, deaths: 0 };

@@ -1,11 +1,16 @@
 //! A password that is wrong for a whole deployment: however many processes and athletes, it is tried once in five
 //! minutes, and nothing is lost by it.
 
+use std::time::Duration;
+
 use connector::forms::Forms;
-use e2e::{Spent, beside, connected, connection, curtain, faithful, squad};
+use connector::job::Job;
+use e2e::{Spent, athlete, beside, connected, connection, curtain, faithful, squad};
 use jiff::SignedDuration;
 use jiff::civil::date;
 use local::{Process, Stage};
+use sim::oura::Collection;
+use sim::wire::{Fault, Gate, When};
 use smartabase::Credentials;
 use store::Status;
 
@@ -82,4 +87,65 @@ async fn a_password_that_is_right_costs_a_deployment_one_request_a_tick() {
         faithful(&stage, number, &format!("p{number}"));
     }
     assert_eq!(stage.smartabase.duplicates(), []);
+}
+
+/// What the process is to bring of one athlete.
+fn give(process: &Process, number: i64) {
+    let (from, to) = (date(2026, 3, 1), date(2026, 3, 2));
+    let job = Job::Backfill { athlete: athlete(&format!("uuid-{number}")), from, to };
+    process.waiting.send(job.to_message(), Duration::ZERO);
+}
+
+/// The password is changed back, and everybody gets what is owed.
+async fn mended(stage: &Stage) {
+    stage.smartabase.set_password("api-password");
+    stage.pass(SignedDuration::from_mins(15));
+    stage.tick().await.unwrap();
+    for number in 2001..2001 + SQUAD {
+        faithful(stage, number, &format!("p{number}"));
+    }
+    curtain(stage).await;
+}
+
+#[tokio::test]
+async fn who_was_at_work_before_the_password_was_refused_to_another_process_does_not_try_it() {
+    let (stage, other) = two_processes().await;
+    give(&other, 2003);
+    let gate = Gate::new();
+    stage.oura_wire.inject(When::every().first(1), Fault::HoldAfter(gate.clone()));
+    let meanwhile = async {
+        gate.reached().await;
+        // Within the minute in which both have seen it to be right.
+        stage.smartabase.set_password("rotated");
+        give(&stage.process, 2004);
+        stage.process.work().await;
+        assert_eq!(stage.smartabase.refused_logins(), 1);
+        gate.open();
+    };
+    tokio::join!(other.work(), meanwhile);
+    assert_eq!(stage.smartabase.refused_logins(), 1);
+    mended(&stage).await;
+}
+
+#[tokio::test]
+async fn who_is_in_the_middle_of_a_delivery_sends_no_more_once_the_password_is_refused() {
+    let (stage, _) = two_processes().await;
+    // A form each for the night and for the day, and so two imports.
+    let day = stage.oura.documents_of("p2003", Collection::DailyActivity, date(2026, 3, 1))[0]["id"].clone();
+    stage.oura.revise("p2003", Collection::DailyActivity, day.as_str().unwrap(), |day| day["steps"] = 12_345.into());
+    give(&stage.process, 2003);
+    let gate = Gate::new();
+    let first = When::every().path("/site/api/v1/eventsimport").first(1);
+    stage.smartabase_wire.inject(first, Fault::HoldAfter(gate.clone()));
+    let meanwhile = async {
+        gate.reached().await;
+        stage.smartabase.set_password("rotated");
+        give(&stage.process, 2004);
+        stage.process.work().await;
+        assert_eq!(stage.smartabase.refused_logins(), 1);
+        gate.open();
+    };
+    tokio::join!(stage.process.work(), meanwhile);
+    assert_eq!(stage.smartabase.refused_logins(), 1);
+    mended(&stage).await;
 }

@@ -1,7 +1,10 @@
 //! One Oura account feeds one athlete.
 
-use e2e::{ADA, BEN, DAYS, NIGHTS, Spent, ada_and_ben, connection, curtain, enrolled};
+use e2e::{ADA, BEN, DAYS, NIGHTS, Spent, ada_and_ben, connection, curtain, enrolled, faithful};
 use jiff::SignedDuration;
+use local::Stage;
+use serde_json::json;
+use sim::wire::{Answer, Fault, When};
 use store::Status;
 
 #[tokio::test]
@@ -54,6 +57,62 @@ async fn invariant_5_an_account_whose_owner_could_not_be_asked_is_settled_at_the
     let page = stage.browser.get(stage.link(refused).unwrap()).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("already belongs to another athlete"), "{page}");
     curtain(&stage).await;
+}
+
+/// A connection of which nobody knows yet whose ring it is, and Oura, which does not say so.
+async fn unowned(answer: &Answer) -> Stage {
+    let mut cast = ada_and_ben();
+    cast.people[0].member = false;
+    let stage = enrolled(cast).await;
+    stage.connect(ADA, "ada").await.unwrap();
+    stage.settle().await;
+    stage.oura.set_member("ada", true);
+    stage.pass(SignedDuration::from_hours(25));
+    let whose = When::every().matching(|seen| seen.path.ends_with("/personal_info"));
+    stage.oura_wire.inject(whose, Fault::Answer(answer.clone()));
+    let _ = stage.cost();
+    stage
+}
+
+/// Once Oura says whose ring it is, the athlete has what was owed.
+async fn owned_again(stage: &Stage) {
+    stage.oura_wire.heal();
+    stage.pass(SignedDuration::from_mins(61));
+    stage.tick().await.unwrap();
+    stage.settle().await;
+    let connection = connection(stage, "uuid-ada").await.unwrap();
+    assert_eq!((connection.oura_user.as_deref(), connection.status), (Some("ada"), Status::Active));
+    faithful(stage, ADA, "ada");
+    curtain(stage).await;
+}
+
+#[tokio::test]
+async fn a_token_just_issued_that_does_not_say_whose_it_is_is_left_alone_for_an_hour() {
+    let stage = unowned(&Answer::status(401)).await;
+    stage.tick().await.unwrap();
+    let spent = Spent::since(&stage);
+    assert_eq!((spent.tokens, stage.smartabase.events_of(ADA, NIGHTS).len()), (1, 0), "{spent:?}");
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::MembershipLapsed, "nobody is blamed");
+    for _ in 0..3 {
+        stage.pass(SignedDuration::from_mins(15));
+        stage.tick().await.unwrap();
+        let spent = Spent::since(&stage);
+        assert_eq!((spent.tokens, spent.personal, spent.collections), (0, 0, 0), "{spent:?}");
+    }
+    owned_again(&stage).await;
+}
+
+#[tokio::test]
+async fn an_account_that_says_whose_it_is_only_to_another_scope_is_the_operators() {
+    let detail = json!({"detail": "The token does not have the required scope"});
+    let stage =
+        unowned(&Answer::status(403).header("content-type", "application/json").body(&detail.to_string())).await;
+    stage.tick().await.unwrap();
+    let note = connection(&stage, "uuid-ada").await.unwrap().note.unwrap_or_default();
+    assert!(note.contains("add `personal` to OuraScopes"), "{note}");
+    assert_eq!(stage.smartabase.events_of(ADA, NIGHTS), []);
+    owned_again(&stage).await;
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().note, None);
 }
 
 #[tokio::test]
