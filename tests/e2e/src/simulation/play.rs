@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use connector::job::Job;
 use connector::{Connector, Message, Received, Verdict};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use runtime::Deadline;
 use sim::oura::Tier;
 use tokio::task::JoinSet;
@@ -334,15 +334,17 @@ impl Play<'_> {
                 self.tally.visits += 1;
             }
         }
+        let mut began = self.world.now();
         for _ in 0..CALM_TICKS {
-            self.calm_tick(SignedDuration::from_mins(20)).await?;
+            began = self.calm_tick(SignedDuration::from_mins(20)).await?;
         }
         self.world.table_is_sealed().await?;
-        self.world.converged().await?;
+        self.world.converged(began).await?;
         self.quiet().await
     }
 
-    async fn calm_tick(&mut self, pause: SignedDuration) -> Result<(), Broken> {
+    /// One tick without faults, and when it began.
+    async fn calm_tick(&mut self, pause: SignedDuration) -> Result<Timestamp, Broken> {
         self.world.set_time(self.world.now() + pause);
         let _ = self.world.stage.process.enrol().await;
         let began = self.world.now();
@@ -353,7 +355,8 @@ impl Play<'_> {
             self.work_plainly(messages, false).await;
         }
         scene::heal(&self.world);
-        self.world.check(began).await
+        self.world.check(began).await?;
+        Ok(began)
     }
 
     /// A tick of which every athlete costs four requests to Oura, and nobody any to Smartabase. Life goes on: while
