@@ -2,23 +2,22 @@
 //!
 //! How many wrong attempts lock an account is not published. So credentials nobody has proven lately are tried by one
 //! process, with one request; the others wait for what it finds out, which the table remembers under a fingerprint. A
-//! refusal stops everybody for five minutes: whoever begins asks the table first, and whoever is in the middle of something
-//! sends nothing more once its own process was refused. So a password that becomes wrong while it is believed is met by
-//! what was under way at that moment, and by nothing that begins after the first refusal is known.
+//! refusal stops everybody for five minutes: whoever begins something asks the table first, and a process that was refused
+//! sends nothing more, in the middle of whatever it is. So a password that becomes wrong while it is believed is met by
+//! what is under way at that moment, and by nothing that begins after the table knows of the first refusal.
 //!
-//! A proof is believed for less than a period of the schedule: a password that became wrong is met by one request of the
-//! next tick, not by every delivery that the tick begins.
+//! A proof is believed for a minute only: a password that became wrong is met by one request of the next tick, not by every
+//! delivery that the tick begins.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex as Cell, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use runtime::{Deadline, SecretName};
+use runtime::{Deadline, SecretError, SecretName};
 use secrecy::ExposeSecret;
 use smartabase::{Credentials, Error};
-use store::{Purpose, Service, Trial};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use store::{Purpose, Service, StoreError, Trial};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use crate::meter::Happening;
@@ -28,8 +27,10 @@ use crate::{Connector, Setback};
 /// Deliveries to Smartabase under way at once in one process: the vendor asks for little load (Smartabase API documentation).
 const CONCURRENCY: usize = 4;
 
-/// How long one worker may take to find out whether the credentials are right.
+/// How long one worker has to find out whether the credentials are right, and how long it waits for the answer: so much
+/// less that clocks may disagree.
 const TRIAL: SignedDuration = SignedDuration::from_mins(1);
+const ANSWER: Duration = Duration::from_secs(25);
 
 /// How long credentials that were accepted are believed to be right.
 const PROOF: SignedDuration = SignedDuration::from_mins(1);
@@ -48,50 +49,84 @@ const WHY: &str = "Smartabase refuses our username or password: check the smarta
 #[derive(Debug)]
 pub struct Account {
     places: Semaphore,
-    /// How often it was refused.
-    refusals: AtomicUsize,
+    /// Held by whoever is finding out, for those of the same process to wait for.
+    trial: Mutex<()>,
+    /// The fingerprint of the credentials that were refused last, and until when they are not tried again.
+    refused: Cell<Option<(String, Timestamp)>>,
 }
 
 impl Default for Account {
     fn default() -> Self {
-        Self { places: Semaphore::new(CONCURRENCY), refusals: AtomicUsize::default() }
+        Self { places: Semaphore::new(CONCURRENCY), trial: Mutex::default(), refused: Cell::default() }
     }
 }
 
-/// A place among those who use the account.
+/// A place among those who use the account, with credentials that are known to be right.
 pub(crate) struct Admission<'a> {
-    account: &'a Account,
+    connector: &'a Connector,
     credentials: Arc<Credentials>,
-    /// How often the account had been refused before it was known to be right.
-    refusals: usize,
+    fingerprint: String,
     _place: SemaphorePermit<'a>,
 }
 
-impl Admission<'_> {
-    /// The credentials for one more request, unless they have been refused to anybody in this process since.
-    pub(crate) fn credentials(&self) -> Result<&Credentials, Setback> {
-        if self.account.refusals() == self.refusals {
-            Ok(&self.credentials)
-        } else {
-            Err(Setback::retry(REFUSED.unsigned_abs(), WHY))
+/// Why there is no admission. Nothing was sent with credentials that are known to be wrong.
+#[derive(Debug)]
+pub(crate) enum NotAdmitted {
+    /// The credentials were refused: nobody else’s turn comes either.
+    Refused(Setback),
+    /// It is not known, or can’t be found out now.
+    NotNow(Setback),
+}
+
+impl From<StoreError> for NotAdmitted {
+    fn from(error: StoreError) -> Self {
+        Self::NotNow(error.into())
+    }
+}
+
+impl From<SecretError> for NotAdmitted {
+    fn from(error: SecretError) -> Self {
+        Self::NotNow(error.into())
+    }
+}
+
+impl NotAdmitted {
+    pub(crate) fn setback(self) -> Setback {
+        match self {
+            Self::Refused(setback) | Self::NotNow(setback) => setback,
         }
+    }
+
+    fn refused(after: SignedDuration) -> Self {
+        Self::Refused(Setback::retry(after.unsigned_abs(), WHY))
+    }
+
+    fn not_now(after: Duration, why: impl Into<String>) -> Self {
+        Self::NotNow(Setback::retry(after, why))
+    }
+}
+
+impl Admission<'_> {
+    /// The credentials for one more request, unless they have been refused to anybody in this process.
+    pub(crate) fn credentials(&self) -> Result<&Credentials, Setback> {
+        self.connector.not_refused(&self.fingerprint).map_err(NotAdmitted::setback)?;
+        Ok(&self.credentials)
+    }
+
+    /// Smartabase refused the name and password: everybody leaves it alone for a while. What is owed is not lost, but sent
+    /// when the hold is over.
+    pub(crate) async fn refused(&self, deadline: Deadline) -> Setback {
+        self.connector.password_refused(&self.fingerprint, deadline).await
     }
 }
 
 impl Connector {
     /// Waits for a place, and makes sure that the credentials are known to be right. One `GetItem`, and two writes and a
     /// request to Smartabase if nobody has proven them lately.
-    pub(crate) async fn admission(&self, deadline: Deadline) -> Result<Admission<'_>, Setback> {
-        let account = &self.account;
-        let place = tokio::time::timeout_at(deadline.instant(), account.places.acquire()).await;
+    pub(crate) async fn admission(&self, deadline: Deadline) -> Result<Admission<'_>, NotAdmitted> {
+        let place = tokio::time::timeout_at(deadline.instant(), self.account.places.acquire()).await;
         // The semaphore is never closed, so both failures are the deadline's.
-        let Ok(Ok(place)) = place else { return Err(Setback::retry(UNWELL, "no place to use Smartabase")) };
-        let refusals = account.refusals();
-        let credentials = self.proven_credentials(deadline).await?;
-        Ok(Admission { account, credentials, refusals, _place: place })
-    }
-
-    async fn proven_credentials(&self, deadline: Deadline) -> Result<Arc<Credentials>, Setback> {
+        let Ok(Ok(place)) = place else { return Err(NotAdmitted::not_now(UNWELL, "no place to use Smartabase")) };
         let credentials = self.secrets.smartabase(deadline).await?;
         let keyring = self.secrets.keyring(deadline).await?;
         // Keyed, so that nobody who reads the table can try passwords against it.
@@ -99,27 +134,41 @@ impl Connector {
             Purpose::Credentials,
             format!("{}\0{}", credentials.username, credentials.password.expose_secret()).as_bytes(),
         );
+        self.see_to_proof(&credentials, &fingerprint, deadline).await?;
+        Ok(Admission { connector: self, credentials, fingerprint, _place: place })
+    }
+
+    async fn see_to_proof(
+        &self,
+        credentials: &Credentials,
+        fingerprint: &str,
+        deadline: Deadline,
+    ) -> Result<(), NotAdmitted> {
         let patience = Instant::now() + PATIENCE;
+        let trial = tokio::time::timeout_at(deadline.instant(), self.account.trial.lock()).await;
+        let Ok(_trial) = trial else {
+            return Err(NotAdmitted::not_now(UNWELL, "Smartabase’s answer is being waited for"));
+        };
         loop {
+            self.not_refused(fingerprint)?;
             let now = self.clock.now();
             let trial = now + TRIAL;
-            match self.store.try_credentials(Service::Smartabase, &fingerprint, now, trial, deadline.instant()).await? {
-                Trial::Proven => return Ok(credentials),
+            match self.store.try_credentials(Service::Smartabase, fingerprint, now, trial, deadline.instant()).await? {
+                Trial::Proven => return Ok(()),
                 Trial::Yours => {
-                    if self.prove(&credentials, &fingerprint, trial, deadline).await? {
-                        return Ok(credentials);
+                    if self.prove(credentials, fingerprint, trial, deadline).await? {
+                        return Ok(());
                     }
                 }
-                // Somebody has just begun, and will know at once.
-                Trial::Wait { until }
-                    if trial.duration_since(until).unsigned_abs() < PATIENCE
-                        && Instant::now() + ASKING_AGAIN < patience =>
-                {
-                    sleep(ASKING_AGAIN).await;
+                // Longer than a trial takes, by any clock.
+                Trial::Wait { until } if trial + TRIAL < until => {
+                    return Err(NotAdmitted::refused(until.duration_since(now)));
                 }
+                // Somebody is at it, and will know soon.
+                Trial::Wait { .. } if Instant::now() + ASKING_AGAIN < patience => sleep(ASKING_AGAIN).await,
                 Trial::Wait { until } => {
                     let wait = until.duration_since(now).unsigned_abs();
-                    return Err(Setback::retry(wait, "it is not known yet whether Smartabase lets us in"));
+                    return Err(NotAdmitted::not_now(wait, "it is not known yet whether Smartabase lets us in"));
                 }
             }
         }
@@ -132,24 +181,27 @@ impl Connector {
         fingerprint: &str,
         trial: Timestamp,
         deadline: Deadline,
-    ) -> Result<bool, Setback> {
-        match self.smartabase.sign_in(credentials, deadline.instant()).await {
+    ) -> Result<bool, NotAdmitted> {
+        match self.smartabase.sign_in(credentials, deadline.at_most(ANSWER).instant()).await {
             Ok(()) => {}
-            Err(Error::WrongCredentials) => return Err(self.password_refused(deadline).await),
-            Err(error) => return Err(Setback::retry(UNWELL, format!("Smartabase: {error}"))),
+            Err(Error::WrongCredentials) => {
+                return Err(NotAdmitted::Refused(self.password_refused(fingerprint, deadline).await));
+            }
+            Err(Error::Throttled { after: Some(after) }) => {
+                return Err(NotAdmitted::not_now(after, "Smartabase asked us to wait"));
+            }
+            Err(error) => return Err(NotAdmitted::not_now(UNWELL, format!("Smartabase: {error}"))),
         }
         let (service, until) = (Service::Smartabase, self.clock.now() + PROOF);
         Ok(self.store.prove_credentials(service, fingerprint, trial, until, deadline.instant()).await?)
     }
 
-    /// Smartabase refused our name and password: everybody leaves it alone for a while. What is owed is not lost, but
-    /// sent when the hold is over.
-    pub(crate) async fn password_refused(&self, deadline: Deadline) -> Setback {
-        self.account.refusals.fetch_add(1, Ordering::Relaxed);
+    async fn password_refused(&self, fingerprint: &str, deadline: Deadline) -> Setback {
+        let (service, until) = (Service::Smartabase, self.clock.now() + REFUSED);
+        *self.account.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((fingerprint.to_owned(), until));
         self.meter.count(Happening::SmartabaseRefused);
         self.secrets.refused(SecretName::Smartabase);
         tracing::error!(why = WHY, "the operator must act");
-        let (service, until) = (Service::Smartabase, self.clock.now() + REFUSED);
         let (held, disproven) = tokio::join!(
             self.store.set_hold(service, until, WHY, deadline.instant()),
             self.store.disprove_credentials(service, until, deadline.instant()),
@@ -159,10 +211,14 @@ impl Connector {
             Err(error) => error.into(),
         }
     }
-}
 
-impl Account {
-    fn refusals(&self) -> usize {
-        self.refusals.load(Ordering::Relaxed)
+    /// As far as this process knows.
+    fn not_refused(&self, fingerprint: &str) -> Result<(), NotAdmitted> {
+        let now = self.clock.now();
+        let refused = self.account.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused.as_ref().filter(|(refused, until)| refused == fingerprint && now < *until) {
+            None => Ok(()),
+            Some((_, until)) => Err(NotAdmitted::refused(until.duration_since(now))),
+        }
     }
 }

@@ -19,6 +19,7 @@ use runtime::{Deadline, SecretError};
 use smartabase::{Credentials, Error, Roster, UserId};
 use store::{AthleteId, Connection, Enrolment, Keyring, Status, StoreError, Told};
 
+use crate::account::Admission;
 use crate::census::{Athlete, Census};
 use crate::link::Link;
 use crate::profile::{PATIENCE, Unwritten};
@@ -115,12 +116,12 @@ impl Connector {
             return Err(EnrolError::Credentials(Setback::NeedsOperator(hold.why)));
         }
         let keyring = self.secrets.keyring(deadline).await?;
-        let admission = self.admission(deadline).await.map_err(EnrolError::Credentials)?;
+        let admission = self.admission(deadline).await.map_err(|not| EnrolError::Credentials(not.setback()))?;
         let credentials = admission.credentials().map_err(EnrolError::Credentials)?;
         let read = self.members(credentials, deadline).await;
         let (roster, group) = match read {
             Err(Error::WrongCredentials) => {
-                return Err(EnrolError::Credentials(self.password_refused(deadline).await));
+                return Err(EnrolError::Credentials(admission.refused(deadline).await));
             }
             other => other?,
         };
@@ -130,7 +131,7 @@ impl Connector {
             return Err(EnrolError::EmptyGroup(name.clone()));
         }
         let mut enrolled = Enrolled::default();
-        let census = self.census(credentials, &roster, group.as_ref(), &mut enrolled, deadline).await?;
+        let census = self.census(&admission, &roster, group.as_ref(), &mut enrolled, deadline).await?;
         let athletes = census.athletes;
         // Whatever is written from here on asks for itself: this may take until long after the proof is old.
         drop(admission);
@@ -185,7 +186,7 @@ impl Connector {
     /// Decides who is an athlete, and whose the connections are, after what has happened to the site's users.
     async fn census(
         &self,
-        credentials: &Credentials,
+        admission: &Admission<'_>,
         roster: &Roster,
         group: Option<&HashSet<UserId>>,
         enrolled: &mut Enrolled,
@@ -196,7 +197,7 @@ impl Connector {
         if census.named == 0 && census.shared.is_empty() {
             return Err(EnrolError::NoUuids);
         }
-        let ended = self.end_deleted(credentials, &census.missing, connected.len(), deadline).await?;
+        let ended = self.end_deleted(admission, &census.missing, connected.len(), deadline).await?;
         if !ended.is_empty() {
             connected.retain(|athlete, _| !ended.contains(athlete));
             census = Census::of(roster, group, &connected);
@@ -240,15 +241,19 @@ impl Connector {
             });
             let giving: Vec<_> = giving.collect();
             let mut given = stream::iter(giving).buffer_unordered(CONCURRENCY);
+            let mut refused = None;
             while let Some(given) = given.next().await {
                 match given {
                     Ok(Given::Already) => {}
                     Ok(Given::Now) => enrolled.told += 1,
                     Ok(Given::Later) => enrolled.left += 1,
-                    // Nobody else's turn comes: every further attempt would count against the account.
-                    Err(Unwritten::NotLetIn(setback)) => return Err(EnrolError::Credentials(setback)),
+                    // The others of the page end by themselves, with what they have begun, and send nothing more.
+                    Err(Unwritten::NotLetIn(setback)) => refused = Some(setback),
                     Err(Unwritten::Failed) => enrolled.failed += 1,
                 }
+            }
+            if let Some(setback) = refused {
+                return Err(EnrolError::Credentials(setback));
             }
         }
         Ok(())
@@ -280,13 +285,17 @@ impl Connector {
             };
             let telling: Vec<_> = page.iter().filter(has_news).map(|id| self.tell_in_time(id, deadline)).collect();
             let mut told = stream::iter(telling).buffer_unordered(CONCURRENCY);
+            let mut refused = None;
             while let Some(told) = told.next().await {
                 match told {
                     Ok(Some(forms)) => enrolled.staff_told += forms,
                     Ok(None) => enrolled.left += 1,
-                    Err(Unwritten::NotLetIn(setback)) => return Err(EnrolError::Credentials(setback)),
+                    Err(Unwritten::NotLetIn(setback)) => refused = Some(setback),
                     Err(Unwritten::Failed) => enrolled.staff_failed += 1,
                 }
+            }
+            if let Some(setback) = refused {
+                return Err(EnrolError::Credentials(setback));
             }
         }
         Ok(())
@@ -322,7 +331,7 @@ impl Connector {
         let expires = now + LINK_LIFETIME;
         let link = Link::new(keyring, id.clone(), expires).to_url(page);
         let fields = [(profile.link.clone(), link.to_string())];
-        let admission = self.admission(deadline).await.map_err(Unwritten::NotLetIn)?;
+        let admission = self.admission(deadline).await?;
         self.write_profile(&admission, id, athlete.user, &profile.name, &fields, deadline).await?;
         let enrolment = Enrolment {
             athlete: id.clone(),

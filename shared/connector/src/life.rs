@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use runtime::Deadline;
-use smartabase::{Credentials, Error, UserId};
+use smartabase::{Error, UserId};
 use store::{AthleteId, Change, StoreError};
 
+use crate::account::Admission;
 use crate::{Connector, EnrolError, Setback};
 
 /// As many deletions at once, and more than half of the connected, are not believed.
@@ -35,16 +36,17 @@ impl Connector {
     /// Disconnects those of the missing whom the site says it has deleted, and answers who they were.
     pub(crate) async fn end_deleted(
         &self,
-        credentials: &Credentials,
+        admission: &Admission<'_>,
         missing: &[(AthleteId, UserId)],
         connected: usize,
         deadline: Deadline,
     ) -> Result<Vec<AthleteId>, EnrolError> {
         let users: Vec<_> = missing.iter().map(|(_, user)| *user).collect();
+        let credentials = admission.credentials().map_err(EnrolError::Credentials)?;
         let deleted = match self.smartabase.deleted_users(credentials, &users, deadline.instant()).await {
             Ok(deleted) => deleted,
             Err(Error::WrongCredentials) => {
-                return Err(EnrolError::Credentials(self.password_refused(deadline).await));
+                return Err(EnrolError::Credentials(admission.refused(deadline).await));
             }
             Err(error) => {
                 tracing::warn!(%error, "the site does not say who was deleted");

@@ -6,7 +6,7 @@ use runtime::Deadline;
 use smartabase::{Error, FormName, ProfileImport, UserId};
 use store::{AthleteId, StoreError};
 
-use crate::account::Admission;
+use crate::account::{Admission, NotAdmitted};
 use crate::{Connector, Setback};
 
 /// The longest that one record may take: those who measured real sites wait so long (public integrations).
@@ -15,7 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Why a profile form was not written. What happened is logged.
 #[derive(Debug)]
 pub(crate) enum Unwritten {
-    /// Our name and password are refused, or not known to be right: leave everybody else's be.
+    /// Our name and password are refused: nobody else's can be written either.
     NotLetIn(Setback),
     /// This record was not written, or not all of it, or it is not known whether it was.
     Failed,
@@ -25,6 +25,18 @@ impl From<StoreError> for Unwritten {
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "a profile form is left for the next time");
         Self::Failed
+    }
+}
+
+impl From<NotAdmitted> for Unwritten {
+    fn from(not: NotAdmitted) -> Self {
+        match not {
+            NotAdmitted::Refused(setback) => Self::NotLetIn(setback),
+            NotAdmitted::NotNow(setback) => {
+                tracing::warn!(%setback, "a profile form is left for the next time");
+                Self::Failed
+            }
+        }
     }
 }
 
@@ -50,7 +62,7 @@ impl Connector {
             Ok(ProfileImport::NotImported { state, .. }) => {
                 tracing::error!(%athlete, %form, state, "Smartabase refused the profile: does the form exist?");
             }
-            Err(Error::WrongCredentials) => return Err(Unwritten::NotLetIn(self.password_refused(deadline).await)),
+            Err(Error::WrongCredentials) => return Err(Unwritten::NotLetIn(admission.refused(deadline).await)),
             Err(error) => tracing::warn!(%athlete, %form, %error, "the profile could not be written"),
         }
         Err(Unwritten::Failed)

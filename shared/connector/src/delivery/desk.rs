@@ -191,7 +191,7 @@ impl Desk<'_> {
     async fn setback(&self, error: Error) -> Setback {
         let form = self.form.name.as_str();
         match error {
-            Error::WrongCredentials => self.connector.password_refused(self.deadline).await,
+            Error::WrongCredentials => self.admission.refused(self.deadline).await,
             Error::Forbidden => Setback::NeedsOperator(format!(
                 "the Smartabase account may not use the form {form:?}: give it access to the form and to all athletes"
             )),

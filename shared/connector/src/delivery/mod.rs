@@ -25,6 +25,7 @@ use runtime::Deadline;
 use smartabase::{EventId, MAX_EVENTS, UserId};
 use store::{Connection, Fenced, RecordKey, Written};
 
+use crate::account::NotAdmitted;
 use crate::forms::{Documents, Record};
 use crate::standing::LACKS_FIELDS;
 use crate::{Connector, Setback};
@@ -104,7 +105,7 @@ impl Connector {
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             return Ok(delivery);
         }
-        let admission = self.admission(deadline).await?;
+        let admission = self.admission(deadline).await.map_err(NotAdmitted::setback)?;
         let mut desks = Vec::new();
         for (form, mut changes) in changes {
             let desk =

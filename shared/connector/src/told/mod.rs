@@ -65,7 +65,7 @@ impl Connector {
         if sayings.is_empty() {
             return Ok(0);
         }
-        let admission = self.admission(deadline).await.map_err(Unwritten::NotLetIn)?;
+        let admission = self.admission(deadline).await?;
         let mut told = Ok(0);
         for saying in &sayings {
             match self.say(&admission, &enrolment, saying, deadline).await {
