@@ -155,7 +155,7 @@ pub struct Lease {
 pub enum Change {
     /// It is as asked, now or already.
     Done,
-    /// Nothing was changed: the connection has moved on to another generation, or is disconnected.
+    /// Nothing was changed: the connection has moved on to another generation or consent, or is disconnected.
     Superseded,
     /// There is no such connection.
     Gone,

@@ -1,5 +1,6 @@
 //! A password that is wrong for a whole deployment: however many processes and athletes, it is tried once in five
-//! minutes, and nothing is lost by it.
+//! minutes, and nothing is lost by it. One that is changed while it is believed is met by what is under way, and by nobody
+//! who begins after that.
 
 use std::time::Duration;
 
