@@ -37,7 +37,7 @@ pub use audit::{audit, curtain, gives_nothing_away, keeps_secrets};
 pub use beside::{beside, beside_with};
 pub use cast::{ADA, BEN, ada, ada_and_ben, athlete, living, squad};
 pub use faithful::{faithful, told_truly};
-pub use opening::{connected, connection, deadline, enrolled};
+pub use opening::{connected, connection, deadline, enrolled, opening};
 pub use order::Order;
 pub use spent::Spent;
 

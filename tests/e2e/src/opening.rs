@@ -12,10 +12,15 @@ pub fn deadline() -> Deadline {
     Deadline::within(Duration::from_mins(1))
 }
 
-/// Everybody has a personal link, and nobody has used it. What is printed from here on is searched by the audit.
-pub async fn enrolled(cast: Cast) -> Stage {
+/// Nobody has a link yet. What is printed from here on is searched by the audit.
+pub async fn opening(cast: Cast) -> Stage {
     log::listen();
-    let stage = Stage::set(cast).await.unwrap();
+    Stage::set(cast).await.unwrap()
+}
+
+/// Everybody has a personal link, and nobody has used it.
+pub async fn enrolled(cast: Cast) -> Stage {
+    let stage = opening(cast).await;
     stage.process.enrol().await.unwrap();
     let _opening = stage.cost();
     stage

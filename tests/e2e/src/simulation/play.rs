@@ -372,7 +372,7 @@ impl Play<'_> {
             let cost = self.world.stage.cost();
             let collections = cost.oura.count("GET", "/v2/usercollection/");
             if cost.smartabase.is_empty() && collections == 4 * self.world.athletes.len() {
-                return Ok(());
+                return self.world.log_is_sealed();
             }
             let asked: Vec<_> = cost.smartabase.entries.iter().map(|request| &request.path).collect();
             how = format!("{collections} requests to Oura, {asked:?} to Smartabase");

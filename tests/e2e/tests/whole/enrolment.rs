@@ -1,14 +1,14 @@
 //! Who gets a personal link.
 
 use connector::EnrolError;
-use e2e::{ADA, BEN, LINKS, Spent, ada_and_ben, athlete, curtain, deadline, enrolled, faithful, squad};
+use e2e::{ADA, BEN, LINKS, Spent, ada_and_ben, athlete, curtain, deadline, enrolled, faithful, opening, squad};
 use jiff::SignedDuration;
-use local::{Cast, Stage};
+use local::Cast;
 use sim::smartabase::{CursorName, Form, User};
 
 #[tokio::test]
 async fn everybody_gets_a_link_of_their_own_once() {
-    let stage = Stage::set(ada_and_ben()).await.unwrap();
+    let stage = opening(ada_and_ben()).await;
     let enrolled = stage.process.enrol().await.unwrap();
     assert_eq!((enrolled.athletes, enrolled.told, enrolled.failed), (2, 2, 0));
     assert_ne!(stage.link(ADA).unwrap(), stage.link(BEN).unwrap());
@@ -32,7 +32,7 @@ async fn a_site_without_uuids_is_told_so_and_nothing_is_written() {
     for blank in [None, Some(String::new()), Some("  ".to_owned())] {
         let mut cast = ada_and_ben();
         cast.users.iter_mut().for_each(|user| user.uuid.clone_from(&blank));
-        let stage = Stage::set(cast).await.unwrap();
+        let stage = opening(cast).await;
         let error = stage.process.enrol().await.unwrap_err();
         assert!(matches!(error, EnrolError::NoUuids), "{error}");
         let says = "no user of the site has a UUID: ask Teamworks support to enable UUIDs for the site, then give each \
@@ -50,7 +50,7 @@ async fn whoever_has_no_uuid_is_left_out_and_counted() {
     let mut cast = ada_and_ben();
     cast.users.push(User { uuid: None, ..User::new(1003, "", "Coach", "Sample") });
     cast.users.push(User::new(1004, "", "Doctor", "Sample"));
-    let stage = Stage::set(cast).await.unwrap();
+    let stage = opening(cast).await;
     let enrolled = stage.process.enrol().await.unwrap();
     assert_eq!((enrolled.athletes, enrolled.told, enrolled.without_uuid), (2, 2, 2));
     assert!(stage.smartabase.profile(1003, LINKS).is_none() && stage.smartabase.profile(1004, LINKS).is_none());
@@ -61,7 +61,7 @@ async fn whoever_has_no_uuid_is_left_out_and_counted() {
 async fn invariant_5_a_shared_uuid_enrols_neither() {
     let mut cast = ada_and_ben();
     cast.users.push(User::new(1003, "uuid-ada", "Adam", "Sample"));
-    let stage = Stage::set(cast).await.unwrap();
+    let stage = opening(cast).await;
     let enrolled = stage.process.enrol().await.unwrap();
     assert_eq!((enrolled.athletes, enrolled.told, enrolled.shared_uuids), (1, 1, 1));
     assert!(stage.smartabase.profile(ADA, LINKS).is_none() && stage.smartabase.profile(1003, LINKS).is_none());
@@ -74,7 +74,7 @@ async fn only_the_group_is_enrolled() {
     let mut cast = ada_and_ben();
     cast.users.push(User::new(1003, "uuid-cara", "Cara", "Sample").in_group("Academy"));
     cast.variables = vec![("SMARTABASE_GROUP", "Squad".to_owned())];
-    let stage = Stage::set(cast).await.unwrap();
+    let stage = opening(cast).await;
     assert_eq!(stage.process.enrol().await.unwrap().athletes, 2);
     assert!(stage.link(ADA).is_ok() && stage.smartabase.profile(1003, LINKS).is_none());
     curtain(&stage).await;
@@ -83,7 +83,7 @@ async fn only_the_group_is_enrolled() {
 #[tokio::test]
 async fn an_empty_or_misspelt_group_is_named() {
     let cast = Cast { variables: vec![("SMARTABASE_GROUP", "Sqaud".to_owned())], ..ada_and_ben() };
-    let stage = Stage::set(cast).await.unwrap();
+    let stage = opening(cast).await;
     let error = stage.process.enrol().await.unwrap_err();
     assert!(matches!(&error, EnrolError::EmptyGroup(group) if group == "Sqaud"), "{error}");
     assert!(error.to_string().contains("\"Sqaud\"") && error.to_string().contains("SmartabaseGroup"), "{error}");
@@ -96,7 +96,7 @@ async fn a_large_roster_is_read_page_by_page_under_either_name_of_the_cursor() {
         let mut cast = squad(23);
         cast.smartabase.page_size = 5;
         cast.smartabase.cursor = cursor;
-        let stage = Stage::set(cast).await.unwrap();
+        let stage = opening(cast).await;
         assert_eq!(stage.process.enrol().await.unwrap().told, 23, "{cursor:?}");
         curtain(&stage).await;
     }
@@ -107,7 +107,7 @@ async fn a_roster_that_goes_round_in_circles_ends_with_an_error() {
     let mut cast = squad(12);
     cast.smartabase.page_size = 5;
     cast.smartabase.cursor_repeats = true;
-    let stage = Stage::set(cast).await.unwrap();
+    let stage = opening(cast).await;
     let error = stage.process.enrol().await.unwrap_err();
     assert!(matches!(error, EnrolError::Smartabase(smartabase::Error::CursorRepeats)), "{error}");
     assert!(Spent::since(&stage).lookups <= 3);
@@ -115,7 +115,7 @@ async fn a_roster_that_goes_round_in_circles_ends_with_an_error() {
 
 #[tokio::test]
 async fn a_missing_profile_form_costs_the_links_and_nothing_else() {
-    let stage = Stage::set(ada_and_ben()).await.unwrap();
+    let stage = opening(ada_and_ben()).await;
     stage.smartabase.remove_form(LINKS);
     let enrolled = stage.process.enrol().await.unwrap();
     assert_eq!((enrolled.told, enrolled.failed), (0, 2));

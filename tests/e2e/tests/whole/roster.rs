@@ -7,7 +7,7 @@ use connector::Enrolled;
 use connector::forms::Forms;
 use e2e::{
     ADA, BEN, DAYS, LINKS, NIGHTS, STANDINGS, Spent, ada_and_ben, connected, connection, curtain, enrolled, faithful,
-    squad,
+    log, opening, squad,
 };
 use jiff::SignedDuration;
 use jiff::civil::date;
@@ -363,7 +363,7 @@ async fn what_was_left_untold_under_a_former_uuid_is_not_told_beside_the_new_one
 
 #[tokio::test]
 async fn a_run_without_time_leaves_everybody_to_the_next() {
-    let stage = Stage::set(squad(7)).await.unwrap();
+    let stage = opening(squad(7)).await;
     let short = Deadline::within(std::time::Duration::from_mins(1));
     let told = stage.process.connector.enrol(short).await.unwrap();
     assert_eq!((told.athletes, told.told, told.staff_told, told.left), (7, 0, 0, 7));
@@ -405,6 +405,7 @@ async fn five_thousand_users_cost_their_roster_and_a_share_of_a_read_each() {
     // Forms for staff cost the same reads; without them, everybody's enrolment can be made up.
     let forms = Forms { status: None, rotation: None, ..Forms::shipped().unwrap() };
     let cast = Cast { people: Vec::new(), ..squad(1) };
+    log::listen();
     let stage = Stage::set_with(cast, forms).await.unwrap();
     assert_eq!(enrol(&stage).await.told, 1);
     let everybody = 2001..2001 + USERS;
