@@ -34,7 +34,8 @@ impl Write for Thread {
 pub fn listen() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
-        tracing::subscriber::set_global_default(telemetry::subscriber("info", || Thread)).unwrap();
+        // A process whose own log is looked at has a subscriber already.
+        let _ = tracing::subscriber::set_global_default(telemetry::subscriber("info", || Thread));
     });
 }
 
