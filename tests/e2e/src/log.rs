@@ -8,9 +8,10 @@ use runtime::telemetry;
 
 thread_local! {
     /// What was printed on this thread. A test has one, and so has all that its product does.
-    static LOG: RefCell<Log> = const { RefCell::new(Log { text: Vec::new(), looked_at: 0 }) };
+    static LOG: RefCell<Log> = RefCell::default();
 }
 
+#[derive(Default)]
 struct Log {
     text: Vec<u8>,
     /// How much of it a test has looked at.
@@ -34,8 +35,7 @@ impl Write for Thread {
 pub fn listen() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
-        // A process whose own log is looked at has a subscriber already.
-        let _ = tracing::subscriber::set_global_default(telemetry::subscriber("info", || Thread));
+        tracing::subscriber::set_global_default(telemetry::subscriber("info", || Thread)).unwrap();
     });
 }
 
@@ -52,5 +52,5 @@ pub fn printed() -> String {
 /// All that was printed, looked at or not, which is then forgotten.
 #[must_use]
 pub fn everything() -> String {
-    String::from_utf8(LOG.replace(Log { text: Vec::new(), looked_at: 0 }).text).unwrap()
+    String::from_utf8(LOG.take().text).unwrap()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use connector::forms::Forms;
 use connector::{Account, Connector, Message, Meter, Queue, Verdict};
-use e2e::{athlete, log};
+use e2e::{athlete, opening};
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -55,8 +55,7 @@ pub(crate) struct Shown {
 
 impl House {
     pub(crate) async fn open(cast: Cast, patient: bool) -> Self {
-        log::listen();
-        let stage = Stage::set(cast).await.unwrap();
+        let stage = opening(cast).await;
         let watch = Watch::over(&stage).await;
         let mut house = Self { stage, watch, patient, fate: None, deaths: 0 };
         house.launch().await;

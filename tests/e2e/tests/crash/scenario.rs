@@ -1,5 +1,7 @@
 //! What happens when nothing goes wrong.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use connector::forms::Forms;
 use e2e::{ADA, BEN, NIGHTS, living};
@@ -303,20 +305,25 @@ impl House {
 
     /// Whether the password was seen to be right within the last minute depends on how the clock, which moved while
     /// somebody hung, met the others. From here on nobody has seen it.
-    async fn forget_the_proof(&mut self) {
-        let (database, table) = (self.stage.dynamo.client(), self.stage.process.connector.store.table().to_owned());
+    async fn forget_the_proof(&self) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let request = database.delete_item().table_name(&table).key("pk", text("HOLD#smartabase"));
-        request.key("sk", text("CREDENTIALS")).send().await.unwrap();
+        let key = [("pk", text("HOLD#smartabase")), ("sk", text("CREDENTIALS"))];
+        self.forget(key.map(|(name, value)| (name.to_owned(), value)).into()).await;
     }
 
     /// Somebody deletes every item of the table.
-    async fn forget_everything(&mut self) {
-        let (database, table) = (self.stage.dynamo.client(), self.stage.process.connector.store.table().to_owned());
-        let items = database.scan().table_name(&table).send().await.unwrap();
+    async fn forget_everything(&self) {
+        let table = self.stage.process.connector.store.table();
+        let items = self.stage.dynamo.client().scan().table_name(table).send().await.unwrap();
         for mut item in items.items.unwrap() {
             item.retain(|name, _| name == "pk" || name == "sk");
-            database.delete_item().table_name(&table).set_key(Some(item)).send().await.unwrap();
+            self.forget(item).await;
         }
+    }
+
+    /// Deletes the item with this key, behind the wire.
+    async fn forget(&self, key: HashMap<String, AttributeValue>) {
+        let table = self.stage.process.connector.store.table();
+        self.stage.dynamo.client().delete_item().table_name(table).set_key(Some(key)).send().await.unwrap();
     }
 }

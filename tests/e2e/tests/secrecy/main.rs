@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use e2e::{ADA, BEN, DAYS, NIGHTS, ada_and_ben, connection, enrolled};
+use e2e::{ADA, BEN, DAYS, NIGHTS, ada_and_ben, connection};
 use jiff::SignedDuration;
 use jiff::civil::date;
 use local::{Stage, Visit};
@@ -107,7 +107,9 @@ struct Story {
 
 impl Story {
     async fn begin() -> Self {
-        let stage = enrolled(ada_and_ben()).await;
+        // Not `enrolled`, which listens: this process has a subscriber of its own.
+        let stage = Stage::set(ada_and_ben()).await.unwrap();
+        stage.process.enrol().await.unwrap();
         stage.oura_wire.keep_bodies();
         let mut story = Self {
             stage,

@@ -97,6 +97,17 @@ fn give(process: &Process, number: i64) {
     process.waiting.send(job.to_message(), Duration::ZERO);
 }
 
+/// While somebody stands at the gate, the password is changed, within the minute in which all have seen it to be right,
+/// and refused to the first process.
+async fn refused_meanwhile(stage: &Stage, gate: &Gate) {
+    gate.reached().await;
+    stage.smartabase.set_password("rotated");
+    give(&stage.process, 2004);
+    stage.process.work().await;
+    assert_eq!(stage.smartabase.refused_logins(), 1);
+    gate.open();
+}
+
 /// The password is changed back, and everybody gets what is owed.
 async fn mended(stage: &Stage) {
     stage.smartabase.set_password("api-password");
@@ -114,16 +125,7 @@ async fn who_was_at_work_before_the_password_was_refused_to_another_process_does
     give(&other, 2003);
     let gate = Gate::new();
     stage.oura_wire.inject(When::every().first(1), Fault::HoldAfter(gate.clone()));
-    let meanwhile = async {
-        gate.reached().await;
-        // Within the minute in which both have seen it to be right.
-        stage.smartabase.set_password("rotated");
-        give(&stage.process, 2004);
-        stage.process.work().await;
-        assert_eq!(stage.smartabase.refused_logins(), 1);
-        gate.open();
-    };
-    tokio::join!(other.work(), meanwhile);
+    tokio::join!(other.work(), refused_meanwhile(&stage, &gate));
     assert_eq!(stage.smartabase.refused_logins(), 1);
     mended(&stage).await;
 }
@@ -138,15 +140,7 @@ async fn who_is_in_the_middle_of_a_delivery_sends_no_more_once_the_password_is_r
     let gate = Gate::new();
     let first = When::every().path("/site/api/v1/eventsimport").first(1);
     stage.smartabase_wire.inject(first, Fault::HoldAfter(gate.clone()));
-    let meanwhile = async {
-        gate.reached().await;
-        stage.smartabase.set_password("rotated");
-        give(&stage.process, 2004);
-        stage.process.work().await;
-        assert_eq!(stage.smartabase.refused_logins(), 1);
-        gate.open();
-    };
-    tokio::join!(stage.process.work(), meanwhile);
+    tokio::join!(stage.process.work(), refused_meanwhile(&stage, &gate));
     assert_eq!(stage.smartabase.refused_logins(), 1);
     mended(&stage).await;
 }
