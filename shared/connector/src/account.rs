@@ -2,9 +2,10 @@
 //!
 //! How many wrong attempts lock an account is not published. So credentials nobody has proven lately are tried by one
 //! process, with one request; the others wait for what it finds out, which the table remembers under a fingerprint. A
-//! refusal stops everybody for five minutes: whoever begins something asks the table first, and a process that was refused
-//! sends nothing more, in the middle of whatever it is. So a password that becomes wrong while it is believed is met by
-//! what is under way at that moment, and by nothing that begins after the table knows of the first refusal.
+//! refusal stops everybody for five minutes: whoever begins something asks the table first, and again before a request that
+//! comes more than a second later; a process that was refused sends nothing more, in the middle of whatever it is. So a
+//! password that becomes wrong while it is believed is met by what is under way when it is first refused, and by what
+//! begins within a second of that.
 //!
 //! A proof is believed for a minute only: a password that became wrong is met by one request of the next tick, not by every
 //! delivery that the tick begins.
@@ -17,8 +18,8 @@ use runtime::{Deadline, SecretError, SecretName};
 use secrecy::ExposeSecret;
 use smartabase::{Credentials, Error};
 use store::{Purpose, Service, StoreError, Trial};
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{RwLock, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::meter::Happening;
 use crate::setback::UNWELL;
@@ -30,10 +31,13 @@ const CONCURRENCY: usize = 4;
 /// How long one worker has to find out whether the credentials are right, and how long it waits for the answer: so much
 /// less that clocks may disagree.
 const TRIAL: SignedDuration = SignedDuration::from_mins(1);
-const ANSWER: Duration = Duration::from_secs(25);
+const ANSWER: Duration = Duration::from_secs(45);
 
 /// How long credentials that were accepted are believed to be right.
 const PROOF: SignedDuration = SignedDuration::from_mins(1);
+
+/// How long what the table said is good for.
+const FRESH: SignedDuration = SignedDuration::from_secs(1);
 
 /// How long to wait for another worker to find out, and how often to ask whether it has, before the job goes back.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -49,15 +53,15 @@ const WHY: &str = "Smartabase refuses our username or password: check the smarta
 #[derive(Debug)]
 pub struct Account {
     places: Semaphore,
-    /// Held by whoever is finding out, for those of the same process to wait for.
-    trial: Mutex<()>,
+    /// Written by whoever is finding out, which those of the same process wait for.
+    trial: RwLock<()>,
     /// The fingerprint of the credentials that were refused last, and until when they are not tried again.
     refused: Cell<Option<(String, Timestamp)>>,
 }
 
 impl Default for Account {
     fn default() -> Self {
-        Self { places: Semaphore::new(CONCURRENCY), trial: Mutex::default(), refused: Cell::default() }
+        Self { places: Semaphore::new(CONCURRENCY), trial: RwLock::default(), refused: Cell::default() }
     }
 }
 
@@ -66,6 +70,8 @@ pub(crate) struct Admission<'a> {
     connector: &'a Connector,
     credentials: Arc<Credentials>,
     fingerprint: String,
+    /// When the table was last asked.
+    asked: Cell<Timestamp>,
     _place: SemaphorePermit<'a>,
 }
 
@@ -107,8 +113,19 @@ impl NotAdmitted {
 }
 
 impl Admission<'_> {
-    /// The credentials for one more request, unless they have been refused to anybody in this process.
-    pub(crate) fn credentials(&self) -> Result<&Credentials, Setback> {
+    /// The credentials for one more request, unless they have been refused to anybody. A `GetItem` if the table was asked
+    /// more than a second ago.
+    pub(crate) async fn credentials(&self, deadline: Deadline) -> Result<&Credentials, Setback> {
+        let Connector { clock, store, .. } = self.connector;
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if FRESH < clock.now().duration_since(asked) {
+            let hold = store.hold(Service::Smartabase, deadline.instant()).await?;
+            let now = clock.now();
+            if let Some(hold) = hold.filter(|hold| now < hold.until) {
+                return Err(Setback::retry(hold.until.duration_since(now).unsigned_abs(), hold.why));
+            }
+            *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        }
         self.connector.not_refused(&self.fingerprint).map_err(NotAdmitted::setback)?;
         Ok(&self.credentials)
     }
@@ -124,7 +141,7 @@ impl Connector {
     /// Waits for a place, and makes sure that the credentials are known to be right. One `GetItem`, and two writes and a
     /// request to Smartabase if nobody has proven them lately.
     pub(crate) async fn admission(&self, deadline: Deadline) -> Result<Admission<'_>, NotAdmitted> {
-        let place = tokio::time::timeout_at(deadline.instant(), self.account.places.acquire()).await;
+        let place = timeout_at(deadline.instant(), self.account.places.acquire()).await;
         // The semaphore is never closed, so both failures are the deadline's.
         let Ok(Ok(place)) = place else { return Err(NotAdmitted::not_now(UNWELL, "no place to use Smartabase")) };
         let credentials = self.secrets.smartabase(deadline).await?;
@@ -135,7 +152,8 @@ impl Connector {
             format!("{}\0{}", credentials.username, credentials.password.expose_secret()).as_bytes(),
         );
         self.see_to_proof(&credentials, &fingerprint, deadline).await?;
-        Ok(Admission { connector: self, credentials, fingerprint, _place: place })
+        let asked = Cell::new(self.clock.now());
+        Ok(Admission { connector: self, credentials, fingerprint, asked, _place: place })
     }
 
     async fn see_to_proof(
@@ -145,17 +163,19 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<(), NotAdmitted> {
         let patience = Instant::now() + PATIENCE;
-        let trial = tokio::time::timeout_at(deadline.instant(), self.account.trial.lock()).await;
-        let Ok(_trial) = trial else {
-            return Err(NotAdmitted::not_now(UNWELL, "Smartabase’s answer is being waited for"));
-        };
+        let late = |_| NotAdmitted::not_now(UNWELL, "Smartabase’s answer is being waited for");
         loop {
+            let asking = timeout_at(deadline.instant(), self.account.trial.read()).await.map_err(late)?;
             self.not_refused(fingerprint)?;
             let now = self.clock.now();
             let trial = now + TRIAL;
-            match self.store.try_credentials(Service::Smartabase, fingerprint, now, trial, deadline.instant()).await? {
+            let known =
+                self.store.try_credentials(Service::Smartabase, fingerprint, now, trial, deadline.instant()).await?;
+            drop(asking);
+            match known {
                 Trial::Proven => return Ok(()),
                 Trial::Yours => {
+                    let _trial = timeout_at(deadline.instant(), self.account.trial.write()).await.map_err(late)?;
                     if self.prove(credentials, fingerprint, trial, deadline).await? {
                         return Ok(());
                     }
@@ -182,33 +202,67 @@ impl Connector {
         trial: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, NotAdmitted> {
-        match self.smartabase.sign_in(credentials, deadline.at_most(ANSWER).instant()).await {
-            Ok(()) => {}
+        let store = &self.store;
+        let service = Service::Smartabase;
+        let error = match self.smartabase.sign_in(credentials, deadline.at_most(ANSWER).instant()).await {
+            Ok(()) => {
+                let until = self.clock.now() + PROOF;
+                return Ok(store.prove_credentials(service, fingerprint, trial, until, deadline.instant()).await?);
+            }
             Err(Error::WrongCredentials) => {
                 return Err(NotAdmitted::Refused(self.password_refused(fingerprint, deadline).await));
             }
-            Err(Error::Throttled { after: Some(after) }) => {
-                return Err(NotAdmitted::not_now(after, "Smartabase asked us to wait"));
+            Err(error) => error,
+        };
+        let now = self.clock.now();
+        let (next, not) = match error {
+            // A refusal may have been on its way.
+            Error::Uncertain { .. } => (trial, NotAdmitted::not_now(UNWELL, format!("Smartabase: {error}"))),
+            Error::Throttled { after } => {
+                let after = after.unwrap_or(UNWELL);
+                let next = now.checked_add(after).unwrap_or(trial);
+                (next, NotAdmitted::not_now(after, "Smartabase asked us to wait"))
             }
-            Err(error) => return Err(NotAdmitted::not_now(UNWELL, format!("Smartabase: {error}"))),
+            Error::NotFound | Error::Rejected { .. } | Error::Unexpected { .. } => {
+                let why = format!("we can’t sign in to Smartabase ({error}): check SmartabaseUrl");
+                (now, NotAdmitted::NotNow(Setback::NeedsOperator(why)))
+            }
+            error => (now, NotAdmitted::not_now(UNWELL, format!("Smartabase: {error}"))),
+        };
+        if next < trial
+            && let Err(error) = store.leave_trial(service, trial, next, deadline.instant()).await
+        {
+            tracing::warn!(%error, "nobody signs in to Smartabase for a minute");
         }
-        let (service, until) = (Service::Smartabase, self.clock.now() + PROOF);
-        Ok(self.store.prove_credentials(service, fingerprint, trial, until, deadline.instant()).await?)
+        Err(not)
     }
 
+    /// Tells everybody, unless somebody has found other credentials right in the meantime: then only those of this process
+    /// are old, and are read anew.
     async fn password_refused(&self, fingerprint: &str, deadline: Deadline) -> Setback {
-        let (service, until) = (Service::Smartabase, self.clock.now() + REFUSED);
+        let (service, now) = (Service::Smartabase, self.clock.now());
+        let until = now + REFUSED;
         *self.account.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((fingerprint.to_owned(), until));
-        self.meter.count(Happening::SmartabaseRefused);
         self.secrets.refused(SecretName::Smartabase);
+        let (store, fingerprint, deadline) =
+            (self.store.clone(), fingerprint.to_owned(), deadline.handover().instant());
+        // A task of its own, so that it is written even if whoever was refused is cut off.
+        let told = tokio::spawn(async move {
+            let disproven = store.disprove_credentials(service, &fingerprint, now, until, deadline).await;
+            if let Ok(false) = disproven {
+                return Ok(false);
+            }
+            store.set_hold(service, until, WHY, deadline).await.and(disproven)
+        });
+        let told = told.await;
+        if let Ok(Ok(false)) = told {
+            return Setback::retry(UNWELL, "the smartabase secret was replaced meanwhile");
+        }
+        self.meter.count(Happening::SmartabaseRefused);
         tracing::error!(why = WHY, "the operator must act");
-        let (held, disproven) = tokio::join!(
-            self.store.set_hold(service, until, WHY, deadline.instant()),
-            self.store.disprove_credentials(service, until, deadline.instant()),
-        );
-        match held.map(drop).and(disproven) {
-            Ok(()) => Setback::retry(REFUSED.unsigned_abs(), WHY),
-            Err(error) => error.into(),
+        match told {
+            Ok(Err(error)) => error.into(),
+            _ => Setback::retry(REFUSED.unsigned_abs(), WHY),
         }
     }
 

@@ -117,7 +117,7 @@ impl Connector {
         }
         let keyring = self.secrets.keyring(deadline).await?;
         let admission = self.admission(deadline).await.map_err(|not| EnrolError::Credentials(not.setback()))?;
-        let credentials = admission.credentials().map_err(EnrolError::Credentials)?;
+        let credentials = admission.credentials(deadline).await.map_err(EnrolError::Credentials)?;
         let read = self.members(credentials, deadline).await;
         let (roster, group) = match read {
             Err(Error::WrongCredentials) => {

@@ -42,7 +42,7 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<Vec<AthleteId>, EnrolError> {
         let users: Vec<_> = missing.iter().map(|(_, user)| *user).collect();
-        let credentials = admission.credentials().map_err(EnrolError::Credentials)?;
+        let credentials = admission.credentials(deadline).await.map_err(EnrolError::Credentials)?;
         let deleted = match self.smartabase.deleted_users(credentials, &users, deadline.instant()).await {
             Ok(deleted) => deleted,
             Err(Error::WrongCredentials) => {

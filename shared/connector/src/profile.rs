@@ -51,7 +51,7 @@ impl Connector {
         fields: &[(String, String)],
         deadline: Deadline,
     ) -> Result<(), Unwritten> {
-        let credentials = admission.credentials().map_err(Unwritten::NotLetIn)?;
+        let credentials = admission.credentials(deadline).await.map_err(Unwritten::NotLetIn)?;
         let patience = deadline.at_most(PATIENCE).instant();
         match self.smartabase.import_profile(credentials, form, user, fields, patience).await {
             Ok(ProfileImport::Imported { unknown_fields }) if unknown_fields.is_empty() => return Ok(()),

@@ -82,16 +82,42 @@ impl Store {
         Ok(matches!(edit.send(self, "proving credentials", deadline).await?, Edited::Applied(_)))
     }
 
-    /// The service has refused the credentials it accepted before, or any: nobody tries before `until`. One `UpdateItem`.
-    pub async fn disprove_credentials(
+    /// The trial that was to end at `trial` found nothing out: somebody else may try, from `until` on. One `UpdateItem`, which
+    /// writes nothing when the trial has ended otherwise.
+    pub async fn leave_trial(
         &self,
         service: Service,
+        trial: Timestamp,
         until: Timestamp,
         deadline: Instant,
     ) -> Result<(), StoreError> {
-        let edit =
-            Edit::of(Key::credentials(service)).set(TRIAL_UNTIL, instant(until)).remove(PROVEN).remove(PROVEN_UNTIL);
-        edit.send(self, "disproving credentials", deadline).await.map(drop)
+        let edit = Edit::of(Key::credentials(service))
+            .when("#trial_until = :trial", [TRIAL_UNTIL], [(":trial", instant(trial))])
+            .set(TRIAL_UNTIL, instant(until));
+        edit.send(self, "leaving a trial of credentials", deadline).await.map(drop)
+    }
+
+    /// The service has refused the credentials with this fingerprint, whether it accepted them before or not: nobody tries
+    /// any before `until`. One `UpdateItem`, which answers `false` and writes nothing when others are known to be right:
+    /// those that were refused are old.
+    pub async fn disprove_credentials(
+        &self,
+        service: Service,
+        fingerprint: &str,
+        now: Timestamp,
+        until: Timestamp,
+        deadline: Instant,
+    ) -> Result<bool, StoreError> {
+        let edit = Edit::of(Key::credentials(service))
+            .when(
+                "attribute_not_exists(#proven) OR #proven = :fingerprint OR #proven_until <= :now",
+                [PROVEN, PROVEN_UNTIL],
+                [(":fingerprint", text(fingerprint)), (":now", instant(now))],
+            )
+            .set(TRIAL_UNTIL, instant(until))
+            .remove(PROVEN)
+            .remove(PROVEN_UNTIL);
+        Ok(matches!(edit.send(self, "disproving credentials", deadline).await?, Edited::Applied(_)))
     }
 }
 

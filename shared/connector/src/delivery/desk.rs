@@ -142,7 +142,7 @@ impl Desk<'_> {
 
     /// The events that stand on each date, lowest id first.
     async fn standing(&self, first: Date, last: Date) -> Result<BTreeMap<Date, Vec<StoredEvent>>, Setback> {
-        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials()?);
+        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials(self.deadline).await?);
         let found = client.events(credentials, &self.form.name, self.user, first, last, self.deadline.instant()).await;
         let events = match found {
             Ok(events) => events,
@@ -159,7 +159,7 @@ impl Desk<'_> {
     }
 
     async fn delete(&self, event: EventId) -> Result<bool, Setback> {
-        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials()?);
+        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials(self.deadline).await?);
         match client.delete_event(credentials, event, self.deadline.instant()).await {
             Ok(deleted) => Ok(deleted),
             Err(Error::Forbidden | Error::Rejected { .. } | Error::NotFound) => Ok(false),
@@ -177,7 +177,7 @@ impl Desk<'_> {
             fields: change.fields.iter().chain(&change.kept).cloned().collect(),
         };
         let events: Vec<_> = changes.iter().map(event).collect();
-        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials()?);
+        let (client, credentials) = (&self.connector.smartabase, self.admission.credentials(self.deadline).await?);
         match client.import(credentials, &self.form.name, &events, self.deadline.instant()).await {
             Ok(import) => Ok(import),
             Err(error) => {

@@ -55,7 +55,8 @@ impl Connector {
     /// Tells an athlete's forms what they do not say yet, and answers how many were written. One that can't be written
     /// keeps no other from it.
     pub(crate) async fn tell(&self, athlete: &AthleteId, deadline: Deadline) -> Result<usize, Unwritten> {
-        // Read here and now: of two who tell at once, nobody writes what was true before the other began.
+        let admission = self.admission(deadline).await?;
+        // Read only now that it can be written: what has changed while this waited for its turn is told.
         let (enrolment, connection) = tokio::try_join!(
             self.store.enrolment(athlete, deadline.instant()),
             self.store.connection(athlete, deadline.instant()),
@@ -65,7 +66,6 @@ impl Connector {
         if sayings.is_empty() {
             return Ok(0);
         }
-        let admission = self.admission(deadline).await?;
         let mut told = Ok(0);
         for saying in &sayings {
             match self.say(&admission, &enrolment, saying, deadline).await {

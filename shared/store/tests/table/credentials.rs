@@ -26,8 +26,15 @@ impl Table {
         assert!(self.proves(fingerprint, now).await);
     }
 
-    async fn disproves(&self, until: i64) {
-        self.store.disprove_credentials(Service::Smartabase, at(until), soon()).await.unwrap();
+    /// They were refused at `at(now)`, and are to be left alone until `at(300)`. Answers whether that was written.
+    async fn disproves(&self, fingerprint: &str, now: i64) -> bool {
+        let (now, until) = (at(now), at(300));
+        self.store.disprove_credentials(Service::Smartabase, fingerprint, now, until, soon()).await.unwrap()
+    }
+
+    /// The trial that began at `at(now)` found nothing out; the next is not before `at(until)`.
+    async fn leaves(&self, now: i64, until: i64) {
+        self.store.leave_trial(Service::Smartabase, at(now + 60), at(until), soon()).await.unwrap();
     }
 }
 
@@ -72,7 +79,7 @@ async fn a_trial_that_never_ended_is_anothers_when_its_time_is_up() {
 async fn after_a_refusal_nobody_tries_anything_for_a_while() {
     let table = Table::new().await;
     table.accepts("one", 0).await;
-    table.disproves(300).await;
+    assert!(table.disproves("one", 0).await);
     for fingerprint in ["one", "two"] {
         assert_eq!(table.tries(fingerprint, 299).await, Trial::Wait { until: at(300) }, "{fingerprint}");
     }
@@ -109,8 +116,9 @@ async fn an_answer_lost_on_the_way_costs_time_and_never_a_second_attempt() {
     assert_eq!(table.tries("one", 61).await, Trial::Proven);
 
     table.wire.script([Act::LoseAnswer]);
-    table.store.disprove_credentials(Service::Smartabase, at(300), soon()).await.unwrap_err();
-    table.disproves(300).await;
+    let lost = table.store.disprove_credentials(Service::Smartabase, "one", at(62), at(300), soon()).await;
+    lost.unwrap_err();
+    assert!(table.disproves("one", 62).await);
     assert_eq!(table.tries("one", 62).await, Trial::Wait { until: at(300) });
 }
 
@@ -118,7 +126,7 @@ async fn an_answer_lost_on_the_way_costs_time_and_never_a_second_attempt() {
 async fn who_was_let_in_before_a_refusal_and_says_so_after_it_is_not_believed() {
     let table = Table::new().await;
     assert_eq!(table.tries("one", 0).await, Trial::Yours);
-    table.disproves(300).await;
+    assert!(table.disproves("one", 0).await);
     assert!(!table.proves("one", 0).await);
     assert_eq!(table.tries("one", 1).await, Trial::Wait { until: at(300) });
     // Nor whoever took so long that it became another's turn.
@@ -126,4 +134,29 @@ async fn who_was_let_in_before_a_refusal_and_says_so_after_it_is_not_believed() 
     assert_eq!(table.tries("one", 360).await, Trial::Yours);
     assert!(!table.proves("one", 300).await);
     assert!(table.proves("one", 360).await);
+}
+
+#[tokio::test]
+async fn a_trial_that_found_nothing_out_is_anothers_from_when_it_says() {
+    let table = Table::new().await;
+    assert_eq!(table.tries("one", 0).await, Trial::Yours);
+    table.leaves(0, 20).await;
+    assert_eq!(table.tries("one", 19).await, Trial::Wait { until: at(20) });
+    assert_eq!(table.tries("one", 20).await, Trial::Yours);
+    // Whoever took so long that it became another's turn leaves nobody else's trial, and no refusal.
+    table.leaves(0, 20).await;
+    assert_eq!(table.tries("one", 21).await, Trial::Wait { until: at(80) });
+    assert!(table.disproves("one", 22).await);
+    table.leaves(20, 22).await;
+    assert_eq!(table.tries("one", 23).await, Trial::Wait { until: at(300) });
+}
+
+#[tokio::test]
+async fn a_refusal_of_credentials_that_were_replaced_says_nothing_about_those_that_are_right() {
+    let table = Table::new().await;
+    table.accepts("new", 0).await;
+    assert!(!table.disproves("old", 1).await);
+    assert_eq!(table.tries("new", 1).await, Trial::Proven);
+    // A proof that is too old is none.
+    assert!(table.disproves("old", 600).await);
 }

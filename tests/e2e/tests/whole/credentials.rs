@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use connector::forms::Forms;
 use connector::job::Job;
-use e2e::{Spent, athlete, beside, connected, connection, curtain, faithful, squad};
+use e2e::{Spent, athlete, beside, connected, connection, curtain, deadline, faithful, opening, squad};
 use jiff::SignedDuration;
 use jiff::civil::date;
 use local::{Process, Stage};
 use sim::oura::Collection;
-use sim::wire::{Fault, Gate, When};
+use sim::wire::{Answer, Fault, Gate, When};
 use smartabase::Credentials;
-use store::Status;
+use store::{Service, Status};
 
 const SQUAD: i64 = 20;
 
@@ -63,11 +63,8 @@ async fn a_password_that_became_wrong_is_refused_once_in_five_minutes_whoever_as
     assert_eq!(stage.smartabase.refused_logins(), 2);
 
     // The operator replaces the secret: no function has to be told, and no time but the pause is lost.
-    let right = || Credentials { username: "api.account".to_owned(), password: "rotated".into() };
-    for process in [&stage.process, &other] {
-        let runtime::Secrets::Given(given) = &process.connector.secrets else { unreachable!("a stage has no manager") };
-        given.replace_smartabase(right());
-    }
+    replaced(&stage.process);
+    replaced(&other);
     stage.pass(SignedDuration::from_mins(5));
     stage.tick().await.unwrap();
     assert_eq!(stage.smartabase.refused_logins(), 2);
@@ -119,6 +116,13 @@ async fn mended(stage: &Stage) {
     curtain(stage).await;
 }
 
+/// The operator replaces the secret, and this process has read it.
+fn replaced(process: &Process) {
+    let right = Credentials { username: "api.account".to_owned(), password: "rotated".into() };
+    let runtime::Secrets::Given(given) = &process.connector.secrets else { unreachable!("a stage has no manager") };
+    given.replace_smartabase(right);
+}
+
 #[tokio::test]
 async fn who_was_at_work_before_the_password_was_refused_to_another_process_does_not_try_it() {
     let (stage, other) = two_processes().await;
@@ -130,17 +134,95 @@ async fn who_was_at_work_before_the_password_was_refused_to_another_process_does
     mended(&stage).await;
 }
 
-#[tokio::test]
-async fn who_is_in_the_middle_of_a_delivery_sends_no_more_once_the_password_is_refused() {
-    let (stage, _) = two_processes().await;
+/// Somebody stands between two imports of one delivery, at one process, while the password is refused to the first.
+async fn in_the_middle(stage: &Stage, process: &Process) {
     // A form each for the night and for the day, and so two imports.
     let day = stage.oura.documents_of("p2003", Collection::DailyActivity, date(2026, 3, 1))[0]["id"].clone();
     stage.oura.revise("p2003", Collection::DailyActivity, day.as_str().unwrap(), |day| day["steps"] = 12_345.into());
-    give(&stage.process, 2003);
+    give(process, 2003);
     let gate = Gate::new();
     let first = When::every().path("/site/api/v1/eventsimport").first(1);
     stage.smartabase_wire.inject(first, Fault::HoldAfter(gate.clone()));
-    tokio::join!(stage.process.work(), refused_meanwhile(&stage, &gate));
+    let refused = async {
+        refused_meanwhile(stage, &gate).await;
+        // What the table says of a hold is good for a second.
+        stage.pass(SignedDuration::from_secs(2));
+    };
+    tokio::join!(process.work(), refused);
     assert_eq!(stage.smartabase.refused_logins(), 1);
+    mended(stage).await;
+}
+
+#[tokio::test]
+async fn who_is_in_the_middle_of_a_delivery_sends_no_more_once_the_password_is_refused() {
+    let (stage, _) = two_processes().await;
+    in_the_middle(&stage, &stage.process).await;
+}
+
+#[tokio::test]
+async fn nor_does_who_is_in_the_middle_of_one_in_another_process() {
+    let (stage, other) = two_processes().await;
+    in_the_middle(&stage, &other).await;
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_know_of_the_new_password_yet_stops_nobody_who_does() {
+    let (stage, other) = two_processes().await;
+    stage.smartabase.set_password("rotated");
+    replaced(&other);
+    stage.pass(SignedDuration::from_mins(15));
+    for number in [2003, 2005] {
+        give(&other, number);
+        assert_eq!(other.work().await, 1);
+        faithful(&stage, number, &format!("p{number}"));
+        // It is told, and only it.
+        give(&stage.process, 2004);
+        stage.process.work().await;
+        assert_eq!(stage.smartabase.refused_logins(), 1);
+    }
+    let hold = stage.process.connector.store.hold(Service::Smartabase, deadline().instant()).await.unwrap();
+    assert_eq!(hold, None);
+    replaced(&stage.process);
+    stage.pass(SignedDuration::from_mins(15));
+    stage.tick().await.unwrap();
+    for number in 2001..2001 + SQUAD {
+        faithful(&stage, number, &format!("p{number}"));
+    }
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn a_site_that_is_not_there_is_the_operators_and_named_to_them() {
+    let (stage, _) = two_processes().await;
+    let sign_in = When::every().path("/site/api/v1/listgroups");
+    stage.smartabase_wire.inject(sign_in, Fault::Answer(Answer::status(404)));
+    stage.pass(SignedDuration::from_mins(15));
+    stage.tick().await.unwrap();
+    let note = connection(&stage, "uuid-2003").await.unwrap().note.unwrap();
+    assert!(note.contains("SmartabaseUrl"), "{note}");
+    stage.smartabase_wire.heal();
     mended(&stage).await;
+    assert_eq!(connection(&stage, "uuid-2003").await.unwrap().note, None);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_fails_in_the_middle_of_an_enrolment_costs_one_link() {
+    let stage = opening(squad(SQUAD)).await;
+    let (mut signed_in, clock) = (0, stage.clock.clone());
+    stage.smartabase_wire.decide(move |seen| {
+        match seen.path.as_str() {
+            // The proof that it began with is too old for the next.
+            "/site/api/v1/profileimport" if signed_in == 1 => clock.advance(SignedDuration::from_mins(2)),
+            "/site/api/v1/listgroups" => signed_in += 1,
+            _ => {}
+        }
+        (seen.path == "/site/api/v1/listgroups" && signed_in == 2).then(|| Fault::Answer(Answer::status(500)))
+    });
+    let enrolled = stage.process.enrol().await.unwrap();
+    let all = usize::try_from(SQUAD).unwrap();
+    assert_eq!((enrolled.told, enrolled.failed), (all - 1, 1));
+    assert_eq!(Spent::since(&stage).sign_ins, 3);
+    stage.smartabase_wire.heal();
+    assert_eq!(stage.process.enrol().await.unwrap().told, 1);
+    curtain(&stage).await;
 }
