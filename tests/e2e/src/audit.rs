@@ -1,8 +1,16 @@
+use std::ops::Range;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::Stage;
 
 use crate::log;
 use crate::{DAYS, LINKS, NIGHTS, ROTATIONS, STANDINGS};
+
+/// The secrets of an installation. What takes the place of one in a story has its text in it, and so is found as well.
+pub(crate) const SECRETS: [&str; 3] = ["client-secret", "api-password", "the root key of the stage"];
+
+/// Every user that a story may have.
+const USERS: Range<i64> = 1..8000;
 
 /// The end of a story in which everything was done that was to be done: [`audit`], and nothing is left on the queue.
 pub async fn curtain(stage: &Stage) {
@@ -46,13 +54,12 @@ pub fn gives_nothing_away(stage: &Stage, text: &str) {
 
 /// Every code and token that Oura gave out, and the secrets of the installation.
 fn secrets(stage: &Stage) -> Vec<String> {
-    let ours = ["client-secret", "api-password", "the root key of the stage"].map(str::to_owned);
-    stage.oura.issued().into_iter().chain(ours).collect()
+    stage.oura.issued().into_iter().chain(SECRETS.map(str::to_owned)).collect()
 }
 
 /// What makes each athlete's link theirs.
 fn signatures(stage: &Stage) -> Vec<String> {
-    let profiles = (1..3000).filter_map(|user| stage.smartabase.profile(user, LINKS));
+    let profiles = USERS.filter_map(|user| stage.smartabase.profile(user, LINKS));
     let values = profiles.flat_map(|profile| profile.rows).flatten().map(|(_, value)| value);
     let signatures: Vec<_> = values.filter_map(|value| Some(value.rsplit_once("signature=")?.1.to_owned())).collect();
     assert!(!signatures.is_empty(), "nobody has a link");
@@ -92,7 +99,7 @@ fn write(value: &AttributeValue, text: &mut String) {
 fn forms_text(stage: &Stage) -> String {
     let events = [NIGHTS, DAYS].into_iter().flat_map(|form| stage.smartabase.events(form)).flat_map(|event| event.rows);
     let profiles = [LINKS, STANDINGS, ROTATIONS].into_iter().flat_map(|form| {
-        (1..3000).filter_map(|user| stage.smartabase.profile(user, form)).flat_map(|profile| profile.rows)
+        USERS.filter_map(|user| stage.smartabase.profile(user, form)).flat_map(|profile| profile.rows)
     });
     events.chain(profiles).flatten().flat_map(|(key, value)| [key, "=".to_owned(), value, "\n".to_owned()]).collect()
 }

@@ -322,9 +322,4 @@ impl Vault {
         });
         given.replace_keyring(self.newest());
     }
-
-    /// What must not be found where it does not belong, beside what Oura issued.
-    pub(crate) fn secrets(&self) -> [&str; 3] {
-        ["the root key of the stage", &self.client_secret, &self.password]
-    }
 }

@@ -47,7 +47,7 @@ async fn both_work(stage: &Stage, other: &Process) {
 #[tokio::test]
 async fn a_password_that_became_wrong_is_refused_once_in_five_minutes_whoever_asks() {
     let (stage, other) = two_processes().await;
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     stage.pass(SignedDuration::from_mins(15));
     for _ in 0..3 {
         both_work(&stage, &other).await;
@@ -98,7 +98,7 @@ fn give(process: &Process, number: i64) {
 /// and refused to the first process.
 async fn refused_meanwhile(stage: &Stage, gate: &Gate) {
     gate.reached().await;
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     give(&stage.process, 2004);
     stage.process.work().await;
     assert_eq!(stage.smartabase.refused_logins(), 1);
@@ -118,7 +118,7 @@ async fn mended(stage: &Stage) {
 
 /// The operator replaces the secret, and this process has read it.
 fn replaced(process: &Process) {
-    let right = Credentials { username: "api.account".to_owned(), password: "rotated".into() };
+    let right = Credentials { username: "api.account".to_owned(), password: "rotated-api-password".into() };
     let runtime::Secrets::Given(given) = &process.connector.secrets else { unreachable!("a stage has no manager") };
     given.replace_smartabase(right);
 }
@@ -168,7 +168,7 @@ async fn nor_does_who_is_in_the_middle_of_one_in_another_process() {
 #[tokio::test]
 async fn a_process_that_does_not_know_of_the_new_password_yet_stops_nobody_who_does() {
     let (stage, other) = two_processes().await;
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     replaced(&other);
     stage.pass(SignedDuration::from_mins(15));
     for number in [2003, 2005] {

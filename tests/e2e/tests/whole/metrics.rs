@@ -187,7 +187,7 @@ async fn what_the_forms_for_staff_are_refused_is_counted_with_the_batch_that_met
     listen();
     let stage = connected(ada()).await;
     stage.oura.withdraw("ada");
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     let seen = tick(&stage).await;
     assert_eq!((seen["NeedsAthlete"], seen["SmartabaseRefusals"]), (1, 1));
 }
@@ -201,7 +201,7 @@ async fn refused_credentials_and_forms_that_do_not_fit_are_the_operators() {
     sleeps_differently(&stage, 18_000);
     let seen = tick(&stage).await;
     assert_eq!((seen.get("FormMismatches"), seen.get("NeedsOperator")), (Some(&1), None));
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     let seen = tick(&stage).await;
     assert_eq!((seen["SmartabaseRefusals"], seen["SyncsFailed"]), (1, 1));
     assert!(stage.smartabase.event_on(ADA, nights, date(2026, 3, 1)).is_some());

@@ -18,7 +18,7 @@ fn replace(stage: &Stage, password: &str) {
 #[tokio::test]
 async fn a_wrong_password_holds_everything_that_talks_to_smartabase_until_it_is_right() {
     let stage = connected(ada()).await;
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
     stage.pass(PERIOD);
     stage.process.tick().await.unwrap();
@@ -36,7 +36,7 @@ async fn a_wrong_password_holds_everything_that_talks_to_smartabase_until_it_is_
     let connection = connection(&stage, "uuid-ada").await.unwrap();
     assert_eq!((connection.status, connection.lease), (Status::Active, None), "no athlete is blamed");
 
-    replace(&stage, "rotated");
+    replace(&stage, "rotated-api-password");
     stage.pass(SignedDuration::from_mins(5));
     stage.settle().await;
     stage.tick().await.unwrap();
@@ -48,7 +48,7 @@ async fn a_wrong_password_holds_everything_that_talks_to_smartabase_until_it_is_
 #[tokio::test]
 async fn a_wrong_password_is_tried_at_most_once_in_five_minutes() {
     let stage = connected(ada()).await;
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
     let began = stage.clock.now();
     for _ in 0..4 {
@@ -57,7 +57,7 @@ async fn a_wrong_password_is_tried_at_most_once_in_five_minutes() {
     }
     let (refused, minutes) = (stage.smartabase.refused_logins(), stage.clock.now().duration_since(began).as_mins());
     assert!(refused > 0 && i64::try_from(refused).unwrap() <= minutes / 5, "{refused} refusals in {minutes} minutes");
-    replace(&stage, "rotated");
+    replace(&stage, "rotated-api-password");
     stage.pass(PERIOD);
     stage.tick().await.unwrap();
     faithful(&stage, ADA, "ada");
@@ -67,7 +67,7 @@ async fn a_wrong_password_is_tried_at_most_once_in_five_minutes() {
 #[tokio::test]
 async fn a_wrong_password_does_not_concern_the_unchanged() {
     let stage = connected(ada()).await;
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     stage.pass(PERIOD);
     stage.tick().await.unwrap();
     let spent = Spent::since(&stage);
@@ -79,13 +79,13 @@ async fn a_wrong_password_does_not_concern_the_unchanged() {
 #[tokio::test]
 async fn a_wrong_password_at_enrolment_is_tried_once() {
     let stage = enrolled(ada()).await;
-    stage.smartabase.set_password("rotated");
+    stage.smartabase.set_password("rotated-api-password");
     for _ in 0..3 {
         let error = stage.process.enrol().await.unwrap_err();
         assert!(matches!(error, EnrolError::Credentials(_)), "{error}");
     }
     assert_eq!(stage.smartabase.refused_logins(), 1);
-    replace(&stage, "rotated");
+    replace(&stage, "rotated-api-password");
     stage.pass(SignedDuration::from_mins(6));
     stage.process.enrol().await.unwrap();
     curtain(&stage).await;

@@ -352,7 +352,7 @@ async fn what_was_sent_first_and_never_ended_does_not_stay_if_it_arrives_last() 
 #[tokio::test]
 async fn a_refused_password_is_met_once_and_the_forms_wait_for_the_right_one() {
     let stage = connected(ada_and_ben()).await;
-    stage.smartabase.set_password("another");
+    stage.smartabase.set_password("another-api-password");
     for person in ["ada", "ben"] {
         stage.oura.withdraw(person);
     }
