@@ -61,7 +61,7 @@ impl World {
         self.one_event_per_date()?;
         self.nobody_misused()?;
         self.queue_is_sealed()?;
-        self.log_is_sealed()?;
+        log_is_sealed()?;
         let connections = self.connections().await;
         for athlete in 0..self.athletes.len() {
             let connection = connections.get(&self.athletes[athlete].number);
@@ -145,23 +145,7 @@ impl World {
         let waiting = &self.stage.process.waiting;
         let dead = waiting.dead_letters().into_iter().flat_map(|(body, reason)| [body, reason]);
         for text in waiting.bodies().into_iter().chain(dead) {
-            self.sealed("the queue", &text)?;
-        }
-        Ok(())
-    }
-
-    /// What was printed since the last look names no secret.
-    pub(crate) fn log_is_sealed(&self) -> Checked {
-        self.sealed("the log", &log::everything())
-    }
-
-    /// Tokens and codes of the simulated Oura begin with their kind, so none can hide.
-    fn sealed(&self, place: &str, text: &str) -> Checked {
-        let kinds = ["access.", "refresh.", "code."];
-        for secret in SECRETS.into_iter().chain(kinds) {
-            if text.contains(secret) {
-                return broken("no secret lies open", None, format!("{secret:?} in {place}"));
-            }
+            sealed("the queue", &text)?;
         }
         Ok(())
     }
@@ -285,7 +269,7 @@ impl World {
             for (_, value) in item.unwrap() {
                 write(&value, &mut text);
             }
-            self.sealed("the table", &text)?;
+            sealed("the table", &text)?;
         }
         Ok(())
     }
@@ -370,4 +354,20 @@ fn write(value: &AttributeValue, text: &mut String) {
         }
     }
     text.push('\n');
+}
+
+/// Tokens and codes of the simulated Oura begin with their kind, so none can hide.
+fn sealed(place: &str, text: &str) -> Checked {
+    let kinds = ["access.", "refresh.", "code."];
+    for secret in SECRETS.into_iter().chain(kinds) {
+        if text.contains(secret) {
+            return broken("no secret lies open", None, format!("{secret:?} in {place}"));
+        }
+    }
+    Ok(())
+}
+
+/// What was printed since the last look names no secret.
+pub(crate) fn log_is_sealed() -> Checked {
+    sealed("the log", &log::everything())
 }

@@ -12,7 +12,7 @@ use runtime::Deadline;
 use sim::oura::Tier;
 use tokio::task::JoinSet;
 
-use super::check::Broken;
+use super::check::{Broken, log_is_sealed};
 use super::scene::{self, hand_back};
 use super::story::{Adventure, Mail, Scale, Tick, Weather};
 use super::visit::{happen, visit};
@@ -372,7 +372,7 @@ impl Play<'_> {
             let cost = self.world.stage.cost();
             let collections = cost.oura.count("GET", "/v2/usercollection/");
             if cost.smartabase.is_empty() && collections == 4 * self.world.athletes.len() {
-                return self.world.log_is_sealed();
+                return log_is_sealed();
             }
             let asked: Vec<_> = cost.smartabase.entries.iter().map(|request| &request.path).collect();
             how = format!("{collections} requests to Oura, {asked:?} to Smartabase");
