@@ -18,7 +18,7 @@ use runtime::{Deadline, SecretError, SecretName};
 use secrecy::ExposeSecret;
 use smartabase::{Credentials, Error};
 use store::{Purpose, Service, StoreError, Trial};
-use tokio::sync::{RwLock, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::meter::Happening;
@@ -53,15 +53,15 @@ const WHY: &str = "Smartabase refuses our username or password: check the smarta
 #[derive(Debug)]
 pub struct Account {
     places: Semaphore,
-    /// Written by whoever is finding out, which those of the same process wait for.
-    trial: RwLock<()>,
+    /// Held by whoever is finding out, for those of the same process to wait for.
+    trial: Mutex<()>,
     /// The fingerprint of the credentials that were refused last, and until when they are not tried again.
     refused: Cell<Option<(String, Timestamp)>>,
 }
 
 impl Default for Account {
     fn default() -> Self {
-        Self { places: Semaphore::new(CONCURRENCY), trial: RwLock::default(), refused: Cell::default() }
+        Self { places: Semaphore::new(CONCURRENCY), trial: Mutex::default(), refused: Cell::default() }
     }
 }
 
@@ -163,19 +163,17 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<(), NotAdmitted> {
         let patience = Instant::now() + PATIENCE;
-        let late = |_| NotAdmitted::not_now(UNWELL, "Smartabase’s answer is being waited for");
+        let trial = timeout_at(deadline.instant(), self.account.trial.lock()).await;
+        let Ok(_trial) = trial else {
+            return Err(NotAdmitted::not_now(UNWELL, "Smartabase’s answer is being waited for"));
+        };
         loop {
-            let asking = timeout_at(deadline.instant(), self.account.trial.read()).await.map_err(late)?;
             self.not_refused(fingerprint)?;
             let now = self.clock.now();
             let trial = now + TRIAL;
-            let known =
-                self.store.try_credentials(Service::Smartabase, fingerprint, now, trial, deadline.instant()).await?;
-            drop(asking);
-            match known {
+            match self.store.try_credentials(Service::Smartabase, fingerprint, now, trial, deadline.instant()).await? {
                 Trial::Proven => return Ok(()),
                 Trial::Yours => {
-                    let _trial = timeout_at(deadline.instant(), self.account.trial.write()).await.map_err(late)?;
                     if self.prove(credentials, fingerprint, trial, deadline).await? {
                         return Ok(());
                     }
