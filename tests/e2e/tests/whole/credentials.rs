@@ -36,6 +36,13 @@ async fn two_processes() -> (Stage, Process) {
     (stage, other)
 }
 
+/// Everybody's records say what Oura says.
+fn all_faithful(stage: &Stage) {
+    for number in 2001..2001 + SQUAD {
+        faithful(stage, number, &format!("p{number}"));
+    }
+}
+
 /// The schedule fires, and both processes work off what there is, side by side.
 async fn both_work(stage: &Stage, other: &Process) {
     stage.process.tick().await.unwrap();
@@ -68,9 +75,7 @@ async fn a_password_that_became_wrong_is_refused_once_in_five_minutes_whoever_as
     stage.pass(SignedDuration::from_mins(5));
     stage.tick().await.unwrap();
     assert_eq!(stage.smartabase.refused_logins(), 2);
-    for number in 2001..2001 + SQUAD {
-        faithful(&stage, number, &format!("p{number}"));
-    }
+    all_faithful(&stage);
     curtain(&stage).await;
 }
 
@@ -81,9 +86,7 @@ async fn a_password_that_is_right_costs_a_deployment_one_request_a_tick() {
     both_work(&stage, &other).await;
     let spent = Spent::since(&stage);
     assert_eq!(spent.sign_ins, 1, "{spent:?}");
-    for number in 2001..2001 + SQUAD {
-        faithful(&stage, number, &format!("p{number}"));
-    }
+    all_faithful(&stage);
     assert_eq!(stage.smartabase.duplicates(), []);
 }
 
@@ -110,14 +113,12 @@ async fn mended(stage: &Stage) {
     stage.smartabase.set_password("api-password");
     stage.pass(SignedDuration::from_mins(15));
     stage.tick().await.unwrap();
-    for number in 2001..2001 + SQUAD {
-        faithful(stage, number, &format!("p{number}"));
-    }
+    all_faithful(stage);
     curtain(stage).await;
 }
 
 /// The operator replaces the secret, and this process has read it.
-fn replaced(process: &Process) {
+pub(crate) fn replaced(process: &Process) {
     let right = Credentials { username: "api.account".to_owned(), password: "rotated-api-password".into() };
     let runtime::Secrets::Given(given) = &process.connector.secrets else { unreachable!("a stage has no manager") };
     given.replace_smartabase(right);
@@ -185,9 +186,7 @@ async fn a_process_that_does_not_know_of_the_new_password_yet_stops_nobody_who_d
     replaced(&stage.process);
     stage.pass(SignedDuration::from_mins(15));
     stage.tick().await.unwrap();
-    for number in 2001..2001 + SQUAD {
-        faithful(&stage, number, &format!("p{number}"));
-    }
+    all_faithful(&stage);
     curtain(&stage).await;
 }
 

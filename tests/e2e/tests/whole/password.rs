@@ -4,16 +4,11 @@ use connector::EnrolError;
 use e2e::{ADA, Spent, ada, audit, connected, connection, curtain, deadline, enrolled, faithful};
 use jiff::SignedDuration;
 use jiff::civil::date;
-use local::Stage;
-use smartabase::Credentials;
 use store::{Service, Status};
 
-const PERIOD: SignedDuration = SignedDuration::from_mins(15);
+use crate::credentials::replaced;
 
-fn replace(stage: &Stage, password: &str) {
-    let credentials = Credentials { username: "api.account".to_owned(), password: password.into() };
-    stage.secrets().unwrap().replace_smartabase(credentials);
-}
+const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
 #[tokio::test]
 async fn a_wrong_password_holds_everything_that_talks_to_smartabase_until_it_is_right() {
@@ -36,7 +31,7 @@ async fn a_wrong_password_holds_everything_that_talks_to_smartabase_until_it_is_
     let connection = connection(&stage, "uuid-ada").await.unwrap();
     assert_eq!((connection.status, connection.lease), (Status::Active, None), "no athlete is blamed");
 
-    replace(&stage, "rotated-api-password");
+    replaced(&stage.process);
     stage.pass(SignedDuration::from_mins(5));
     stage.settle().await;
     stage.tick().await.unwrap();
@@ -57,7 +52,7 @@ async fn a_wrong_password_is_tried_at_most_once_in_five_minutes() {
     }
     let (refused, minutes) = (stage.smartabase.refused_logins(), stage.clock.now().duration_since(began).as_mins());
     assert!(refused > 0 && i64::try_from(refused).unwrap() <= minutes / 5, "{refused} refusals in {minutes} minutes");
-    replace(&stage, "rotated-api-password");
+    replaced(&stage.process);
     stage.pass(PERIOD);
     stage.tick().await.unwrap();
     faithful(&stage, ADA, "ada");
@@ -85,7 +80,7 @@ async fn a_wrong_password_at_enrolment_is_tried_once() {
         assert!(matches!(error, EnrolError::Credentials(_)), "{error}");
     }
     assert_eq!(stage.smartabase.refused_logins(), 1);
-    replace(&stage, "rotated-api-password");
+    replaced(&stage.process);
     stage.pass(SignedDuration::from_mins(6));
     stage.process.enrol().await.unwrap();
     curtain(&stage).await;
