@@ -9,7 +9,7 @@ use reqwest::redirect;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 use tokio::time::Instant;
-use url::Url;
+use url::{Host, Url};
 
 use crate::answer::{self, Answer};
 use crate::{ApiError, BuildError};
@@ -26,6 +26,12 @@ pub const DOMAIN: &str = "ouraring.com";
 
 /// The origin of the issuer that the newer token server's callbacks name (`iss`, RFC 9207; seen live in August 2026).
 pub const ISSUER: &str = "https://moi.ouraring.com";
+
+/// The token endpoint of Oura's identity provider of 2026.
+const NEWER_TOKEN_ENDPOINT: &str = "https://moi.ouraring.com/oauth/v2/ext/oauth-token";
+
+/// The token endpoint that Oura's documentation prints, of applications registered before.
+const OLDER_TOKEN_ENDPOINT: &str = "https://api.ouraring.com/oauth/token";
 
 /// Where Oura is.
 ///
@@ -48,7 +54,7 @@ impl Default for Endpoints {
     fn default() -> Self {
         Self {
             authorize: fixed("https://cloud.ouraring.com/oauth/authorize"),
-            token: fixed("https://moi.ouraring.com/oauth/v2/ext/oauth-token"),
+            token: fixed(NEWER_TOKEN_ENDPOINT),
             revoke: fixed("https://moi.ouraring.com/oauth/v2/ext/oauth-revoke"),
             api: fixed("https://api.ouraring.com"),
         }
@@ -88,11 +94,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the Oura at these endpoints. Opens no connection.
+    /// A client for the Oura at these endpoints, each of which is https, or http on this machine. Opens no connection.
     pub fn new(endpoints: Endpoints) -> Result<Self, BuildError> {
         let Endpoints { authorize, token, revoke, api } = &endpoints;
         for (which, url) in [("authorize", authorize), ("token", token), ("revoke", revoke), ("api", api)] {
-            if !matches!(url.scheme(), "http" | "https") {
+            if !is_confidential(url) {
                 return Err(BuildError::Endpoint { which });
             }
         }
@@ -117,6 +123,13 @@ impl Client {
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// Whether this is a token endpoint that grants of this installation may come from: the configured one, or one of the
+    /// two that Oura publishes.
+    #[must_use]
+    pub fn is_known_token_endpoint(&self, url: &Url) -> bool {
+        *url == self.endpoints.token || [NEWER_TOKEN_ENDPOINT, OLDER_TOKEN_ENDPOINT].contains(&url.as_str())
     }
 
     /// How many requests for data this client and its clones have made: what Oura's allowance counts.
@@ -155,4 +168,15 @@ impl Client {
         let answer = answer::receive(request, deadline, answer::DATA_LIMIT).await?;
         if answer.status.is_success() { Ok(answer) } else { Err(answer.refusal()) }
     }
+}
+
+/// Whether what is sent to this address can be read by its server alone: https, or http that does not leave this machine.
+pub(crate) fn is_confidential(url: &Url) -> bool {
+    let local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && local)
 }

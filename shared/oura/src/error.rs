@@ -6,8 +6,8 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// An endpoint that is not an `http` or `https` address.
-    #[error("the {which} endpoint is not an http or https address")]
+    /// An endpoint that is not an `https` address, nor an `http` address on this machine.
+    #[error("the {which} endpoint is not an https address (http is for this machine only)")]
     Endpoint {
         /// `"authorize"`, `"token"`, `"revoke"` or `"api"`.
         which: &'static str,
@@ -40,7 +40,8 @@ pub enum TokenError {
     /// 429. The request was not processed.
     #[error("Oura throttles token requests")]
     Throttled(Throttle),
-    /// The request was certainly not processed: no connection came about, or it was too late to try.
+    /// The request was certainly not processed: no connection came about, it was too late to try, or something in front of
+    /// the token server refused it.
     #[error("the token server could not be reached: {why}")]
     Unwell {
         /// What happened, in words.

@@ -1,4 +1,8 @@
 //! What a token endpoint grants, and which of its answers are usable.
+//!
+//! A token answer that replaces a spent token can't be asked for again. So a pair whose two tokens are there is taken,
+//! whatever is odd beside them, and what is odd is replaced by what is safe: an unreadable lifetime by a short one, an
+//! unreadable list of scopes by "not known". `tests/it/token_answers.rs` lists the answers, one a line, with what each means.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,25 +10,52 @@ use std::time::Duration;
 
 use oauth2::basic::BasicTokenType;
 use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse};
-use secrecy::SecretString;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::TokenError;
+use crate::oauth::{code_in, said};
 
 /// Longest lifetime that is believed, so that adding it to a date is always possible. Oura's are a day to a month.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(366 * 24);
+
+/// The lifetime of an access token of which the answer does not say how long it lives. Short, so that it is refreshed in
+/// time whatever its real lifetime is, and a 401 leads to a refresh before that; longer than the few minutes before its end
+/// at which a grant is refreshed, so that it is not refreshed at every use.
+const ASSUMED_LIFETIME: Duration = Duration::from_hours(1);
+
+/// The scopes that Oura publishes (specification 1.41), offers in its portal, or gives to its partners.
+const SCOPES: [&str; 17] = [
+    "daily",
+    "email",
+    "personal",
+    "heartrate",
+    "workout",
+    "tag",
+    "session",
+    "spo2",
+    "spo2daily",
+    "heart_health",
+    "ring_configuration",
+    "stress",
+    "reproductive_cycle",
+    "pregnancy",
+    "metabolic",
+    "research",
+    "biomarkers",
+];
 
 /// A token pair, complete and usable: no part of it is ever missing.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// Opens the API until it expires.
     pub access_token: SecretString,
-    /// Works once: it buys the next pair, and is spent.
+    /// Works once: it buys the next pair, and is spent. After a refresh whose answer names none, the one that was sent: it
+    /// is still good (RFC 6749, section 6).
     pub refresh_token: SecretString,
-    /// Lifetime of the access token from now; longer than zero, at most a year. The only one to trust, since Oura
-    /// publishes several.
+    /// Lifetime of the access token from now; longer than zero, at most a year, an hour if the answer does not say. The
+    /// only one to trust, since Oura publishes several.
     pub expires_in: Duration,
     /// What was granted, if the answer says.
     pub scopes: Scopes,
@@ -38,11 +69,26 @@ pub struct Grant {
 pub struct Scopes(BTreeSet<String>);
 
 impl Scopes {
-    /// Reads a list separated by spaces, with or without `extapi:`. Never fails.
+    /// Reads a list of our own, such as a parameter or a stored one: separated by spaces, with or without `extapi:`. Never
+    /// fails.
     #[must_use]
     pub fn parse(list: &str) -> Self {
         let name = |scope: &str| scope.strip_prefix("extapi:").unwrap_or(scope).to_owned();
         Self(list.split_whitespace().map(name).filter(|scope| !scope.is_empty()).collect())
+    }
+
+    /// Reads what a server says was granted: separated by spaces, commas, semicolons or `+`, with or without `extapi:`, in
+    /// any case.
+    ///
+    /// That `daily` was not granted is a verdict on a person, so only a list that is understood says it: one of plain names
+    /// of which at least one is a scope of Oura's. Any other list without `daily` is [`unknown`](Self::unknown).
+    #[must_use]
+    pub fn granted(list: &str) -> Self {
+        let list = list.to_ascii_lowercase().replace([',', ';', '+'], " ");
+        let scopes = Self::parse(&list);
+        let plain = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-:/".contains(&byte));
+        let understood = scopes.iter().all(plain) && scopes.iter().any(|scope| SCOPES.contains(&scope));
+        if understood || scopes.contains("daily") { scopes } else { Self::unknown() }
     }
 
     /// The scopes of an answer that names none.
@@ -84,37 +130,50 @@ impl fmt::Display for Scopes {
 
 /// A token answer as it arrives: any part may be missing or of another type, and all else, such as an `id_token` that is
 /// null, is not looked at. The token type is not read either. Oura issues bearer tokens only, and a pair that replaces a
-/// spent one is too precious to be thrown away for its label.
+/// spent one is too precious to be thrown away for its label. Of a member that is there twice the last counts.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(from = "Map<String, Value>")]
 pub(crate) struct TokenAnswer {
     /// Empty if missing: the trait below knows no answer without one.
-    #[serde(default = "no_token", deserialize_with = "access_token")]
     access_token: AccessToken,
-    #[serde(default, deserialize_with = "lenient")]
     refresh_token: Option<RefreshToken>,
-    /// Seconds.
-    #[serde(default, deserialize_with = "lenient")]
-    expires_in: Option<f64>,
-    #[serde(default, rename = "scope", deserialize_with = "scopes")]
+    expires_in: Duration,
     scopes: Option<Vec<Scope>>,
+    /// The code of an error that came with the status of a success.
+    error: Option<String>,
 }
 
-fn no_token() -> AccessToken {
-    AccessToken::new(String::new())
+impl From<Map<String, Value>> for TokenAnswer {
+    fn from(answer: Map<String, Value>) -> Self {
+        let token = |name: &str| answer.get(name)?.as_str().filter(|token| is_token(token)).map(str::to_owned);
+        let scopes = answer.get("scope").and_then(scope_list).map(|list| Scopes::granted(&list)).unwrap_or_default();
+        Self {
+            access_token: AccessToken::new(token("access_token").unwrap_or_default()),
+            refresh_token: token("refresh_token").map(RefreshToken::new),
+            expires_in: answer.get("expires_in").and_then(lifetime).unwrap_or(ASSUMED_LIFETIME),
+            scopes: (!scopes.is_unknown()).then(|| scopes.iter().map(|scope| Scope::new(scope.to_owned())).collect()),
+            error: answer.get("error").and_then(code_in),
+        }
+    }
 }
 
-/// Takes a part of another type for a missing one.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+/// Reads a number of seconds, also one that is written as a text. `None` for what is no lifetime, such as zero.
+fn lifetime(seconds: &Value) -> Option<Duration> {
+    let seconds = match seconds {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    let seconds = seconds.filter(|seconds: &f64| seconds.is_finite())?.min(LONGEST_LIFETIME.as_secs_f64());
+    Duration::try_from_secs_f64(seconds).ok().filter(|lifetime| !lifetime.is_zero())
 }
 
-fn access_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccessToken, D::Error> {
-    Ok(lenient(deserializer)?.unwrap_or_else(no_token))
-}
-
-fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope>>, D::Error> {
-    let list: Option<String> = lenient(deserializer)?;
-    Ok(list.map(|list| list.split_whitespace().map(|scope| Scope::new(scope.to_owned())).collect()))
+/// A list of scopes, as one text or as a JSON list of texts.
+fn scope_list(scope: &Value) -> Option<String> {
+    match scope {
+        Value::String(list) => Some(list.clone()),
+        Value::Array(list) => Some(list.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(" ")),
+        _ => None,
+    }
 }
 
 impl TokenResponse for TokenAnswer {
@@ -129,8 +188,7 @@ impl TokenResponse for TokenAnswer {
     }
 
     fn expires_in(&self) -> Option<Duration> {
-        let seconds = self.expires_in?.min(LONGEST_LIFETIME.as_secs_f64());
-        Duration::try_from_secs_f64(seconds).ok().filter(|lifetime| !lifetime.is_zero())
+        Some(self.expires_in)
     }
 
     fn refresh_token(&self) -> Option<&RefreshToken> {
@@ -142,25 +200,29 @@ impl TokenResponse for TokenAnswer {
     }
 }
 
-impl TryFrom<TokenAnswer> for Grant {
-    type Error = TokenError;
-
-    /// All or nothing: half a pair must not replace a whole one.
-    fn try_from(answer: TokenAnswer) -> Result<Self, TokenError> {
-        let unusable = |why| TokenError::Unusable { why };
-        if !is_token(answer.access_token.secret()) {
-            return Err(unusable("no access token"));
+impl TokenAnswer {
+    /// The grant of this answer, all or nothing: half a pair must not replace a whole one. `sent` is the refresh token that
+    /// a refresh was made with, which stays good when the answer names no other.
+    ///
+    /// An error counts only where the pair is not complete.
+    pub(crate) fn into_grant(self, sent: Option<&SecretString>) -> Result<Grant, TokenError> {
+        let unusable = |why| Err(TokenError::Unusable { why });
+        let refresh_token = match (&self.refresh_token, &self.error, sent) {
+            (Some(token), ..) => token.secret().as_str().into(),
+            (None, Some(code), _) => return Err(said(code.clone())),
+            (None, None, Some(sent)) => sent.expose_secret().into(),
+            (None, None, None) => return unusable("no refresh token, so it could not be kept alive"),
+        };
+        match (self.access_token.secret().as_str(), self.error) {
+            ("", Some(code)) => Err(said(code)),
+            ("", None) => unusable("no access token"),
+            (access_token, _) => Ok(Grant {
+                access_token: access_token.into(),
+                refresh_token,
+                expires_in: self.expires_in,
+                scopes: Scopes(self.scopes.into_iter().flatten().map(|scope| scope.to_string()).collect()),
+            }),
         }
-        let refresh_token = answer.refresh_token().map(|token| token.secret().as_str()).filter(|token| is_token(token));
-        let refresh_token = refresh_token.ok_or_else(|| unusable("no refresh token"))?;
-        let expires_in = answer.expires_in().ok_or_else(|| unusable("no lifetime above zero"))?;
-        let granted: Vec<_> = answer.scopes().into_iter().flatten().map(|scope| scope.as_str()).collect();
-        Ok(Self {
-            access_token: answer.access_token.secret().as_str().into(),
-            refresh_token: refresh_token.into(),
-            expires_in,
-            scopes: Scopes::parse(&granted.join(" ")),
-        })
     }
 }
 
@@ -178,7 +240,7 @@ mod tests {
     use super::*;
 
     fn grant(answer: &str) -> Result<Grant, TokenError> {
-        serde_json::from_str::<TokenAnswer>(answer).unwrap().try_into()
+        serde_json::from_str::<TokenAnswer>(answer).unwrap().into_grant(None)
     }
 
     #[test]
@@ -212,11 +274,9 @@ mod tests {
     #[test]
     fn half_a_pair_is_no_grant() {
         let whole = serde_json::json!({"access_token": "aa", "refresh_token": "rr", "expires_in": 60});
-        for (name, why) in [
-            ("access_token", "no access token"),
-            ("refresh_token", "no refresh token"),
-            ("expires_in", "no lifetime above zero"),
-        ] {
+        for (name, why) in
+            [("access_token", "no access token"), ("refresh_token", "no refresh token, so it could not be kept alive")]
+        {
             let refused = |answer: &Value| grant(&answer.to_string()).unwrap_err() == TokenError::Unusable { why };
             let mut odd = whole.clone();
             odd.as_object_mut().unwrap().remove(name);
@@ -227,18 +287,6 @@ mod tests {
                 assert!(refused(&odd), "{name}: {wrong}");
             }
         }
-    }
-
-    #[test]
-    fn a_lifetime_is_a_number_and_bounded() {
-        let lifetime = |text: &str| {
-            let answer = format!(r#"{{"access_token": "aa", "refresh_token": "rr", "expires_in": {text}}}"#);
-            grant(&answer).map(|grant| grant.expires_in)
-        };
-        assert_eq!(lifetime("86400.0"), Ok(Duration::from_hours(24)));
-        assert_eq!(lifetime("18446744073709551615"), Ok(LONGEST_LIFETIME));
-        assert_eq!(lifetime("1e300"), Ok(LONGEST_LIFETIME));
-        assert!(lifetime(r#""86400""#).is_err());
     }
 
     #[test]
@@ -256,7 +304,7 @@ mod tests {
         let answer = r#"{"access_token": "hush-a", "refresh_token": "hush-r", "expires_in": 60}"#;
         let answer: TokenAnswer = serde_json::from_str(answer).unwrap();
         assert!(!format!("{answer:?}").contains("hush"));
-        let grant = Grant::try_from(answer).unwrap();
+        let grant = answer.into_grant(None).unwrap();
         assert!(!format!("{grant:?} {grant:#?}").contains("hush"));
     }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::answer::{self, Answer, Lost};
+use crate::client::is_confidential;
 use crate::grant::TokenAnswer;
 use crate::{ApiError, Client, ClientCredentials, Grant, TokenError};
 
@@ -85,13 +86,13 @@ impl Client {
             .set_pkce_verifier(PkceCodeVerifier::new(pkce_verifier.expose_secret().to_owned()))
             .request_async(&post)
             .await;
-        grant(answer)
+        grant(answer, None)
     }
 
     /// Exchanges a refresh token for the next grant, at the endpoint that issued it.
     ///
     /// One POST, never repeated, no redirect followed: a refresh token works once. On success the old pair is dead, so
-    /// store the new one before using it.
+    /// store the new one before using it. To an address that is neither https nor on this machine nothing is sent.
     pub async fn refresh(
         &self,
         credentials: &ClientCredentials,
@@ -99,12 +100,16 @@ impl Client {
         refresh_token: &SecretString,
         deadline: Instant,
     ) -> Result<Grant, TokenError> {
+        if !is_confidential(token_url) {
+            return Err(TokenError::Unwell { why: "the token endpoint is not an https address" });
+        }
         let client = oauth_client(credentials).set_token_uri(TokenUrl::from_url(token_url.clone()));
         let tokens = self.tokens.clone();
         let post = move |request| post(tokens.clone(), request, deadline);
+        let sent = refresh_token;
         let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
         let answer = client.exchange_refresh_token(&refresh_token).request_async(&post).await;
-        grant(answer)
+        grant(answer, Some(sent))
     }
 
     /// Gives a grant back. Pass its refresh token, which ends the access token too. Succeeds when the token is dead
@@ -149,6 +154,7 @@ impl Client {
 const EMPTY: &str = "a success without a body";
 const NOT_JSON: &str = "a success that is not complete JSON";
 const TOO_LARGE: &str = "a body too large to be genuine";
+const FAILED: &str = "the token server failed";
 
 /// What, in answer to a token that was never issued, comes from something that is no token server.
 pub(crate) const NOT_OF_A_TOKEN_SERVER: [&str; 3] = [EMPTY, NOT_JSON, TOO_LARGE];
@@ -165,9 +171,14 @@ async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) 
     } else if answer.body.is_empty() {
         Err(TokenError::Uncertain { why: EMPTY })
     } else {
-        // Neither another 2xx nor a wrong content type makes the tokens in the body less valuable.
-        Ok(HttpResponse::new(answer.body))
+        // Neither another 2xx nor a wrong content type nor a bad byte makes the tokens in the body less valuable.
+        Ok(HttpResponse::new(legible(&answer.body).into_bytes()))
     }
+}
+
+/// The body as text: without a byte-order mark, and with a replacement in place of what is no UTF-8.
+fn legible(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).trim_start_matches('\u{feff}').to_owned()
 }
 
 fn oauth_client(credentials: &ClientCredentials) -> OAuthClient {
@@ -176,9 +187,12 @@ fn oauth_client(credentials: &ClientCredentials) -> OAuthClient {
         .set_auth_type(AuthType::RequestBody)
 }
 
-fn grant(answer: Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorResponse>>) -> Result<Grant, TokenError> {
+fn grant(
+    answer: Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorResponse>>,
+    sent: Option<&SecretString>,
+) -> Result<Grant, TokenError> {
     match answer {
-        Ok(answer) => answer.try_into(),
+        Ok(answer) => answer.into_grant(sent),
         Err(RequestTokenError::Request(error)) => Err(error),
         Err(RequestTokenError::Parse(error, _)) if error.inner().is_data() => {
             Err(TokenError::Unusable { why: "not the JSON object that was expected" })
@@ -203,29 +217,45 @@ fn lost(lost: Lost) -> TokenError {
 }
 
 /// What an answer that is no success says about the request. A known error code counts whatever the status; a 401 with
-/// any other body is about the client (seen when the application lives on another token server).
+/// any other body is about the client (seen when the application lives on another token server). A 403 without a code is
+/// not a token server's, but of a firewall in front of it.
 fn refusal(answer: &Answer) -> TokenError {
     let status = answer.status;
     if status == StatusCode::TOO_MANY_REQUESTS {
         return TokenError::Throttled(answer.throttle());
     }
     if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
-        return TokenError::Uncertain { why: "the token server failed" };
+        return TokenError::Uncertain { why: FAILED };
     }
-    let code = error_code(&answer.body);
-    match code.as_deref() {
-        Some("invalid_grant") => TokenError::InvalidGrant,
-        Some("invalid_client") => TokenError::InvalidClient,
-        _ if status == StatusCode::UNAUTHORIZED => TokenError::InvalidClient,
-        _ => TokenError::Refused { code: code.unwrap_or_else(|| format!("http_{}", status.as_u16())) },
+    match error_code(&answer.body).map(said) {
+        Some(TokenError::Refused { .. }) | None if status == StatusCode::UNAUTHORIZED => TokenError::InvalidClient,
+        Some(said) => said,
+        None if status == StatusCode::FORBIDDEN => {
+            TokenError::Unwell { why: "something in front of the token server refused the request" }
+        }
+        None => TokenError::Refused { code: format!("http_{}", status.as_u16()) },
     }
 }
 
-/// The `error` of an OAuth error answer, if it looks like one: the answer may come from anywhere, and the code is shown
-/// to people.
+/// What an error code of RFC 6749 means, whatever status it came with.
+pub(crate) fn said(code: String) -> TokenError {
+    match code.as_str() {
+        "invalid_grant" => TokenError::InvalidGrant,
+        "invalid_client" => TokenError::InvalidClient,
+        "server_error" | "temporarily_unavailable" => TokenError::Uncertain { why: FAILED },
+        _ => TokenError::Refused { code },
+    }
+}
+
+/// The `error` of an OAuth error answer, if it looks like one.
 fn error_code(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let code = body.get("error")?.as_str()?.to_ascii_lowercase();
+    let body: Value = serde_json::from_str(&legible(body)).ok()?;
+    code_in(body.get("error")?)
+}
+
+/// An error code, if it looks like one: the answer may come from anywhere, and the code is shown to people.
+pub(crate) fn code_in(error: &Value) -> Option<String> {
+    let code = error.as_str()?.to_ascii_lowercase();
     let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     ((1..=40).contains(&code.len()) && code.bytes().all(sound)).then_some(code)
 }

@@ -5,6 +5,7 @@
 mod application;
 mod data;
 mod server;
+mod token_answers;
 mod tokens;
 
 use std::time::Duration;

@@ -1,0 +1,268 @@
+//! The token answers, member by member: what arrives, and what it means for the grant.
+//!
+//! Each line of the table is an answer to a refresh, and what it means there. An exchange of a code reads the same answer
+//! in the same way, but for an answer without a refresh token, which is no grant.
+//!
+//! Two rules stand behind the lines. A pair whose two tokens are there is taken, whatever is odd beside them, because it
+//! can't be asked for again. And only the token server's own word, the code `invalid_grant`, says that a consent is lost.
+
+use std::time::Duration;
+
+use axum::http::{Response, StatusCode, header};
+use oura::{Grant, TokenError};
+use secrecy::ExposeSecret as _;
+
+use crate::server::Server;
+use crate::tokens::{exchange, refresh};
+
+/// What an answer means, and what the connector does then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Means {
+    /// A new pair with this lifetime in seconds and these scopes: it is stored, then used.
+    Pair(u64, &'static str),
+    /// A new access token, with the refresh token that was sent: stored, then used. At an exchange, where none was sent, it
+    /// is no grant.
+    SameRefreshToken,
+    /// A success without a grant in it: the stored pair stays, the job is tried again.
+    NoGrant,
+    /// The pair may have been issued and lost: the stored pair stays, the job is tried again.
+    Unknown,
+    /// The request was not processed: the stored pair stays, the job is tried again.
+    NotProcessed,
+    /// The same, after the wait that the server asks for.
+    Throttled,
+    /// The grant has ended: the athlete has to consent again.
+    ConsentLost,
+    /// The application is not known: the operator is told, nobody is asked to do anything.
+    ClientRefused,
+    /// Refused with this code: the operator is told, nobody is asked to do anything.
+    Refused(&'static str),
+}
+
+use Means::{ClientRefused, ConsentLost, NoGrant, NotProcessed, Pair, Refused, SameRefreshToken, Throttled, Unknown};
+
+/// The lifetime that is assumed where the answer does not say one.
+const HOUR: u64 = 3_600;
+
+const YEAR: u64 = 366 * 24 * 3_600;
+
+/// An answer with status 200 and the two tokens, with these members beside them.
+const BESIDE_THE_PAIR: &[(&str, Means)] = &[
+    // The lifetime: absent, null, empty, as a text, of another type, out of range, another name.
+    ("", Pair(HOUR, "")),
+    (r#""expires_in": 86400"#, Pair(86_400, "")),
+    (r#""expires_in": 86400.0"#, Pair(86_400, "")),
+    (r#""expires_in": "86400""#, Pair(86_400, "")),
+    (r#""expires_in": " 86400.5 ""#, Pair(86_400, "")),
+    (r#""expires_in": null"#, Pair(HOUR, "")),
+    (r#""expires_in": 0"#, Pair(HOUR, "")),
+    (r#""expires_in": "0""#, Pair(HOUR, "")),
+    (r#""expires_in": -1"#, Pair(HOUR, "")),
+    (r#""expires_in": """#, Pair(HOUR, "")),
+    (r#""expires_in": "soon""#, Pair(HOUR, "")),
+    (r#""expires_in": "NaN""#, Pair(HOUR, "")),
+    (r#""expires_in": "inf""#, Pair(HOUR, "")),
+    (r#""expires_in": true"#, Pair(HOUR, "")),
+    (r#""expires_in": [86400]"#, Pair(HOUR, "")),
+    (r#""expires_in": {"seconds": 86400}"#, Pair(HOUR, "")),
+    (r#""expiresIn": 86400"#, Pair(HOUR, "")),
+    (r#""expires_in": 18446744073709551615"#, Pair(YEAR, "")),
+    (r#""expires_in": 1e300"#, Pair(YEAR, "")),
+    (r#""expires_in": 60, "expires_in": 70"#, Pair(70, "")),
+    // The scopes: every separator, prefix and case, a JSON list.
+    (r#""scope": "daily personal""#, Pair(HOUR, "daily personal")),
+    (r#""scope": "extapi:daily extapi:personal""#, Pair(HOUR, "daily personal")),
+    (r#""scope": "daily,personal""#, Pair(HOUR, "daily personal")),
+    (r#""scope": "daily, personal""#, Pair(HOUR, "daily personal")),
+    (r#""scope": "daily+personal""#, Pair(HOUR, "daily personal")),
+    (r#""scope": "daily;personal""#, Pair(HOUR, "daily personal")),
+    (r#""scope": "DAILY Personal""#, Pair(HOUR, "daily personal")),
+    (r#""scope": "ExtApi:Daily,EXTAPI:PERSONAL""#, Pair(HOUR, "daily personal")),
+    (r#""scope": ["daily", "personal"]"#, Pair(HOUR, "daily personal")),
+    (r#""scope": ["extapi:daily extapi:personal"]"#, Pair(HOUR, "daily personal")),
+    // A list that is understood and does not name `daily` says that it was left out.
+    (r#""scope": "personal email""#, Pair(HOUR, "email personal")),
+    (r#""scope": "personal something_new""#, Pair(HOUR, "personal something_new")),
+    // One that can't be read says nothing, whatever it may contain.
+    (r#""scope": null"#, Pair(HOUR, "")),
+    (r#""scope": """#, Pair(HOUR, "")),
+    (r#""scope": [], "granted_scopes": "daily""#, Pair(HOUR, "")),
+    (r#""scope": 7"#, Pair(HOUR, "")),
+    (r#""scope": ["daily", 7]"#, Pair(HOUR, "")),
+    (r#""scope": {"daily": true}"#, Pair(HOUR, "")),
+    (r#""scope": "daily|personal""#, Pair(HOUR, "")),
+    (r#""scope": "read""#, Pair(HOUR, "")),
+    (r#""scope": "openid""#, Pair(HOUR, "")),
+    (r#""scope": "<b>personal</b> email""#, Pair(HOUR, "")),
+    // What is not needed may be anything.
+    (r#""token_type": "BEARER", "id_token": null"#, Pair(HOUR, "")),
+    (r#""token_type": {"a": 1}, "id_token": 5, "new": [null]"#, Pair(HOUR, "")),
+    (r#""error": null"#, Pair(HOUR, "")),
+    (r#""error": """#, Pair(HOUR, "")),
+    (r#""error": "invalid_grant""#, Pair(HOUR, "")),
+];
+
+/// A complete answer: its status and its body.
+const ANSWERS: &[(u16, &str, Means)] = &[
+    // The refresh token: absent, null, empty, of another type, no token, another name, nested.
+    (200, r#"{"access_token": "aa"}"#, SameRefreshToken),
+    (200, r#"{"access_token": "aa", "refresh_token": null}"#, SameRefreshToken),
+    (200, r#"{"access_token": "aa", "refresh_token": ""}"#, SameRefreshToken),
+    (200, r#"{"access_token": "aa", "refresh_token": 7}"#, SameRefreshToken),
+    (200, r#"{"access_token": "aa", "refresh_token": ["rr"]}"#, SameRefreshToken),
+    (200, r#"{"access_token": "aa", "refresh_token": "r\nr"}"#, SameRefreshToken),
+    (200, r#"{"access_token": "aa", "refreshToken": "rr"}"#, SameRefreshToken),
+    // The access token: the same.
+    (200, r#"{"refresh_token": "rr"}"#, NoGrant),
+    (200, r#"{"access_token": null, "refresh_token": "rr"}"#, NoGrant),
+    (200, r#"{"access_token": "", "refresh_token": "rr"}"#, NoGrant),
+    (200, r#"{"access_token": 7, "refresh_token": "rr"}"#, NoGrant),
+    (200, r#"{"access_token": ["aa"], "refresh_token": "rr"}"#, NoGrant),
+    (200, r#"{"access_token": "a a", "refresh_token": "rr"}"#, NoGrant),
+    (200, r#"{"accessToken": "aa", "refresh_token": "rr"}"#, NoGrant),
+    (200, r#"{"data": {"access_token": "aa", "refresh_token": "rr"}}"#, NoGrant),
+    // A success that is no token answer.
+    (200, "{}", NoGrant),
+    (200, "[]", NoGrant),
+    (200, "null", NoGrant),
+    (200, r#"[{"access_token": "aa", "refresh_token": "rr"}]"#, NoGrant),
+    (200, r#"{"status": 200, "message": "ok"}"#, NoGrant),
+    (200, "", Unknown),
+    (204, "", Unknown),
+    (200, "<html>Down for maintenance</html>", Unknown),
+    (200, r#"{"access_token": "aa", "refresh_to"#, Unknown),
+    (200, "access_token=aa&refresh_token=rr", Unknown),
+    // An error with the status of a success is read like the same error with 400 or 401.
+    (200, r#"{"error": "invalid_grant"}"#, ConsentLost),
+    (200, r#"{"error": "INVALID_GRANT", "access_token": null}"#, ConsentLost),
+    (200, r#"{"error": "invalid_grant", "access_token": "aa"}"#, ConsentLost),
+    (202, r#"{"error": "invalid_client"}"#, ClientRefused),
+    (200, r#"{"error": "invalid_request"}"#, Refused("invalid_request")),
+    (200, r#"{"error": "temporarily_unavailable"}"#, Unknown),
+    // Error codes: with any status, in capitals, with what else is there.
+    (400, r#"{"error": "invalid_grant"}"#, ConsentLost),
+    (401, r#"{"error": "invalid_grant", "error_description": null}"#, ConsentLost),
+    (403, r#"{"error": "invalid_grant"}"#, ConsentLost),
+    (400, r#"{"error": "Invalid_Grant"}"#, ConsentLost),
+    (400, "\u{feff}{\"error\": \"invalid_grant\"}", ConsentLost),
+    (400, r#"{"error": "invalid_client"}"#, ClientRefused),
+    (401, r#"{"error": "invalid_client"}"#, ClientRefused),
+    (400, r#"{"error": "invalid_request"}"#, Refused("invalid_request")),
+    (400, r#"{"error": "unauthorized_client"}"#, Refused("unauthorized_client")),
+    (400, r#"{"error": "server_error"}"#, Unknown),
+    (400, r#"{"error": "temporarily_unavailable"}"#, Unknown),
+    // A 401 without a code that says otherwise is about the client, as the wrong one of Oura's servers answers.
+    (401, r#"{"error": "invalid_request"}"#, ClientRefused),
+    (401, "", ClientRefused),
+    // What is no code of OAuth's says nothing about the athlete, even if it has the words in it.
+    (400, r#"{"error": {"code": "invalid_grant"}}"#, Refused("http_400")),
+    (400, r#"{"error": ["invalid_grant"]}"#, Refused("http_400")),
+    (400, r#"{"error": "invalid grant"}"#, Refused("http_400")),
+    (400, r#"{"errors": [{"error": "invalid_grant"}]}"#, Refused("http_400")),
+    (400, r#"{"message": "invalid_grant"}"#, Refused("http_400")),
+    (400, r#"{"error_description": "invalid_grant"}"#, Refused("http_400")),
+    (400, r#""invalid_grant""#, Refused("http_400")),
+    (400, "invalid_grant", Refused("http_400")),
+    (400, "error=invalid_grant", Refused("http_400")),
+    (400, r#"{"error": null}"#, Refused("http_400")),
+    (404, "<html>invalid_grant</html>", Refused("http_404")),
+    // Not the token server at all.
+    (403, "<html>Request blocked</html>", NotProcessed),
+    (403, r#"{"message": "Forbidden"}"#, NotProcessed),
+    (403, "", NotProcessed),
+    // Too much, or unwell, whatever the body says.
+    (429, r#"{"error": "invalid_grant"}"#, Throttled),
+    (500, r#"{"error": "invalid_grant"}"#, Unknown),
+    (503, r#"{"error": "invalid_client"}"#, Unknown),
+    (503, "<html>", Unknown),
+    (408, "", Unknown),
+];
+
+fn beside_the_pair(members: &str) -> String {
+    let comma = if members.is_empty() { "" } else { ", " };
+    format!(r#"{{"access_token": "aa", "refresh_token": "rr"{comma}{members}}}"#)
+}
+
+/// What a refresh token `old+token` came to.
+fn meaning(answer: Result<Grant, TokenError>) -> String {
+    let means = match answer {
+        Ok(grant) => {
+            assert_eq!(grant.access_token.expose_secret(), "aa");
+            match grant.refresh_token.expose_secret() {
+                "rr" => return format!("Pair({}, {:?})", grant.expires_in.as_secs(), grant.scopes.to_string()),
+                "old+token" => SameRefreshToken,
+                other => panic!("{other}"),
+            }
+        }
+        Err(TokenError::Unusable { .. }) => NoGrant,
+        Err(TokenError::Uncertain { .. }) => Unknown,
+        Err(TokenError::Unwell { .. }) => NotProcessed,
+        Err(TokenError::Throttled(_)) => Throttled,
+        Err(TokenError::InvalidGrant) => ConsentLost,
+        Err(TokenError::InvalidClient) => ClientRefused,
+        Err(TokenError::Refused { code }) => return format!("Refused({code:?})"),
+    };
+    format!("{means:?}")
+}
+
+/// A server that gives answer number `n` of a table at `/n`, with this content type.
+async fn serving(answers: Vec<(u16, String)>, content_type: &'static str) -> Server {
+    Server::start(move |seen| {
+        let (status, body) = &answers[seen.path[1..].parse::<usize>().unwrap()];
+        let answer = Response::builder().status(StatusCode::from_u16(*status).unwrap());
+        answer.header(header::CONTENT_TYPE, content_type).body(body.clone().into()).unwrap()
+    })
+    .await
+}
+
+/// Every answer of both tables, and its meaning.
+fn table() -> Vec<(u16, String, Means)> {
+    let pairs = BESIDE_THE_PAIR.iter().map(|(members, means)| (200, beside_the_pair(members), *means));
+    pairs.chain(ANSWERS.iter().map(|(status, body, means)| (*status, (*body).to_owned(), *means))).collect()
+}
+
+#[tokio::test]
+async fn each_answer_to_a_refresh_has_its_meaning() {
+    // The content type changes nothing, since some servers send none or a wrong one.
+    for content_type in ["application/json", "text/html", "application/problem+json; charset=utf-8"] {
+        let table = table();
+        let server =
+            serving(table.iter().map(|(status, body, _)| (*status, body.clone())).collect(), content_type).await;
+        let client = server.client();
+        for (number, (status, body, means)) in table.into_iter().enumerate() {
+            let answer = refresh(&client, &server.url.join(&format!("/{number}")).unwrap()).await;
+            assert_eq!(meaning(answer), format!("{means:?}"), "{content_type}: {status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_reads_the_same_but_needs_a_refresh_token() {
+    for (status, body, means) in table() {
+        let server = Server::start(move |_| {
+            Response::builder().status(StatusCode::from_u16(status).unwrap()).body(body.clone().into()).unwrap()
+        })
+        .await;
+        let answer = exchange(&server.client()).await;
+        if means == SameRefreshToken {
+            let error = answer.unwrap_err();
+            assert!(matches!(error, TokenError::Unusable { .. }), "{error:?}");
+            assert!(error.to_string().contains("no refresh token"), "{error}");
+        } else {
+            assert_eq!(meaning(answer), format!("{means:?}"));
+        }
+    }
+}
+
+/// Bytes that are no UTF-8, and a byte-order mark, in an answer that is JSON but for them.
+#[tokio::test]
+async fn a_bad_byte_beside_the_pair_costs_nothing() {
+    for body in [
+        &b"\xef\xbb\xbf{\"access_token\": \"aa\", \"refresh_token\": \"rr\", \"expires_in\": 60}"[..],
+        b"{\"access_token\": \"aa\", \"refresh_token\": \"rr\", \"expires_in\": 60, \"owner\": \"Zo\xeb\"}",
+    ] {
+        let server = Server::start(move |_| Response::new(body.to_vec().into())).await;
+        let grant = refresh(&server.client(), &server.url).await.unwrap();
+        assert_eq!((grant.refresh_token.expose_secret(), grant.expires_in), ("rr", Duration::from_mins(1)));
+    }
+}
