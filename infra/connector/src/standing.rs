@@ -134,7 +134,7 @@ impl From<&Standing> for State {
             Standing::Nightless { .. } | Standing::Silent { .. } => Self::Silent,
             Standing::FieldMissing { .. } => Self::FieldMissing,
             Standing::HeldUp { .. } => Self::HeldUp,
-            Standing::NeedsToReconnect => Self::NeedsToReconnect,
+            Standing::NeedsToReconnect { .. } => Self::NeedsToReconnect,
             Standing::NoMembership => Self::NoMembership,
             Standing::NotShared => Self::NotShared,
             Standing::OtherAthletes => Self::OtherAthletes,

@@ -157,7 +157,13 @@ impl Connector {
         };
         if grant.scopes.is_unknown() {
             // RFC 6749, 5.1: an answer without a scope grants what was asked, unless the redirect said otherwise.
-            grant.scopes = oura::Scopes::parse(back.scope.as_deref().unwrap_or(&self.settings.scopes));
+            grant.scopes = match back.scope.as_deref().map(str::trim) {
+                Some("") => oura::Scopes::unknown(),
+                said => {
+                    let said = said.map(oura::Scopes::granted).filter(|scopes| !scopes.is_unknown());
+                    said.unwrap_or_else(|| oura::Scopes::parse(&self.settings.scopes))
+                }
+            };
         }
         if !grant.scopes.contains("daily") {
             tracing::warn!(%athlete, "sleep data was not shared");

@@ -109,7 +109,10 @@ impl Connector {
         grant: &SealedGrant,
         deadline: Deadline,
     ) -> Result<Revocation, Setback> {
-        if self.is_of_another_server(&grant.token_url) {
+        let sealed = Sealed::from_base64(&grant.sealed)
+            .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))?;
+        let issued_at = self.issuing_endpoint(athlete, &sealed, &grant.token_url, deadline).await?;
+        if self.is_of_another_server(&issued_at) {
             tracing::error!(
                 %athlete,
                 "the grant is of Oura's other token server, to which it can't be sent; it ends when the athlete removes \
@@ -117,8 +120,6 @@ impl Connector {
             );
             return Ok(Revocation::Elsewhere);
         }
-        let sealed = Sealed::from_base64(&grant.sealed)
-            .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))?;
         let token = self.refresh_token(athlete, &sealed, deadline).await?;
         let credentials = self.secrets.oura(deadline).await?;
         self.oura

@@ -1,5 +1,10 @@
 //! The athlete's grant: opening it, refreshing it, and never losing it.
 //!
+//! The token endpoint is sealed together with the tokens. The table and the queue have it in the clear as well, where
+//! anybody who can write there can change it, so that copy decides nothing. A grant that a release before sealed has the
+//! endpoint in the clear only: it is refreshed at an endpoint that this installation [knows](oura::Client::is_known_token_endpoint),
+//! and nowhere else, and the pair that the refresh brings is sealed with it. Releases before open both kinds.
+//!
 //! A refresh token works once. Whoever refreshes therefore
 //! 1. holds the athlete's lease, taken with the generation that was read, so nobody else refreshes at the same time;
 //! 2. sends the refresh token once, to the endpoint that issued it, and keeps time in hand to store the answer;
@@ -18,6 +23,7 @@ use runtime::{Deadline, SecretName};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use store::{AthleteId, Claim, Connection, OpenError, Purpose, Save, Sealed, Service, Status, StoredGrant};
+use url::Url;
 
 use crate::job::{Job, SealedGrant};
 use crate::meter::Happening;
@@ -42,10 +48,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A refresh whose end nobody knows keeps others from trying for this long, and for as long again from when the table is
-/// next seen to answer: the answer may be on its way through the queue, which tries every few minutes, and the refresh
-/// token spent.
+/// After a refresh with an unknown outcome, wait this long before sending the token again, and as long again from when the
+/// table is next seen to answer. The worker died or could not store the pair: it may be on its way through the queue, which
+/// tries every few minutes, and the refresh token spent.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
+
+/// After a refresh that the worker saw end without a pair, wait this long before sending the token again: less than the
+/// job's own retry takes. No pair can be under way here, and if one was lost, the token is spent and waiting does not
+/// help. But a token server may still be working on a request whose connection was lost, and could take the same token a
+/// second time for a stolen one; and another job of this athlete may be waiting for the lease at this moment.
+const RESEND: SignedDuration = SignedDuration::from_secs(20);
+
+/// How long the token server has to refuse a grant for a reason that is not the athlete's before the athlete is asked to
+/// connect again.
+const REFUSED_FOR_GOOD: SignedDuration = SignedDuration::from_hours(24);
+
+/// What staff are told then.
+pub(crate) const RECONNECT: &str = "Oura's token server has refused to refresh this grant for a day (it may have moved): the \
+     athlete connects again; until then it is tried once a day";
 
 /// A lease outlives the invocation that holds it by this much, for clocks that disagree.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
@@ -72,31 +92,32 @@ struct Failed {
 /// What became of the refresh token.
 enum RefreshToken {
     /// It is certainly as good as before.
-    Unspent,
+    Unspent {
+        /// Since when the token server has [refused](Connection::refresh_refused) the grant.
+        refused: Option<Timestamp>,
+    },
     /// Oura may have taken it for one that we never heard of: nothing is on its way through the queue.
     Doubtful,
     /// Oura has given another for it, which may be on its way through the queue.
     Spent,
 }
 
-/// Whatever fails on our own side before the token is sent leaves it as it was.
-impl<E: Into<Setback>> From<E> for Failed {
-    fn from(error: E) -> Self {
-        Self { setback: error.into(), token: RefreshToken::Unspent }
-    }
-}
-
 /// The token pair, as it is sealed.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Tokens<'a> {
     access: &'a str,
     refresh: &'a str,
+    /// The endpoint that issued the pair. Releases before this member pass over it.
+    token_url: &'a Url,
 }
 
+/// The token pair, as it is opened.
 #[derive(Deserialize)]
 struct OpenedTokens {
     access: SecretString,
     refresh: SecretString,
+    /// `None` in a pair that was sealed by a release before this member.
+    token_url: Option<Url>,
 }
 
 impl Connector {
@@ -127,7 +148,7 @@ impl Connector {
                         Err(failed) => failed,
                     };
                     match token {
-                        RefreshToken::Unspent => self.settle(&athlete, fence, deadline).await,
+                        RefreshToken::Unspent { refused } => self.settle(&athlete, fence, refused, deadline).await,
                         RefreshToken::Doubtful => {
                             self.doubt(&athlete, begun, deadline).await;
                             self.release(&athlete, fence, deadline).await;
@@ -136,7 +157,9 @@ impl Connector {
                     }
                     return Err(setback);
                 }
-                Claim::Unsettled { since } => return Err(self.unsettled(&connection.athlete, since, deadline).await),
+                Claim::Unsettled { since, doubted } => {
+                    return Err(self.unsettled(&connection.athlete, since, doubted, deadline).await);
+                }
                 Claim::Moved => return self.take_over(&connection, deadline).await,
                 Claim::Gone => return Err(Setback::Overtaken),
                 Claim::Held { .. } if patience.remaining().is_zero() => {
@@ -147,19 +170,25 @@ impl Connector {
         }
     }
 
-    /// How long nobody sends the refresh token that a refresh begun at `since` may have spent.
-    async fn unsettled(&self, athlete: &AthleteId, since: Timestamp, deadline: Deadline) -> Setback {
+    /// When the refresh token may be sent again that a refresh begun at `since` may have spent.
+    async fn unsettled(
+        &self,
+        athlete: &AthleteId,
+        since: Timestamp,
+        doubted: Option<Timestamp>,
+        deadline: Deadline,
+    ) -> Setback {
         let now = self.clock.now();
-        let settled = if now < since + SETTLED {
-            since + SETTLED
-        } else {
-            match self.store.doubt_refresh(athlete, since, now, deadline.instant()).await {
+        let settled = match doubted {
+            Some(doubted) => doubted + SETTLED,
+            None if now < since + SETTLED => since + SETTLED,
+            None => match self.store.doubt_refresh(athlete, since, now, deadline.instant()).await {
                 Ok(Some(doubted)) => doubted + SETTLED,
                 Ok(None) => return Setback::Overtaken,
                 Err(error) => return error.into(),
-            }
+            },
         };
-        Setback::retry(until(settled, now), "a refresh was begun, and nobody knows yet how it ended")
+        Setback::retry(until(settled, now), "the outcome of an earlier refresh is not known yet")
     }
 
     /// Uses the grant that replaced the one read.
@@ -175,24 +204,28 @@ impl Connector {
     }
 
     async fn refresh_under_lease(&self, connection: Connection, deadline: Deadline) -> Result<Session, Failed> {
-        let Some(grant) = &connection.grant else {
-            return Err(Failed { setback: Setback::NeedsAthlete(Status::NeedsConsent), token: RefreshToken::Unspent });
-        };
-        let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await?;
-        let credentials = self.secrets.oura(deadline).await?;
+        // What fails on our own side before the token is sent leaves it as it was.
+        let unsent = |setback| Failed { setback, token: RefreshToken::Unspent { refused: connection.refresh_refused } };
+        let Some(grant) = &connection.grant else { return Err(unsent(Setback::NeedsAthlete(Status::NeedsConsent))) };
+        let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await.map_err(unsent)?;
+        let token_url = self.endpoint_to_refresh_at(&connection.athlete, &tokens, grant).map_err(unsent)?;
+        let credentials = self.secrets.oura(deadline).await.map_err(|error| unsent(error.into()))?;
         // The keyring is at hand before the answer is: nothing may stand between the new pair and the table.
-        let keyring = self.secrets.keyring(deadline).await?;
+        let keyring = self.secrets.keyring(deadline).await.map_err(|error| unsent(error.into()))?;
         let until = deadline.earlier(TO_STORE).instant();
-        let answer = self.oura.refresh(&credentials, &grant.token_url, &tokens.refresh, until).await;
+        let answer = self.oura.refresh(&credentials, &token_url, &tokens.refresh, until).await;
         let issued = match answer {
             Ok(issued) => issued,
             Err(error) => {
+                let refused = self.refused_since(&connection, &token_url, &error);
                 let token = match error {
                     TokenError::Uncertain { .. } | TokenError::Unusable { .. } => RefreshToken::Doubtful,
-                    _ => RefreshToken::Unspent,
+                    _ => RefreshToken::Unspent { refused },
                 };
-                let setback = self.refresh_refused(&connection, error, deadline).await;
+                let setback = self.refresh_refused(&connection, &token_url, refused, error, deadline).await;
                 match &setback {
+                    // One that is looked at once a day was lost on the first of them.
+                    Setback::NeedsAthlete(status) if *status == connection.status => {}
                     Setback::NeedsAthlete(_) => self.meter.count(Happening::ConsentLost),
                     Setback::RetryAfter { .. } | Setback::NeedsOperator(_) => {
                         self.meter.count(Happening::RefreshFailed);
@@ -204,13 +237,42 @@ impl Connector {
         };
         let scopes = if issued.scopes.is_unknown() { connection.scopes.clone() } else { issued.scopes.to_string() };
         let spent = |setback| Failed { setback, token: RefreshToken::Spent };
-        let stored = self.seal(&keyring, &connection.athlete, &issued, grant.token_url.clone()).map_err(spent)?;
+        let stored = self.seal(&keyring, &connection.athlete, &issued, token_url).map_err(spent)?;
         let connection = self.keep(connection, stored, &scopes, deadline).await.map_err(spent)?;
         if !issued.scopes.is_unknown() && !issued.scopes.contains("daily") {
             return Err(spent(Setback::NeedsAthlete(Status::ScopeMissing)));
         }
         let fence = connection.lease.as_ref().map(|lease| lease.fence);
         Ok(Session { access_token: issued.access_token, connection, fence, refreshed: true })
+    }
+
+    /// The endpoint that a grant's refresh token may be sent to, together with the client secret: the one sealed with it,
+    /// which this installation got the grant from. The copy in the clear is believed only where there is no other, and only
+    /// if it is an endpoint that this installation knows.
+    fn endpoint_to_refresh_at(
+        &self,
+        athlete: &AthleteId,
+        tokens: &OpenedTokens,
+        grant: &StoredGrant,
+    ) -> Result<Url, Setback> {
+        match &tokens.token_url {
+            Some(sealed) => {
+                if *sealed != grant.token_url {
+                    tracing::error!(
+                        %athlete,
+                        "the connection's token_url is not the one sealed with its tokens: something else has written to \
+                         the table; the sealed one is used"
+                    );
+                }
+                Ok(sealed.clone())
+            }
+            None if self.oura.is_known_token_endpoint(&grant.token_url) => Ok(grant.token_url.clone()),
+            None => Err(Setback::NeedsOperator(format!(
+                "the grant names a token endpoint that is neither OuraTokenUrl nor one of Oura's own ({}), so its refresh \
+                 token was not sent there: set OuraTokenUrl to it if it was right before, or have the athlete connect again",
+                grant.token_url.origin().ascii_serialization()
+            ))),
+        }
     }
 
     /// Stores the new pair, or, when the table does not answer in time, sends it to the queue.
@@ -280,8 +342,32 @@ impl Connector {
         }
     }
 
+    /// Since when the token server has refused this grant for a reason that is not the athlete's, this answer included;
+    /// `None` if this answer is no such refusal.
+    fn refused_since(&self, connection: &Connection, token_url: &Url, error: &TokenError) -> Option<Timestamp> {
+        let before = refused(connection);
+        let elsewhere = *token_url != self.oura.endpoints().token;
+        match error {
+            // What the wrong token server says, and one that has moved on (seen live in August and September 2026).
+            TokenError::Refused { code } if code == "invalid_request" => {}
+            TokenError::Refused { .. } | TokenError::InvalidClient if elsewhere => {}
+            TokenError::InvalidGrant => return None,
+            // Nothing is said about the grant.
+            _ => return before,
+        }
+        before.or(Some(self.clock.now()))
+    }
+
     /// What a refused refresh means, and what follows from it.
-    async fn refresh_refused(&self, connection: &Connection, error: TokenError, deadline: Deadline) -> Setback {
+    async fn refresh_refused(
+        &self,
+        connection: &Connection,
+        token_url: &Url,
+        refused: Option<Timestamp>,
+        error: TokenError,
+        deadline: Deadline,
+    ) -> Setback {
+        let elsewhere = *token_url != self.oura.endpoints().token;
         match error {
             TokenError::InvalidGrant => {
                 match self.store.connection(&connection.athlete, deadline.instant()).await {
@@ -293,25 +379,36 @@ impl Connector {
                     Ok(_) => Setback::Overtaken,
                 }
             }
+            TokenError::InvalidClient if !elsewhere => self.client_refused(deadline).await,
+            TokenError::Refused { .. } | TokenError::InvalidClient if self.is_for_good(refused) => {
+                tracing::warn!(athlete = %connection.athlete, %error, "{RECONNECT}");
+                Setback::NeedsAthlete(Status::NeedsConsent)
+            }
             // Another server's opinion of our application says nothing about the one everybody else uses.
-            TokenError::InvalidClient if !self.is_of_current_server(connection) => Setback::NeedsOperator(
+            TokenError::InvalidClient => Setback::NeedsOperator(
                 "the server that issued this athlete's grant no longer knows the application: the athlete has to connect \
                  again through the new one"
                     .to_owned(),
             ),
-            TokenError::InvalidClient => self.client_refused(deadline).await,
             TokenError::Throttled(throttle) => self.throttled(&connection.athlete, &throttle, deadline).await,
             TokenError::Refused { .. } => Setback::NeedsOperator(format!(
                 "Oura refused a refresh ({error}); the athlete is not to blame: check OuraTokenUrl and the application"
             )),
+            // The job's own retry comes later than `RESEND`.
             TokenError::Unwell { .. } | TokenError::Uncertain { .. } | TokenError::Unusable { .. } => {
                 Setback::retry(UNWELL, format!("the grant could not be refreshed: {error}"))
             }
         }
     }
 
-    fn is_of_current_server(&self, connection: &Connection) -> bool {
-        connection.grant.as_ref().is_some_and(|grant| grant.token_url == self.oura.endpoints().token)
+    fn is_for_good(&self, refused: Option<Timestamp>) -> bool {
+        refused.is_some_and(|since| self.clock.now().duration_since(since) >= REFUSED_FOR_GOOD)
+    }
+
+    /// Whether a connection that [`Status::NeedsConsent`] holds a grant that the token server may accept again once its
+    /// refusals are over: the athlete is asked to connect again, and meanwhile it is tried once a day.
+    pub(crate) fn may_be_accepted_again(&self, connection: &Connection) -> bool {
+        connection.grant.is_some() && self.is_for_good(refused(connection))
     }
 
     /// Oura does not know our application, or its secret is wrong: everybody waits, nobody is blamed.
@@ -363,18 +460,20 @@ impl Connector {
         (now, now + rest + SKEW)
     }
 
-    /// Gives the lease back, and notes that the refresh token was not spent.
-    async fn settle(&self, athlete: &AthleteId, fence: u64, deadline: Deadline) {
-        if let Err(error) = self.store.settle_refresh(athlete, fence, deadline.instant()).await {
+    /// Gives the lease back, and notes that the refresh token was not spent, and since when it is refused.
+    async fn settle(&self, athlete: &AthleteId, fence: u64, refused: Option<Timestamp>, deadline: Deadline) {
+        if let Err(error) = self.store.settle_refresh(athlete, fence, refused, deadline.instant()).await {
             tracing::warn!(athlete = %athlete, %error, "the lease is left to run out");
         }
     }
 
-    /// Notes that a refresh is not known to have ended. Should that fail, whoever meets it next does.
+    /// Notes that the refresh begun at `begun` ended without a pair, so that the next may begin after [`RESEND`]. Should
+    /// that fail, it begins after [`SETTLED`], as after a worker that died.
     async fn doubt(&self, athlete: &AthleteId, begun: Option<Timestamp>, deadline: Deadline) {
         let Some(begun) = begun else { return };
-        if let Err(error) = self.store.doubt_refresh(athlete, begun, self.clock.now(), deadline.instant()).await {
-            tracing::warn!(athlete = %athlete, %error, "the refresh is doubted later");
+        let doubted = self.clock.now() + RESEND - SETTLED;
+        if let Err(error) = self.store.doubt_refresh(athlete, begun, doubted, deadline.instant()).await {
+            tracing::warn!(athlete = %athlete, %error, "could not note how the refresh ended; the next one begins later");
         }
     }
 
@@ -385,16 +484,19 @@ impl Connector {
         }
     }
 
-    /// Seals a pair for the table.
+    /// Seals a pair for the table, with the endpoint that issued it.
     pub(crate) fn seal(
         &self,
         keyring: &store::Keyring,
         athlete: &AthleteId,
         issued: &Grant,
-        token_url: url::Url,
+        token_url: Url,
     ) -> Result<StoredGrant, Setback> {
-        let tokens =
-            Tokens { access: issued.access_token.expose_secret(), refresh: issued.refresh_token.expose_secret() };
+        let tokens = Tokens {
+            access: issued.access_token.expose_secret(),
+            refresh: issued.refresh_token.expose_secret(),
+            token_url: &token_url,
+        };
         let text = SecretString::from(serde_json::to_string(&tokens).unwrap_or_default());
         let sealed = keyring
             .seal(Purpose::Grant, athlete, text.expose_secret().as_bytes())
@@ -412,6 +514,18 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<SecretString, Setback> {
         Ok(self.open(athlete, grant, deadline).await?.refresh)
+    }
+
+    /// The endpoint that issued a grant: the one sealed with it, or the copy in the clear if a release before sealed it.
+    pub(crate) async fn issuing_endpoint(
+        &self,
+        athlete: &AthleteId,
+        grant: &Sealed,
+        in_the_clear: &Url,
+        deadline: Deadline,
+    ) -> Result<Url, Setback> {
+        let tokens = self.open(athlete, grant, deadline).await?;
+        Ok(tokens.token_url.unwrap_or_else(|| in_the_clear.clone()))
     }
 
     async fn open(&self, athlete: &AthleteId, sealed: &Sealed, deadline: Deadline) -> Result<OpenedTokens, Setback> {
@@ -439,6 +553,12 @@ impl Connector {
     }
 }
 
+/// Since when the token server has refused this very grant, if it has.
+fn refused(connection: &Connection) -> Option<Timestamp> {
+    let issued = connection.rotated_at.unwrap_or(connection.connected_at);
+    connection.refresh_refused.filter(|since| *since >= issued)
+}
+
 /// A stored grant as the queue carries it.
 pub(crate) fn sealed(grant: &StoredGrant, scopes: &str) -> SealedGrant {
     SealedGrant {
@@ -456,4 +576,29 @@ fn random_id() -> String {
     // lease held under a constant name would still be fenced.
     let _ = SystemRandom::new().fill(&mut bytes);
     hex::encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the release before this member sealed, and what it looks for in what is sealed now.
+    #[derive(Serialize, Deserialize)]
+    struct Former {
+        access: String,
+        refresh: String,
+    }
+
+    #[test]
+    fn a_pair_is_opened_by_the_release_before_and_the_other_way_round() {
+        let token_url: Url = "https://moi.ouraring.com/oauth/v2/ext/oauth-token".parse().unwrap();
+        let sealed = serde_json::to_string(&Tokens { access: "aa", refresh: "rr", token_url: &token_url }).unwrap();
+        let former: Former = serde_json::from_str(&sealed).unwrap();
+        assert_eq!((former.access.as_str(), former.refresh.as_str()), ("aa", "rr"));
+
+        let opened: OpenedTokens = serde_json::from_str(&serde_json::to_string(&former).unwrap()).unwrap();
+        assert_eq!((opened.refresh.expose_secret(), opened.token_url), ("rr", None));
+        let opened: OpenedTokens = serde_json::from_str(&sealed).unwrap();
+        assert_eq!((opened.access.expose_secret(), opened.token_url), ("aa", Some(token_url)));
+    }
 }

@@ -180,7 +180,9 @@ impl Visit<'_> {
             | Standing::FieldMissing { .. }
             | Standing::HeldUp { .. }
             | Standing::NoMembership => (Mark::Attention, true),
-            Standing::NeedsToReconnect | Standing::NotShared | Standing::OtherAthletes => (Mark::Attention, false),
+            Standing::NeedsToReconnect { .. } | Standing::NotShared | Standing::OtherAthletes => {
+                (Mark::Attention, false)
+            }
         };
         let connection = self.connection.filter(|_| mark != Mark::None);
         let offer = if connection.is_none() { (LANGUAGE.offer)(self.history).to_vec() } else { Vec::new() };

@@ -61,7 +61,10 @@ pub enum Standing {
         note: String,
     },
     /// Oura no longer accepts the grant.
-    NeedsToReconnect,
+    NeedsToReconnect {
+        /// Why, if it is known beyond that.
+        note: Option<String>,
+    },
     /// Oura gives no data without a membership.
     NoMembership,
     /// The athlete did not share the daily summaries.
@@ -78,7 +81,7 @@ impl Standing {
     pub fn of(connection: Option<&Connection>, today: Date) -> Self {
         let Some(connection) = connection else { return Self::NotConnected };
         match connection.status {
-            Status::NeedsConsent => Self::NeedsToReconnect,
+            Status::NeedsConsent => Self::NeedsToReconnect { note: connection.note.clone() },
             Status::MembershipLapsed => Self::NoMembership,
             Status::ScopeMissing => Self::NotShared,
             Status::OuraAccountTaken => Self::OtherAthletes,
@@ -143,7 +146,7 @@ impl Standing {
             Self::Nightless { .. } | Self::Silent { .. } => "silent",
             Self::FieldMissing { .. } => "field_missing",
             Self::HeldUp { .. } => "held_up",
-            Self::NeedsToReconnect => "needs_to_reconnect",
+            Self::NeedsToReconnect { .. } => "needs_to_reconnect",
             Self::NoMembership => "no_membership",
             Self::NotShared => "not_shared",
             Self::OtherAthletes => "other_athletes",
@@ -166,8 +169,10 @@ impl Standing {
                 "no night received since: the athlete wears the ring at night, and opens the Oura app with it charged and near"
                     .to_owned()
             }
-            Self::FieldMissing { note } | Self::HeldUp { note } => shortened(note),
-            Self::NeedsToReconnect => {
+            Self::FieldMissing { note } | Self::HeldUp { note } | Self::NeedsToReconnect { note: Some(note) } => {
+                shortened(note)
+            }
+            Self::NeedsToReconnect { note: None } => {
                 "Oura no longer accepts the consent: the athlete opens the personal link and connects again".to_owned()
             }
             Self::NoMembership => {
@@ -195,7 +200,7 @@ impl fmt::Display for Standing {
             Self::Nightless { .. } => "no night received yet: has the ring been worn?",
             Self::FieldMissing { .. } => "form field missing: tell your administrator",
             Self::HeldUp { .. } => "records are held up: tell your administrator",
-            Self::NeedsToReconnect => "needs to reconnect",
+            Self::NeedsToReconnect { .. } => "needs to reconnect",
             Self::NoMembership => "no Oura membership",
             Self::NotShared => "sleep data not shared",
             Self::OtherAthletes => "Oura account belongs to another athlete",
@@ -254,6 +259,7 @@ pub(crate) mod tests {
             brought: None,
             refresh_begun: None,
             refresh_doubted: None,
+            refresh_refused: None,
         }
     }
 

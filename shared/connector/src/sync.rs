@@ -281,11 +281,15 @@ impl Connector {
         let now = self.clock.now();
         match connection.status {
             Status::Disconnected => Some("disconnected"),
-            Status::NeedsConsent | Status::ScopeMissing | Status::OuraAccountTaken => Some("waiting for the athlete"),
+            Status::NeedsConsent if !self.may_be_accepted_again(connection) => Some("waiting for the athlete"),
+            Status::NeedsConsent if connection.held_until.is_none_or(|until| until > now) => {
+                Some("waiting for the athlete; one look a day")
+            }
+            Status::ScopeMissing | Status::OuraAccountTaken => Some("waiting for the athlete"),
             Status::MembershipLapsed if connection.held_until.is_some_and(|until| until > now) => {
                 Some("no Oura membership; one look a day")
             }
-            Status::Active | Status::MembershipLapsed => {
+            Status::Active | Status::MembershipLapsed | Status::NeedsConsent => {
                 let held = connection.held_until.is_some_and(|until| until > now);
                 let quiet = holds.oura.as_ref().is_some_and(|hold| hold.until > now);
                 (held || quiet).then_some("Oura asked for a pause")

@@ -44,6 +44,7 @@ pub(crate) const BROUGHT_AT: &str = "brought_at";
 pub(crate) const INTENDED: &str = "intended";
 pub(crate) const REFRESH_BEGUN: &str = "refresh_begun";
 pub(crate) const REFRESH_DOUBTED: &str = "refresh_doubted";
+pub(crate) const REFRESH_REFUSED: &str = "refresh_refused";
 
 /// The link between an athlete and an Oura account. It outlives a disconnection, without its grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,9 @@ pub struct Connection {
     pub refresh_begun: Option<Timestamp>,
     /// When somebody first thought that this refresh came to nothing.
     pub refresh_doubted: Option<Timestamp>,
+    /// Since when the token server has refused to refresh this grant for a reason that is not the athlete's. A release that
+    /// does not know this attribute leaves it there when it stores a new grant, so what is older than the grant says nothing.
+    pub refresh_refused: Option<Timestamp>,
 }
 
 /// How a connection stands.
@@ -122,7 +126,8 @@ pub enum Status {
 pub struct StoredGrant {
     /// The sealed token pair.
     pub sealed: Sealed,
-    /// The only endpoint its refresh token may ever be sent to.
+    /// The only endpoint its refresh token may ever be sent to, in the clear. The endpoint is sealed with the tokens, too, by
+    /// releases that know of it: that one counts, since anybody who can write the table can change this one.
     pub token_url: Url,
     /// When the access token expires.
     pub expires_at: Timestamp,
@@ -332,6 +337,7 @@ impl Connection {
             brought: Brought::read(&reader)?,
             refresh_begun: reader.instant(REFRESH_BEGUN)?,
             refresh_doubted: reader.instant(REFRESH_DOUBTED)?,
+            refresh_refused: reader.instant(REFRESH_REFUSED)?,
         })
     }
 
@@ -369,6 +375,7 @@ impl Connection {
             .set_or_remove(BROUGHT_AT, self.brought.map(|brought| instant(brought.at)))
             .set_or_remove(REFRESH_BEGUN, self.refresh_begun.map(instant))
             .set_or_remove(REFRESH_DOUBTED, self.refresh_doubted.map(instant))
+            .set_or_remove(REFRESH_REFUSED, self.refresh_refused.map(instant))
             .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete, SHARDS))))
             .set_or_remove(ATHLETE, listed.then(|| text(self.athlete.as_str())))
     }

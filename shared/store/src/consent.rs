@@ -265,6 +265,7 @@ impl NewConnection {
             brought: None,
             refresh_begun: None,
             refresh_doubted: None,
+            refresh_refused: None,
         }
     }
 }
@@ -285,6 +286,7 @@ impl Connection {
             held_until: None,
             refresh_begun: None,
             refresh_doubted: None,
+            refresh_refused: None,
             ..self.clone()
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease, REFRESH_BEGUN, REFRESH_DOUBTED,
+    Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease, REFRESH_BEGUN, REFRESH_DOUBTED, REFRESH_REFUSED,
 };
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
@@ -37,6 +37,8 @@ pub enum Claim {
     Unsettled {
         /// When it was begun.
         since: Timestamp,
+        /// When it was [doubted](Store::doubt_refresh), if it was.
+        doubted: Option<Timestamp>,
     },
     /// The connection is no longer as you read it: it has another generation, or somebody has worked on it since.
     Moved,
@@ -130,7 +132,7 @@ impl Store {
                 let lease = Lease::read(&reader, reader.required(FENCE, Reader::number)?)?;
                 match (lease, reader.instant(REFRESH_BEGUN)?) {
                     (Some(lease), _) if now < lease.until => Ok(Claim::Held { until: lease.until }),
-                    (_, Some(since)) => Ok(Claim::Unsettled { since }),
+                    (_, Some(since)) => Ok(Claim::Unsettled { since, doubted: reader.instant(REFRESH_DOUBTED)? }),
                     // Only a lease or a refresh refuses what the expectation does not; this is half a lease.
                     (_, None) => Err(reader.damaged(LEASE_OWNER, "is missing")),
                 }
@@ -141,7 +143,8 @@ impl Store {
     /// Notes at `now` that the refresh begun at `begun` is thought to have come to nothing, unless somebody noted it
     /// before, and answers when it was noted; `None` if it has ended meanwhile. One `UpdateItem`.
     ///
-    /// From then on the table is known to answer, so that an answer on its way through the queue has time to arrive.
+    /// From then on the table is known to answer, so that an answer on its way through the queue has time to arrive. When
+    /// none can be on its way, an earlier `now` lets the next refresh begin sooner.
     pub async fn doubt_refresh(
         &self,
         athlete: &AthleteId,
@@ -159,15 +162,20 @@ impl Store {
         }
     }
 
-    /// Notes that the refresh begun under the lease won with `fence` is known not to have spent the refresh token, and
-    /// gives the lease back. One `UpdateItem`.
+    /// Notes that the refresh begun under the lease won with `fence` is over and brought no pair, and gives the lease back.
+    /// `refused` is since when the token server has [refused](Connection::refresh_refused) this grant. One `UpdateItem`.
     pub async fn settle_refresh(
         &self,
         athlete: &AthleteId,
         fence: u64,
+        refused: Option<Timestamp>,
         deadline: Instant,
     ) -> Result<Release, StoreError> {
-        self.released(releasing(athlete, fence).remove(REFRESH_BEGUN).remove(REFRESH_DOUBTED), deadline).await
+        let edit = releasing(athlete, fence)
+            .remove(REFRESH_BEGUN)
+            .remove(REFRESH_DOUBTED)
+            .set_or_remove(REFRESH_REFUSED, refused.map(instant));
+        self.released(edit, deadline).await
     }
 
     /// Gives a lease back, if it is still the one won with `fence`. One `UpdateItem`.

@@ -6,6 +6,7 @@ use runtime::Deadline;
 use store::{AthleteId, Sealed, Snapshot, Status};
 
 use super::{OVERTAKEN, Verdict};
+use crate::grant::RECONNECT;
 use crate::job::Job;
 use crate::plan::LONGEST_DELAY;
 use crate::setback::{LOOK_AGAIN, UNWELL};
@@ -102,7 +103,6 @@ impl Connector {
     /// Stores what the athlete has to do, unless they have done it meanwhile.
     async fn mark(&self, athlete: &AthleteId, status: Status, snapshot: &Snapshot, deadline: Deadline) -> Verdict {
         let now = self.clock.now();
-        let look_again = (status == Status::MembershipLapsed).then(|| now + LOOK_AGAIN);
         let Some(read) = snapshot.connections.get(athlete) else { return Verdict::Done };
         // A refresh on the way may have moved the generation by one; anything beyond that is a reconnect.
         let current = match self.store.connection(athlete, deadline.instant()).await {
@@ -112,7 +112,10 @@ impl Connector {
         };
         // That consent is gone was found out with the grant that was read; about its successor it says nothing.
         let generation = if status == Status::NeedsConsent { read.generation } else { current.generation };
-        match self.store.set_status(athlete, generation, status, None, look_again, now, deadline.instant()).await {
+        let refused = status == Status::NeedsConsent && self.may_be_accepted_again(&current);
+        let note = refused.then_some(RECONNECT);
+        let look_again = (refused || status == Status::MembershipLapsed).then(|| now + LOOK_AGAIN);
+        match self.store.set_status(athlete, generation, status, note, look_again, now, deadline.instant()).await {
             Ok(_) => Verdict::Done,
             Err(error) => {
                 tracing::warn!(%athlete, %error, "the status could not be stored");

@@ -168,7 +168,7 @@ fn standing(standing: &Standing) -> Words {
             happened: "Your ring is connected, but your team’s Smartabase does not take everything it sends.",
             todo: "There is nothing you can do about it; your team’s staff see what has to be mended.",
         },
-        Standing::NeedsToReconnect => Words {
+        Standing::NeedsToReconnect { .. } => Words {
             title: "Connect your Oura ring again",
             happened: "Oura no longer lets us in, because the access was removed or has ended.",
             todo: "Connect again, and your nights go on arriving.",

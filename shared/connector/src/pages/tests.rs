@@ -48,6 +48,7 @@ fn connection(status: Status) -> Connection {
         brought: None,
         refresh_begun: None,
         refresh_doubted: None,
+        refresh_refused: None,
         held_until: None,
         backfill_from: None,
     }
@@ -161,7 +162,7 @@ fn what_happened_is_one_sentence_and_what_to_do_another() {
         Standing::Silent { since, today },
         Standing::FieldMissing { note: note() },
         Standing::HeldUp { note: note() },
-        Standing::NeedsToReconnect,
+        Standing::NeedsToReconnect { note: None },
         Standing::NoMembership,
         Standing::NotShared,
         Standing::OtherAthletes,

@@ -66,15 +66,18 @@ async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_c
     let fence = table.refreshing().await;
     assert_eq!(table.claimed_to_refresh("another", 59, 1, -600).await, Claim::Held { until: at(60) });
     // The lease has run out, or was given back; the note stands.
-    assert_eq!(table.claimed_to_refresh("another", 60, 1, -1).await, Claim::Unsettled { since: at(0) });
+    assert_eq!(table.claimed_to_refresh("another", 60, 1, -1).await, Claim::Unsettled { since: at(0), doubted: None });
     assert_eq!(table.store.release(&athlete("ada"), fence, soon()).await.unwrap(), Release::Released);
-    assert_eq!(table.claimed_to_refresh("another", 1, 1, -1).await, Claim::Unsettled { since: at(0) });
+    assert_eq!(table.claimed_to_refresh("another", 1, 1, -1).await, Claim::Unsettled { since: at(0), doubted: None });
     // Everything else may be done meanwhile; only the refresh token is out of bounds.
     let claim = table.store.claim(&athlete("ada"), "another", at(2), at(3), None, soon()).await.unwrap();
     assert!(matches!(claim, Claim::Won(connection) if connection.refresh_begun == Some(at(0))));
 
     // However long ago: the table may have been down all the time, and the answer still be on its way.
-    assert_eq!(table.claimed_to_refresh("a third", 7200, 1, 6600).await, Claim::Unsettled { since: at(0) });
+    assert_eq!(
+        table.claimed_to_refresh("a third", 7200, 1, 6600).await,
+        Claim::Unsettled { since: at(0), doubted: None }
+    );
     let doubt = |begun, now| {
         let store = table.store.clone();
         async move { store.doubt_refresh(&athlete("ada"), at(begun), at(now), soon()).await.unwrap() }
@@ -82,7 +85,10 @@ async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_c
     assert_eq!(doubt(5, 7200).await, None, "that is another refresh");
     assert_eq!(doubt(0, 7200).await, Some(at(7200)));
     assert_eq!(doubt(0, 7300).await, Some(at(7200)), "whoever doubts it next learns since when");
-    assert_eq!(table.claimed_to_refresh("a third", 7799, 1, 7199).await, Claim::Unsettled { since: at(0) });
+    assert_eq!(
+        table.claimed_to_refresh("a third", 7799, 1, 7199).await,
+        Claim::Unsettled { since: at(0), doubted: None }
+    );
     // One doubted at the very instant counts as over.
     let claim = table.claimed_to_refresh("a third", 7800, 1, 7200).await;
     let Claim::Won(connection) = claim else { panic!("{claim:?}") };
@@ -98,7 +104,7 @@ async fn a_doubt_ends_with_the_refresh_it_is_about() {
         table.store.doubt_refresh(&ada, at(0), at(1), soon()).await.unwrap();
         assert_eq!(table.connection("ada").await.refresh_doubted, Some(at(1)));
         match end {
-            0 => drop(table.store.settle_refresh(&ada, fence, soon()).await.unwrap()),
+            0 => drop(table.store.settle_refresh(&ada, fence, None, soon()).await.unwrap()),
             1 => drop(table.store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(2), soon()).await.unwrap()),
             _ => drop(table.store.rescue_grant(&ada, 1, &grant("ada"), "daily", at(2), soon()).await.unwrap()),
         }
@@ -142,7 +148,7 @@ async fn a_refresh_known_to_have_spent_nothing_is_settled_and_may_begin_again_at
     let ada = athlete("ada");
     table.wire.requests();
     for _ in 0..2 {
-        assert_eq!(table.store.settle_refresh(&ada, fence, soon()).await.unwrap(), Release::Released);
+        assert_eq!(table.store.settle_refresh(&ada, fence, None, soon()).await.unwrap(), Release::Released);
     }
     assert_eq!(table.wire.requests(), ["UpdateItem", "UpdateItem"]);
     let settled = table.connection("ada").await;
@@ -157,9 +163,9 @@ async fn only_the_holder_of_the_lease_settles_a_refresh() {
     table.store.doubt_refresh(&athlete("ada"), at(0), at(1), soon()).await.unwrap();
     let later = table.claimed_to_refresh("another", 600, 1, 1).await;
     assert!(matches!(later, Claim::Won(_)), "{later:?}");
-    assert_eq!(table.store.settle_refresh(&athlete("ada"), fence, soon()).await.unwrap(), Release::Lost);
+    assert_eq!(table.store.settle_refresh(&athlete("ada"), fence, None, soon()).await.unwrap(), Release::Lost);
     assert_eq!(table.refresh_begun().await, Some(at(600)));
-    let nobody = table.store.settle_refresh(&athlete("nobody"), 1, soon()).await.unwrap();
+    let nobody = table.store.settle_refresh(&athlete("nobody"), 1, None, soon()).await.unwrap();
     assert_eq!(nobody, Release::Lost);
     assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
 }

@@ -36,6 +36,7 @@ mod smartabase_unwell;
 mod staff;
 mod throttling;
 mod ticks;
+mod token_answers;
 mod tokens;
 mod volume;
 mod zones;

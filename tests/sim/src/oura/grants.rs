@@ -61,11 +61,12 @@ pub struct Grant {
     pub refresh_token: Option<String>,
 }
 
-/// A fresh pair.
+/// A fresh pair, or a fresh access token alone.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) access_token: String,
-    pub(super) refresh_token: String,
+    /// `None` when the refresh token that was sent stays good.
+    pub(super) refresh_token: Option<String>,
     pub(super) scopes: BTreeSet<String>,
 }
 
@@ -178,12 +179,13 @@ impl Grants {
         self.issue_pair(self.all.len() - 1, expires)
     }
 
-    /// Trades a refresh token for the next pair.
+    /// Trades a refresh token for the next pair, or, without rotation, for an access token, and stays good.
     pub(super) fn refresh(
         &mut self,
         token: &str,
         at: TokenServer,
         wrong_server_burns: bool,
+        rotates: bool,
         expires: Timestamp,
     ) -> Result<Pair, Refused> {
         let entry = self.refresh.get_mut(token).ok_or(Refused::Invalid)?;
@@ -202,6 +204,10 @@ impl Grants {
         }
         if grant.revoked {
             return Err(Refused::Invalid);
+        }
+        if !rotates {
+            let scopes = grant.scopes.clone();
+            return Ok(Pair { access_token: self.issue_access_token(index, expires), refresh_token: None, scopes });
         }
         entry.spent = true;
         grant.generation += 1;
@@ -229,18 +235,25 @@ impl Grants {
     }
 
     fn issue_pair(&mut self, index: usize, expires: Timestamp) -> Pair {
-        let access_token = self.token("access");
+        let access_token = self.issue_access_token(index, expires);
         let refresh_token = self.token("refresh");
         let mut scopes = BTreeSet::new();
         if let Some(grant) = self.all.get_mut(index) {
-            grant.access_token = Some(access_token.clone());
             grant.refresh_token = Some(refresh_token.clone());
             scopes.clone_from(&grant.scopes);
             let generation = grant.generation;
             self.refresh.insert(refresh_token.clone(), Refresh { grant: index, generation, spent: false });
         }
+        Pair { access_token, refresh_token: Some(refresh_token), scopes }
+    }
+
+    fn issue_access_token(&mut self, index: usize, expires: Timestamp) -> String {
+        let access_token = self.token("access");
+        if let Some(grant) = self.all.get_mut(index) {
+            grant.access_token = Some(access_token.clone());
+        }
         self.access.insert(access_token.clone(), Access { grant: index, expires });
-        Pair { access_token, refresh_token, scopes }
+        access_token
     }
 
     /// About as long as the real ones, and recognisable wherever it should not appear.

@@ -36,7 +36,9 @@ pub use collection::Collection;
 pub use documents::{Kind, Period};
 pub use grants::{Grant, Violation};
 pub use person::{Life, Person};
-pub use settings::{Config, ErrorBody, Limit, MissingScope, Settings, SleepWindow, TierNames, TokenServer};
+pub use settings::{
+    Config, ErrorBody, LifetimeFormat, Limit, MissingScope, ScopeFormat, Settings, SleepWindow, TierNames, TokenServer,
+};
 pub use throttle::Tier;
 
 use archive::Archive;

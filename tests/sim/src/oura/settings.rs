@@ -41,6 +41,15 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// Whether a refresh token sent to the wrong server is lost. Not known of the real service, so assumed.
     pub wrong_server_burns_refresh_tokens: bool,
+    /// How token answers give the lifetime of the access token.
+    pub lifetime_format: LifetimeFormat,
+    /// How token answers list the scopes.
+    pub scope_format: ScopeFormat,
+    /// Whether a refresh gives a new refresh token. Otherwise the answer names none, and the one that was sent stays good
+    /// (RFC 6749, section 6).
+    pub rotates_refresh_tokens: bool,
+    /// Whether the token servers answer errors with status 200.
+    pub token_errors_are_200: bool,
     /// Documents per page, at least one.
     pub page_size: usize,
     /// Which sleep periods a window of dates contains.
@@ -71,6 +80,10 @@ impl Default for Settings {
             issuer: "https://moi.ouraring.com/oauth/v2/ext/oauth-anonymous".to_owned(),
             access_token_lifetime: Duration::from_hours(24),
             wrong_server_burns_refresh_tokens: true,
+            lifetime_format: LifetimeFormat::Number,
+            scope_format: ScopeFormat::Spaces,
+            rotates_refresh_tokens: true,
+            token_errors_are_200: false,
             page_size: 50,
             sleep_window: SleepWindow::Day,
             summaries_include_end: true,
@@ -90,6 +103,40 @@ pub enum TokenServer {
     New,
     /// `/oauth/token`: no `iss`, scopes named `daily`.
     Legacy,
+}
+
+/// How a token answer gives the lifetime of the access token. Oura documents a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifetimeFormat {
+    /// `86400`
+    Number,
+    /// `"86400"`
+    Text,
+    /// `null`
+    Null,
+    /// `0`
+    Zero,
+    /// Not at all.
+    Absent,
+}
+
+/// How a token answer lists the scopes. RFC 6749 separates them by spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeFormat {
+    /// `"daily personal"`
+    Spaces,
+    /// `"daily,personal"`
+    Commas,
+    /// `"daily+personal"`
+    Pluses,
+    /// `"DAILY PERSONAL"`
+    Capitals,
+    /// `["daily", "personal"]`
+    List,
+    /// `{"daily": true, "personal": true}`, which nothing documents.
+    Object,
+    /// `"read"`, which is no scope of Oura's.
+    Foreign,
 }
 
 /// Which sleep periods the window `start_date..end_date` contains, end exclusive. Reports differ.

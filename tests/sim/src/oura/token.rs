@@ -1,5 +1,6 @@
 //! The token and revocation endpoints of both servers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -13,16 +14,16 @@ use serde_json::{Value, json};
 
 use super::authorize::{named, pairs};
 use super::grants::{Challenge, Code, Pair, Refused, Violation};
-use super::{Service, TokenServer, World};
+use super::{LifetimeFormat, ScopeFormat, Service, Settings, TokenServer, World};
 
 /// `POST /oauth/v2/ext/oauth-token`
 pub(super) async fn new_token(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(service.world.lock().token(TokenServer::New, &Form::read(&headers, &body)))
+    service.world.lock().answer_token(TokenServer::New, &Form::read(&headers, &body))
 }
 
 /// `POST /oauth/token`
 pub(super) async fn legacy_token(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(service.world.lock().token(TokenServer::Legacy, &Form::read(&headers, &body)))
+    service.world.lock().answer_token(TokenServer::Legacy, &Form::read(&headers, &body))
 }
 
 /// `POST /oauth/v2/ext/oauth-revoke`: says yes to whatever the application itself sends, as RFC 7009 has it.
@@ -113,6 +114,14 @@ impl World {
         form.client() == Some((&self.settings.client_id, &self.settings.client_secret))
     }
 
+    fn answer_token(&mut self, at: TokenServer, form: &Form) -> Response {
+        let mut answered = answer(self.token(at, form));
+        if self.settings.token_errors_are_200 {
+            *answered.status_mut() = StatusCode::OK;
+        }
+        answered
+    }
+
     fn token(&mut self, at: TokenServer, form: &Form) -> Result<Value, Fault> {
         if !self.is_client(form) {
             return Err(Fault::CLIENT);
@@ -137,8 +146,9 @@ impl World {
             }
             Some("refresh_token") => {
                 let token = form.value("refresh_token").ok_or(Fault::REQUEST)?;
-                let burns = self.settings.wrong_server_burns_refresh_tokens;
-                self.grants.refresh(token, at, burns, now + lifetime).map_err(|refused| match refused {
+                let Settings { wrong_server_burns_refresh_tokens: burns, rotates_refresh_tokens: rotates, .. } =
+                    self.settings;
+                self.grants.refresh(token, at, burns, rotates, now + lifetime).map_err(|refused| match refused {
                     Refused::Invalid => Fault::GRANT,
                     Refused::WrongServer => Fault::REQUEST,
                 })?
@@ -150,14 +160,37 @@ impl World {
         let mut body = json!({
             "access_token": access_token,
             "token_type": "bearer",
-            "expires_in": lifetime.as_secs(),
-            "refresh_token": refresh_token,
-            "scope": named(&scopes, at),
+            "scope": scope(&scopes, at, self.settings.scope_format),
         });
+        if let Some(refresh_token) = refresh_token {
+            body["refresh_token"] = refresh_token.into();
+        }
+        let seconds = lifetime.as_secs();
+        match self.settings.lifetime_format {
+            LifetimeFormat::Number => body["expires_in"] = seconds.into(),
+            LifetimeFormat::Text => body["expires_in"] = seconds.to_string().into(),
+            LifetimeFormat::Null => body["expires_in"] = Value::Null,
+            LifetimeFormat::Zero => body["expires_in"] = 0.into(),
+            LifetimeFormat::Absent => {}
+        }
         if at == TokenServer::New {
             body["id_token"] = Value::Null;
         }
         Ok(body)
+    }
+}
+
+/// The scopes of an answer, in the format that is set.
+fn scope(scopes: &BTreeSet<String>, at: TokenServer, format: ScopeFormat) -> Value {
+    let list = named(scopes, at);
+    match format {
+        ScopeFormat::Spaces => list.into(),
+        ScopeFormat::Commas => list.replace(' ', ",").into(),
+        ScopeFormat::Pluses => list.replace(' ', "+").into(),
+        ScopeFormat::Capitals => list.to_uppercase().into(),
+        ScopeFormat::List => list.split(' ').collect(),
+        ScopeFormat::Object => list.split(' ').map(|scope| (scope.to_owned(), Value::Bool(true))).collect(),
+        ScopeFormat::Foreign => "read".into(),
     }
 }
 
