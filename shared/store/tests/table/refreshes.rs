@@ -85,10 +85,8 @@ async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_c
     assert_eq!(doubt(5, 7200).await, None, "that is another refresh");
     assert_eq!(doubt(0, 7200).await, Some(at(7200)));
     assert_eq!(doubt(0, 7300).await, Some(at(7200)), "whoever doubts it next learns since when");
-    assert_eq!(
-        table.claimed_to_refresh("a third", 7799, 1, 7199).await,
-        Claim::Unsettled { since: at(0), doubted: None }
-    );
+    let doubted = Claim::Unsettled { since: at(0), doubted: Some(at(7200)) };
+    assert_eq!(table.claimed_to_refresh("a third", 7799, 1, 7199).await, doubted);
     // One doubted at the very instant counts as over.
     let claim = table.claimed_to_refresh("a third", 7800, 1, 7200).await;
     let Claim::Won(connection) = claim else { panic!("{claim:?}") };
@@ -154,6 +152,39 @@ async fn a_refresh_known_to_have_spent_nothing_is_settled_and_may_begin_again_at
     let settled = table.connection("ada").await;
     assert_eq!((settled.refresh_begun, settled.lease), (None, None));
     assert!(matches!(table.claimed_to_refresh("another", 1, 1, -600).await, Claim::Won(_)));
+}
+
+#[tokio::test]
+async fn since_when_a_grant_is_refused_stays_until_it_is_replaced() {
+    for end in 0..4 {
+        let table = Table::new().await;
+        let (ada, fence) = (athlete("ada"), table.refreshing().await);
+        table.store.settle_refresh(&ada, fence, Some(at(5)), soon()).await.unwrap();
+        let Claim::Won(claimed) = table.claimed_to_refresh("another", 9, 1, -600).await else { panic!("settled") };
+        assert_eq!(claimed.refresh_refused, Some(at(5)), "a claim leaves it");
+        match end {
+            0 => drop(table.store.settle_refresh(&ada, claimed.fence, None, soon()).await.unwrap()),
+            1 => drop(
+                table.store.save_grant(&ada, claimed.fence, 1, &grant("ada"), "daily", at(10), soon()).await.unwrap(),
+            ),
+            2 => drop(table.store.rescue_grant(&ada, 1, &grant("ada"), "daily", at(10), soon()).await.unwrap()),
+            _ => drop(table.store.connect(&authorised("ada"), soon()).await.unwrap()),
+        }
+        assert_eq!(table.connection("ada").await.refresh_refused, None, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn an_earlier_doubt_lets_the_next_refresh_begin_sooner() {
+    let table = Table::new().await;
+    let (ada, fence) = (athlete("ada"), table.refreshing().await);
+    // Over at 20, for one who counts what was doubted 600 seconds ago as over.
+    assert_eq!(table.store.doubt_refresh(&ada, at(0), at(-580), soon()).await.unwrap(), Some(at(-580)));
+    table.store.release(&ada, fence, soon()).await.unwrap();
+    let early = table.claimed_to_refresh("another", 19, 1, 19 - 600).await;
+    assert_eq!(early, Claim::Unsettled { since: at(0), doubted: Some(at(-580)) });
+    let claim = table.claimed_to_refresh("another", 20, 1, 20 - 600).await;
+    assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn invariant_3_a_refresh_token_is_sent_to_the_token_endpoint_and_nowhere_e
 
 #[tokio::test]
 async fn a_token_server_that_is_unwell_costs_a_tick_and_no_grant() {
-    let half = serde_json::json!({"access_token": "a", "token_type": "bearer", "expires_in": 60});
+    let half = serde_json::json!({"refresh_token": "r", "token_type": "bearer", "expires_in": 60});
     let stage = connected(ada()).await;
     for answer in [Answer::status(503), Answer::html(), Answer::json(&half), Answer::status(404)] {
         stage.pass(NEARLY_A_DAY);
@@ -242,7 +242,7 @@ async fn a_table_that_is_down_for_half_an_hour_after_a_refresh_costs_no_grant() 
 async fn a_refresh_that_nobody_finished_is_made_again_after_a_while() {
     let stage = connected(ada()).await;
     stage.pass(NEARLY_A_DAY);
-    // The worker dies with the request under way: Oura never hears of it.
+    // The request is lost on its way: Oura never hears of it.
     stage.oura_wire.inject(When::every().path(TOKEN).first(1), Fault::DropBefore);
     stage.process.tick().await.unwrap();
     stage.process.work().await;
