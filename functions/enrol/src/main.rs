@@ -25,6 +25,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             "left": enrolled.left,
             "without_uuid": enrolled.without_uuid,
             "shared_uuids": enrolled.shared_uuids,
+            "unreadable": enrolled.unreadable,
             "outside_group": enrolled.outside_group,
             "merged": enrolled.merged,
             "disconnected": enrolled.disconnected,

@@ -83,6 +83,7 @@ pub(crate) fn site(site: &Site, keeper: Keeper, error: &Error) -> Explained {
         | Error::Unwell { .. }
         | Error::Uncertain { .. }
         | Error::NotJson { .. }
+        | Error::Refused { .. }
         | Error::Unexpected { .. }
         | Error::CursorRepeats
         | Error::TooLarge

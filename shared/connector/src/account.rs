@@ -221,6 +221,13 @@ impl Connector {
                 let next = now.checked_add(after).unwrap_or(trial);
                 (next, NotAdmitted::not_now(after, "Smartabase asked us to wait"))
             }
+            // It may have been the password that was refused: one try a minute.
+            Error::Refused { .. } => {
+                let why = format!(
+                    "Smartabase does not let us in ({error}): check the smartabase secret, and that the account may use the API"
+                );
+                (trial, NotAdmitted::NotNow(Setback::NeedsOperator(why)))
+            }
             Error::NotFound | Error::Rejected { .. } | Error::Unexpected { .. } => {
                 let why = format!("we can’t sign in to Smartabase ({error}): check SmartabaseUrl");
                 (now, NotAdmitted::NotNow(Setback::NeedsOperator(why)))

@@ -184,9 +184,13 @@ impl<'a> People<'a> {
                 Some(Err(_)) | None => census.without_uuid += usize::from(people.takes_part(user.id)),
             }
         }
+        // A user who can't be read may be a second one with the same UUID.
+        let unread: HashSet<&str> = roster.unreadable.iter().filter_map(|unread| unread.uuid.as_deref()).collect();
         for (id, users) in by_uuid {
             let takes_part = users.iter().any(|user| people.takes_part(user.id));
-            if let [user] = users.as_slice() {
+            if let [user] = users.as_slice()
+                && !unread.contains(id.as_str())
+            {
                 census.named += usize::from(takes_part);
                 people.named.insert(id, user);
             } else {
@@ -224,6 +228,7 @@ impl<'a> People<'a> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use smartabase::Unreadable;
 
     fn user(id: u64, uuid: &str) -> User {
         let uuid = Some(uuid.to_owned()).filter(|uuid| !uuid.is_empty());
@@ -266,6 +271,17 @@ mod tests {
         assert_eq!(census.shared, [(id("shared"), vec![UserId(5), UserId(6)])]);
         assert_eq!(census.athletes[0].name, "User 1");
         assert!(is_calm(&census));
+    }
+
+    #[test]
+    fn a_uuid_that_an_unreadable_user_has_too_gives_no_link() {
+        let mut roster = roster(&[(1, "a"), (2, "b")], &[]);
+        roster.unreadable.push(Unreadable::user("page 1, users[2]: `userId` can't be read", Some("a")));
+        let census = Census::of(&roster, None, &BTreeMap::new());
+        assert_eq!(athletes(&census), [("b", 2, true)]);
+        assert_eq!(census.shared, [(id("a"), vec![UserId(1)])]);
+        let connected = BTreeMap::from([(id("a"), UserId(1))]);
+        assert_eq!(athletes(&Census::of(&roster, None, &connected)), [("a", 1, false), ("b", 2, true)]);
     }
 
     #[test]

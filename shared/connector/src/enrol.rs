@@ -41,6 +41,9 @@ const CONCURRENCY: usize = 4;
 /// Athletes whose rows are read in one request.
 const PAGE: usize = 98;
 
+/// How many unreadable parts of a roster the log names, one line each.
+const NAMED: usize = 20;
+
 /// An athlete is not begun with less than this left: two records may be written, and each be waited for.
 const TO_WRITE: Duration = Duration::from_secs(2 * PATIENCE.as_secs() + 5);
 
@@ -64,6 +67,9 @@ pub struct Enrolled {
     pub without_uuid: usize,
     /// UUIDs that several users share.
     pub shared_uuids: usize,
+    /// Users and mergers of the roster that could not be read, or not in full: such a user gets no link. The log says where in
+    /// the site's answer they are.
+    pub unreadable: usize,
     /// Connected athletes outside the group: they keep what they have, and get no new link.
     pub outside_group: usize,
     /// Connections that followed a merger of users.
@@ -149,6 +155,7 @@ impl Connector {
             left = enrolled.left,
             without_uuid = enrolled.without_uuid,
             shared_uuids = enrolled.shared_uuids,
+            unreadable = enrolled.unreadable,
             outside_group = enrolled.outside_group,
             merged = enrolled.merged,
             disconnected = enrolled.disconnected,
@@ -202,6 +209,10 @@ impl Connector {
             connected.retain(|athlete, _| !ended.contains(athlete));
             census = Census::of(roster, group, &connected);
         }
+        for unreadable in roster.unreadable.iter().take(NAMED) {
+            let (what, user) = (&unreadable.what, unreadable.user.map(|user| user.0));
+            tracing::error!(what, user, "Smartabase's roster has an entry that can't be read; it is left out");
+        }
         for (athlete, users) in &census.shared {
             let users = users.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             tracing::error!(%athlete, users, "several users share this UUID; none of them gets a link");
@@ -216,6 +227,7 @@ impl Connector {
             athletes: census.athletes.len(),
             without_uuid: census.without_uuid,
             shared_uuids: census.shared.len(),
+            unreadable: roster.unreadable.len(),
             outside_group: census.outside_group,
             merged: self.follow_mergers(&census.moved, deadline).await,
             disconnected: ended.len(),

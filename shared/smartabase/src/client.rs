@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use crate::error::{BuildError, Error};
 use crate::event::{self, Event, StoredEvent, Wanted};
 use crate::ids::{EventId, FormName, UserId};
-use crate::import::{Import, ProfileImport, read_import, read_profile_import};
+use crate::import::{Import, ProfileImport, read_import, read_profile_import, state_of};
 use crate::paging::Cursors;
 use crate::profile::{self, Profile, read_profiles};
+use crate::refusal::Refusal;
 use crate::roster::{GroupBody, Roster, RosterPages, SynchroniseBody, read_members};
 use crate::site::{Credentials, Site};
 use crate::transport::{Purpose, Transport};
@@ -50,10 +51,17 @@ impl Client {
     }
 
     /// Finds out whether the site accepts these credentials, with one request that reads nothing of anybody. An account
-    /// that may not ask even that has been let in all the same.
+    /// that may not ask even that has been let in all the same, if it is told so by a 403. A refusal with 200 may be that of
+    /// the password, and lets nobody in.
     pub async fn sign_in(&self, credentials: &Credentials, deadline: Instant) -> Result<(), Error> {
+        // As if it were an import, because it must not be repeated: wrong passwords may lock the account.
         match self.transport.post("listgroups", credentials, &GroupBody { name: "" }, Purpose::Import, deadline).await {
-            Ok(_) | Err(Error::Forbidden) => Ok(()),
+            Ok(None) | Err(Error::Forbidden) => Ok(()),
+            Ok(Some(answer)) => match Refusal::find_in_read(&answer.json) {
+                Some(refusal) => Err(refusal.into_error()),
+                None if answer.json.is_object() => Ok(()),
+                None => Err(Error::unexpected("listgroups: not an object")),
+            },
             Err(error) => Err(error),
         }
     }
@@ -67,6 +75,9 @@ impl Client {
     /// Which of these users the site says are deleted. The others may be there, or only out of the account's sight: the
     /// site tells the two apart for users who are named to it, and for nobody else (vendor's documentation of
     /// `usersynchronise`). Costs as much as the roster.
+    ///
+    /// Users whom the same answer also lists, or speaks of in a merger, are not deleted; a merger that does not say whose it
+    /// is makes the whole answer unclear.
     pub async fn deleted_users(
         &self,
         credentials: &Credentials,
@@ -76,10 +87,12 @@ impl Client {
         if users.is_empty() {
             return Ok(Vec::new());
         }
-        let Roster { mut deleted, merged, .. } = self.roster_knowing(credentials, users, deadline).await?;
+        let roster = self.roster_knowing(credentials, users, deadline).await?;
+        if let Some(merger) = roster.unreadable.iter().find(|unreadable| unreadable.is_unknown_merger()) {
+            return Err(Error::unexpected(format!("usersynchronise: {}", merger.what)));
+        }
         // A user who was merged is gone, too, but not deleted.
-        deleted.retain(|user| users.contains(user) && merged.iter().all(|(old, _)| old != user));
-        Ok(deleted)
+        Ok(users.iter().copied().filter(|user| roster.says_deleted(*user)).collect())
     }
 
     async fn roster_knowing(
@@ -95,16 +108,18 @@ impl Client {
             let body = SynchroniseBody::page(known, cursor);
             // Other lists may be left out when they are empty, but this one has the account itself in it.
             let nobody = Error::NotJson { status: 200, starts: "empty" };
-            let page = self.read("usersynchronise", credentials, &body, deadline).await?.ok_or(nobody)?;
+            let page = self.transport.post("usersynchronise", credentials, &body, Purpose::Read, deadline).await?;
+            let page = page.ok_or(nobody)?;
             pages.read(&page)?;
-            cursor = cursors.next(&page)?;
+            cursor = cursors.next(&page.json)?;
             if cursor.is_none() {
                 return pages.finish();
             }
         }
     }
 
-    /// The members of a group. A group that does not exist looks like one without members.
+    /// The members of a group. A group that does not exist looks like one without members. One member who can't be read
+    /// spoils the answer: who is missing from it would count as outside the group.
     pub async fn group_members(
         &self,
         credentials: &Credentials,
@@ -140,8 +155,8 @@ impl Client {
     /// The events of one form and user that start on the days from `first` to `last`, both included, oldest first.
     ///
     /// Asks `eventsearch`, and where the site can't answer that (404, 422, or something other than JSON) `synchronise`. An
-    /// answer that is not understood to its last event is an error, never "none": taking it for that would store a
-    /// record twice.
+    /// answer that is not understood to its last event, or not known to be whole, is an error, never "none": taking it for
+    /// that would store a record twice.
     pub async fn events(
         &self,
         credentials: &Credentials,
@@ -176,14 +191,20 @@ impl Client {
         let mut cursors = Cursors::default();
         let mut found = BTreeMap::new();
         let mut cursor = None;
-        while let Some(page) = self.read(endpoint, credentials, &body(cursor), deadline).await? {
+        loop {
+            let first = cursor.is_none();
+            let page = match self.read(endpoint, credentials, &body(cursor), deadline).await? {
+                Some(page) => page,
+                // No body at all is how some sites say that there is no event. A page that was announced has one.
+                None if first => return Ok(found),
+                None => return Err(Error::NotJson { status: 200, starts: "empty" }),
+            };
             wanted.read(&page, &mut found)?;
             cursor = cursors.next(&page)?;
             if cursor.is_none() {
-                break;
+                return Ok(found);
             }
         }
-        Ok(found)
     }
 
     /// Deletes an event; needs the site's delete permission, and can't be undone. Answers whether the site says it did.
@@ -194,7 +215,8 @@ impl Client {
         deadline: Instant,
     ) -> Result<bool, Error> {
         let answer = self.write("deleteevent", credentials, &event::DeleteBody { event_id: event }, deadline).await?;
-        Ok(answer.get("state").and_then(Value::as_str) == Some("SUCCESS"))
+        let states = [state_of(Some(&answer)), state_of(answer.get("result"))];
+        Ok(Refusal::find_in_read(&answer).is_none() && states.contains(&Some("SUCCESS".to_owned())))
     }
 
     /// Writes a user's record in a profile form. Each user has one, so this may be repeated; a field that is not sent may be
@@ -237,7 +259,8 @@ impl Client {
         body: &B,
         deadline: Instant,
     ) -> Result<Option<Value>, Error> {
-        self.transport.post(endpoint, credentials, body, Purpose::Read, deadline).await
+        let answer = self.transport.post(endpoint, credentials, body, Purpose::Read, deadline).await?;
+        Ok(answer.map(|body| body.json))
     }
 
     /// An answer without a body may be fine for a read; about an import it says nothing.
@@ -249,6 +272,6 @@ impl Client {
         deadline: Instant,
     ) -> Result<Value, Error> {
         let answer = self.transport.post(endpoint, credentials, body, Purpose::Import, deadline).await?;
-        answer.ok_or(Error::NotJson { status: 200, starts: "empty" })
+        answer.map(|body| body.json).ok_or(Error::NotJson { status: 200, starts: "empty" })
     }
 }

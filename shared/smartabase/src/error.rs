@@ -10,7 +10,8 @@ pub enum Error {
     /// 401. Do not try again with these credentials: when the site locks an account is unknown.
     #[error("the site refuses the username or the password")]
     WrongCredentials,
-    /// 403. The account may not use this form or group, or the API at all; an administrator of the site must mend it.
+    /// 403 that is not a web page. The account may not use this form or group, or the API at all; an administrator of the
+    /// site must mend it.
     #[error("the account has no permission for this form or group")]
     Forbidden,
     /// 404, or a refusal saying that there is no such application: the address of the site is wrong.
@@ -19,7 +20,7 @@ pub enum Error {
     /// 429 (and a 503 with `Retry-After`, when reading). Wait, then try again.
     #[error("the site asks for fewer requests")]
     Throttled {
-        /// How long to wait, if the site said so.
+        /// How long to wait, if the site said so. Where it said so in a way that can't be read, five minutes.
         after: Option<Duration>,
     },
     /// Any other 3xx or 4xx: the request itself is wrong, or something in front of the site refuses it.
@@ -41,7 +42,8 @@ pub enum Error {
         /// What happened instead.
         why: &'static str,
     },
-    /// An answer in something other than JSON, such as a web page. With a 2xx status an import may have been carried out.
+    /// An answer in something other than JSON, such as a web page: it may not be the site's own, and says nothing about the
+    /// account or anybody else. With a 2xx status an import may have been carried out.
     #[error("the site answered with status {status} and {starts} instead of JSON")]
     NotJson {
         /// The HTTP status.
@@ -49,10 +51,17 @@ pub enum Error {
         /// What came: `html`, `text` or `empty`.
         starts: &'static str,
     },
-    /// JSON of a shape that is not known, or the site's own refusal of something that was to be read.
+    /// The site's own refusal, with HTTP 200, of something that was to be read.
+    #[error("the site says: {says}")]
+    Refused {
+        /// The site's message, on one line and cut, or the kind of refusal where it gives no message.
+        says: String,
+    },
+    /// JSON of a shape that is not known, or that does not say whether it is whole. What it would say of anybody is not
+    /// known then.
     #[error("unexpected answer: {what}")]
     Unexpected {
-        /// Where, or the site's own message.
+        /// What could not be read, and where in the answer it is.
         what: String,
     },
     /// Paging went in a circle, so what was read can't be complete.
@@ -77,7 +86,11 @@ impl Error {
         match self {
             Error::Unwell { status } => status.is_some(),
             Error::NotJson { status, .. } => (200..300).contains(status),
-            Error::Uncertain { .. } | Error::Unexpected { .. } | Error::TooLarge | Error::CursorRepeats => true,
+            Error::Uncertain { .. }
+            | Error::Refused { .. }
+            | Error::Unexpected { .. }
+            | Error::TooLarge
+            | Error::CursorRepeats => true,
             Error::WrongCredentials
             | Error::Forbidden
             | Error::NotFound

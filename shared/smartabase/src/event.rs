@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::civil::Date;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::calendar::{TimeOfDay, read_date, site_date};
 use crate::error::Error;
@@ -126,6 +126,18 @@ impl<'a> ImportBody<'a> {
     }
 }
 
+/// What an answer may have in it that has no list of events and means that there is none.
+const WITHOUT_EVENTS: [&str; 8] = [
+    "events",
+    "export",
+    "pagination",
+    "cursor",
+    "nextCursor",
+    "next_cursor",
+    "lastSynchronisationTimeOnServer",
+    "idsOfDeletedEvents",
+];
+
 /// One form of one user over some days, both included.
 pub(crate) struct Wanted<'a> {
     pub(crate) form: &'a FormName,
@@ -192,7 +204,7 @@ impl<'a> Wanted<'a> {
     /// The site may ignore any of the conditions, so they are applied here as well. An event that can't be read is an
     /// error: to leave it out would tell the caller that it is not there, and have it stored a second time.
     pub(crate) fn read(&self, page: &Value, found: &mut BTreeMap<EventId, StoredEvent>) -> Result<(), Error> {
-        for (index, entry) in events_of(page)?.iter().enumerate() {
+        for (index, entry) in events_of(page)?.into_iter().enumerate() {
             if let Some(event) = self.read_event(entry, &format!("events[{index}]"))? {
                 found.insert(event.id, event);
             }
@@ -210,8 +222,10 @@ impl<'a> Wanted<'a> {
             Some(Value::String(form)) => Some(form),
             Some(_) => return Err(unreadable("formName")),
         };
-        if form.is_some_and(|form| form.trim() != self.form.as_str().trim()) {
-            return Ok(None);
+        if let Some(form) = form.filter(|form| form.trim() != self.form.as_str().trim()) {
+            // Another spelling of the same name may be this form or another one: neither may be concluded.
+            let same = letters(form) == letters(self.form.as_str());
+            return if same { Err(unreadable("formName")) } else { Ok(None) };
         }
         let user = UserId::read(entry.get("userId")).ok_or_else(|| unreadable("userId"))?;
         if user != self.user {
@@ -226,25 +240,32 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The events of a page of `eventsearch` or, under `export`, of `synchronise`. No events at all may come as an empty list or
-/// an empty object; something else without a list is not understood, which must not pass for "none".
-fn events_of(page: &Value) -> Result<&[Value], Error> {
+/// The letters and digits of a form's name, in lower case.
+fn letters(name: &str) -> String {
+    name.replace("&amp;", "&").chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The events of a page of `eventsearch` or, under `export`, of `synchronise`. No events at all may come as an empty list,
+/// as null or as an empty object; something else without a list is not understood, which must not pass for "none".
+fn events_of(page: &Value) -> Result<Vec<&Value>, Error> {
     let Value::Object(members) = page else { return Err(Error::unexpected("events: not an object")) };
-    if members.contains_key("events") {
-        return list(page, "events", "events");
+    let export = match members.get("export") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(export)) => Some(export),
+        Some(_) => return Err(Error::unexpected("events: `export` is not an object")),
+    };
+    let mut events: Vec<&Value> = list(page, "events", "events")?.iter().collect();
+    if let Some(export) = members.get("export") {
+        events.extend(list(export, "events", "export")?);
     }
-    if let Some(export) = members.get("export").filter(|export| !export.is_null()) {
-        if !export.is_object() {
-            return Err(Error::unexpected("events: `export` is not an object"));
-        }
-        return list(export, "events", "export");
+    let objects = || std::iter::once(members).chain(export);
+    let has_list = objects().any(|object| object.get("events").is_some_and(Value::is_array));
+    let mut names = objects().flat_map(Map::keys);
+    if has_list || names.all(|name| WITHOUT_EVENTS.contains(&name.as_str())) {
+        Ok(events)
+    } else {
+        Err(Error::unexpected("events: an answer without a list of events"))
     }
-    let known =
-        ["export", "cursor", "nextCursor", "next_cursor", "lastSynchronisationTimeOnServer", "idsOfDeletedEvents"];
-    if members.keys().all(|name| known.contains(&name.as_str())) {
-        return Ok(&[]);
-    }
-    Err(Error::unexpected("events: an answer without a list of events"))
 }
 
 #[cfg(test)]
@@ -278,7 +299,12 @@ mod tests {
 
     #[test]
     fn an_event_is_read_from_either_endpoint() {
-        for page in [json!({"events": [entry()], "cursor": null}), json!({"export": {"events": [entry()]}})] {
+        for page in [
+            json!({"events": [entry()], "cursor": null}),
+            json!({"export": {"events": [entry()]}}),
+            json!({"events": [], "export": {"events": [entry()]}}),
+            json!({"events": [entry()], "export": {"events": []}}),
+        ] {
             let events = read(&page).unwrap();
             let [event] = events.as_slice() else { panic!("{events:?}") };
             assert_eq!((event.id, event.user, event.date), (EventId(1), UserId(12345), date(2026, 3, 3)));
@@ -286,6 +312,7 @@ mod tests {
         }
         assert_eq!(read(&with("id", json!("1"))).unwrap().len(), 1);
         assert_eq!(read(&with("userId", json!("12345"))).unwrap().len(), 1);
+        assert_eq!(read(&with("userId", json!({"userId": 12345}))).unwrap().len(), 1);
         assert_eq!(read(&with("formName", json!(null))).unwrap().len(), 1);
     }
 
@@ -316,6 +343,7 @@ mod tests {
     fn one_unreadable_event_spoils_the_look_up() {
         for (name, value) in [
             ("formName", json!(7)),
+            ("formName", json!("example  form")),
             ("userId", json!(null)),
             ("userId", json!("someone")),
             ("startDate", json!("2026-03-03")),
@@ -323,9 +351,11 @@ mod tests {
             ("id", json!(-1)),
             ("id", json!("x")),
             ("rows", json!("x")),
+            ("rows", json!(["x"])),
+            ("rows", json!([{"row": 0, "pairs": [{"key": "ID", "value": ["rows"]}]}])),
         ] {
             let Err(Error::Unexpected { what }) = read(&with(name, value.clone())) else { panic!("{name} {value}") };
-            assert!(what.contains("events[0]") && what.contains(name), "{what}");
+            assert!(what.contains("events[0]") && (name == "rows" || what.contains(name)), "{what}");
         }
         assert!(read(&json!({"events": [entry(), "nothing"]})).is_err());
     }
@@ -340,6 +370,9 @@ mod tests {
             json!({"export": {}}),
             json!({"export": null, "lastSynchronisationTimeOnServer": 1, "idsOfDeletedEvents": []}),
             json!({"export": {"events": []}, "idsOfDeletedEvents": [5]}),
+            json!({"pagination": {"cursor": null}}),
+            json!({"export": {"events": null, "pagination": {"cursor": null}}}),
+            json!({"events": [], "export": {"events": []}, "serverTime": 1}),
         ] {
             assert_eq!(read(&page), Ok(vec![]), "{page}");
         }
@@ -347,9 +380,16 @@ mod tests {
 
     #[test]
     fn an_unknown_shape_is_not_no_events() {
-        for page in
-            [json!([]), json!("none"), json!({"event": []}), json!({"events": {}}), json!({"export": []}), json!(null)]
-        {
+        for page in [
+            json!([]),
+            json!("none"),
+            json!({"event": []}),
+            json!({"events": {}}),
+            json!({"export": []}),
+            json!({"export": {"records": []}}),
+            json!({"events": null, "results": []}),
+            json!(null),
+        ] {
             assert!(matches!(read(&page), Err(Error::Unexpected { .. })), "{page}");
         }
     }

@@ -2,16 +2,17 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A user of the site. Read from a positive JSON number or from the same in digits, since the API gives both.
+/// A user of the site. Read from a positive whole JSON number or from the same as text, since the API gives both, and from
+/// either inside an object, as the API wants it in imports and was seen to give it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(#[serde(deserialize_with = "number_or_digits")] pub u64);
 
-/// An event: one record in an event form. Read like a [`UserId`].
+/// An event: one record in an event form. Read like a [`UserId`], but from no object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(#[serde(deserialize_with = "number_or_digits")] pub u64);
@@ -23,13 +24,14 @@ pub struct FormName(pub String);
 
 impl UserId {
     pub(crate) fn read(value: Option<&Value>) -> Option<UserId> {
-        UserId::deserialize(value?).ok()
+        let value = value?;
+        read_id(value.get("userId").unwrap_or(value)).map(UserId)
     }
 }
 
 impl EventId {
     pub(crate) fn read(value: Option<&Value>) -> Option<EventId> {
-        EventId::deserialize(value?).ok()
+        read_id(value?).map(EventId)
     }
 }
 
@@ -76,34 +78,31 @@ impl fmt::Display for FormName {
     }
 }
 
-/// Accepts `1009` and `"1009"`. Ids such as `-1`, which the API uses for "none", are not ids.
 fn number_or_digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Id;
+    let value = Value::deserialize(deserializer)?;
+    read_id(&value).ok_or_else(|| de::Error::custom("not a positive whole number"))
+}
 
-    impl Visitor<'_> for Id {
-        type Value = u64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a positive whole number")
+/// Reads `1009`, `"1009"`, and what spreadsheets and other JSON writers make of it: `1009.0`, `"1009.0"`, `1.009E3`. Ids
+/// such as `-1`, which the API uses for "none", are not ids.
+pub(crate) fn read_id(value: &Value) -> Option<u64> {
+    let id = match value {
+        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => {
+            let text = text.trim();
+            // `parse` alone would take "+7" and "inf".
+            let is_number = text.starts_with(|first: char| first.is_ascii_digit());
+            if is_number { text.parse().ok().or_else(|| whole(text.parse().ok()?)) } else { None }
         }
+        _ => None,
+    };
+    id.filter(|id| *id > 0)
+}
 
-        fn visit_u64<E: de::Error>(self, id: u64) -> Result<u64, E> {
-            if id == 0 { Err(E::custom("not a positive whole number")) } else { Ok(id) }
-        }
-
-        fn visit_i64<E: de::Error>(self, id: i64) -> Result<u64, E> {
-            self.visit_u64(u64::try_from(id).unwrap_or_default())
-        }
-
-        fn visit_str<E: de::Error>(self, digits: &str) -> Result<u64, E> {
-            // `parse` alone would take "+7".
-            let digits = digits.trim();
-            let id = if digits.starts_with(|first: char| first.is_ascii_digit()) { digits.parse().ok() } else { None };
-            self.visit_u64(id.unwrap_or_default())
-        }
-    }
-
-    deserializer.deserialize_any(Id)
+/// The number, if it is whole and so small that no digit of it can have been lost.
+pub(crate) fn whole(number: f64) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && (0.0..EXACT).contains(&number) { format!("{number:.0}").parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -114,7 +113,16 @@ mod tests {
 
     #[test]
     fn an_id_is_a_positive_number_or_its_digits() {
-        for given in [json!(1009), json!("1009"), json!(" 1009 "), json!("01009")] {
+        for given in [
+            json!(1009),
+            json!("1009"),
+            json!(" 1009 "),
+            json!("01009"),
+            json!(1009.0),
+            json!("1009.0"),
+            json!(1.009e3),
+            json!("1.009E3"),
+        ] {
             assert_eq!(UserId::read(Some(&given)), Some(UserId(1009)), "{given}");
             assert_eq!(EventId::read(Some(&given)), Some(EventId(1009)), "{given}");
         }
@@ -131,14 +139,28 @@ mod tests {
             json!("-1"),
             json!("12a"),
             json!("99999999999999999999"),
+            json!(1e300),
+            json!("1009.5"),
+            json!("1e999"),
             json!(null),
             json!(true),
             json!([1]),
-            json!({"userId": 1}),
+            json!({"id": 1}),
         ] {
             assert_eq!(UserId::read(Some(&given)), None, "{given}");
         }
         assert_eq!(UserId::read(None), None);
+        assert_eq!(EventId::read(Some(&json!({"userId": 1}))), None);
+    }
+
+    #[test]
+    fn a_user_may_come_inside_an_object_as_in_imports() {
+        for given in [json!({"userId": 1001}), json!({"userId": "1001"}), json!({"userId": 1001.0})] {
+            assert_eq!(UserId::read(Some(&given)), Some(UserId(1001)), "{given}");
+        }
+        for given in [json!({}), json!({"userId": null}), json!({"userId": [1001]}), json!({"userId": {"userId": 1001}})] {
+            assert_eq!(UserId::read(Some(&given)), None, "{given}");
+        }
     }
 
     #[test]

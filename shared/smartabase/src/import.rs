@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ids::EventId;
-use crate::message::{counts_fewer, repeatable, text, unknown_fields};
+use crate::message::{counts_fewer, repeatable, sayings, text, unknown_fields};
 use crate::refusal::Refusal;
 use crate::rows::list;
 
@@ -189,12 +189,12 @@ impl FormResults {
     }
 }
 
-fn state_of(result: Option<&Value>) -> Option<String> {
+pub(crate) fn state_of(result: Option<&Value>) -> Option<String> {
     Some(text(result?.get("state"))).filter(|state| !state.is_empty())
 }
 
 fn message_of(result: Option<&Value>) -> Option<String> {
-    Some(text(result?.get("message"))).filter(|message| !message.is_empty())
+    Some(sayings(result?.get("message"))).filter(|message| !message.is_empty())
 }
 
 /// The reason in an entry of the older shape, where each record that failed is a list of pairs. Only the pair `Error` is read:
@@ -202,7 +202,7 @@ fn message_of(result: Option<&Value>) -> Option<String> {
 fn record_error(record: &Value) -> Result<String, Error> {
     let pairs = list(record, "pairs", "error")?;
     let error = pairs.iter().find(|pair| pair.get("key").and_then(Value::as_str) == Some("Error"));
-    let reason = text(error.and_then(|pair| pair.get("value")));
+    let reason = sayings(error.and_then(|pair| pair.get("value")));
     Ok(if reason.is_empty() { "no reason given".to_owned() } else { reason })
 }
 

@@ -32,6 +32,7 @@
 //! # Ok(()) }
 //! ```
 
+mod body;
 mod calendar;
 mod client;
 mod error;
@@ -58,7 +59,7 @@ pub use event::{Event, StoredEvent};
 pub use ids::{EventId, FormName, UserId};
 pub use import::{Import, ProfileImport};
 pub use profile::Profile;
-pub use roster::{Roster, User};
+pub use roster::{Roster, Unreadable, User};
 pub use schema::{FieldKind, FormKind, FormSchema, FormSummary, SchemaField};
 pub use session::Session;
 pub use site::{Credentials, Site, SiteError};

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use crate::ids::whole;
+
 /// How much of a text of the site is kept.
 const KEPT: usize = 300;
 /// How much of one is looked at; longer ones are no messages.
@@ -14,13 +16,40 @@ const READ: usize = 20_000;
 const NAMES_BEFORE: &str = "The following names [";
 const NAMES_AFTER: &str = "] were sent in the message but do not exist in the form";
 
-/// A text, number or truth value as text; anything else is empty.
+/// A text, number or truth value as text; anything else is empty. A whole number has no decimals, however it was written.
 pub(crate) fn text(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Number(number)) => {
+            let whole = number.as_f64().filter(|_| number.is_f64()).and_then(whole);
+            whole.map_or_else(|| number.to_string(), |whole| whole.to_string())
+        }
         Some(Value::Bool(truth)) => truth.to_string(),
         _ => String::new(),
+    }
+}
+
+/// What the site says in words, where that may be one text or a list or object of them.
+pub(crate) fn sayings(value: Option<&Value>) -> String {
+    let mut texts = Vec::new();
+    let mut rest: Vec<&Value> = value.into_iter().collect();
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Array(items) => rest.extend(items.iter().rev()),
+            Value::Object(members) => rest.extend(members.values().rev()),
+            value => texts.push(text(Some(value))),
+        }
+    }
+    texts.retain(|text| !text.is_empty());
+    texts.join(" ")
+}
+
+/// Whether a member is true, also where that is written as a text.
+pub(crate) fn is_true(value: Option<&Value>) -> bool {
+    match value {
+        Some(Value::Bool(truth)) => *truth,
+        Some(Value::String(text)) => text.trim().eq_ignore_ascii_case("true"),
+        _ => false,
     }
 }
 
@@ -131,8 +160,37 @@ fn longest(text: &str, words: &[&str]) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_single_value_is_its_text() {
+        for (value, meaning) in [
+            (json!("a"), "a"),
+            (json!(7), "7"),
+            (json!(7.5), "7.5"),
+            (json!(19762.0), "19762"),
+            (json!(true), "true"),
+            (json!(null), ""),
+            (json!(["a"]), ""),
+            (json!({"a": "b"}), ""),
+        ] {
+            assert_eq!(text(Some(&value)), meaning, "{value}");
+        }
+    }
+
+    #[test]
+    fn sayings_are_read_from_lists_and_objects_too() {
+        for (value, meaning) in [
+            (json!("no"), "no"),
+            (json!(["no", "", {"reason": "form", "code": 7}]), "no 7 form"),
+            (json!([]), ""),
+            (json!(null), ""),
+        ] {
+            assert_eq!(sayings(Some(&value)), meaning, "{value}");
+        }
+    }
 
     #[test]
     fn fewer_records_than_sent_are_noticed() {

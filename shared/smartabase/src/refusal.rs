@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::message::{repeatable, text};
+use crate::message::{is_true, repeatable, sayings, text};
 
-/// The site says no: an RPC exception, or an `error` at the top of the answer. In the site's own words, uncleaned.
+/// The site says no: an RPC exception, or an `error` or `errors` at the top of the answer. In the site's own words,
+/// uncleaned.
 pub(crate) struct Refusal {
     pub(crate) state: String,
     pub(crate) message: String,
@@ -14,20 +15,33 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn find(answer: &Value) -> Option<Refusal> {
-        if matches!(answer.get("__is_rpc_exception__"), Some(Value::Bool(true))) {
+        if is_true(answer.get("__is_rpc_exception__")) {
             let value = answer.get("value");
             let part = |name| text(value.and_then(|value| value.get(name)));
             let errors =
                 [text(answer.get("type")), part("cause")].into_iter().filter(|text| !text.is_empty()).collect();
             return Some(Refusal { state: "__is_rpc_exception__".to_owned(), message: part("detailMessage"), errors });
         }
-        let message = match answer.get("error")? {
-            Value::String(message) if !message.is_empty() => message.clone(),
-            Value::Object(error) => text(error.get("message").or_else(|| error.get("detailMessage"))),
-            Value::Bool(true) => text(answer.get("message")),
-            _ => return None,
-        };
+        let message = ["error", "errors"].into_iter().find_map(|name| match answer.get(name)? {
+            Value::String(message) if !message.is_empty() => Some(message.clone()),
+            Value::Object(error) => Some(text(error.get("message").or_else(|| error.get("detailMessage")))),
+            Value::Array(errors) if !errors.is_empty() => Some(sayings(answer.get(name))),
+            Value::Number(code) if code.as_f64() != Some(0.0) => Some(format!("{code} {}", sayings(answer.get("message")))),
+            Value::Bool(true) => Some(sayings(answer.get("message"))),
+            _ => None,
+        })?;
         Some(Refusal { state: "error".to_owned(), message, errors: Vec::new() })
+    }
+
+    /// As [`find`](Refusal::find), and in an answer to a read also a state: one has none unless it failed.
+    pub(crate) fn find_in_read(answer: &Value) -> Option<Refusal> {
+        Refusal::find(answer).or_else(|| {
+            [Some(answer), answer.get("result")].into_iter().flatten().find_map(|place| {
+                let state = text(place.get("state"));
+                let failed = !state.is_empty() && !state.starts_with("SUCCESS");
+                failed.then(|| Refusal { state, message: sayings(place.get("message")), errors: Vec::new() })
+            })
+        })
     }
 
     /// What a refusal means to someone who wanted to read. Also one that speaks of a login is no 401: it may come with
@@ -39,7 +53,7 @@ impl Refusal {
         }
         let message = repeatable(&self.message, &[], &[]);
         let message = if message.is_empty() { self.errors.first().cloned().unwrap_or(self.state) } else { message };
-        Error::Unexpected { what: format!("the site says: {}", repeatable(&message, &[], &[])) }
+        Error::Refused { says: repeatable(&message, &[], &[]) }
     }
 }
 
@@ -50,7 +64,7 @@ mod tests {
     use super::*;
 
     fn error(answer: &Value) -> Option<Error> {
-        Refusal::find(answer).map(Refusal::into_error)
+        Refusal::find_in_read(answer).map(Refusal::into_error)
     }
 
     #[test]
@@ -63,8 +77,15 @@ mod tests {
             (json!({"error": "no such form"}), "no such form"),
             (json!({"error": {"message": "no such form"}, "events": []}), "no such form"),
             (json!({"error": {}}), "error"),
+            (json!({"error": true, "message": "no such form"}), "no such form"),
+            (json!({"error": ["no such form"]}), "no such form"),
+            (json!({"error": 500, "message": "no such form"}), "500 no such form"),
+            (json!({"errors": [{"message": "no such form"}], "events": []}), "no such form"),
+            (json!({"__is_rpc_exception__": "true", "type": "x"}), "x"),
+            (json!({"state": "UNEXPECTED_ERROR", "message": "", "events": []}), "UNEXPECTED_ERROR"),
+            (json!({"result": {"state": "FAILURE", "message": "no such form"}}), "no such form"),
         ] {
-            assert_eq!(error(&answer), Some(Error::Unexpected { what: format!("the site says: {says}") }), "{answer}");
+            assert_eq!(error(&answer), Some(Error::Refused { says: says.to_owned() }), "{answer}");
         }
         let wrong_site = exception("There is no application known as 'sight'");
         assert_eq!(error(&wrong_site), Some(Error::NotFound));
@@ -80,9 +101,11 @@ mod tests {
             json!({"error": ""}),
             json!({"error": false}),
             json!({"error": []}),
+            json!({"error": 0, "errors": []}),
+            json!({"state": null, "result": {"state": "SUCCESS"}}),
             json!({"__is_rpc_exception__": false}),
         ] {
-            assert!(Refusal::find(&answer).is_none(), "{answer}");
+            assert!(Refusal::find_in_read(&answer).is_none(), "{answer}");
         }
     }
 }

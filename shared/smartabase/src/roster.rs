@@ -6,9 +6,11 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::body::Body;
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::message::text;
+use crate::paging::is_whole;
 use crate::rows::list;
 
 /// The users that the account sees.
@@ -21,8 +23,43 @@ pub struct Roster {
     /// Users that the site says are deleted, of those that were asked about. Someone whom the account may no longer see is
     /// missing without being here.
     pub deleted: Vec<UserId>,
-    /// How many users or mergers could not be read, and are therefore not here.
-    pub unreadable: usize,
+    /// What of the answer could not be read: each cost only itself.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A user, or a merger of two, that could not be read, or not in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where in the answer it is, and what of it can't be read. Names nobody.
+    pub what: String,
+    /// Whose it is, as far as that can be read.
+    pub user: Option<UserId>,
+    /// The UUID, if that can be read and the user can't.
+    pub uuid: Option<String>,
+    merger: bool,
+}
+
+impl Unreadable {
+    /// A user without a readable id, perhaps with a UUID.
+    #[must_use]
+    pub fn user(what: impl Into<String>, uuid: Option<&str>) -> Unreadable {
+        Unreadable { what: what.into(), user: None, uuid: uuid.map(str::to_owned), merger: false }
+    }
+
+    /// Whether it is a merger that does not say which user is gone.
+    pub(crate) fn is_unknown_merger(&self) -> bool {
+        self.merger && self.user.is_none()
+    }
+}
+
+impl Roster {
+    /// Whether the site says that a user is deleted, and says nothing else of them.
+    pub(crate) fn says_deleted(&self, user: UserId) -> bool {
+        self.deleted.contains(&user)
+            && self.merged.iter().all(|(old, _)| *old != user)
+            && self.users.iter().all(|other| other.id != user)
+            && self.unreadable.iter().all(|other| other.user != Some(user))
+    }
 }
 
 /// A user of the site.
@@ -79,36 +116,61 @@ pub(crate) struct GroupBody<'a> {
 pub(crate) struct RosterPages {
     roster: Roster,
     known: HashSet<UserId>,
+    pages: usize,
+    /// Whether each page had a list of users, be it an empty one.
+    lists: bool,
 }
 
 impl RosterPages {
-    pub(crate) fn read(&mut self, page: &Value) -> Result<(), Error> {
-        if page.get("users").is_none() {
+    pub(crate) fn read(&mut self, page: &Body) -> Result<(), Error> {
+        let Body { json, guessed } = page;
+        if json.get("users").is_none() {
             return Err(Error::unexpected("usersynchronise: an answer without a list of users"));
         }
-        for user in list(page, "users", "usersynchronise")? {
-            match read_user(user) {
-                Some(user) if self.known.insert(user.id) => self.roster.users.push(user),
-                Some(_) => {}
-                None => self.roster.unreadable += 1,
+        self.pages += 1;
+        self.lists |= json.get("users").is_some_and(Value::is_array);
+        let number = self.pages;
+        let place = |list: &str, index: usize| format!("page {number}, {list}[{index}]");
+        for (index, entry) in list(json, "users", "usersynchronise")?.iter().enumerate() {
+            let (user, unread) = read_user(entry, *guessed);
+            if let Some(field) = unread {
+                let what = format!("{}: {field} can't be read", place("users", index));
+                let (id, uuid) = match &user {
+                    Some(user) => (Some(user.id), None),
+                    None => (None, read_uuid(entry.get("uuid"), *guessed).ok().flatten()),
+                };
+                self.roster.unreadable.push(Unreadable { what, user: id, uuid, merger: false });
+            }
+            if let Some(user) = user.filter(|user| self.known.insert(user.id)) {
+                self.roster.users.push(user);
             }
         }
-        for merged in list(page, "mergedUsers", "usersynchronise")? {
-            match (UserId::read(merged.get("oldId")), UserId::read(merged.get("newId"))) {
-                (Some(old), Some(new)) => self.roster.merged.push((old, new)),
-                _ => self.roster.unreadable += 1,
+        for (index, merged) in list(json, "mergedUsers", "usersynchronise")?.iter().enumerate() {
+            let (old, new) = (UserId::read(merged.get("oldId")), UserId::read(merged.get("newId")));
+            if let (Some(old), Some(new)) = (old, new) {
+                self.roster.merged.push((old, new));
+            } else {
+                let field = if old.is_none() { "oldId" } else { "newId" };
+                let what = format!("{}: `{field}` can't be read", place("mergedUsers", index));
+                self.roster.unreadable.push(Unreadable { what, user: old, uuid: None, merger: true });
             }
         }
-        let deleted = list(page, "idsOfDeletedUsers", "usersynchronise")?;
+        let deleted = list(json, "idsOfDeletedUsers", "usersynchronise")?;
         self.roster.deleted.extend(deleted.iter().filter_map(|id| UserId::read(Some(id))));
         Ok(())
     }
 
-    /// The whole roster. One user who can't be read costs only themselves, but a roster of such users is no empty one.
+    /// The whole roster. One user who can't be read costs only themselves, but a roster of such users is no empty one, nor
+    /// is one without any list.
     pub(crate) fn finish(self) -> Result<Roster, Error> {
         let mut roster = self.roster;
-        if roster.users.is_empty() && roster.unreadable > 0 {
-            return Err(Error::unexpected("usersynchronise: no user can be read"));
+        if roster.users.is_empty() {
+            if let Some(first) = roster.unreadable.first() {
+                return Err(Error::unexpected(format!("usersynchronise: no user can be read ({})", first.what)));
+            }
+            if !self.lists {
+                return Err(Error::unexpected("usersynchronise: an answer without a list of users"));
+            }
         }
         let old: HashSet<UserId> = roster.merged.iter().map(|(old, _)| *old).collect();
         roster.users.retain(|user| !old.contains(&user.id));
@@ -116,25 +178,52 @@ impl RosterPages {
     }
 }
 
-fn read_user(user: &Value) -> Option<User> {
-    Some(User {
-        id: UserId::read(user.get("userId"))?,
-        uuid: Some(text(user.get("uuid")).trim().to_owned()).filter(|uuid| !uuid.is_empty()),
-        first_name: text(user.get("firstName")),
-        last_name: text(user.get("lastName")),
-    })
+/// A user as far as they can be read, and what of them can't. Without an id there is none; with a UUID that can't be read
+/// they are there, as a user without one.
+fn read_user(entry: &Value, guessed: bool) -> (Option<User>, Option<&'static str>) {
+    if !entry.is_object() {
+        return (None, Some("the user"));
+    }
+    let Some(id) = UserId::read(entry.get("userId")) else { return (None, Some("`userId`")) };
+    let uuid = read_uuid(entry.get("uuid"), guessed);
+    let unread = uuid.is_err().then_some("`uuid`");
+    let (first_name, last_name) = (text(entry.get("firstName")), text(entry.get("lastName")));
+    (Some(User { id, uuid: uuid.unwrap_or_default(), first_name, last_name }), unread)
 }
 
-/// Reads the answer of `groupmembers`: users inside results inside results.
+/// `Ok(None)` only where the site says that there is none. People are told apart by it, so nothing of it is guessed.
+fn read_uuid(value: Option<&Value>, guessed: bool) -> Result<Option<String>, ()> {
+    let uuid = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(_) | Value::Number(_)) => text(value).trim().to_owned(),
+        Some(Value::Object(members)) if members.is_empty() => return Ok(None),
+        Some(_) => return Err(()),
+    };
+    // A letter that is no ASCII may have been read from a byte that is no UTF-8.
+    let doubtful = (guessed && !uuid.is_ascii()) || uuid.contains(char::REPLACEMENT_CHARACTER);
+    if doubtful { Err(()) } else { Ok(Some(uuid).filter(|uuid| !uuid.is_empty())) }
+}
+
+/// Reads the answer of `groupmembers`: users inside results inside results. Who is not in it is not a member, so it has to
+/// be understood in full.
 pub(crate) fn read_members(answer: &Value) -> Result<Vec<UserId>, Error> {
-    if !answer.is_object() {
-        return Err(Error::unexpected("groupmembers: not an object"));
+    let Value::Object(top) = answer else { return Err(Error::unexpected("groupmembers: not an object")) };
+    if !top.is_empty() && !top.contains_key("results") {
+        return Err(Error::unexpected("groupmembers: an answer without a list of results"));
     }
+    is_whole(answer)?;
     let mut members = Vec::new();
-    for result in list(answer, "results", "groupmembers")? {
-        for user in list(result, "results", "groupmembers")? {
-            let id = UserId::read(user.get("userId"))
-                .ok_or_else(|| Error::unexpected("groupmembers: `userId` can't be read"))?;
+    for (outer, result) in list(answer, "results", "groupmembers")?.iter().enumerate() {
+        // Nothing but what was searched for means that nobody was found.
+        if !result.as_object().is_some_and(|result| result.keys().all(|name| name == "results" || name == "search")) {
+            let what = format!("groupmembers: results[{outer}] is neither a list of users nor empty");
+            return Err(Error::unexpected(what));
+        }
+        for (inner, user) in list(result, "results", "groupmembers")?.iter().enumerate() {
+            let id = UserId::read(user.get("userId")).ok_or_else(|| {
+                let place = format!("results[{outer}].results[{inner}]");
+                Error::unexpected(format!("groupmembers: {place}: `userId` can't be read"))
+            })?;
             if !members.contains(&id) {
                 members.push(id);
             }
@@ -153,8 +242,13 @@ mod tests {
 
     fn read(pages: &[Value]) -> Result<Roster, Error> {
         let mut roster = RosterPages::default();
-        pages.iter().try_for_each(|page| roster.read(page))?;
+        pages.iter().try_for_each(|page| roster.read(&Body { json: page.clone(), guessed: false }))?;
         roster.finish()
+    }
+
+    /// What of these pages can't be read.
+    fn unread(roster: &Roster) -> Vec<&str> {
+        roster.unreadable.iter().map(|unreadable| unreadable.what.as_str()).collect()
     }
 
     #[test]
@@ -177,6 +271,8 @@ mod tests {
             (json!("123"), Some("123")),
             (json!(" new123 "), Some("new123")),
             (json!(19762), Some("19762")),
+            (json!(19762.0), Some("19762")),
+            (json!("19762.0"), Some("19762.0")),
             (json!(""), None),
             (json!("  \t"), None),
             (json!(null), None),
@@ -184,6 +280,7 @@ mod tests {
         ] {
             let roster = read(&[json!({"users": [{"userId": "7", "uuid": given}]})]).unwrap();
             assert_eq!(roster.users.first().unwrap().uuid.as_deref(), uuid, "{given}");
+            assert_eq!(roster.unreadable, []);
         }
         let without = read(&[json!({"users": [{"userId": 7}]})]).unwrap();
         assert_eq!(without.users.first().unwrap().uuid, None);
@@ -201,16 +298,62 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_user_costs_only_themselves() {
-        let roster = read(&[json!({"users": [{"userId": -1}, {"userId": 2}, "x"], "mergedUsers": [{}]})]).unwrap();
-        assert_eq!((roster.users.len(), roster.unreadable), (1, 3));
+    fn an_unreadable_user_costs_only_themselves_and_is_named_by_position() {
+        let pages = [
+            json!({"users": [{"userId": -1, "uuid": "a", "firstName": "Ada"}, {"userId": 2}, "x"], "mergedUsers": [{}]}),
+            json!({"users": [{"userId": 3, "uuid": ["b"]}], "mergedUsers": [{"oldId": 4, "newId": true}]}),
+        ];
+        let roster = read(&pages).unwrap();
+        assert_eq!(roster.users.iter().map(|user| user.id).collect::<Vec<_>>(), [UserId(2), UserId(3)]);
+        assert_eq!(
+            unread(&roster),
+            [
+                "page 1, users[0]: `userId` can't be read",
+                "page 1, users[2]: the user can't be read",
+                "page 1, mergedUsers[0]: `oldId` can't be read",
+                "page 2, users[0]: `uuid` can't be read",
+                "page 2, mergedUsers[0]: `newId` can't be read",
+            ]
+        );
+        assert_eq!(roster.unreadable[0].uuid.as_deref(), Some("a"));
         assert!(matches!(read(&[json!({"users": [{"id": 2}]})]), Err(Error::Unexpected { .. })));
+    }
+
+    #[test]
+    fn a_uuid_is_never_guessed() {
+        let mut pages = RosterPages::default();
+        let json = json!({"users": [{"userId": 1, "uuid": "Jörg", "firstName": "Jörg"}, {"userId": 2, "uuid": "a"}]});
+        pages.read(&Body { json, guessed: true }).unwrap();
+        let roster = pages.finish().unwrap();
+        let uuids: Vec<_> = roster.users.iter().map(|user| user.uuid.as_deref()).collect();
+        assert_eq!((uuids, unread(&roster)), (vec![None, Some("a")], vec!["page 1, users[0]: `uuid` can't be read"]));
+        assert_eq!(roster.users[0].first_name, "Jörg");
+        for given in [json!(true), json!({"id": "a"}), json!("a\u{fffd}")] {
+            assert_eq!(unread(&read(&[json!({"users": [{"userId": 1, "uuid": given}]})]).unwrap()).len(), 1, "{given}");
+        }
+    }
+
+    #[test]
+    fn who_is_deleted_is_said_by_the_site_and_by_nothing_else() {
+        for (page, deleted) in [
+            (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7]}), true),
+            (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": ["7"]}), true),
+            (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7.0]}), true),
+            (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [8, null, "x"]}), false),
+            (json!({"users": [{"userId": 1}]}), false),
+            (json!({"users": [{"userId": 1}, {"userId": 7}], "idsOfDeletedUsers": [7]}), false),
+            (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7], "mergedUsers": [{"oldId": 7, "newId": 1}]}), false),
+            (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7], "mergedUsers": [{"oldId": 7}]}), false),
+        ] {
+            assert_eq!(read(std::slice::from_ref(&page)).unwrap().says_deleted(UserId(7)), deleted, "{page}");
+        }
     }
 
     #[test]
     fn an_unknown_shape_is_not_an_empty_site() {
         assert_eq!(read(&[json!({"users": []})]), Ok(Roster::default()));
-        for page in [json!({}), json!([]), json!({"users": {}}), json!("none")] {
+        assert_eq!(read(&[json!({"users": [{"userId": 1}]}), json!({"users": null})]).unwrap().users.len(), 1);
+        for page in [json!({}), json!([]), json!({"users": {}}), json!({"users": null}), json!("none")] {
             assert!(matches!(read(std::slice::from_ref(&page)), Err(Error::Unexpected { .. })), "{page}");
         }
     }
@@ -230,7 +373,20 @@ mod tests {
         assert_eq!(read_members(&answer), Ok(vec![UserId(3), UserId(4)]));
         assert_eq!(read_members(&json!({"results": []})), Ok(vec![]));
         assert_eq!(read_members(&json!({})), Ok(vec![]));
-        for answer in [json!([]), json!({"results": {}}), json!({"results": [{"results": [{}]}]})] {
+        assert_eq!(read_members(&json!({"results": [{"search": {"name": "Squad"}, "results": null}]})), Ok(vec![]));
+        assert_eq!(read_members(&json!({"results": [{"results": [{"userId": {"userId": 3}}]}]})), Ok(vec![UserId(3)]));
+        for answer in [
+            json!([]),
+            json!({"results": {}}),
+            json!({"results": [{"results": [{}]}]}),
+            json!({"results": [{"results": [{"userId": 3}, "x"]}]}),
+            json!({"results": [{"userId": 3}]}),
+            json!({"results": ["x"]}),
+            json!({"results": [null]}),
+            json!({"members": [3]}),
+            json!({"results": [{"results": [{"userId": 3}]}], "cursor": "c1"}),
+            json!({"results": [{"results": [{"userId": 3}]}], "hasMore": true}),
+        ] {
             assert!(matches!(read_members(&answer), Err(Error::Unexpected { .. })), "{answer}");
         }
     }

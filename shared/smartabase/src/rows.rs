@@ -39,11 +39,18 @@ impl<'a> Row<'a> {
 /// one row only is in the first.
 pub(crate) fn read_fields(record: &Value, place: &str) -> Result<BTreeMap<String, String>, Error> {
     let mut fields = BTreeMap::new();
-    for row in list(record, "rows", place)? {
+    for (index, row) in list(record, "rows", place)?.iter().enumerate() {
+        if !row.is_object() {
+            return Err(Error::unexpected(format!("{place}: `rows[{index}]` is not an object")));
+        }
         for pair in list(row, "pairs", place)? {
             let Some(Value::String(key)) = pair.get("key") else {
                 return Err(Error::unexpected(format!("{place}: a pair without a key")));
             };
+            // Nobody knows what to send back for it, and to leave it out would erase it.
+            if matches!(pair.get("value"), Some(Value::Array(_) | Value::Object(_))) {
+                return Err(Error::unexpected(format!("{place}: the value of {key:?} can't be read")));
+            }
             let stored: &mut String = fields.entry(key.clone()).or_default();
             if stored.is_empty() {
                 *stored = text(pair.get("value"));
@@ -112,6 +119,9 @@ mod tests {
             json!({"rows": [{"pairs": {}}]}),
             json!({"rows": [{"pairs": [{"value": "x"}]}]}),
             json!({"rows": [{"pairs": ["x"]}]}),
+            json!({"rows": ["x"]}),
+            json!({"rows": [null]}),
+            json!({"rows": [{"pairs": [{"key": "Options", "value": ["a", "b"]}]}]}),
         ] {
             assert!(matches!(read_fields(&record, "here"), Err(Error::Unexpected { .. })), "{record}");
         }

@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::ids::FormName;
-use crate::message::text;
+use crate::ids::{FormName, read_id};
+use crate::message::{is_true, text};
+use crate::paging::is_whole;
 use crate::rows::list;
 
 /// A form, as the list of forms names it.
@@ -109,6 +110,7 @@ pub(crate) fn read_summaries(answer: &Value) -> Result<Vec<FormSummary>, Error> 
     if kinds.iter().all(|kind| answer.get(kind.as_str()).is_none()) {
         return Err(Error::unexpected("a list of forms with neither event nor profile forms"));
     }
+    is_whole(answer)?;
     let mut forms = Vec::new();
     for kind in kinds {
         forms.extend(list(answer, kind.as_str(), "forms")?.iter().filter_map(|form| read_summary(kind, form)));
@@ -118,16 +120,16 @@ pub(crate) fn read_summaries(answer: &Value) -> Result<Vec<FormSummary>, Error> 
 
 fn read_summary(kind: FormKind, form: &Value) -> Option<FormSummary> {
     Some(FormSummary {
-        id: text(form.get("id")).parse().ok()?,
+        id: read_id(form.get("id")?)?,
         name: FormName::from(form.get("name")?.as_str()?),
         kind,
-        read_only: matches!(form.get("isReadOnly"), Some(Value::Bool(true))),
+        read_only: is_true(form.get("isReadOnly")),
     })
 }
 
 /// The fields of `forms/{kind}/{id}`: the tree's items, wherever they stand in it.
 pub(crate) fn read_schema(answer: &Value) -> Result<FormSchema, Error> {
-    if answer.get("children").is_none() {
+    if answer.get("children").is_none_or(Value::is_null) {
         return Err(Error::unexpected("a form that is not a tree of pages and fields"));
     }
     let mut schema = FormSchema::default();
@@ -150,7 +152,7 @@ fn read_field(node: &Value) -> Option<SchemaField> {
         label: label.to_owned(),
         kind: FieldKind::named(&item_type),
         item_type,
-        required: matches!(node.get("required"), Some(Value::Bool(true))),
+        required: is_true(node.get("required")),
     })
 }
 
@@ -203,6 +205,7 @@ mod tests {
         assert_eq!(schema.fields.last().unwrap().item_type, "Linked Option");
         assert_eq!(read_schema(&json!({"children": []})), Ok(FormSchema::default()));
         assert!(read_schema(&json!({"type": "Form"})).is_err());
+        assert!(read_schema(&json!({"type": "Form", "children": null})).is_err());
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Client {
     ///
     /// The site says no with 200 and a message, whatever the reason: a wrong password (of which
     /// [`sign_in`](Client::sign_in) makes sure first), or an account that has to sign in by a second factor, by single
-    /// sign-on, or to agree to something. That is [`Error::Unexpected`] in the site's words.
+    /// sign-on, or to agree to something. That is [`Error::Refused`] in the site's words.
     pub async fn open_session(&self, credentials: &Credentials, deadline: Instant) -> Result<Session, Error> {
         let body = LoginBody {
             username: &credentials.username,

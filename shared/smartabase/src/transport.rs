@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::RequestBuilder;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
+};
 use reqwest::redirect::Policy;
+use reqwest::{RequestBuilder, Version};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::body::{self, Body};
 use crate::error::{BuildError, Error};
 use crate::refusal::Refusal;
 use crate::site::{Credentials, Site};
@@ -29,6 +32,10 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(5);
 /// A page of a hundred events with a hundred fields each is well under one MiB.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
+/// How long to wait where the site asks for fewer requests and says until when in a way that can't be read.
+const UNREADABLE_WAIT: Duration = Duration::from_mins(5);
+/// No site is left alone for longer than this, whatever it says.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Sends calls to one site.
 #[derive(Clone, Debug)]
@@ -79,7 +86,7 @@ impl Transport {
         body: &B,
         purpose: Purpose,
         deadline: Instant,
-    ) -> Result<Option<Value>, Error> {
+    ) -> Result<Option<Body>, Error> {
         let body = written(body)?;
         let request = || self.with_password(self.site.endpoint(endpoint), credentials).body(body.clone());
         let answer = match purpose {
@@ -116,7 +123,7 @@ impl Transport {
         let url = self.site.under(&format!("api/v3/{path}"));
         let request = || introduced(self.http.get(url.clone())).header(SESSION, &id).header(COOKIE, &cookie);
         let answer = read(request, deadline).await?.judge(Purpose::Read)?;
-        answer.ok_or(Error::NotJson { status: 200, starts: "empty" })
+        answer.map(|body| body.json).ok_or(Error::NotJson { status: 200, starts: "empty" })
     }
 
     fn with_password(&self, url: Url, credentials: &Credentials) -> RequestBuilder {
@@ -193,6 +200,7 @@ struct Answer {
 impl Answer {
     async fn read(mut response: reqwest::Response) -> Result<Answer, Failure> {
         let status = response.status();
+        let version = response.version();
         let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         loop {
@@ -205,59 +213,91 @@ impl Answer {
                 Err(error) => return Err(error.into()),
             }
         }
+        // Nothing at all up to the end of the connection may be an empty answer as well as one that was cut off.
+        let announced = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+        if status.is_success() && body.is_empty() && version <= Version::HTTP_11 && !announced {
+            return Err(Failure::Dropped);
+        }
         Ok(Answer { status: status.as_u16(), headers, body })
     }
 
-    fn judge(self, purpose: Purpose) -> Result<Option<Value>, Error> {
+    fn judge(self, purpose: Purpose) -> Result<Option<Body>, Error> {
         let status = self.status;
-        match status {
-            200..=299 => {
+        match (status, purpose) {
+            (200, Purpose::Read) => {
                 let answer = self.json()?;
-                match answer.as_ref().and_then(Refusal::find) {
-                    Some(refusal) if purpose == Purpose::Read => Err(refusal.into_error()),
-                    _ => Ok(answer),
+                match answer.as_ref().and_then(|body| Refusal::find_in_read(&body.json)) {
+                    Some(refusal) => Err(refusal.into_error()),
+                    None => Ok(answer),
                 }
             }
-            401 => Err(Error::WrongCredentials),
-            403 => Err(Error::Forbidden),
-            404 => Err(Error::NotFound),
-            429 => Err(Error::Throttled { after: self.retry_after() }),
-            503 if purpose == Purpose::Read && self.headers.contains_key(RETRY_AFTER) => {
-                Err(Error::Throttled { after: self.retry_after() })
-            }
-            500..=599 => Err(Error::Unwell { status: Some(status) }),
-            _ if self.starts() == "html" => Err(Error::NotJson { status, starts: "html" }),
-            _ => Err(Error::Rejected { status }),
+            // Accepted for later, or a part: not the whole of what was asked for.
+            (201..=299, Purpose::Read) => Err(Error::unexpected(format!("status {status} where 200 is due"))),
+            (200..=299, Purpose::Import) => self.json(),
+            _ => Err(self.refused(purpose)),
         }
     }
 
-    fn json(&self) -> Result<Option<Value>, Error> {
+    /// What a status says that is no success.
+    fn refused(&self, purpose: Purpose) -> Error {
+        let status = self.status;
+        match status {
+            401 => Error::WrongCredentials,
+            // A page may come from a proxy or firewall in front of the site, which knows nothing of the account.
+            403 if self.starts() != "html" => Error::Forbidden,
+            404 => Error::NotFound,
+            429 => Error::Throttled { after: self.retry_after() },
+            503 if purpose == Purpose::Read && self.headers.contains_key(RETRY_AFTER) => {
+                Error::Throttled { after: self.retry_after() }
+            }
+            500..=599 => Error::Unwell { status: Some(status) },
+            _ if self.starts() == "html" => Error::NotJson { status, starts: "html" },
+            _ => Error::Rejected { status },
+        }
+    }
+
+    fn json(&self) -> Result<Option<Body>, Error> {
         if self.starts() == "empty" {
             return Ok(None);
         }
-        match serde_json::from_slice(&self.body) {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => Err(Error::NotJson { status: self.status, starts: self.starts() }),
-        }
+        let not_json = Error::NotJson { status: self.status, starts: self.starts() };
+        body::read(&self.body).map(Some).ok_or(not_json)
     }
 
     fn starts(&self) -> &'static str {
-        match self.body.trim_ascii_start().first() {
+        match body::unmarked(&self.body).trim_ascii_start().first() {
             None => "empty",
             Some(b'<') => "html",
             Some(_) => "text",
         }
     }
 
-    /// `Retry-After` in seconds or as an HTTP date.
+    /// How long `Retry-After` asks to wait.
     fn retry_after(&self) -> Option<Duration> {
-        let value = self.headers.get(RETRY_AFTER).map(HeaderValue::to_str)?.ok()?.trim();
-        if let Ok(seconds) = value.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let until = DateTimeParser::new().parse_timestamp(value).ok()?;
-        Some(Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default())
+        let value = self.headers.get(RETRY_AFTER)?;
+        let asked = value.to_str().ok().and_then(|text| read_wait(text, Timestamp::now()));
+        Some(asked.unwrap_or(UNREADABLE_WAIT))
     }
+}
+
+/// Reads a wait: seconds or an HTTP date, as it should be, and also decimals, a number with a unit such as `60s`, or an
+/// RFC 3339 timestamp. Rounded up to whole seconds, and cut at a day.
+fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let from = |wait: SignedDuration| Duration::try_from(wait).ok();
+    let until = |instant: Timestamp| from(instant.duration_since(now)).unwrap_or_default();
+    let wait = if text.starts_with(|first: char| first.is_ascii_digit())
+        && let Ok(seconds) = text.parse::<f64>()
+    {
+        Duration::try_from_secs_f64(seconds.min(LONGEST_WAIT.as_secs_f64())).ok()
+    } else if let Ok(wait) = text.to_ascii_lowercase().parse::<SignedDuration>() {
+        from(wait)
+    } else {
+        let instant = DateTimeParser::new().parse_timestamp(text).or_else(|_| text.parse());
+        instant.ok().map(until)
+    }?;
+    let part = u64::from(wait.subsec_nanos() > 0);
+    Some(Duration::from_secs(wait.as_secs() + part).min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -270,20 +310,53 @@ mod tests {
         Answer { status, headers: HeaderMap::new(), body: body.to_vec() }
     }
 
-    fn retry_after(value: &str) -> Option<Duration> {
-        let mut answer = answer(429, b"");
-        answer.headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
-        answer.retry_after()
+    fn judge(status: u16, body: &[u8], purpose: Purpose) -> Result<Option<Value>, Error> {
+        Ok(answer(status, body).judge(purpose)?.map(|body| body.json))
+    }
+
+    /// What `Retry-After` means, in seconds, at 08:00 on 2 March 2026.
+    #[test]
+    fn a_wait_is_read_in_every_notation() {
+        let now: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("90", Some(90)),
+            (" 90 ", Some(90)),
+            ("0", Some(0)),
+            ("1800.5", Some(1801)),
+            ("60.0", Some(60)),
+            ("60s", Some(60)),
+            ("60 S", Some(60)),
+            ("1.5s", Some(2)),
+            ("250ms", Some(1)),
+            ("2m", Some(120)),
+            ("1h 30m", Some(5400)),
+            ("90 seconds", Some(90)),
+            ("PT30S", Some(30)),
+            ("Mon, 02 Mar 2026 08:01:30 GMT", Some(90)),
+            ("Mon, 02 Mar 2026 07:00:00 GMT", Some(0)),
+            ("2026-03-02T08:00:10Z", Some(10)),
+            ("18446744073709551615", Some(86_400)),
+            ("Fri, 31 Dec 2100 23:59:59 GMT", Some(86_400)),
+            ("1e9", Some(86_400)),
+            ("", None),
+            ("soon", None),
+            ("-1", None),
+            ("-60s", None),
+            ("NaN", None),
+            ("inf", None),
+        ] {
+            assert_eq!(read_wait(text, now), seconds.map(Duration::from_secs), "{text:?}");
+        }
     }
 
     #[test]
-    fn retry_after_is_read_in_both_notations() {
-        assert_eq!(retry_after("90"), Some(Duration::from_secs(90)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert!(retry_after("Fri, 31 Dec 2100 23:59:59 GMT").unwrap() > Duration::from_hours(1));
-        for value in ["", "soon", "-1", "1.5"] {
-            assert_eq!(retry_after(value), None, "{value}");
+    fn a_wait_that_cannot_be_read_is_five_minutes() {
+        for value in [&b"soon"[..], b"", b"\xff"] {
+            let mut answer = answer(429, b"");
+            answer.headers.insert(RETRY_AFTER, HeaderValue::from_bytes(value).unwrap());
+            assert_eq!(answer.retry_after(), Some(UNREADABLE_WAIT), "{value:?}");
         }
+        assert_eq!(answer(429, b"").retry_after(), None);
     }
 
     #[test]
@@ -291,6 +364,9 @@ mod tests {
         for (status, body, error) in [
             (401, "", Error::WrongCredentials),
             (403, "access denied", Error::Forbidden),
+            (403, "", Error::Forbidden),
+            (403, "<html>", Error::NotJson { status: 403, starts: "html" }),
+            (401, "<html>", Error::WrongCredentials),
             (404, "<html>", Error::NotFound),
             (429, "{}", Error::Throttled { after: None }),
             (500, "{}", Error::Unwell { status: Some(500) }),
@@ -299,23 +375,31 @@ mod tests {
             (400, "{}", Error::Rejected { status: 400 }),
             (422, " \r\n<!DOCTYPE HTML>", Error::NotJson { status: 422, starts: "html" }),
             (200, "<html>", Error::NotJson { status: 200, starts: "html" }),
+            (200, "\u{feff}<html>", Error::NotJson { status: 200, starts: "html" }),
             (200, "Success", Error::NotJson { status: 200, starts: "text" }),
             (200, r#"{"events":[{"#, Error::NotJson { status: 200, starts: "text" }),
         ] {
             for purpose in [Purpose::Read, Purpose::Import] {
-                assert_eq!(answer(status, body.as_bytes()).judge(purpose), Err(error.clone()), "{status} {body}");
+                assert_eq!(judge(status, body.as_bytes(), purpose), Err(error.clone()), "{status} {body}");
             }
         }
-        assert_eq!(answer(200, b" \n").judge(Purpose::Read), Ok(None));
-        assert_eq!(answer(200, b"{}").judge(Purpose::Read), Ok(Some(serde_json::json!({}))));
+        assert_eq!(judge(200, b" \n", Purpose::Read), Ok(None));
+        assert_eq!(judge(200, b"{}", Purpose::Read), Ok(Some(serde_json::json!({}))));
     }
 
     #[test]
     fn a_refusal_ends_a_read_and_is_left_to_an_import() {
         let body = br#"{"error":"no such form"}"#;
-        let what = "the site says: no such form".to_owned();
-        assert_eq!(answer(200, body).judge(Purpose::Read), Err(Error::Unexpected { what }));
-        assert!(answer(200, body).judge(Purpose::Import).is_ok());
+        assert_eq!(judge(200, body, Purpose::Read), Err(Error::Refused { says: "no such form".to_owned() }));
+        assert!(judge(200, body, Purpose::Import).is_ok());
+    }
+
+    #[test]
+    fn a_part_or_a_promise_of_an_answer_is_none() {
+        for status in [202, 204, 206] {
+            assert!(matches!(judge(status, b"", Purpose::Read), Err(Error::Unexpected { .. })), "{status}");
+            assert_eq!(judge(status, b"", Purpose::Import), Ok(None), "{status}");
+        }
     }
 
     proptest! {

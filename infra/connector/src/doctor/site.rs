@@ -71,7 +71,10 @@ impl Visit<'_> {
                 return None;
             }
         };
-        checkup.pass(ROSTER, format!("the account sees {}", counted(roster.users.len(), "user")));
+        let unread = roster.unreadable.first().map_or(String::new(), |first| {
+            format!("; {} of the answer can't be read, the first: {}", counted(roster.unreadable.len(), "entry"), first.what)
+        });
+        checkup.pass(ROSTER, format!("the account sees {}{unread}", counted(roster.users.len(), "user")));
         let group = match &self.connector.settings.group {
             None => {
                 checkup.pass(GROUP, "no group is set: everybody the account sees takes part");

@@ -93,6 +93,7 @@ pub(crate) fn unoffered(error: &Error) -> bool {
             | Error::WrongCredentials
             | Error::NotJson { .. }
             | Error::Rejected { .. }
+            | Error::Refused { .. }
             | Error::Unexpected { .. }
     )
 }

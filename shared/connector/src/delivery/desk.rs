@@ -198,12 +198,16 @@ impl Desk<'_> {
             Error::NotFound => {
                 Setback::NeedsOperator("the Smartabase site is not at this address: check SmartabaseUrl".to_owned())
             }
-            Error::Rejected { .. } | Error::Unexpected { .. } | Error::BatchSize { .. } => {
+            Error::Rejected { .. } | Error::Refused { .. } | Error::BatchSize { .. } => {
                 Setback::NeedsOperator(format!(
                     "Smartabase does not do what we ask of the form {form:?}: {error}; \
                      does the form exist, under this name?"
                 ))
             }
+            Error::Unexpected { what } => Setback::NeedsOperator(format!(
+                "Smartabase answered about the form {form:?} in a way that this connector can't read ({what}); records \
+                 whose event may be there are not sent: report this sentence to the connector's maintainers"
+            )),
             Error::Throttled { after } => Setback::retry(after.unwrap_or(UNWELL), "Smartabase asked us to wait"),
             error => Setback::retry(UNWELL, format!("Smartabase, form {form:?}: {error}")),
         }

@@ -61,7 +61,7 @@ async fn without_a_session_in_the_answer_the_login_failed() {
     let no_application = r#"{"__is_rpc_exception__":true,"value":{"detailMessage":"no application known as 'site'"}}"#;
     let unexpected = |what: &str| Error::Unexpected { what: what.to_owned() };
     for (status, body, error) in [
-        (200, exception, unexpected("the site says: Multi-factor sign-in is required")),
+        (200, exception, Error::Refused { says: "Multi-factor sign-in is required".to_owned() }),
         (200, no_application, Error::NotFound),
         (200, "{}", unexpected("the site opened no session")),
         (200, "<html>", Error::NotJson { status: 200, starts: "html" }),

@@ -105,7 +105,7 @@ async fn what_synchronise_cannot_mend_is_told_at_once() {
         (403, "access denied", Error::Forbidden),
         (500, "", Error::Unwell { status: Some(500) }),
         (400, "{}", Error::Rejected { status: 400 }),
-        (200, r#"{"error":"no such form"}"#, Error::Unexpected { what: "the site says: no such form".to_owned() }),
+        (200, r#"{"error":"no such form"}"#, Error::Refused { says: "no such form".to_owned() }),
         (200, r#"{"evnts":[]}"#, Error::Unexpected { what: "events: an answer without a list of events".to_owned() }),
     ] {
         let site = Scripted::answering([answer(status, body)]).await;

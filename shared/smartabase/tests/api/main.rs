@@ -10,4 +10,5 @@ mod lookups;
 mod people;
 mod signing_in;
 mod site;
+mod specification;
 mod wire;

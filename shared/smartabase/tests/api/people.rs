@@ -58,7 +58,7 @@ async fn half_a_roster_is_none() {
             answer(200, "{}"),
             Error::Unexpected { what: "usersynchronise: an answer without a list of users".to_owned() },
         ),
-        (answer(200, r#"{"error":"Too many"}"#), Error::Unexpected { what: "the site says: Too many".to_owned() }),
+        (answer(200, r#"{"error":"Too many"}"#), Error::Refused { says: "Too many".to_owned() }),
     ] {
         let site = Scripted::answering([answer(200, &page), last]).await;
         assert_eq!(site.client.roster(&credentials(), soon()).await, Err(error));

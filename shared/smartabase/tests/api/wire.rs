@@ -171,8 +171,8 @@ async fn a_redirect_is_not_followed() {
 async fn a_login_that_failed_with_200_is_no_401() {
     let exception = r#"{"__is_rpc_exception__":true,"type":"x","value":{"detailMessage":"Invalid username or password","cause":""}}"#;
     let site = Scripted::saying(&[exception]).await;
-    let what = "the site says: Invalid username or password".to_owned();
-    assert_eq!(read(&site.client, soon()).await, Err(Error::Unexpected { what }));
+    let says = "Invalid username or password".to_owned();
+    assert_eq!(read(&site.client, soon()).await, Err(Error::Refused { says }));
 }
 
 #[tokio::test]
@@ -314,4 +314,32 @@ async fn nothing_secret_is_printed() {
         assert!(!printed.contains(secret), "{secret} in {printed}");
     }
     assert!(printed.contains("Score may not be …"));
+}
+
+/// Decimals and units are what proxies in front of a site were seen to send.
+#[tokio::test]
+async fn a_wait_in_another_notation_is_read_or_replaced_by_a_default() {
+    for (text, wait) in [("1800.5", Some(1801)), ("60s", Some(60)), ("soon", Some(300))] {
+        let mut throttled = answer(429, "");
+        throttled.headers_mut().insert("retry-after", text.parse().unwrap());
+        let site = Scripted::answering([throttled]).await;
+        let after = wait.map(Duration::from_secs);
+        assert_eq!(read(&site.client, soon()).await, Err(Error::Throttled { after }), "{text}");
+    }
+}
+
+/// A site that dies after the head of its answer says as much as one that has nothing to say.
+#[tokio::test]
+async fn nothing_up_to_the_end_of_a_connection_is_no_empty_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(&format!("http://{}/site", listener.local_addr().unwrap()));
+    let dying = tokio::spawn(async move {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await.unwrap();
+        }
+    });
+    assert_eq!(read(&client, soon()).await, Err(Error::Uncertain { why: "the connection was lost" }));
+    dying.await.unwrap();
 }

@@ -32,6 +32,7 @@ mod revisions;
 mod roster;
 mod scopes;
 mod secrecy;
+mod site_answers;
 mod smartabase_unwell;
 mod staff;
 mod throttling;

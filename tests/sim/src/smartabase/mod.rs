@@ -23,7 +23,7 @@ use jiff::civil::Date;
 use parking_lot::Mutex;
 
 pub use record::{Event, Profile, Row};
-pub use site::{Config, CursorName, Empty, Form, Kind, Schemas, Settings, UpdateElsewhere, User};
+pub use site::{Config, CursorName, CursorPlace, Empty, Form, Kind, Schemas, Settings, UpdateElsewhere, User};
 
 use crate::Clock;
 use crate::server::Server;

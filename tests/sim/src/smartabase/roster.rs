@@ -27,7 +27,7 @@ impl Site {
             "idsOfDeletedUsers": deleted,
             "lastSynchronisationTimeOnServer": self.clock.millis(),
         });
-        answer[self.settings.cursor.name()] = json!(next);
+        self.mark(&mut answer, next);
         Answer::json(&answer)
     }
 

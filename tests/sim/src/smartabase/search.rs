@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::record::{Event, event_json, profile_json};
 use super::wall::{date, time};
-use super::{CursorName, Empty, Kind, Site};
+use super::{CursorName, CursorPlace, Empty, Kind, Site};
 
 impl Site {
     /// By form, users and, only when times are given too, dates.
@@ -59,8 +59,19 @@ impl Site {
         }
         let (page, next) = self.page(found, paginate, cursor);
         let mut answer = json!({"events": page.iter().map(|event| self.read(event)).collect::<Vec<_>>()});
-        answer[self.settings.cursor.name()] = json!(next);
+        self.mark(&mut answer, next);
         Answer::json(&answer)
+    }
+
+    /// Puts the cursor of the next page where this site has it.
+    pub(super) fn mark(&self, answer: &mut Value, next: Option<String>) {
+        let object = match self.settings.cursor_place {
+            CursorPlace::Top => answer,
+            CursorPlace::Pagination => &mut answer["pagination"],
+            CursorPlace::Export => &mut answer["export"],
+            CursorPlace::ExportPagination => &mut answer["export"]["pagination"],
+        };
+        object[self.settings.cursor.name()] = json!(next);
     }
 
     /// What changed on the server since an instant; without users, nothing.
@@ -96,9 +107,9 @@ impl Site {
             "lastSynchronisationTimeOnServer": self.clock.millis(),
             "idsOfDeletedEvents": deleted,
         });
-        match self.settings.cursor {
-            CursorName::NextCursor => answer["export"]["nextCursor"] = json!(next),
-            name => answer[name.name()] = json!(next),
+        match (self.settings.cursor, self.settings.cursor_place) {
+            (CursorName::NextCursor, CursorPlace::Top) => answer["export"]["nextCursor"] = json!(next),
+            _ => self.mark(&mut answer, next),
         }
         Answer::json(&answer)
     }
@@ -131,7 +142,11 @@ impl Site {
     }
 
     fn read(&self, event: &Event) -> Value {
-        event_json(event, self.form(&event.form, Kind::Event), self.user(event.user))
+        let mut read = event_json(event, self.form(&event.form, Kind::Event), self.user(event.user));
+        if self.settings.users_as_objects {
+            read["userId"] = json!({"userId": event.user});
+        }
+        read
     }
 
     /// One page from the position that the cursor holds, and the cursor of the next, if there is one.

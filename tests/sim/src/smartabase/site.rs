@@ -167,6 +167,10 @@ pub struct Settings {
     pub page_size: usize,
     /// Under which name the next page's cursor is given.
     pub cursor: CursorName,
+    /// Where in an answer that cursor is.
+    pub cursor_place: CursorPlace,
+    /// Whether the searches give an event's user as `{"userId": 1009}`, as imports have it.
+    pub users_as_objects: bool,
     /// Whether the roster gives the same cursor, and the same page, for ever.
     pub cursor_repeats: bool,
     /// Whether `eventimport` answers every request with a page of HTML and 422, as on one real site.
@@ -189,6 +193,8 @@ impl Default for Settings {
         Self {
             page_size: 100,
             cursor: CursorName::Cursor,
+            cursor_place: CursorPlace::Top,
+            users_as_objects: false,
             cursor_repeats: false,
             singular_import_refused: false,
             update_elsewhere: UpdateElsewhere::WhenGone,
@@ -219,6 +225,24 @@ impl CursorName {
             Self::NextCursorSnake => "next_cursor",
         }
     }
+}
+
+/// Where a cursor was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CursorPlace {
+    /// At the top; `nextCursor` under `export` when changed events are read
+    Top,
+    /// `{"pagination": {"cursor": ...}}`, where the vendor's newest client reads it
+    Pagination,
+    /// `{"export": {"cursor": ...}}`
+    Export,
+    /// `{"export": {"pagination": {"cursor": ...}}}`
+    ExportPagination,
+}
+
+impl CursorPlace {
+    /// Every place.
+    pub const ALL: [Self; 4] = [Self::Top, Self::Pagination, Self::Export, Self::ExportPagination];
 }
 
 /// How v3 answers those who want to know what the forms look like.

@@ -35,7 +35,7 @@ pub enum Fault {
 pub struct Answer {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
-    body: String,
+    body: Vec<u8>,
 }
 
 impl Answer {
@@ -43,7 +43,7 @@ impl Answer {
     #[must_use]
     pub fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).expect("an HTTP status");
-        Self { status, headers: Vec::new(), body: String::new() }
+        Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
     /// A page of HTML with status 200, as a proxy or a maintenance notice in between gives where JSON is due.
@@ -71,6 +71,13 @@ impl Answer {
     /// The answer with this body.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
+        body.as_bytes().clone_into(&mut self.body);
+        self
+    }
+
+    /// The answer with this body, which need not be text.
+    #[must_use]
+    pub fn bytes(mut self, body: &[u8]) -> Self {
         body.clone_into(&mut self.body);
         self
     }

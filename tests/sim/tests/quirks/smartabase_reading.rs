@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use sim::smartabase::{CursorName, Empty, Form, Violation};
+use sim::smartabase::{CursorName, CursorPlace, Empty, Form, Violation};
 
 use crate::coach::{ANN, BOB, SLEEP, call, event, ids, import, post, site};
 
@@ -92,6 +92,35 @@ async fn a_search_is_paged_on_request() {
         }
         assert_eq!(sizes, [2, 2, 1]);
     }
+}
+
+#[tokio::test]
+async fn a_cursor_stands_where_the_site_has_it() {
+    for (place, pointer) in [
+        (CursorPlace::Top, "/cursor"),
+        (CursorPlace::Pagination, "/pagination/cursor"),
+        (CursorPlace::Export, "/export/cursor"),
+        (CursorPlace::ExportPagination, "/export/pagination/cursor"),
+    ] {
+        let (site, _) = site(|settings| (settings.page_size, settings.cursor_place) = (1, place)).await;
+        import(&site, &[event(ANN, "08/03/2026", &[]), event(ANN, "09/03/2026", &[])]).await;
+        let search = json!({"formNames": [SLEEP], "userIds": [ANN], "paginate": true, "cursor": ""});
+        let page = call(&site, "eventsearch", &search).await;
+        assert_eq!(page.pointer(pointer), Some(&json!("1")), "{page}");
+        let synchronise = json!({"formName": SLEEP, "userIds": [ANN], "pagination": {"paginate": true, "cursor": null}});
+        let page = call(&site, "synchronise", &synchronise).await;
+        assert_eq!(page.pointer(pointer), Some(&json!("1")), "{page}");
+        let roster = call(&site, "usersynchronise", &json!({"paginate": "True", "cursor": ""})).await;
+        assert_eq!(roster.pointer(pointer), Some(&json!("1")), "{roster}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_may_be_read_inside_an_object() {
+    let (site, _) = site(|settings| settings.users_as_objects = true).await;
+    import(&site, &[event(ANN, "08/03/2026", &[])]).await;
+    let answer = call(&site, "eventsearch", &json!({"formNames": [SLEEP], "userIds": [ANN]})).await;
+    assert_eq!(answer["events"][0]["userId"], json!({"userId": ANN}));
 }
 
 #[tokio::test]

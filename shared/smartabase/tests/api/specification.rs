@@ -1,0 +1,565 @@
+//! What each answer of a site means, and what follows from it: one table for each call.
+//!
+//! A row is an answer as it comes over the wire, and what the caller may conclude. Where the conclusion is about a person
+//! (a member of the group, deleted, merged) or that there is no event on a date, only the site's own clear word counts,
+//! in an answer that is known to be whole. Everything else is an error, and the error names what was not understood.
+
+use axum::body::Body;
+use axum::http::Response;
+use jiff::civil::date;
+use smartabase::{
+    Client, Error, Event, EventId, FormKind, FormName, FormSummary, Import, ProfileImport, TimeOfDay, UserId,
+};
+
+use crate::site::{Scripted, answer, credentials, soon};
+
+/// A site that gives these answers, each a status and a body, or a body that comes with 200.
+async fn site(answers: &[&'static [u8]]) -> Scripted {
+    Scripted::answering(answers.iter().map(|body| read_row(body))).await
+}
+
+/// `403 <html>` is a page with status 403; anything that does not begin with a status comes with 200.
+fn read_row(row: &'static [u8]) -> Response<Body> {
+    let status = row.split_at_checked(4).filter(|(status, _)| status.ends_with(b" "));
+    let status = status.and_then(|(status, body)| Some((str::from_utf8(status).ok()?.trim().parse().ok()?, body)));
+    let (status, body) = status.unwrap_or((200, row));
+    let mut answer = answer(status, "");
+    *answer.body_mut() = Body::from(body);
+    answer
+}
+
+fn shown(row: &[u8]) -> String {
+    String::from_utf8_lossy(row).into_owned()
+}
+
+mod look_up {
+    use super::*;
+
+    /// What follows for a record of 3 March that the ledger does not know.
+    #[derive(Debug, PartialEq)]
+    enum Follows {
+        /// There is none on the site: it is created.
+        Created,
+        /// It is there already, under this id: it is adopted, and no second one is made.
+        Adopted(u64),
+        /// It is not known whether it is there: nothing is sent, and this is reported.
+        NotSent(&'static str),
+    }
+    use Follows::{Adopted, Created, NotSent};
+
+    const FORM: &str = "Sleep";
+
+    async fn found(client: &Client) -> Result<Vec<u64>, Error> {
+        let (first, last) = (date(2026, 3, 1), date(2026, 3, 7));
+        let found = client.events(&credentials(), &FormName::from(FORM), UserId(1001), first, last, soon()).await?;
+        Ok(found.iter().map(|event| event.id.0).collect())
+    }
+
+    async fn check(rows: &[(&[&'static [u8]], Follows)]) {
+        for (answers, follows) in rows {
+            let site = site(answers).await;
+            let row: Vec<_> = answers.iter().map(|row| shown(row)).collect();
+            let found = found(&site.client).await;
+            match follows {
+                Created => assert_eq!(found, Ok(vec![]), "{row:?}"),
+                Adopted(id) => assert_eq!(found, Ok(vec![*id]), "{row:?}"),
+                NotSent(says) => {
+                    let error = found.expect_err(&row.join(" then ")).to_string();
+                    assert!(error.contains(says), "{says:?} is not in {error:?}, from {row:?}");
+                }
+            }
+        }
+    }
+
+    /// Event 5 of 3 March.
+    const EVENT: &[u8] =
+        br#"{"events":[{"id":5,"formName":"Sleep","startDate":"03/03/2026","userId":1001,"rows":[]}],"cursor":null}"#;
+
+    #[tokio::test]
+    async fn an_absence_is_believed_only_of_a_whole_answer() {
+        check(&[
+            // The ways in which sites say that there is none.
+            (&[br#"{"events":[]}"#], Created),
+            (&[br#"{"events":[],"cursor":null}"#], Created),
+            (&[br#"{"events":null}"#], Created),
+            (&[b"{}"], Created),
+            (&[b""], Created),
+            (&[br#"{"export":{"events":[]},"pagination":{"cursor":null}}"#], Created),
+            (&[br#"{"events":[],"serverTime":1788000000}"#], Created),
+            // Every place and spelling of the continuation is followed.
+            (&[br#"{"events":[],"cursor":"c1"}"#, EVENT], Adopted(5)),
+            (&[br#"{"events":[],"nextCursor":"c1"}"#, EVENT], Adopted(5)),
+            (&[br#"{"events":[],"next_cursor":"c1"}"#, EVENT], Adopted(5)),
+            (&[br#"{"events":[],"cursor":7}"#, EVENT], Adopted(5)),
+            (&[br#"{"events":[],"pagination":{"cursor":"c1"}}"#, EVENT], Adopted(5)),
+            (&[br#"{"events":[],"pagination":{"nextCursor":"c1"}}"#, EVENT], Adopted(5)),
+            (&[br#"{"export":{"events":[]},"pagination":{"cursor":"c1"}}"#, EVENT], Adopted(5)),
+            (&[br#"{"export":{"events":[],"cursor":"c1"}}"#, EVENT], Adopted(5)),
+            (&[br#"{"export":{"events":[],"nextCursor":"c1"}}"#, EVENT], Adopted(5)),
+            (&[br#"{"export":{"events":[],"pagination":{"cursor":"c1"}}}"#, EVENT], Adopted(5)),
+            (&[br#"{"export":{"events":[],"pagination":{"nextCursor":"c1"}}}"#, EVENT], Adopted(5)),
+            (&[br#"{"cursor":"c1"}"#, EVENT], Adopted(5)),
+            // What looks like a continuation and is not known is no end.
+            (&[br#"{"events":[],"nextPageToken":"c1"}"#], NotSent("`nextPageToken`")),
+            (&[br#"{"events":[],"hasMore":true}"#], NotSent("`hasMore`")),
+            (&[br#"{"events":[],"meta":{"cursor":"c1"}}"#], NotSent("`meta.cursor`")),
+            (&[br#"{"events":[],"links":[{"rel":"next"}]}"#], NotSent("`links`")),
+            (&[br#"{"events":[],"cursor":null,"totalPages":2}"#], NotSent("`totalPages`")),
+            (&[br#"{"events":[],"cursor":["c1"]}"#], NotSent("`cursor` can't be read")),
+            (&[br#"{"events":[],"cursor":true}"#], NotSent("`cursor` can't be read")),
+            (&[br#"{"events":[],"cursor":"c1","export":{"cursor":"c2"}}"#], NotSent("two different cursors")),
+            // A page that was announced and does not come, or comes again.
+            (&[br#"{"events":[],"cursor":"c1"}"#, b"", b"<html>"], NotSent("html instead of JSON")),
+            (&[br#"{"events":[],"cursor":"c1"}"#, br#"{"events":[],"cursor":"c1"}"#], NotSent("read before")),
+            (&[br#"{"events":[],"cursor":"c1"}"#, b"500 "], NotSent("status 500")),
+            // Part of an answer, or the promise of one.
+            (&[b"206 {\"events\":[]}"], NotSent("status 206")),
+            (&[b"202 "], NotSent("status 202")),
+            (&[br#"{"events":[{"#, br#"{"events":[{"#], NotSent("instead of JSON")),
+            // Something else in the place of events.
+            (&[br#"{"evnts":[]}"#], NotSent("without a list of events")),
+            (&[br#"{"events":null,"results":[]}"#], NotSent("without a list of events")),
+            (&[br#"{"export":{"records":[]}}"#], NotSent("without a list of events")),
+            (&[br#"{"events":{}}"#], NotSent("`events` is not a list")),
+            (&[br#"{"events":""}"#], NotSent("`events` is not a list")),
+            (&[br#"{"export":[]}"#], NotSent("`export` is not an object")),
+            (&[b"[]"], NotSent("not an object")),
+            (&[b"null"], NotSent("not an object")),
+            // The site's refusal.
+            (&[br#"{"error":"no such form"}"#], NotSent("the site says: no such form")),
+            (&[br#"{"error":["no such form"],"events":[]}"#], NotSent("the site says: no such form")),
+            (&[br#"{"state":"UNEXPECTED_ERROR","message":"","events":[]}"#], NotSent("UNEXPECTED_ERROR")),
+            (&[br#"{"__is_rpc_exception__":true,"type":"x"}"#], NotSent("the site says: x")),
+            // Not the site's own answer at all.
+            (&[b"<html>Down</html>", b"<html>Down</html>"], NotSent("html instead of JSON")),
+            (&[b"403 <html>Forbidden</html>", b"403 <html>Forbidden</html>"], NotSent("status 403 and html")),
+            (&[b"403 access denied"], NotSent("no permission")),
+            (&[b"\xEF\xBB\xBF<html>", b"<html>"], NotSent("html instead of JSON")),
+        ])
+        .await;
+    }
+
+    #[tokio::test]
+    async fn an_event_is_read_or_named() {
+        check(&[
+            (&[EVENT], Adopted(5)),
+            (&[br#"{"events":[],"export":{"events":[{"id":5,"startDate":"03/03/2026","userId":1001}]}}"#], Adopted(5)),
+            // The user in either shape, and ids however they are written.
+            (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":{"userId":1001}}]}"#], Adopted(5)),
+            (&[br#"{"events":[{"id":"5","startDate":"3/3/2026","userId":{"userId":"1001"}}]}"#], Adopted(5)),
+            (&[br#"{"events":[{"id":5.0,"startDate":"03/03/2026","userId":1001.0}]}"#], Adopted(5)),
+            // Odd bytes in what somebody typed cost nothing.
+            (&[b"\xEF\xBB\xBF{\"events\":[{\"id\":5,\"startDate\":\"03/03/2026\",\"userId\":1001}]}"], Adopted(5)),
+            (
+                &[b"{\"events\":[{\"id\":5,\"startDate\":\"03/03/2026\",\"userId\":1001,\"rows\":[{\"pairs\":[\
+                    {\"key\":\"About\",\"value\":\"J\xF6rg\x01\"},{\"key\":\"Score\",\"value\":NaN}]}]}]}"],
+                Adopted(5),
+            ),
+            // Another user's or form's event, or one of another day, says nothing.
+            (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":{"userId":1002}}]}"#], Created),
+            (&[br#"{"events":[{"id":5,"formName":"Wellness","startDate":"03/03/2026","userId":1001}]}"#], Created),
+            (&[br#"{"events":[{"id":5,"startDate":"08/03/2026","userId":1001}]}"#], Created),
+            // An event that can't be read may be the one.
+            (&[br#"{"events":[{"id":5,"startDate":"03/03/2026"}]}"#], NotSent("events[0]: `userId`")),
+            (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":[1001]}]}"#], NotSent("events[0]: `userId`")),
+            (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":{"id":1}}]}"#], NotSent("events[0]: `userId`")),
+            (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":NaN}]}"#], NotSent("events[0]: `userId`")),
+            (&[br#"{"events":[{"id":5,"startDate":"2026-03-03","userId":1001}]}"#], NotSent("events[0]: `startDate`")),
+            (&[br#"{"events":[{"id":5,"userId":1001}]}"#], NotSent("events[0]: `startDate`")),
+            (&[br#"{"events":[{"startDate":"03/03/2026","userId":1001}]}"#], NotSent("events[0]: `id`")),
+            (&[br#"{"events":[{"id":null,"startDate":"03/03/2026","userId":1001}]}"#], NotSent("events[0]: `id`")),
+            (&[br#"{"events":["5"]}"#], NotSent("events[0]: `userId`")),
+            (
+                &[br#"{"events":[{"id":5,"formName":"SLEEP","startDate":"03/03/2026","userId":1001}]}"#],
+                NotSent("events[0]: `formName`"),
+            ),
+            (
+                &[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":1001,"rows":["x"]}]}"#],
+                NotSent("events[0]: `rows[0]`"),
+            ),
+        ])
+        .await;
+    }
+}
+
+mod roster {
+    use super::*;
+
+    /// The users with their UUIDs, and what could not be read.
+    async fn shown_roster(answers: &[&'static [u8]]) -> String {
+        match site(answers).await.client.roster(&credentials(), soon()).await {
+            Ok(roster) => {
+                let users = roster.users.iter().map(|user| match &user.uuid {
+                    Some(uuid) => format!("{}={uuid}", user.id),
+                    None => format!("{}", user.id),
+                });
+                let merged = roster.merged.iter().map(|(old, new)| format!("{old}>{new}"));
+                let unread = roster.unreadable.iter().map(|unreadable| unreadable.what.clone());
+                users.chain(merged).chain(unread).collect::<Vec<_>>().join("; ")
+            }
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn one_bad_user_costs_that_user_and_is_named_by_position() {
+        for (answers, means) in [
+            // Read as they are meant.
+            (&[&br#"{"users":[{"userId":1009,"uuid":"a"},{"userId":2,"uuid":null}]}"#[..]][..], "1009=a; 2"),
+            (&[b"\xEF\xBB\xBF{\"users\":[{\"userId\":1009,\"uuid\":\"a\"}]}"], "1009=a"),
+            (&[b"{\"users\":[{\"userId\":1009,\"uuid\":\"a\",\"firstName\":\"J\xF6rg\"},{\"userId\":2}]}"], "1009=a; 2"),
+            (&[b"{\"users\":[{\"userId\":1009,\"uuid\":\"a\",\"lastName\":\"A\x02B\"},{\"userId\":2}]}"], "1009=a; 2"),
+            (&[br#"{"users":[{"userId":1009.0,"uuid":19762.0},{"userId":"2.0"}]}"#], "1009=19762; 2"),
+            (&[br#"{"users":[{"userId":{"userId":1009},"uuid":" a "}]}"#], "1009=a"),
+            (&[br#"{"users":[{"userId":1009,"dob":NaN,"firstName":"\ud83d"}]}"#], "1009"),
+            // Costs that user.
+            (&[br#"{"users":[{"userId":1},{"userId":NaN}]}"#], "1; page 1, users[1]: `userId` can't be read"),
+            (&[br#"{"users":[{"userId":1},{"uuid":"a"}]}"#], "1; page 1, users[1]: `userId` can't be read"),
+            (&[br#"{"users":[{"userId":1},{"userId":1.5}]}"#], "1; page 1, users[1]: `userId` can't be read"),
+            (&[br#"{"users":[null,{"userId":1}]}"#], "1; page 1, users[0]: the user can't be read"),
+            (&[b"{\"users\":[{\"userId\":1,\"uuid\":\"\xF6\"}]}"], "1; page 1, users[0]: `uuid` can't be read"),
+            (&[br#"{"users":[{"userId":1,"uuid":["a"]}]}"#], "1; page 1, users[0]: `uuid` can't be read"),
+            (&[br#"{"users":[{"userId":1,"uuid":true}]}"#], "1; page 1, users[0]: `uuid` can't be read"),
+            (
+                &[br#"{"users":[{"userId":1}],"cursor":"c1"}"#, br#"{"users":[{"userId":2},{"userId":"x"}]}"#],
+                "1; 2; page 2, users[1]: `userId` can't be read",
+            ),
+            (
+                &[br#"{"users":[{"userId":1}],"mergedUsers":[{"oldId":7,"newId":1},{"oldId":8}]}"#],
+                "1; 7>1; page 1, mergedUsers[1]: `newId` can't be read",
+            ),
+            // Pages, wherever they are announced; half a roster is none.
+            (&[br#"{"users":[{"userId":1}],"pagination":{"cursor":"c1"}}"#, br#"{"users":[{"userId":2}]}"#], "1; 2"),
+            (&[br#"{"users":[{"userId":1}],"cursor":"c1"}"#, br#"{"users":null}"#], "1"),
+            (
+                &[br#"{"users":[{"userId":1}],"nextPage":2}"#],
+                "error: unexpected answer: `nextPage` may say that the answer goes on, and how is not known, so it can't \
+                 be taken for whole",
+            ),
+            // No roster.
+            (&[b"{}"], "error: unexpected answer: usersynchronise: an answer without a list of users"),
+            (&[br#"{"users":null}"#], "error: unexpected answer: usersynchronise: an answer without a list of users"),
+            (&[br#"{"users":{"userId":1}}"#], "error: unexpected answer: usersynchronise: `users` is not a list"),
+            (
+                &[br#"{"users":[{"id":1}]}"#],
+                "error: unexpected answer: usersynchronise: no user can be read (page 1, users[0]: `userId` can't be read)",
+            ),
+            (&[b""], "error: the site answered with status 200 and empty instead of JSON"),
+            (&[b"<html>"], "error: the site answered with status 200 and html instead of JSON"),
+            (&[b"403 <html>"], "error: the site answered with status 403 and html instead of JSON"),
+        ] {
+            let row: Vec<_> = answers.iter().map(|row| shown(row)).collect();
+            assert_eq!(shown_roster(answers).await, means, "{row:?}");
+        }
+    }
+
+    /// Whether user 7, who is connected and on no roster, is disconnected.
+    #[tokio::test]
+    async fn a_user_is_deleted_only_in_the_sites_own_clear_word() {
+        const YES: Option<bool> = Some(true);
+        const NO: Option<bool> = Some(false);
+        /// The site has not said it either way: nothing follows.
+        const UNKNOWN: Option<bool> = None;
+        for (row, deleted) in [
+            (&br#"{"users":[{"userId":1}],"idsOfDeletedUsers":[7]}"#[..], YES),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":["7"]}"#, YES),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":[7.0,null,"x"]}"#, YES),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":[]}"#, NO),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":null}"#, NO),
+            (br#"{"users":[{"userId":1}]}"#, NO),
+            (br#"{"users":[{"userId":1},{"userId":7}],"idsOfDeletedUsers":[7]}"#, NO),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":[7],"mergedUsers":[{"oldId":7,"newId":1}]}"#, NO),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":[7],"mergedUsers":[{"oldId":7,"newId":"x"}]}"#, NO),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":[7],"mergedUsers":[{"newId":1}]}"#, UNKNOWN),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":7}"#, UNKNOWN),
+            (br#"{"users":[{"userId":1}],"idsOfDeletedUsers":[7],"hasMore":true}"#, UNKNOWN),
+            (br#"{"idsOfDeletedUsers":[7]}"#, UNKNOWN),
+            (b"<html>", UNKNOWN),
+            (b"404 ", UNKNOWN),
+            (b"410 <html>", UNKNOWN),
+            (b"", UNKNOWN),
+        ] {
+            let answer = site(&[row]).await.client.deleted_users(&credentials(), &[UserId(7)], soon()).await;
+            assert_eq!(answer.ok().map(|deleted| deleted == [UserId(7)]), deleted, "{}", shown(row));
+        }
+    }
+
+    /// Who is in the group; who is not gets no link.
+    #[tokio::test]
+    async fn who_is_in_the_group_is_read_in_full_or_not_at_all() {
+        for (row, members) in [
+            (&br#"{"results":[{"search":{"name":"Squad"},"results":[{"userId":3},{"userId":"4"}]}]}"#[..], Ok(vec![3, 4])),
+            (br#"{"results":[{"results":[{"userId":{"userId":3}},{"userId":4.0}]}]}"#, Ok(vec![3, 4])),
+            (b"\xEF\xBB\xBF{\"results\":[{\"results\":[{\"userId\":3,\"firstName\":\"J\xF6rg\"}]}]}", Ok(vec![3])),
+            (br#"{"results":[{"search":{}}]}"#, Ok(vec![])),
+            (br#"{"results":[{"results":null}]}"#, Ok(vec![])),
+            (br#"{"results":[]}"#, Ok(vec![])),
+            (b"{}", Ok(vec![])),
+            (b"", Ok(vec![])),
+            (br#"{"results":[{"results":[{"userId":3},{"userId":"x"}]}]}"#, Err("results[0].results[1]: `userId`")),
+            (br#"{"results":[{"results":[{"userId":3},null]}]}"#, Err("results[0].results[1]: `userId`")),
+            (br#"{"results":[{"userId":3}]}"#, Err("results[0]")),
+            (br#"{"results":[null]}"#, Err("results[0]")),
+            (br#"{"results":{"results":[]}}"#, Err("`results` is not a list")),
+            (br#"{"results":[{"results":{"userId":3}}]}"#, Err("`results` is not a list")),
+            (br#"{"members":[3]}"#, Err("without a list of results")),
+            (br#"{"message":"maintenance"}"#, Err("without a list of results")),
+            (br#"{"results":[{"results":[{"userId":3}]}],"cursor":"c1"}"#, Err("further pages")),
+            (br#"{"results":[{"results":[{"userId":3}]}],"hasMore":true}"#, Err("`hasMore`")),
+            (br#"{"results":[],"error":"no such group"}"#, Err("the site says: no such group")),
+            (b"[]", Err("not an object")),
+            (b"<html>", Err("html instead of JSON")),
+            (b"403 <html>", Err("html instead of JSON")),
+        ] {
+            let answer = site(&[row]).await.client.group_members(&credentials(), "Squad", soon()).await;
+            match members {
+                Ok(members) => {
+                    let members = members.into_iter().map(UserId).collect();
+                    assert_eq!(answer, Ok(members), "{}", shown(row));
+                }
+                Err(says) => {
+                    let error = answer.expect_err(&shown(row)).to_string();
+                    assert!(error.contains(says), "{says:?} is not in {error:?}, from {}", shown(row));
+                }
+            }
+        }
+    }
+}
+
+mod writing {
+    use super::*;
+
+    /// What follows for a record that was sent.
+    #[derive(Debug, PartialEq)]
+    enum Follows {
+        /// It is stored under this id.
+        Stored(u64),
+        /// It is stored, but the form has not this field.
+        StoredWithout(&'static str),
+        /// It may or may not be there: it is looked up before it is sent again.
+        LookedUp,
+        /// It was certainly not taken.
+        NotTaken,
+    }
+    use Follows::{LookedUp, NotTaken, Stored, StoredWithout};
+
+    fn fields() -> Vec<(String, String)> {
+        vec![("Score".to_owned(), "82".to_owned())]
+    }
+
+    async fn import(row: &'static [u8]) -> Follows {
+        let time = TimeOfDay::new(21, 0).unwrap();
+        let (user, date, fields) = (UserId(1), date(2026, 3, 3), fields());
+        let event = Event { user, date, start: time, finish: time, existing: None, fields };
+        match site(&[row]).await.client.import(&credentials(), &FormName::from("Sleep"), &[event], soon()).await {
+            Ok(Import::Imported { ids, unknown_fields }) => match unknown_fields.is_empty() {
+                true => Stored(ids[0].0),
+                false => StoredWithout("Score"),
+            },
+            Ok(_) => LookedUp,
+            Err(error) => {
+                if error.leaves_import_in_doubt() {
+                    LookedUp
+                } else {
+                    NotTaken
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_is_stored_when_the_site_says_so_at_every_level() {
+        for (row, follows) in [
+            (&br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":[5]}}]}"#[..], Stored(5)),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":["5.0"],"error":[]}}],"error":null}"#, Stored(5)),
+            (b"\xEF\xBB\xBF{\"result\":{\"state\":\"SUCCESSFULLY_IMPORTED\"},\"eventImportResultForForm\":[{\"formName\":\"\xF6\",\"eventImportResults\":{\"state\":\"SUCCESSFULLY_IMPORTED\",\"ids\":[5]}}]}", Stored(5)),
+            // Fields that were dropped, whether in one message or in a list of them.
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","message":"The following names [Score] were sent in the message but do not exist in the form","ids":[5]}}]}"#, StoredWithout("Score")),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","message":["1 out of 1 records successfully imported.","The following names [Score] were sent in the message but do not exist in the form"],"ids":[5]}}]}"#, StoredWithout("Score")),
+            // Not every level says so, or not of every record.
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"}}"#, LookedUp),
+            (br#"{"result":"SUCCESSFULLY_IMPORTED"}"#, LookedUp),
+            (br#"{"state":"SUCCESSFULLY_IMPORTED","ids":[5]}"#, LookedUp),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"ids":[5]}}]}"#, LookedUp),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":[]}}]}"#, LookedUp),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":5}}]}"#, LookedUp),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":[NaN]}}]}"#, LookedUp),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":[5]}}}"#, LookedUp),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","message":["0 out of 1 records successfully imported."],"ids":[5]}}]}"#, LookedUp),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":[5]}}],"errors":["no"]}"#, LookedUp),
+            (br#"{"result":{"state":"UNEXPECTED_ERROR","message":""}}"#, LookedUp),
+            (br#"{"error":"no such form"}"#, LookedUp),
+            (b"{}", LookedUp),
+            (b"[]", LookedUp),
+            // Not the site's own answer.
+            (b"", LookedUp),
+            (b"202 ", LookedUp),
+            (b"<html>", LookedUp),
+            (b"Success", LookedUp),
+            (b"500 ", LookedUp),
+            (b"504 <html>", LookedUp),
+            (b"403 <html>", NotTaken),
+            (b"403 access denied", NotTaken),
+            (b"422 <html>", NotTaken),
+            (b"404 ", NotTaken),
+            (b"429 ", NotTaken),
+        ] {
+            assert_eq!(import(row).await, follows, "{}", shown(row));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_profile_is_stored_when_the_site_says_so() {
+        for (row, stored) in [
+            (&br#"{"state":"SUCCESSFULLY_IMPORTED","message":"1 out of 1 records successfully imported."}"#[..], true),
+            (br#"{"state":"SUCCESSFULLY_IMPORTED","ids":[],"extra":NaN}"#, true),
+            (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"}}"#, true),
+            (br#"{"state":"SUCCESSFULLY_IMPORTED","message":["The following names [Score] were sent in the message but do not exist in the form"]}"#, false),
+            (br#"{"state":"SUCCESSFULLY_IMPORTED","result":{"state":"UNEXPECTED_ERROR"}}"#, false),
+            (br#"{"state":"SUCCESSFULLY_IMPORTED","error":["no"]}"#, false),
+            (br#"{"state":["SUCCESSFULLY_IMPORTED"]}"#, false),
+            (br#"{"state":true}"#, false),
+            (b"{}", false),
+            (b"", false),
+            (b"<html>", false),
+            (b"403 <html>", false),
+        ] {
+            let (form, fields) = (FormName::from("Links"), fields());
+            let answer = site(&[row]).await.client.import_profile(&credentials(), &form, UserId(1), &fields, soon()).await;
+            let is_stored = matches!(&answer, Ok(ProfileImport::Imported { unknown_fields }) if unknown_fields.is_empty());
+            assert_eq!(is_stored, stored, "{answer:?} from {}", shown(row));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_is_gone_when_the_site_says_so() {
+        for (row, gone) in [
+            (&br#"{"state":"SUCCESS","message":"Deleted 7"}"#[..], true),
+            (br#"{"result":{"state":"SUCCESS"}}"#, true),
+            (br#"{"state":"FAILURE","message":"Could not delete the event"}"#, false),
+            (br#"{"state":"SUCCESS","error":"no"}"#, false),
+            (br#"{"state":"SUCCESS","result":{"state":"FAILURE"}}"#, false),
+            (br#"{"state":true}"#, false),
+            (br#"{"success":true}"#, false),
+            (b"{}", false),
+            (b"[]", false),
+        ] {
+            let answer = site(&[row]).await.client.delete_event(&credentials(), EventId(7), soon()).await;
+            assert_eq!(answer, Ok(gone), "{}", shown(row));
+        }
+    }
+}
+
+mod account {
+    use super::*;
+
+    /// Whether the name and password count as proven.
+    #[tokio::test]
+    async fn the_account_is_let_in_only_in_the_sites_own_word() {
+        for (row, says) in [
+            (&br#"{"name":["All Accounts","Squad"]}"#[..], None),
+            (b"\xEF\xBB\xBF{\"name\":[\"J\xF6rg's squad\"]}", None),
+            (b"{}", None),
+            (b"", None),
+            (b"403 access denied", None),
+            (b"403 ", None),
+            (b"401 ", Some("refuses the username or the password")),
+            (b"401 <html>", Some("refuses the username or the password")),
+            (br#"{"__is_rpc_exception__":true,"value":{"detailMessage":"Invalid username or password"}}"#, Some("Invalid username")),
+            (br#"{"error":"locked"}"#, Some("the site says: locked")),
+            (br#"{"state":"FAILURE","message":"locked"}"#, Some("the site says: locked")),
+            (b"403 <html>Attention required</html>", Some("status 403 and html")),
+            (b"<html>Sign in</html>", Some("status 200 and html")),
+            (b"302 ", Some("status 302")),
+            (b"[]", Some("not an object")),
+            (b"true", Some("not an object")),
+        ] {
+            let site = site(&[row]).await;
+            let answer = site.client.sign_in(&credentials(), soon()).await;
+            match says {
+                None => assert_eq!(answer, Ok(()), "{}", shown(row)),
+                Some(says) => {
+                    let error = answer.expect_err(&shown(row)).to_string();
+                    assert!(error.contains(says), "{says:?} is not in {error:?}, from {}", shown(row));
+                }
+            }
+            assert_eq!(site.requests().len(), 1, "a password is never tried twice");
+        }
+    }
+
+    /// The forms of the site, and the fields of one.
+    #[tokio::test]
+    async fn a_form_is_missing_only_from_a_whole_list() {
+        let opened = || {
+            let mut opened = answer(200, r#"{"user":{"id":1001}}"#);
+            opened.headers_mut().insert("session-header", "s".parse().unwrap());
+            opened
+        };
+        for (row, forms) in [
+            (&br#"{"event":[{"id":7,"name":"Sleep"}],"profile":[]}"#[..], Ok(vec![7])),
+            (br#"{"event":[{"id":"7","name":"Sleep"},{"id":8.0,"name":"Day"}]}"#, Ok(vec![7, 8])),
+            (b"\xEF\xBB\xBF{\"event\":[{\"id\":7,\"name\":\"Sleep\"},{\"id\":9,\"name\":\"\xF6\"}]}", Ok(vec![7, 9])),
+            (br#"{"event":null,"profile":[{"id":7,"name":"Links"}]}"#, Ok(vec![7])),
+            (br#"{"event":[{"id":7,"name":"Sleep"}],"cursor":"c1"}"#, Err("further pages")),
+            (br#"{"event":[{"id":7,"name":"Sleep"}],"nextPage":2}"#, Err("`nextPage`")),
+            (br#"{"event":{"id":7}}"#, Err("`event` is not a list")),
+            (br#"{"database":[]}"#, Err("neither event nor profile forms")),
+            (br#"{"error":"no session"}"#, Err("the site says: no session")),
+            (b"", Err("empty instead of JSON")),
+            (b"<html>", Err("html instead of JSON")),
+        ] {
+            let site = Scripted::answering([opened(), read_row(row)]).await;
+            let session = site.client.open_session(&credentials(), soon()).await.unwrap();
+            match (session.forms(soon()).await, forms) {
+                (Ok(found), Ok(forms)) => {
+                    assert_eq!(found.iter().map(|form| form.id).collect::<Vec<_>>(), forms, "{}", shown(row));
+                }
+                (Err(error), Err(says)) => assert!(error.to_string().contains(says), "{error} from {}", shown(row)),
+                (found, _) => panic!("{found:?} from {}", shown(row)),
+            }
+        }
+        for (row, fields) in [
+            (&br#"{"children":[{"type":"FormItem","name":"Score","required":"true"}]}"#[..], Some(vec![("Score", true)])),
+            (br#"{"children":[{"type":"FormItem","name":"Score"},{"type":"FormItem","name":7}]}"#, Some(vec![("Score", false)])),
+            (br#"{"children":[]}"#, Some(vec![])),
+            (br#"{"children":null}"#, None),
+            (br#"{"children":{}}"#, None),
+            (b"{}", None),
+        ] {
+            let site = Scripted::answering([opened(), read_row(row)]).await;
+            let session = site.client.open_session(&credentials(), soon()).await.unwrap();
+            let form = FormSummary { id: 7, name: FormName::from("Sleep"), kind: FormKind::Event, read_only: false };
+            let schema = session.schema(&form, soon()).await.ok();
+            let found = schema.as_ref().map(|schema| {
+                schema.fields.iter().map(|field| (field.label.as_str(), field.required)).collect::<Vec<_>>()
+            });
+            assert_eq!(found, fields, "{}", shown(row));
+        }
+    }
+
+    /// What each profile says of its user; whoever has none is left out.
+    #[tokio::test]
+    async fn profiles_are_read_from_a_whole_answer() {
+        for (row, users) in [
+            (&br#"{"profiles":[{"userId":1,"rows":[]}]}"#[..], Ok(vec![1])),
+            (br#"{"profiles":[{"userId":{"userId":1},"rows":null}]}"#, Ok(vec![1])),
+            (br#"{"profiles":[{"userId":9}]}"#, Ok(vec![])),
+            (b"{}", Ok(vec![])),
+            (b"", Ok(vec![])),
+            (br#"{"profiles":[{"userId":"x"}]}"#, Err("profiles[0]: `userId`")),
+            (br#"{"profiles":[],"pagination":{"cursor":"c1"}}"#, Err("further pages")),
+            (br#"{"profile":[]}"#, Err("without a list of profiles")),
+            (b"<html>", Err("html instead of JSON")),
+        ] {
+            let form = FormName::from("Links");
+            let answer = site(&[row]).await.client.profiles(&credentials(), &form, &[UserId(1)], soon()).await;
+            match (answer, users) {
+                (Ok(found), Ok(users)) => {
+                    assert_eq!(found.iter().map(|profile| profile.user.0).collect::<Vec<_>>(), users, "{}", shown(row));
+                }
+                (Err(error), Err(says)) => assert!(error.to_string().contains(says), "{error} from {}", shown(row)),
+                (found, _) => panic!("{found:?} from {}", shown(row)),
+            }
+        }
+    }
+}
