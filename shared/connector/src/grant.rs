@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use store::{AthleteId, Claim, Connection, OpenError, Purpose, Save, Sealed, Service, Status, StoredGrant};
 
 use crate::job::{Job, SealedGrant};
+use crate::lease::Lease;
 use crate::meter::Happening;
 use crate::setback::{UNWELL, until};
 use crate::{Connector, Setback};
@@ -57,8 +58,8 @@ const REFUSED: SignedDuration = SignedDuration::from_mins(5);
 pub(crate) struct Session {
     pub(crate) connection: Connection,
     pub(crate) access_token: SecretString,
-    /// The fence of the lease this process holds, until it is released.
-    pub(crate) fence: Option<u64>,
+    /// The lease this process holds, until it is released.
+    pub(crate) lease: Option<Lease>,
     /// A refresh happened already; another would not help.
     pub(crate) refreshed: bool,
 }
@@ -107,7 +108,7 @@ impl Connector {
             return self.refresh(connection, deadline).await;
         }
         let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await?;
-        Ok(Session { access_token: tokens.access, connection, fence: None, refreshed: false })
+        Ok(Session { access_token: tokens.access, connection, lease: None, refreshed: false })
     }
 
     /// Refreshes the grant of the connection as it was read, or takes over the grant that somebody else has refreshed
@@ -120,7 +121,7 @@ impl Connector {
         loop {
             match self.claim_to_refresh(&connection, deadline).await? {
                 Claim::Won(claimed) => {
-                    let (athlete, fence) = (claimed.athlete.clone(), claimed.fence);
+                    let (athlete, fence, lease) = (claimed.athlete.clone(), claimed.fence, Lease::of(&claimed));
                     let begun = claimed.refresh_begun;
                     let Failed { setback, token } = match self.refresh_under_lease(claimed, deadline).await {
                         Ok(session) => return Ok(session),
@@ -130,9 +131,9 @@ impl Connector {
                         RefreshToken::Unspent => self.settle(&athlete, fence, deadline).await,
                         RefreshToken::Doubtful => {
                             self.doubt(&athlete, begun, deadline).await;
-                            self.release(&athlete, fence, deadline).await;
+                            self.release(&athlete, lease, deadline).await;
                         }
-                        RefreshToken::Spent => self.release(&athlete, fence, deadline).await,
+                        RefreshToken::Spent => self.release(&athlete, lease, deadline).await,
                     }
                     return Err(setback);
                 }
@@ -168,7 +169,7 @@ impl Connector {
         match &connection.grant {
             Some(grant) if connection.generation > seen.generation && connection.status == Status::Active => {
                 let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await?;
-                Ok(Session { access_token: tokens.access, connection, fence: None, refreshed: true })
+                Ok(Session { access_token: tokens.access, connection, lease: None, refreshed: true })
             }
             _ => Err(Setback::Overtaken),
         }
@@ -209,8 +210,8 @@ impl Connector {
         if !issued.scopes.is_unknown() && !issued.scopes.contains("daily") {
             return Err(spent(Setback::NeedsAthlete(Status::ScopeMissing)));
         }
-        let fence = connection.lease.as_ref().map(|lease| lease.fence);
-        Ok(Session { access_token: issued.access_token, connection, fence, refreshed: true })
+        let lease = Lease::of(&connection);
+        Ok(Session { access_token: issued.access_token, connection, lease, refreshed: true })
     }
 
     /// Stores the new pair, or, when the table does not answer in time, sends it to the queue.
@@ -375,13 +376,6 @@ impl Connector {
         let Some(begun) = begun else { return };
         if let Err(error) = self.store.doubt_refresh(athlete, begun, self.clock.now(), deadline.instant()).await {
             tracing::warn!(athlete = %athlete, %error, "the refresh is doubted later");
-        }
-    }
-
-    /// Gives the lease back. When that fails the lease runs out by itself.
-    pub(crate) async fn release(&self, athlete: &AthleteId, fence: u64, deadline: Deadline) {
-        if let Err(error) = self.store.release(athlete, fence, deadline.instant()).await {
-            tracing::warn!(athlete = %athlete, %error, "the lease is left to run out");
         }
     }
 
