@@ -12,8 +12,8 @@ use store::{AthleteId, Connection, Enrolment, Holds, Service, Status, Store};
 use crate::failure::Failure;
 use crate::installation::soon;
 
-/// Athletes read in one request: with the two holds, what one `BatchGetItem` takes.
-const PAGE: usize = 98;
+/// Athletes read in one request: with the two holds and the outage, what one `BatchGetItem` takes.
+const PAGE: usize = 97;
 
 /// Requests under way at once.
 const REQUESTS: usize = 8;
@@ -49,9 +49,12 @@ impl Roster {
         let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         if ids.is_empty() {
             // The holds come with the athletes, but are there without any.
-            let (oura, smartabase) =
-                tokio::try_join!(store.hold(Service::Oura, deadline), store.hold(Service::Smartabase, deadline))?;
-            return Ok(Self { holds: Holds { oura, smartabase, ..Holds::default() }, ..Self::default() });
+            let (oura, smartabase, outage) = tokio::try_join!(
+                store.hold(Service::Oura, deadline),
+                store.hold(Service::Smartabase, deadline),
+                store.outage(Service::Smartabase, deadline),
+            )?;
+            return Ok(Self { holds: Holds { oura, smartabase, outage, ..Holds::default() }, ..Self::default() });
         }
         let pages = ids.chunks(PAGE).map(async |page| {
             let (mut snapshot, mut enrolments) =

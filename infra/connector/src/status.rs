@@ -93,7 +93,10 @@ pub(crate) fn pauses(holds: &Holds, now: Timestamp) -> Vec<Pause<'_>> {
         let hold = holds.in_force(service, now)?;
         Some(Pause { service: service.name(), until: hold.until, why: &hold.why })
     };
-    Service::ALL.into_iter().filter_map(held).collect()
+    let outage = holds.outage.as_ref().filter(|outage| outage.in_force(now));
+    let outage =
+        outage.map(|outage| Pause { service: Service::Smartabase.name(), until: outage.until, why: &outage.why });
+    Service::ALL.into_iter().filter_map(held).chain(outage).collect()
 }
 
 fn report(shown: &[(&Athlete, Stand)], pauses: &[Pause<'_>], now: Timestamp, zone: &TimeZone) -> Report {

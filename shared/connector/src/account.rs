@@ -22,6 +22,7 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::meter::Happening;
+use crate::outage::Site;
 use crate::setback::UNWELL;
 use crate::{Connector, Setback};
 
@@ -57,11 +58,13 @@ pub struct Account {
     trial: Mutex<()>,
     /// The fingerprint of the credentials that were refused last, and until when they are not tried again.
     refused: Cell<Option<(String, Timestamp)>>,
+    /// Whether the site is down.
+    pub(crate) site: Site,
 }
 
 impl Default for Account {
     fn default() -> Self {
-        Self { places: Semaphore::new(CONCURRENCY), trial: Mutex::default(), refused: Cell::default() }
+        Self { places: Semaphore::new(CONCURRENCY), trial: Mutex::default(), refused: Cell::default(), site: Site::default() }
     }
 }
 
@@ -141,9 +144,28 @@ impl Connector {
     /// Waits for a place, and makes sure that the credentials are known to be right. One `GetItem`, and two writes and a
     /// request to Smartabase if nobody has proven them lately.
     pub(crate) async fn admission(&self, deadline: Deadline) -> Result<Admission<'_>, NotAdmitted> {
+        let place = self.place(deadline).await?;
+        self.admitted(place, deadline).await
+    }
+
+    /// The same for a delivery, which is not made while the site is known to be down.
+    pub(crate) async fn admission_to_deliver(&self, deadline: Deadline) -> Result<Admission<'_>, NotAdmitted> {
+        let place = self.place(deadline).await?;
+        self.outage_in_force().map_err(NotAdmitted::NotNow)?;
+        self.admitted(place, deadline).await
+    }
+
+    async fn place(&self, deadline: Deadline) -> Result<SemaphorePermit<'_>, NotAdmitted> {
         let place = timeout_at(deadline.instant(), self.account.places.acquire()).await;
         // The semaphore is never closed, so both failures are the deadline's.
-        let Ok(Ok(place)) = place else { return Err(NotAdmitted::not_now(UNWELL, "no place to use Smartabase")) };
+        if let Ok(Ok(place)) = place { Ok(place) } else { Err(NotAdmitted::not_now(UNWELL, "no place to use Smartabase")) }
+    }
+
+    async fn admitted<'a>(
+        &'a self,
+        place: SemaphorePermit<'a>,
+        deadline: Deadline,
+    ) -> Result<Admission<'a>, NotAdmitted> {
         let credentials = self.secrets.smartabase(deadline).await?;
         let keyring = self.secrets.keyring(deadline).await?;
         // Keyed, so that nobody who reads the table can try passwords against it.
@@ -212,6 +234,7 @@ impl Connector {
             }
             Err(error) => error,
         };
+        self.site_failed(None, &error, deadline).await;
         let now = self.clock.now();
         let (next, not) = match error {
             // A refusal may have been on its way.

@@ -39,7 +39,7 @@ const RENEWAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 const CONCURRENCY: usize = 4;
 
 /// Athletes whose rows are read in one request.
-const PAGE: usize = 98;
+const PAGE: usize = 97;
 
 /// How many unreadable parts of a roster the log names, one line each.
 const NAMED: usize = 20;

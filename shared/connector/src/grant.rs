@@ -26,6 +26,7 @@ use store::{AthleteId, Claim, Connection, OpenError, Purpose, Save, Sealed, Serv
 use url::Url;
 
 use crate::job::{Job, SealedGrant};
+use crate::lease::Lease;
 use crate::meter::Happening;
 use crate::setback::{UNWELL, until};
 use crate::{Connector, Setback};
@@ -77,8 +78,8 @@ const REFUSED: SignedDuration = SignedDuration::from_mins(5);
 pub(crate) struct Session {
     pub(crate) connection: Connection,
     pub(crate) access_token: SecretString,
-    /// The fence of the lease this process holds, until it is released.
-    pub(crate) fence: Option<u64>,
+    /// The lease this process holds, until it is released.
+    pub(crate) lease: Option<Lease>,
     /// A refresh happened already; another would not help.
     pub(crate) refreshed: bool,
 }
@@ -128,7 +129,7 @@ impl Connector {
             return self.refresh(connection, deadline).await;
         }
         let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await?;
-        Ok(Session { access_token: tokens.access, connection, fence: None, refreshed: false })
+        Ok(Session { access_token: tokens.access, connection, lease: None, refreshed: false })
     }
 
     /// Refreshes the grant of the connection as it was read, or takes over the grant that somebody else has refreshed
@@ -141,7 +142,7 @@ impl Connector {
         loop {
             match self.claim_to_refresh(&connection, deadline).await? {
                 Claim::Won(claimed) => {
-                    let (athlete, fence) = (claimed.athlete.clone(), claimed.fence);
+                    let (athlete, fence, lease) = (claimed.athlete.clone(), claimed.fence, Lease::of(&claimed));
                     let begun = claimed.refresh_begun;
                     let Failed { setback, token } = match self.refresh_under_lease(claimed, deadline).await {
                         Ok(session) => return Ok(session),
@@ -151,9 +152,9 @@ impl Connector {
                         RefreshToken::Unspent { refused } => self.settle(&athlete, fence, refused, deadline).await,
                         RefreshToken::Doubtful => {
                             self.doubt(&athlete, begun, deadline).await;
-                            self.release(&athlete, fence, deadline).await;
+                            self.release(&athlete, lease, deadline).await;
                         }
-                        RefreshToken::Spent => self.release(&athlete, fence, deadline).await,
+                        RefreshToken::Spent => self.release(&athlete, lease, deadline).await,
                     }
                     return Err(setback);
                 }
@@ -197,7 +198,7 @@ impl Connector {
         match &connection.grant {
             Some(grant) if connection.generation > seen.generation && connection.status == Status::Active => {
                 let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await?;
-                Ok(Session { access_token: tokens.access, connection, fence: None, refreshed: true })
+                Ok(Session { access_token: tokens.access, connection, lease: None, refreshed: true })
             }
             _ => Err(Setback::Overtaken),
         }
@@ -242,8 +243,8 @@ impl Connector {
         if !issued.scopes.is_unknown() && !issued.scopes.contains("daily") {
             return Err(spent(Setback::NeedsAthlete(Status::ScopeMissing)));
         }
-        let fence = connection.lease.as_ref().map(|lease| lease.fence);
-        Ok(Session { access_token: issued.access_token, connection, fence, refreshed: true })
+        let lease = Lease::of(&connection);
+        Ok(Session { access_token: issued.access_token, connection, lease, refreshed: true })
     }
 
     /// The endpoint that a grant's refresh token may be sent to, together with the client secret: the one sealed with it,
@@ -474,13 +475,6 @@ impl Connector {
         let doubted = self.clock.now() + RESEND - SETTLED;
         if let Err(error) = self.store.doubt_refresh(athlete, begun, doubted, deadline.instant()).await {
             tracing::warn!(athlete = %athlete, %error, "could not note how the refresh ended; the next one begins later");
-        }
-    }
-
-    /// Gives the lease back. When that fails the lease runs out by itself.
-    pub(crate) async fn release(&self, athlete: &AthleteId, fence: u64, deadline: Deadline) {
-        if let Err(error) = self.store.release(athlete, fence, deadline.instant()).await {
-            tracing::warn!(athlete = %athlete, %error, "the lease is left to run out");
         }
     }
 

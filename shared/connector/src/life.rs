@@ -19,7 +19,7 @@ use crate::{Connector, EnrolError, Setback};
 const MASS: usize = 10;
 
 /// Athletes whose connections are read in one request.
-const PAGE: usize = 98;
+const PAGE: usize = 97;
 
 impl Connector {
     /// Whom each connection feeds that is not at its end. A damaged one is left out: its athlete's syncs report it.

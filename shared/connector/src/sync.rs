@@ -25,6 +25,7 @@ use store::{BackfillDebt, Claim, Connection, Fenced, Finish, Holds, Settle, Stat
 use crate::delivery::Delivery;
 use crate::forms::{self, DateRule, Documents, Record};
 use crate::grant::Session;
+use crate::lease::Lease;
 use crate::setback::until;
 use crate::{Connector, Setback};
 
@@ -80,6 +81,9 @@ impl Connector {
         if let Some(why) = self.idle(&connection, holds) {
             return Round { result: Ok(Synced::Skipped(why)), news: false };
         }
+        if let Err(setback) = self.site_answers(holds, deadline).await {
+            return Round { result: Err(setback), news: false };
+        }
         let before = shown(&connection);
         let mut session = match self.session(connection, deadline).await {
             Ok(session) => session,
@@ -87,8 +91,7 @@ impl Connector {
         };
         let result = self.bring_window(&mut session, holds, deadline).await;
         let news = shown(&session.connection) != before;
-        self.end(session, deadline).await;
-        Round { result, news }
+        Round { result: self.end(session, result, deadline).await, news }
     }
 
     /// Brings the days from `first` to `last`, at most a chunk of them; answers where to go on, if anywhere.
@@ -106,11 +109,11 @@ impl Connector {
                 None => Ok((Synced::Skipped(why), None)),
             };
         }
+        self.site_answers(holds, deadline).await?;
         let (chunk, next) = chunk(days.first, days.last);
         let mut session = self.session(connection, deadline).await?;
         let synced = self.bring(&mut session, chunk, Goal::History(next), holds, deadline).await;
-        self.end(session, deadline).await;
-        Ok((synced?, next))
+        Ok((self.end(session, synced, deadline).await?, next))
     }
 
     async fn bring_window(&self, session: &mut Session, holds: &Holds, deadline: Deadline) -> Result<Synced, Setback> {
@@ -141,10 +144,18 @@ impl Connector {
         (then.saturating_add(PAUSE.days()) < now).then_some(then)
     }
 
-    /// Gives back the lease a session may still hold.
-    async fn end(&self, session: Session, deadline: Deadline) {
-        if let Some(fence) = session.fence {
-            self.release(&session.connection.athlete, fence, deadline).await;
+    /// Ends a session: releases its lease, or leaves it to run out and has a failed job come back after that.
+    async fn end(
+        &self,
+        session: Session,
+        result: Result<Synced, Setback>,
+        deadline: Deadline,
+    ) -> Result<Synced, Setback> {
+        let runs_out = session.lease.as_ref().and_then(Lease::runs_out);
+        self.release(&session.connection.athlete, session.lease, deadline).await;
+        match runs_out {
+            Some(lease) => result.map_err(|setback| setback.no_sooner_than(until(lease, self.clock.now()))),
+            None => result,
         }
     }
 
@@ -193,7 +204,8 @@ impl Connector {
             return Err(Setback::retry(wait, "Smartabase refuses our credentials; waiting before the next attempt"));
         }
         let fence = self.lease(session, deadline).await?;
-        let delivery = self.deliver(&session.connection, fence, &documents, &records, days, deadline).await?;
+        let Some(lease) = session.lease.as_mut() else { return Err(Setback::Overtaken) };
+        let delivery = self.deliver(&session.connection, lease, &documents, &records, days, deadline).await?;
         let note = (!delivery.notes.is_empty()).then(|| delivery.notes.join("; "));
         let last_day = self.last_night(&records).max(session.connection.last_day);
         let finish = Finish {
@@ -210,14 +222,16 @@ impl Connector {
             // What the note names is waited for by nobody; after a setback the whole stretch comes again.
             brought: (matches!(goal, Goal::History(_)) && delivery.setback.is_none())
                 .then_some((days.first, days.last)),
-            released: !delivery.in_doubt,
+            released: delivery.runs_out().is_none(),
             now: self.clock.now(),
         };
-        let debt = finish.backfill;
+        let (debt, released) = (finish.backfill, finish.released);
+        let Delivery { written, confirmed: wrote, setback, .. } = delivery;
         let user = session.connection.user_id;
-        let confirmed =
-            self.store.confirm(&athlete, user, fence, &delivery.written, finish, deadline.instant()).await?;
-        session.fence = None;
+        let confirmed = self.store.confirm(&athlete, user, fence, &written, finish, deadline.instant()).await?;
+        if released {
+            session.lease = None;
+        }
         if matches!(confirmed, Fenced::Lost) {
             return Err(Setback::Overtaken);
         }
@@ -228,13 +242,7 @@ impl Connector {
             BackfillDebt::From(owed) => session.connection.backfill_from = Some(owed),
             BackfillDebt::Paid => session.connection.backfill_from = None,
         }
-        let wrote = delivery.confirmed;
-        match (delivery.setback, note) {
-            // Whoever looks before the lease has run out finds it held.
-            (Some(setback), _) if delivery.in_doubt => {
-                let lease = session.connection.lease.as_ref();
-                Err(setback.no_sooner_than(lease.map_or(BUSY, |lease| until(lease.until, self.clock.now()))))
-            }
+        match (setback, note) {
             (Some(setback), _) => Err(setback),
             (None, Some(note)) => Ok(Synced::Partly { wrote, note }),
             (None, None) if wrote == 0 => Ok(Synced::Unchanged),
@@ -245,14 +253,19 @@ impl Connector {
     /// The lease of this round: the one a refresh took, or a new one on the connection as it was read. Had somebody else
     /// worked on it meanwhile, what was fetched before might be older than what they wrote.
     async fn lease(&self, session: &mut Session, deadline: Deadline) -> Result<u64, Setback> {
-        if let Some(fence) = session.fence {
-            return Ok(fence);
+        match session.lease.as_ref().map(|lease| (lease.fence(), lease.runs_out())) {
+            None => {}
+            Some((fence, None)) => return Ok(fence),
+            Some((_, Some(runs_out))) => {
+                let wait = until(runs_out, self.clock.now());
+                return Err(Setback::retry(wait, "a request to Smartabase is in doubt; waiting for the lease to run out"));
+            }
         }
         match self.claim(&session.connection, deadline).await? {
             Claim::Won(connection) => {
                 let fence = connection.fence;
+                session.lease = Lease::of(&connection);
                 session.connection = connection;
-                session.fence = Some(fence);
                 Ok(fence)
             }
             Claim::Held { .. } | Claim::Unsettled { .. } => {

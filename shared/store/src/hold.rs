@@ -9,6 +9,7 @@ use crate::edit::{Edit, Edited};
 use crate::error::{StoreError, classify};
 use crate::item::{Item, Reader, instant, text};
 use crate::keys::Key;
+use crate::outage::Outage;
 use crate::requests::{Store, bounded};
 
 const UNTIL: &str = "until";
@@ -39,6 +40,8 @@ pub struct Holds {
     pub oura: Option<Hold>,
     /// On the Smartabase site.
     pub smartabase: Option<Hold>,
+    /// The outage of the Smartabase site.
+    pub outage: Option<Outage>,
     /// What is wrong with a hold that cannot be read. It counts as none.
     pub damaged: Vec<String>,
 }
@@ -89,6 +92,14 @@ impl Holds {
             Service::Smartabase => &self.smartabase,
         };
         hold.as_ref().filter(|hold| now < hold.until)
+    }
+
+    /// Adds the outage of the Smartabase site as it was found in the table.
+    pub(crate) fn insert_outage(&mut self, item: &Item) {
+        match Outage::read(&Key::outage(Service::Smartabase), item) {
+            Ok(outage) => self.outage = Some(outage),
+            Err(error) => self.damaged.push(error.to_string()),
+        }
     }
 
     /// Takes in a hold as it was found in the table.

@@ -97,6 +97,10 @@ impl Key {
         Self { pk: format!("HOLD#{}", service.name()), sk: "CREDENTIALS".to_owned() }
     }
 
+    pub(crate) fn outage(service: Service) -> Self {
+        Self { pk: format!("HOLD#{}", service.name()), sk: "OUTAGE".to_owned() }
+    }
+
     /// The key of an item as it came from the table; `None` if it has none, which the table itself makes impossible.
     pub(crate) fn of(item: &Item) -> Option<Self> {
         let part = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();

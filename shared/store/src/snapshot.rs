@@ -23,19 +23,23 @@ pub struct Snapshot {
 }
 
 impl Store {
-    /// The connections of these athletes, and all holds, in **one** eventually consistent `BatchGetItem` for up to 98
+    /// The connections of these athletes, and all holds, in **one** eventually consistent `BatchGetItem` for up to 97
     /// athletes. It may miss the last second's writes: decide nothing on it that a claim does not decide again.
     ///
     /// A damaged connection harms no other athlete's.
     pub async fn snapshot(&self, athletes: &[AthleteId], deadline: Instant) -> Result<Snapshot, StoreError> {
         let connections = athletes.iter().map(Key::connection);
-        let keys: BTreeSet<_> = connections.chain(Service::ALL.map(Key::hold)).collect();
+        let outage = Key::outage(Service::Smartabase);
+        let keys: BTreeSet<_> = connections.chain(Service::ALL.map(Key::hold)).chain([outage.clone()]).collect();
         let mut items = self.batch_get(keys, false, "reading a snapshot", deadline).await?;
         let mut snapshot = Snapshot::default();
         for service in Service::ALL {
             if let Some(item) = items.remove(&Key::hold(service)) {
                 snapshot.holds.insert(service, &item);
             }
+        }
+        if let Some(item) = items.remove(&outage) {
+            snapshot.holds.insert_outage(&item);
         }
         for athlete in athletes {
             let key = Key::connection(athlete);

@@ -2,7 +2,7 @@
 
 use dynamo::Dynamo;
 use serde_json::{Value, json};
-use store::{KeyVersion, Keyring, Service, Store, schema};
+use store::{KeyVersion, Keyring, Outage, Service, Store, schema};
 
 use crate::aws::{Aws, keyring};
 use crate::program::Program;
@@ -72,6 +72,27 @@ async fn a_pause_is_told_before_anybody_is_enrolled() {
     assert_eq!(ended.code, 3, "{ended:?}");
     for service in ["oura", "smartabase"] {
         assert!(ended.stdout.contains(&format!("{service} is on hold until ")), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn outage_in_force_is_shown_as_one_and_not_as_refused_credentials() {
+    let aws = Aws::start().await;
+    let why = "Smartabase is down: the site is unwell (status 503)";
+    let down = Outage { until: ago(-1), why: why.to_owned(), failures: 1, answered_at: None, version: 1 };
+    let answered = Outage { answered_at: Some(ago(0)), version: 2, ..down.clone() };
+    for enrolled in [false, true] {
+        if enrolled {
+            squad::fill(&aws.store, &keyring()).await;
+        }
+        let before = aws.store.outage(Service::Smartabase, soon()).await.unwrap();
+        aws.store.replace_outage(Service::Smartabase, before.as_ref(), &down, soon()).await.unwrap();
+        let ended = aws.run(&["status", "--json"]).await;
+        let holds = ended.json()["holds"].clone();
+        assert_eq!((holds.as_array().unwrap().len(), &holds[0]["service"]), (1, &json!("smartabase")), "{ended:?}");
+        assert_eq!(holds[0]["why"], why);
+        aws.store.replace_outage(Service::Smartabase, Some(&down), &answered, soon()).await.unwrap();
+        assert_eq!(aws.run(&["status", "--json"]).await.json()["holds"], json!([]), "the site answered");
     }
 }
 

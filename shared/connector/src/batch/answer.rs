@@ -12,7 +12,7 @@ use crate::plan::LONGEST_DELAY;
 use crate::setback::{LOOK_AGAIN, UNWELL};
 use crate::{Connector, Setback};
 
-/// The least a job other than a sync waits before it is tried again, by how often it was tried: a table or a service
+/// The least a job waits before it is tried again, by how often it was tried: a table or a service
 /// that is down for an hour must not drive what nobody will send again into the dead-letter queue.
 const SCHEDULE: [Duration; 4] =
     [Duration::from_secs(10), Duration::from_mins(2), Duration::from_mins(10), Duration::from_hours(1)];
@@ -70,8 +70,10 @@ impl Connector {
         let tried = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let scheduled = SCHEDULE.get(tried).copied();
         match job {
-            Job::Sync { .. } if after < self.settings.period && scheduled.is_some() => Verdict::RetryAfter(after),
-            Job::Sync { .. } => Verdict::Done,
+            Job::Sync { .. } => match scheduled.map(|least| after.max(least)) {
+                Some(wait) if wait < self.settings.period => Verdict::RetryAfter(wait),
+                _ => Verdict::Done,
+            },
             Job::Rescue { athlete, generation, grant, tries } if *tries < RESCUES => {
                 let (athlete, grant) = (athlete.clone(), grant.clone());
                 let next = Job::Rescue { athlete, generation: *generation, grant, tries: tries + 1 };

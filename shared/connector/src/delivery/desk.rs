@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use runtime::Deadline;
 use smartabase::{Error, Event, EventId, Import, StoredEvent, UserId};
+use store::Connection;
 
 use super::Delivery;
 use super::change::Change;
@@ -17,15 +18,19 @@ pub(super) struct Desk<'a> {
     pub(super) connector: &'a Connector,
     pub(super) admission: &'a Admission<'a>,
     pub(super) form: &'a Form,
-    pub(super) user: UserId,
+    pub(super) connection: &'a Connection,
     pub(super) deadline: Deadline,
 }
 
 impl Desk<'_> {
+    fn user(&self) -> UserId {
+        UserId(self.connection.user_id)
+    }
+
     /// Looks up every date on which the site may hold something the ledger does not know of, and, if the staff have
     /// fields of their own on this form, what is about to be overwritten. The event the ledger knows is kept if it still
     /// stands, else the one with the lowest id is adopted; others beside it are reported.
-    pub(super) async fn adopt(&self, changes: &mut Vec<Change>, delivery: &mut Delivery) -> Result<(), Setback> {
+    pub(super) async fn adopt(&self, changes: &mut Vec<Change>, delivery: &mut Delivery<'_>) -> Result<(), Setback> {
         let keeping = !self.form.keep.is_empty();
         let dates = changes.iter().filter(|change| keeping || change.unsettled).map(Change::date);
         let (Some(first), Some(last)) = (dates.clone().min(), dates.max()) else { return Ok(()) };
@@ -33,7 +38,7 @@ impl Desk<'_> {
         for change in changes.iter_mut() {
             let mut found = standing.get(&change.date()).map_or(&[][..], Vec::as_slice);
             if change.unsettled {
-                if let Some(made) = self.made_instead(change, found).await? {
+                if let Some(made) = self.made_instead(change, found, delivery).await? {
                     found = std::slice::from_ref(made);
                 }
                 let known = change.event.filter(|known| found.iter().any(|event| event.id == *known));
@@ -61,16 +66,17 @@ impl Desk<'_> {
         &self,
         change: &Change,
         found: &'a [StoredEvent],
+        delivery: &mut Delivery<'_>,
     ) -> Result<Option<&'a StoredEvent>, Setback> {
         let (Some(known), [one, other]) = (change.event, found) else { return Ok(None) };
         let (known, made) = if one.id == known { (one, other) } else { (other, one) };
         let theirs = |label: &String| known.fields.get(label) == made.fields.get(label);
         let all_there = Some(known.id) == change.event && change.is_said_by(made) && self.form.keep.iter().all(theirs);
-        Ok(if all_there && self.delete(known.id).await? { Some(made) } else { None })
+        Ok(if all_there && self.delete(known.id, delivery).await? { Some(made) } else { None })
     }
 
     /// Sends one batch, and what of it is not confirmed one by one.
-    pub(super) async fn send(&self, batch: &[Change], delivery: &mut Delivery) -> Result<(), Setback> {
+    pub(super) async fn send(&self, batch: &[Change], delivery: &mut Delivery<'_>) -> Result<(), Setback> {
         match self.import(batch, delivery).await? {
             Import::Imported { ids, unknown_fields } | Import::OtherIds { ids, unknown_fields } => {
                 for (change, id) in batch.iter().zip(ids) {
@@ -91,7 +97,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    async fn send_one(&self, change: &Change, delivery: &mut Delivery) -> Result<(), Setback> {
+    async fn send_one(&self, change: &Change, delivery: &mut Delivery<'_>) -> Result<(), Setback> {
         let (date, form) = (change.date(), self.form.name.as_str());
         match self.import(std::slice::from_ref(change), delivery).await? {
             Import::Imported { ids, unknown_fields } | Import::OtherIds { ids, unknown_fields } => {
@@ -123,14 +129,14 @@ impl Desk<'_> {
         change: &Change,
         id: EventId,
         unknown_fields: &[String],
-        delivery: &mut Delivery,
+        delivery: &mut Delivery<'_>,
     ) -> Result<(), Setback> {
         let mut several = change.several;
         if let Some(sent) = change.event.filter(|sent| *sent != id) {
             let standing = self.standing(change.date(), change.date()).await?;
             let found = standing.get(&change.date()).map_or(&[][..], Vec::as_slice);
             let both = found.iter().any(|event| event.id == sent) && found.iter().any(|event| event.id == id);
-            let deleted = both && self.delete(sent).await?;
+            let deleted = both && self.delete(sent, delivery).await?;
             several = found.len() > if deleted { 2 } else { 1 };
             if several {
                 delivery.note(self.several(change.date(), found));
@@ -143,7 +149,7 @@ impl Desk<'_> {
     /// The events that stand on each date, lowest id first.
     async fn standing(&self, first: Date, last: Date) -> Result<BTreeMap<Date, Vec<StoredEvent>>, Setback> {
         let (client, credentials) = (&self.connector.smartabase, self.admission.credentials(self.deadline).await?);
-        let found = client.events(credentials, &self.form.name, self.user, first, last, self.deadline.instant()).await;
+        let found = client.events(credentials, &self.form.name, self.user(), first, last, self.deadline.instant()).await;
         let events = match found {
             Ok(events) => events,
             Err(error) => return Err(self.setback(error).await),
@@ -158,18 +164,19 @@ impl Desk<'_> {
         Ok(dates)
     }
 
-    async fn delete(&self, event: EventId) -> Result<bool, Setback> {
+    async fn delete(&self, event: EventId, delivery: &mut Delivery<'_>) -> Result<bool, Setback> {
         let (client, credentials) = (&self.connector.smartabase, self.admission.credentials(self.deadline).await?);
-        match client.delete_event(credentials, event, self.deadline.instant()).await {
+        let deleting = client.delete_event(credentials, event, self.deadline.instant());
+        match delivery.lease.change(deleting).await {
             Ok(deleted) => Ok(deleted),
             Err(Error::Forbidden | Error::Rejected { .. } | Error::NotFound) => Ok(false),
             Err(error) => Err(self.setback(error).await),
         }
     }
 
-    async fn import(&self, changes: &[Change], delivery: &mut Delivery) -> Result<Import, Setback> {
+    async fn import(&self, changes: &[Change], delivery: &mut Delivery<'_>) -> Result<Import, Setback> {
         let event = |change: &Change| Event {
-            user: self.user,
+            user: self.user(),
             date: change.date(),
             start: self.form.start,
             finish: self.form.finish,
@@ -178,17 +185,19 @@ impl Desk<'_> {
         };
         let events: Vec<_> = changes.iter().map(event).collect();
         let (client, credentials) = (&self.connector.smartabase, self.admission.credentials(self.deadline).await?);
-        match client.import(credentials, &self.form.name, &events, self.deadline.instant()).await {
-            Ok(import) => Ok(import),
-            Err(error) => {
-                delivery.in_doubt |= error.leaves_import_in_doubt();
-                Err(self.setback(error).await)
+        let importing = client.import(credentials, &self.form.name, &events, self.deadline.instant());
+        match delivery.lease.change(importing).await {
+            Ok(import) => {
+                self.connector.site_answered_import(self.deadline).await;
+                Ok(import)
             }
+            Err(error) => Err(self.setback(error).await),
         }
     }
 
     /// What an error of the site means for the athlete, and for everybody.
     async fn setback(&self, error: Error) -> Setback {
+        self.connector.site_failed(Some(&self.connection.athlete), &error, self.deadline).await;
         let form = self.form.name.as_str();
         match error {
             Error::WrongCredentials => self.admission.refused(self.deadline).await,

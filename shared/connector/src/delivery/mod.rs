@@ -20,13 +20,15 @@
 mod change;
 mod desk;
 
+use jiff::Timestamp;
 use oura::Days;
 use runtime::Deadline;
-use smartabase::{EventId, MAX_EVENTS, UserId};
+use smartabase::{EventId, MAX_EVENTS};
 use store::{Connection, Fenced, RecordKey, Written};
 
 use crate::account::NotAdmitted;
 use crate::forms::{Documents, Record};
+use crate::lease::Lease;
 use crate::standing::LACKS_FIELDS;
 use crate::{Connector, Setback};
 
@@ -34,8 +36,9 @@ use change::{Change, changes};
 use desk::Desk;
 
 /// What came of a delivery.
-#[derive(Default)]
-pub(crate) struct Delivery {
+pub(crate) struct Delivery<'a> {
+    /// The lease it is made under. Without it nothing can be changed at the site.
+    lease: &'a mut Lease,
     /// What the ledger is to say.
     pub(crate) written: Vec<(RecordKey, Written)>,
     /// How many records were confirmed in full.
@@ -44,11 +47,18 @@ pub(crate) struct Delivery {
     pub(crate) notes: Vec<String>,
     /// What ended the delivery early.
     pub(crate) setback: Option<Setback>,
-    /// Whether an import may have been carried out, now or later, though nobody confirmed it.
-    pub(crate) in_doubt: bool,
 }
 
-impl Delivery {
+impl<'a> Delivery<'a> {
+    fn under(lease: &'a mut Lease) -> Self {
+        Self { lease, written: Vec::new(), confirmed: 0, notes: Vec::new(), setback: None }
+    }
+
+    /// Until when the lease must be left to run out, because a request to the site is in doubt.
+    pub(crate) fn runs_out(&self) -> Option<Timestamp> {
+        self.lease.runs_out()
+    }
+
     /// Whether every record of the window is now as Oura says.
     pub(crate) fn complete(&self) -> bool {
         self.setback.is_none() && self.notes.is_empty()
@@ -81,20 +91,21 @@ impl Delivery {
 }
 
 impl Connector {
-    /// Delivers the records of `days` under the lease with this fence. A setback before anything was sent is the
+    /// Delivers the records of `days` under the lease. A setback before anything was sent is the
     /// result's error; one in the middle is part of the delivery, whose confirmed part must still be stored.
-    pub(crate) async fn deliver(
+    pub(crate) async fn deliver<'a>(
         &self,
         connection: &Connection,
-        fence: u64,
+        lease: &'a mut Lease,
         documents: &Documents,
         records: &[Record],
         days: Days,
         deadline: Deadline,
-    ) -> Result<Delivery, Setback> {
+    ) -> Result<Delivery<'a>, Setback> {
         let ledger = self.store.records(connection, &self.keys(days), deadline.instant()).await?;
         let changes = changes(&self.forms, documents, records, &ledger);
-        let mut delivery = Delivery::default();
+        let fence = lease.fence();
+        let mut delivery = Delivery::under(lease);
         if !documents.refused.is_empty() {
             let refused = documents.refused.iter().copied().collect::<Vec<_>>().join(", ");
             delivery.note(format!(
@@ -105,11 +116,11 @@ impl Connector {
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             return Ok(delivery);
         }
-        let admission = self.admission(deadline).await.map_err(NotAdmitted::setback)?;
+        let admission = self.admission_to_deliver(deadline).await.map_err(NotAdmitted::setback)?;
         let mut desks = Vec::new();
         for (form, mut changes) in changes {
             let desk =
-                Desk { connector: self, admission: &admission, form, user: UserId(connection.user_id), deadline };
+                Desk { connector: self, admission: &admission, form, connection, deadline };
             match desk.adopt(&mut changes, &mut delivery).await {
                 Ok(()) => desks.push((desk, changes)),
                 // This form can't be read; the others can.

@@ -29,6 +29,7 @@ impl Connector {
     /// Tells the forms what has become of these athletes, as far as it can be done soon.
     pub(crate) async fn tell_news(self: &Arc<Self>, athletes: BTreeSet<AthleteId>, holds: &Holds, deadline: Deadline) {
         let held = holds.smartabase.as_ref().is_some_and(|hold| hold.until > self.clock.now());
+        let held = held || self.outage_in_force().is_err();
         if held || (self.forms.status.is_none() && self.forms.rotation.is_none()) {
             return;
         }

@@ -13,6 +13,7 @@ mod holds;
 mod leases;
 mod ledger;
 mod listing;
+mod outages;
 mod refreshes;
 mod repetition;
 mod snapshots;

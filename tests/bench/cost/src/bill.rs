@@ -25,8 +25,8 @@ const ITEM_OVERHEAD: f64 = 100.0;
 /// What one read unit reads of a list, consistently.
 const READ_UNIT: f64 = 4096.0;
 
-/// The holds, one for each service, that a batch reads with its athletes.
-const HOLDS: f64 = 2.0;
+/// The holds, one for each service, and the outage that a batch reads with its athletes.
+const HOLDS: f64 = 3.0;
 
 /// Calls that a change makes to the table one after the other: the lease, the ledger, the intents, the confirmation.
 const TABLE_CALLS_OF_A_CHANGE: f64 = 4.0;

@@ -120,7 +120,7 @@ impl Case {
             || (strike.way == Way::Throttled && strike.target.remote != Remote::Table)
             || (strike.target.remote == Remote::Table && !strike.target.what.contains("ATHLETE#uuid-"))
             || (strike.target.remote == Remote::Smartabase && !strike.target.what.contains(" of "))
-            || strike.target.what.starts_with("BatchGetItem of 4");
+            || strike.target.what.starts_with("BatchGetItem of 5");
         let both = matches!(
             self.scenario,
             Scenario::FirstSync

@@ -32,11 +32,16 @@ pub(crate) enum Scenario {
     Enrol,
     Rescue,
     Adoption,
+    LateImport,
 }
 
 /// A field of the staff's own, and what they wrote into it.
 const COMMENT: &str = "Comment";
 const WORDS: &str = "flew in from Lima";
+
+/// How long after its answer the site carries an import out, in two parts: syncs that come back are run in the first.
+/// Together less than a lease, which lasts a minute longer than an invocation.
+const LATE: SignedDuration = SignedDuration::from_secs(45);
 
 const TODAY: Date = date(2026, 3, 3);
 
@@ -44,7 +49,7 @@ const TODAY: Date = date(2026, 3, 3);
 const REVISED: Date = date(2026, 3, 2);
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::FirstSync,
         Self::Backfill,
         Self::ChangedNight,
@@ -58,6 +63,7 @@ impl Scenario {
         Self::Enrol,
         Self::Rescue,
         Self::Adoption,
+        Self::LateImport,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -75,6 +81,7 @@ impl Scenario {
             Self::Enrol => "enrol",
             Self::Rescue => "rescue",
             Self::Adoption => "adoption",
+            Self::LateImport => "late import",
         }
     }
 
@@ -137,6 +144,11 @@ impl Scenario {
                 house.revise("ben");
                 house.both_sleep();
             }
+            Self::LateImport => {
+                house.revise("ada");
+                house.both_sleep();
+                house.watch.keep_import();
+            }
             Self::DeletedEvent => {
                 house.revise("ada");
                 assert!(house.stage.smartabase.delete_event(house.revised(ADA)));
@@ -191,6 +203,18 @@ impl Scenario {
             | Self::Adoption => {
                 house.tick().await;
                 house.work_off().await;
+                Some(())
+            }
+            Self::LateImport => {
+                house.tick().await;
+                house.work_off().await;
+                // What the site carries out late is not what Oura says by then.
+                house.revise_to("ada", 18_630);
+                house.work_until(house.stage.clock.now() + LATE).await;
+                house.stage.pass(LATE);
+                if let Some(import) = house.watch.kept_import() {
+                    import.carry_out(&house.stage).await;
+                }
                 Some(())
             }
             Self::Backfill => {
@@ -273,7 +297,11 @@ impl House {
 
     /// The night before last turns out to have been another one.
     fn revise(&self, person: &str) {
-        self.stage.oura.revise_night(person, REVISED, |night| night["total_sleep_duration"] = 18_030.into());
+        self.revise_to(person, 18_030);
+    }
+
+    fn revise_to(&self, person: &str, seconds: i64) {
+        self.stage.oura.revise_night(person, REVISED, |night| night["total_sleep_duration"] = seconds.into());
     }
 
     /// The event of the night that is revised.

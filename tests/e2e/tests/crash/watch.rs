@@ -3,14 +3,25 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use e2e::athlete;
+use e2e::{LateRequest, athlete};
 use local::Stage;
 use serde_json::Value;
-use sim::wire::{Fault, Gate, Seen};
+use sim::wire::{Answer, Fault, Gate, Seen};
 use store::{Keyring, Purpose, Sealed};
 
 use crate::request::{Remote, Target, what};
 use crate::way::Way;
+
+/// Ada's first import, answered 504 and carried out later.
+#[derive(Default)]
+enum Late {
+    /// Imports are answered as they are carried out.
+    #[default]
+    No,
+    /// The next one will be kept.
+    Awaited,
+    Kept(LateRequest),
+}
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -24,6 +35,7 @@ struct Sight {
     seen: Vec<Target>,
     aim: Option<(Target, Way, Gate)>,
     struck: bool,
+    late: Late,
     keyring: Option<Keyring>,
     /// Access tokens whose pair is on its way to the table, or there.
     kept: HashSet<String>,
@@ -68,6 +80,19 @@ impl Watch {
         })
     }
 
+    /// From now on Ada's first import is answered 504, unless it is struck otherwise, and kept.
+    pub(crate) fn keep_import(&self) {
+        self.with(|sight| sight.late = Late::Awaited);
+    }
+
+    /// The import that was kept, for the site to carry out.
+    pub(crate) fn kept_import(&self) -> Option<LateRequest> {
+        self.with(|sight| match std::mem::take(&mut sight.late) {
+            Late::Kept(import) => Some(import),
+            Late::No | Late::Awaited => None,
+        })
+    }
+
     /// Requests that used an access token too early.
     pub(crate) fn hasty(&self) -> Vec<String> {
         self.with(|sight| sight.hasty.clone())
@@ -95,8 +120,18 @@ impl Sight {
         let struck = self.aim.as_ref().filter(|(aim, ..)| !self.struck && *aim == target);
         let fault = struck.map(|(_, way, gate)| way.fault(remote, gate));
         self.struck |= fault.is_some();
+        let fault = fault.or_else(|| self.keep_back(&target, seen));
         self.seen.push(target);
         fault
+    }
+
+    fn keep_back(&mut self, target: &Target, seen: &Seen) -> Option<Fault> {
+        let first = target.nth == 1 && target.what == "eventsimport nights of ada";
+        if !first || !matches!(self.late, Late::Awaited) {
+            return None;
+        }
+        self.late = Late::Kept(LateRequest::of(seen));
+        Some(Fault::Answer(Answer::status(504)))
     }
 
     /// Opens every pair in a write to the table.

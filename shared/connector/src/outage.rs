@@ -1,0 +1,317 @@
+//! An outage of the Smartabase site: how it is noticed, how long syncs leave Oura alone, and how it ends.
+//!
+//! - **Noticed.** A sign-in that fails because the site is down asks nothing about any athlete, so one is enough. A request
+//!   about an athlete may fail because of that athlete's record; so [`ATHLETES`] of them must fail without an import
+//!   between them that the site answers.
+//! - **Waited for.** The table holds the outage ([`store::Outage`]), which a batch reads with its connections. While it is
+//!   in force, a sync ends before it asks Oura. The first lasts a minute, and each one after it twice as long, up to half
+//!   of the time between two ticks.
+//! - **Ended.** When it is over, one job of all processes signs in; the others of its process wait for the answer. The job
+//!   that asks writes the next, longer outage first, so that a process that dies leaves the others waiting and not asking.
+//!   Once the site answers, everybody goes on. An import that is answered resets the length.
+//!
+//! What a sync could not deliver is not lost: the window is looked at again, and days that leave it are owed.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex as Cell, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use runtime::Deadline;
+use smartabase::Error;
+use store::{AthleteId, Holds, Outage, Replaced, Service};
+use tokio::sync::Mutex;
+use tokio::time::timeout_at;
+
+use crate::account::NotAdmitted;
+use crate::setback::UNWELL;
+use crate::{Connector, Setback};
+
+/// The site is down when requests about so many athletes have failed, and none of their imports was answered.
+const ATHLETES: usize = 3;
+
+/// The first outage, which each further one doubles.
+const FIRST: Duration = Duration::from_mins(1);
+
+/// An outage that ended so long ago does not make the next one longer.
+const RECENT: SignedDuration = SignedDuration::from_hours(1);
+
+/// The longest that a job waits for another one of its process to find out whether the site answers.
+const MAX_PROBE: Duration = Duration::from_secs(40);
+
+/// What this process knows of the site.
+#[derive(Debug, Default)]
+pub(crate) struct Site {
+    known: Cell<Known>,
+    /// Held by the job that finds out whether the site answers.
+    probe: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The latest state of the outage in the table.
+    outage: Option<Outage>,
+    /// The athletes whose requests have failed since an import was last answered.
+    failed: BTreeSet<AthleteId>,
+}
+
+impl Connector {
+    /// Whether a sync may go on to ask Oura: not while the site is known to be down. Costs nothing without an outage.
+    pub(crate) async fn site_answers(&self, holds: &Holds, deadline: Deadline) -> Result<(), Setback> {
+        self.learn(holds.outage.clone());
+        if self.outage_to_probe()?.is_none() {
+            return Ok(());
+        }
+        let wait = deadline.at_most(MAX_PROBE).instant();
+        let Ok(_probing) = timeout_at(wait, self.account.site.probe.lock()).await else {
+            return Err(Setback::retry(UNWELL, "another job is asking whether Smartabase answers"));
+        };
+        // Another job may have found out meanwhile.
+        match self.outage_to_probe()? {
+            Some(outage) => self.probe(outage, deadline.at_most(MAX_PROBE)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The error of a job that must wait for the end of an outage, if one is in force.
+    pub(crate) fn outage_in_force(&self) -> Result<(), Setback> {
+        self.outage_to_probe().map(drop)
+    }
+
+    /// Notes that a request to the site failed: one about an athlete, or a sign-in.
+    pub(crate) async fn site_failed(&self, athlete: Option<&AthleteId>, error: &Error, deadline: Deadline) {
+        if !is_sign_of_outage(error) {
+            return;
+        }
+        {
+            let mut known = self.known();
+            if let Some(athlete) = athlete {
+                known.failed.insert(athlete.clone());
+                if known.failed.len() < ATHLETES {
+                    return;
+                }
+            }
+            if known.outage.as_ref().is_some_and(|outage| outage.in_force(self.clock.now())) {
+                return;
+            }
+        }
+        if let Err(error) = self.begin_outage(error, deadline).await {
+            tracing::warn!(%error, "could not store that Smartabase is down; syncs keep asking Oura");
+        }
+    }
+
+    /// Notes that the site answered an import.
+    pub(crate) async fn site_answered_import(&self, deadline: Deadline) {
+        let (read, ended) = {
+            let mut known = self.known();
+            known.failed.clear();
+            let recovering = known.outage.as_ref().filter(|outage| outage.answered_at.is_some() && outage.failures > 0);
+            let Some(read) = recovering.cloned() else { return };
+            let ended = Outage { failures: 0, version: read.version + 1, ..read.clone() };
+            // At once, so that one of the deliveries under way writes it.
+            known.outage = Some(ended.clone());
+            (read, ended)
+        };
+        self.replace(&read, ended, deadline).await;
+    }
+
+    async fn begin_outage(&self, error: &Error, deadline: Deadline) -> Result<(), store::StoreError> {
+        let read = self.store.outage(Service::Smartabase, deadline.instant()).await?;
+        let now = self.clock.now();
+        if let Some(outage) = read.as_ref().filter(|outage| outage.in_force(now)) {
+            self.learn(Some(outage.clone()));
+            return Ok(());
+        }
+        let why = format!("Smartabase is down: {error}");
+        let asked = if let Error::Throttled { after: Some(after) } = error { *after } else { Duration::ZERO };
+        let next = next_outage(read.as_ref(), now, self.longest_outage(), asked, why);
+        match self.store.replace_outage(Service::Smartabase, read.as_ref(), &next, deadline.instant()).await? {
+            Replaced::Done => {
+                let Outage { until, failures, why, .. } = &next;
+                tracing::warn!(%until, failures, why, "Smartabase is down; no sync asks Oura until then");
+                self.known().failed.clear();
+                self.learn(Some(next));
+            }
+            Replaced::Refused(other) => self.learn(other),
+        }
+        Ok(())
+    }
+
+    /// Finds out whether the site answers, unless a job of another process does.
+    async fn probe(&self, outage: Outage, deadline: Deadline) -> Result<(), Setback> {
+        let (now, longest) = (self.clock.now(), self.longest_outage());
+        let next = next_outage(Some(&outage), now, longest, Duration::ZERO, outage.why.clone());
+        match self.store.replace_outage(Service::Smartabase, Some(&outage), &next, deadline.instant()).await? {
+            Replaced::Done => self.learn(Some(next.clone())),
+            Replaced::Refused(other) => {
+                self.learn(other);
+                return self.outage_in_force();
+            }
+        }
+        match self.admission(deadline).await {
+            // A refusal of the credentials is an answer, too.
+            Ok(_) | Err(NotAdmitted::Refused(_)) => {}
+            Err(NotAdmitted::NotNow(setback)) => return Err(setback.no_sooner_than(self.wait(&next))),
+        }
+        let now = self.clock.now();
+        let answered = Outage { until: now, answered_at: Some(now), version: next.version + 1, ..next.clone() };
+        tracing::info!("Smartabase answers again; syncs go on");
+        self.learn(Some(answered.clone()));
+        self.replace(&next, answered, deadline).await;
+        Ok(())
+    }
+
+    /// Replaces the outage in the table. If that fails, other processes wait longer than they have to.
+    async fn replace(&self, read: &Outage, next: Outage, deadline: Deadline) {
+        match self.store.replace_outage(Service::Smartabase, Some(read), &next, deadline.instant()).await {
+            Ok(Replaced::Done) => {}
+            Ok(Replaced::Refused(other)) => self.learn(other),
+            Err(error) => tracing::warn!(%error, "could not store that Smartabase answers; other processes wait on"),
+        }
+    }
+
+    /// The outage that is over and of which it is not known whether the site answers again; an error while one is in
+    /// force.
+    fn outage_to_probe(&self) -> Result<Option<Outage>, Setback> {
+        let known = self.known().outage.clone();
+        match known.filter(|outage| outage.answered_at.is_none()) {
+            Some(outage) if outage.in_force(self.clock.now()) => {
+                Err(Setback::retry(self.wait(&outage), outage.why.clone()))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// How long a job waits that meets an outage: all of its length, so that jobs come back as far apart as they came, and
+    /// not all at once when it is over.
+    fn wait(&self, outage: &Outage) -> Duration {
+        let left = outage.until.duration_since(self.clock.now());
+        length(outage.failures, self.longest_outage()).max(left.max(SignedDuration::ZERO).unsigned_abs())
+    }
+
+    /// Half of the time between two ticks: whoever meets an outage at a tick comes back before the next.
+    fn longest_outage(&self) -> Duration {
+        (self.settings.period / 2).max(FIRST)
+    }
+
+    /// Remembers a state of the outage, unless a later one is known.
+    fn learn(&self, outage: Option<Outage>) {
+        let mut known = self.known();
+        if let Some(outage) = outage
+            && known.outage.as_ref().is_none_or(|known| known.version < outage.version)
+        {
+            known.outage = Some(outage);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.account.site.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an error can mean that the site is down, and not that it refuses what was asked.
+fn is_sign_of_outage(error: &Error) -> bool {
+    match error {
+        Error::Unwell { .. } | Error::Uncertain { .. } | Error::NotJson { .. } | Error::Throttled { .. } => true,
+        Error::WrongCredentials
+        | Error::Forbidden
+        | Error::NotFound
+        | Error::Rejected { .. }
+        | Error::Unexpected { .. }
+        | Error::CursorRepeats
+        | Error::TooLarge
+        | Error::BatchSize { .. } => false,
+    }
+}
+
+/// The outage that follows one that is over. It lasts at least as long as the site asked for, if that is not too long.
+fn next_outage(
+    before: Option<&Outage>,
+    now: Timestamp,
+    longest: Duration,
+    asked: Duration,
+    why: String,
+) -> Outage {
+    let recent = before.filter(|before| now.duration_since(before.until) < RECENT);
+    let failures = recent.map_or(0, |before| before.failures).saturating_add(1);
+    let lasts = length(failures, longest).max(asked.min(longest));
+    let until = now.checked_add(lasts).unwrap_or(Timestamp::MAX);
+    let version = before.map_or(0, |before| before.version).saturating_add(1);
+    Outage { until, why, failures, answered_at: None, version }
+}
+
+/// How long syncs wait after so many failures in a row.
+fn length(failures: u64, longest: Duration) -> Duration {
+    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST.saturating_mul(2u32.saturating_pow(doublings.min(16))).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(450);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn after(before: Option<&Outage>, now: i64) -> Outage {
+        next_outage(before, at(now), LONGEST, Duration::ZERO, String::new())
+    }
+
+    #[test]
+    fn outages_in_a_row_double_up_to_the_longest() {
+        let mut outage = None;
+        let mut lengths = Vec::new();
+        let mut now = 0;
+        for _ in 0..6 {
+            let next = after(outage.as_ref(), now);
+            lengths.push(next.until.as_second() - now);
+            now = next.until.as_second();
+            outage = Some(next);
+        }
+        assert_eq!(lengths, [60, 120, 240, 450, 450, 450]);
+        assert_eq!(length(u64::MAX, LONGEST), LONGEST);
+    }
+
+    #[test]
+    fn outage_long_after_another_begins_anew() {
+        let long = Outage { failures: 4, ..after(None, 0) };
+        assert_eq!(after(Some(&long), long.until.as_second() + 3_599).failures, 5);
+        assert_eq!(after(Some(&long), long.until.as_second() + 3_600).failures, 1);
+        let over = Outage { failures: 0, ..long };
+        assert_eq!(after(Some(&over), 61).failures, 1);
+    }
+
+    #[test]
+    fn site_that_asks_for_a_pause_gets_it_within_limits() {
+        let asks = |seconds| {
+            let asked = Duration::from_secs(seconds);
+            next_outage(None, at(0), LONGEST, asked, String::new()).until.as_second()
+        };
+        assert_eq!([asks(20), asks(90), asks(86_400)], [60, 90, 450]);
+    }
+
+    #[test]
+    fn refusals_are_no_sign_of_an_outage() {
+        for error in [
+            Error::WrongCredentials,
+            Error::Forbidden,
+            Error::NotFound,
+            Error::Rejected { status: 422 },
+            Error::Unexpected { what: "shape".to_owned() },
+        ] {
+            assert!(!is_sign_of_outage(&error), "{error}");
+        }
+        for error in [
+            Error::Unwell { status: None },
+            Error::Unwell { status: Some(503) },
+            Error::Uncertain { why: "the connection was lost" },
+            Error::NotJson { status: 200, starts: "html" },
+            Error::Throttled { after: None },
+        ] {
+            assert!(is_sign_of_outage(&error), "{error}");
+        }
+    }
+}

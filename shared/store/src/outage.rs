@@ -1,0 +1,101 @@
+//! An outage of a remote service, as all processes know it: until when syncs leave it alone, and how often in a row it was
+//! found down.
+//!
+//! It is a row of its own beside the service's hold, which a release without this row reads alone: a hold says that our
+//! credentials were refused, and an outage says nothing about them. Every change names the state it was decided on, so of
+//! several processes that decide at the same time one decides for all.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::edit::{Edit, Edited};
+use crate::error::StoreError;
+use crate::hold::Service;
+use crate::item::{Item, Reader, instant, number, text};
+use crate::keys::Key;
+use crate::requests::Store;
+
+const UNTIL: &str = "until";
+const WHY: &str = "why";
+const FAILURES: &str = "failures";
+const ANSWERED_AT: &str = "answered_at";
+const VERSION: &str = "version";
+
+/// What is known of an outage, over or not. Its row stays in the table when it is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// Syncs leave the service alone until then. Whoever continues after that first asks whether it answers.
+    pub until: Timestamp,
+    /// What the service did, for people.
+    pub why: String,
+    /// How often in a row it was found down. 0 once it works again.
+    pub failures: u64,
+    /// When it was first seen to answer again. `None`: it is down, as far as is known.
+    pub answered_at: Option<Timestamp>,
+    /// Counts the changes: of two states the one with the greater number is the later one.
+    pub version: u64,
+}
+
+/// What came of replacing an outage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// Written.
+    Done,
+    /// Another process replaced it first: this is what is there now.
+    Refused(Option<Outage>),
+}
+
+impl Outage {
+    /// Whether syncs are to leave the service alone at `now`.
+    #[must_use]
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        self.answered_at.is_none() && now < self.until
+    }
+}
+
+impl Store {
+    /// The outage of a service, over or not. One consistent `GetItem`.
+    pub async fn outage(&self, service: Service, deadline: Instant) -> Result<Option<Outage>, StoreError> {
+        let key = Key::outage(service);
+        self.get(&key, "reading an outage", deadline).await?.map(|item| Outage::read(&key, &item)).transpose()
+    }
+
+    /// Replaces the outage that was read, if it has not changed since. `next` has the next version. One `UpdateItem`.
+    pub async fn replace_outage(
+        &self,
+        service: Service,
+        read: Option<&Outage>,
+        next: &Outage,
+        deadline: Instant,
+    ) -> Result<Replaced, StoreError> {
+        let key = Key::outage(service);
+        let edit = Edit::of(key.clone());
+        let edit = match read {
+            None => edit.if_absent(),
+            Some(read) => edit.if_equal(VERSION, number(read.version)),
+        };
+        let edit = edit
+            .set(UNTIL, instant(next.until))
+            .set(WHY, text(&next.why))
+            .set(FAILURES, number(next.failures))
+            .set_or_remove(ANSWERED_AT, next.answered_at.map(instant))
+            .set(VERSION, number(next.version));
+        Ok(match edit.send(self, "replacing an outage", deadline).await? {
+            Edited::Applied(_) => Replaced::Done,
+            Edited::Refused(item) => Replaced::Refused(item.map(|item| Outage::read(&key, &item)).transpose()?),
+        })
+    }
+}
+
+impl Outage {
+    pub(crate) fn read(key: &Key, item: &Item) -> Result<Self, StoreError> {
+        let reader = Reader::new(key, item);
+        Ok(Self {
+            until: reader.required(UNTIL, Reader::instant)?,
+            why: reader.required(WHY, Reader::text)?,
+            failures: reader.required(FAILURES, Reader::number)?,
+            answered_at: reader.instant(ANSWERED_AT)?,
+            version: reader.required(VERSION, Reader::number)?,
+        })
+    }
+}
