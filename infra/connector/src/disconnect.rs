@@ -75,6 +75,13 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
             let text = format!("{name} is disconnected: revoked at Oura, tokens erased, records kept");
             Report::new(Ending::Fine, &done, text)
         }
+        Revocation::InUse => {
+            let text = format!(
+                "{name} is disconnected and the tokens are erased; the access is not revoked at Oura, because the same Oura \
+                 account is connected again, here or for another athlete, and Oura could end that as well"
+            );
+            Report::new(Ending::Attention, &done, text)
+        }
         Revocation::Open => {
             let next = match connector.queue {
                 Queue::InProcess(_) => {
@@ -118,7 +125,7 @@ fn confirm(name: &str) -> Result<(), Failure> {
 
 fn refused(setback: &Setback) -> Failure {
     Failure::Failed(match setback {
-        Setback::RetryAfter { .. } | Setback::Overtaken => {
+        Setback::RetryAfter { .. } | Setback::Busy { .. } | Setback::Overtaken => {
             format!("the athlete may still be connected ({setback}): try again in a minute")
         }
         Setback::NeedsOperator(_) | Setback::NeedsAthlete(_) => {

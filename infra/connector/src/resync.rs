@@ -135,7 +135,7 @@ fn ready(athlete: &Athlete, today: Date) -> Result<&Connection, String> {
 fn planned(followed: &[Followed], range: Range) -> Vec<Planned> {
     let stretch = usize::try_from(range.days().div_ceil(DAYS_PER_SYNC)).unwrap_or(1);
     let job = |(position, followed): (usize, &Followed)| {
-        let job = Job::Backfill { athlete: followed.athlete.clone(), from: range.from, to: range.to };
+        let job = Job::Backfill { athlete: followed.athlete.clone(), from: range.from, to: range.to, put_off: 0 };
         (job, plan::offset(position * stretch))
     };
     followed.iter().enumerate().map(job).collect()

@@ -145,7 +145,13 @@ def row(key: str) -> dict[str, Any]:
 def allowed(call: Calls) -> dict[str, list[Call]]:
     """What each function's business needs."""
     return {
-        "Scheduler": [call.query_index(), call.get("HOLD#probe"), call.send_batch("QueueUrl")],
+        "Scheduler": [
+            call.query_index(),
+            call.get("HOLD#probe"),
+            call.get("PLAN#probe"),
+            call.update("PLAN#probe"),
+            call.send_batch("QueueUrl"),
+        ],
         "Worker": [
             call.batch_get("ATHLETE#nobody", "HOLD#probe"),
             call.get("ATHLETE#nobody"),
@@ -153,6 +159,7 @@ def allowed(call: Calls) -> dict[str, list[Call]]:
             call.update("ATHLETE#nobody"),
             call.transact(ConditionCheck="ATHLETE#nobody", Update="ATHLETE#nobody"),
             call.transact(ConditionCheck="ATHLETE#nobody", Update="OURA#nobody"),
+            call.get("OURA#nobody"),
             call.update("HOLD#probe"),
             call.receive("QueueUrl"),
             call.send_batch("QueueUrl"),
@@ -167,6 +174,7 @@ def allowed(call: Calls) -> dict[str, list[Call]]:
             call.update("ATHLETE#nobody"),
             call.transact(Update="ATHLETE#nobody", Delete="OURA#nobody"),
             call.transact(Update="OURA#nobody"),
+            call.get("OURA#nobody"),
             call.update("HOLD#probe"),
             call.send_batch("QueueUrl"),
             call.read_secret("OuraSecretArn"),
@@ -193,9 +201,9 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
         call.query("OURA#nobody"),
         call.put("ATHLETE#nobody"),
         call.delete("ATHLETE#nobody"),
-        call.get("OURA#nobody"),
         call.get("STATE#probe"),
         call.delete("HOLD#probe"),
+        call.delete("PLAN#probe"),
         call.delete_table(),
         call.purge("QueueUrl"),
         call.purge("DeadLetterQueueUrl"),
@@ -208,6 +216,7 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
     return {
         "Scheduler": [
             *everybody,
+            call.get("OURA#nobody"),
             call.get("ATHLETE#nobody"),
             call.batch_get("ATHLETE#nobody"),
             call.update("ATHLETE#nobody"),
@@ -221,6 +230,7 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
         "Worker": [
             *everybody,
             call.query_index(),
+            call.update("PLAN#probe"),
             call.update("STATE#probe"),
             call.batch_get("ATHLETE#nobody", "STATE#probe"),
             call.transact(ConditionCheck="ATHLETE#nobody", Update="STATE#probe"),
@@ -237,6 +247,7 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
         ],
         "Enrol": [
             *everybody,
+            call.get("OURA#nobody"),
             call.update("OURA#nobody"),
             call.update("STATE#probe"),
             call.transact(Update="ATHLETE#nobody", Delete="ATHLETE#nobody"),

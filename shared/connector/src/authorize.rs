@@ -7,6 +7,10 @@
 //!
 //! **Invariant**: a code is exchanged at most once, by the browser that asked for it, at the token endpoint of the issuer
 //! that gave it; nothing that goes wrong here changes a connection that works.
+//!
+//! A code buys a grant that exists at Oura from then on. So whatever sealing it needs is at hand before the code is sent,
+//! and a grant that will not be used, or that another account's has replaced, is revoked as `disconnect` does it: unless
+//! that could end one that is in use. A grant whose answer was lost on the way is nothing we could name to Oura.
 
 use std::time::Duration;
 
@@ -18,10 +22,13 @@ use jiff::{SignedDuration, ToSpan};
 use oura::{ApiError, Forbidden, TokenError};
 use runtime::{Deadline, SecretName};
 use secrecy::{ExposeSecret, SecretString};
-use store::{Connect, Enrolment, NewConnection, NewState, Purpose, State, Status, TakeState};
+use store::{
+    Connect, Enrolment, NewConnection, NewState, Purpose, Replaced, State, Status, StoredGrant, TakeState,
+};
 use url::Url;
 
-use crate::grant::TO_STORE;
+use crate::disconnect::{REVOCATION, TO_QUEUE};
+use crate::grant::{TO_STORE, sealed};
 use crate::job::Job;
 use crate::link::{Link, LinkFault};
 use crate::meter::Happening;
@@ -147,6 +154,8 @@ impl Connector {
             .and_then(|verifier| String::from_utf8(verifier.expose_secret().to_vec()).ok())
             .ok_or(Page::SessionLost)?;
         let credentials = self.secrets.oura(deadline).await.map_err(|error| page_of(error.into()))?;
+        // The key is at hand before the code is spent: nothing may stand between the grant and the table.
+        let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
         let callback = self.settings.callback();
         // What follows the answer must fit in before the deadline: the grant can't be asked for again.
         let asking = deadline.earlier(TO_STORE);
@@ -165,11 +174,13 @@ impl Connector {
                 }
             };
         }
+        let stored = self.seal(&keyring, athlete, &grant, self.oura.endpoints().token.clone()).map_err(page_of)?;
         if !grant.scopes.contains("daily") {
             tracing::warn!(%athlete, "sleep data was not shared");
+            self.discard(athlete, sealed(&stored, &grant.scopes.to_string()), None, deadline).await;
             return Err(Page::ScopeMissing);
         }
-        self.connect(visitor, &grant, deadline).await
+        self.connect(visitor, &grant, stored, deadline).await
     }
 
     /// The user for whom the visit was begun, who still has the UUID.
@@ -185,7 +196,13 @@ impl Connector {
         }
     }
 
-    async fn connect(&self, visitor: Enrolment, grant: &oura::Grant, deadline: Deadline) -> Result<Page, Page> {
+    async fn connect(
+        &self,
+        visitor: Enrolment,
+        grant: &oura::Grant,
+        stored: StoredGrant,
+        deadline: Deadline,
+    ) -> Result<Page, Page> {
         let Enrolment { athlete, user_id, name, .. } = visitor;
         let athlete = &athlete;
         let who = self.oura.personal_info(&grant.access_token, deadline.earlier(TO_STORE).instant()).await;
@@ -199,9 +216,6 @@ impl Connector {
                 (None, false)
             }
         };
-        let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
-        let token_url = self.oura.endpoints().token.clone();
-        let stored = self.seal(&keyring, athlete, grant, token_url).map_err(page_of)?;
         let now = self.clock.now();
         let window = self.window();
         let owed = window.last.saturating_sub(i64::from(self.settings.backfill_days).days());
@@ -217,10 +231,12 @@ impl Connector {
             backfill_from: (self.settings.backfill_days > 0).then_some(owed),
             now,
         };
+        let unused = || (sealed(&new.grant, &new.scopes), new.oura_user.clone());
         for _ in 0..ATTEMPTS {
-            match self.store.connect(&new, deadline.instant()).await {
-                Ok(Connect::Connected { .. }) => {
+            match self.store.connect(&new, deadline.earlier(TO_QUEUE).instant()).await {
+                Ok(Connect::Connected { replaced, .. }) => {
                     tracing::info!(%athlete, lapsed, "connected");
+                    self.revoke_replaced(&new, replaced, deadline).await;
                     self.queue_backfill(athlete, owed, window.last, deadline).await;
                     let (history, every) = (self.history(), self.settings.period);
                     return Ok(if lapsed {
@@ -231,13 +247,31 @@ impl Connector {
                 }
                 Ok(Connect::Taken) => {
                     tracing::warn!(%athlete, "this Oura account already feeds another athlete");
+                    let (grant, oura_user) = unused();
+                    self.discard(athlete, grant, oura_user, deadline).await;
                     return Err(Page::AccountTaken);
                 }
                 Ok(Connect::Raced) => {}
-                Err(error) => return Err(page_of(error.into())),
+                Err(error) => {
+                    // The table may have taken it all the same. In a minute it is known whether the grant is in use.
+                    let (grant, oura_user) = unused();
+                    self.revoke_later(athlete, grant, oura_user, REVOCATION, deadline).await;
+                    return Err(page_of(error.into()));
+                }
             }
         }
+        let (grant, oura_user) = unused();
+        self.discard(athlete, grant, oura_user, deadline).await;
         Err(Page::TryAgain)
+    }
+
+    /// Has the grant that a new one replaced revoked, if it is of another Oura account. Of the same, or of one that is not
+    /// known, its revocation could end the new one as well.
+    async fn revoke_replaced(&self, new: &NewConnection, replaced: Option<Replaced>, deadline: Deadline) {
+        let Some(Replaced { grant, scopes, oura_user: Some(former) }) = replaced else { return };
+        if new.oura_user.as_ref().is_some_and(|now| *now != former) {
+            self.revoke_later(&new.athlete, sealed(&grant, &scopes), Some(former), REVOCATION, deadline).await;
+        }
     }
 
     /// How many days of history a new connection brings: those of the backfill, or those that every sync looks back.
@@ -256,7 +290,7 @@ impl Connector {
         if self.settings.backfill_days == 0 {
             return;
         }
-        let job = Job::Backfill { athlete: athlete.clone(), from, to };
+        let job = Job::Backfill { athlete: athlete.clone(), from, to, put_off: 0 };
         if let Err(error) = self.queue.send(&[(job, Duration::ZERO)], deadline).await {
             tracing::warn!(%athlete, %error, "the backfill waits for the next tick");
         }
@@ -320,7 +354,7 @@ pub(crate) fn page_of(setback: Setback) -> Page {
             tracing::error!(reason, "the operator must act");
             Page::Misconfigured
         }
-        Setback::NeedsAthlete(_) | Setback::Overtaken => Page::TryAgain,
+        Setback::NeedsAthlete(_) | Setback::Busy { .. } | Setback::Overtaken => Page::TryAgain,
     }
 }
 

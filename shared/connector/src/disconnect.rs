@@ -3,11 +3,23 @@
 //! A grant we no longer know could never be revoked. So the revocation is queued first, to be done in a minute, then the
 //! grant is erased, then the revocation is tried at once; doing it twice does no harm. A queued revocation that finds its
 //! grant still in use belongs to a disconnect that never happened, and does nothing.
+//!
+//! What Oura does with a person's other grants when one is revoked is not documented. So a revocation is not sent while
+//! the Oura account has another grant that is in use: the athlete has connected again, or the ring now feeds another
+//! athlete. Such a revocation is dropped: nothing here can use its grant any more. The same goes for a grant that was just
+//! issued and will not be used, and for one that another account's grant has replaced.
+//!
+//! The table is read immediately before the revocation is sent, when the token and the credentials are at hand. What
+//! stays open is a visit to Oura under way at that moment: consent given before the revocation arrives at Oura, and stored
+//! here after the table was read. Should Oura end that consent as well, the next sync finds out and asks the athlete to
+//! connect again. An account that Oura never named can't be found at another athlete; of such a grant only the athlete's
+//! own connection says whether it is in use.
 
 use std::time::Duration;
 
+use oura::ApiError;
 use runtime::Deadline;
-use store::{AthleteId, Disconnect, Sealed};
+use store::{AthleteId, Connection, Disconnect, Sealed, Status};
 use url::Url;
 
 use crate::authorize::{ATTEMPTS, page_of};
@@ -17,7 +29,10 @@ use crate::setback::UNWELL;
 use crate::{Connector, Setback, grant};
 
 /// When a queued revocation is done: by then the disconnect has happened, or failed.
-const REVOCATION: Duration = Duration::from_mins(1);
+pub(crate) const REVOCATION: Duration = Duration::from_mins(1);
+
+/// Kept back from the deadline to queue a revocation that could not be sent at once.
+pub(crate) const TO_QUEUE: Duration = Duration::from_secs(3);
 
 /// Whether Oura has revoked what was erased here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +44,17 @@ pub enum Revocation {
     /// The grant is of Oura's other token server, to which it is never sent: it ends when the athlete removes the access in
     /// their Oura account.
     Elsewhere,
+    /// It was not asked to: the grant is in use, or the Oura account has another that is, which Oura could end as well.
+    InUse,
+}
+
+/// What was erased here.
+pub(crate) struct Withdrawn {
+    grant: SealedGrant,
+    /// The Oura account it opens, if that is known.
+    oura_user: Option<String>,
+    /// The account feeds another athlete, but which account it is Oura does not say.
+    is_shared: bool,
 }
 
 impl Connector {
@@ -38,23 +64,28 @@ impl Connector {
             Ok(withdrawn) => withdrawn,
             Err(setback) => return page_of(setback),
         };
-        let Some(grant) = withdrawn else { return Page::DisconnectedBefore };
-        match self.revoke_at_once(athlete, &grant, deadline).await {
+        let Some(withdrawn) = withdrawn else { return Page::DisconnectedBefore };
+        match self.revoke_at_once(athlete, &withdrawn, deadline).await {
             Revocation::Done => Page::Disconnected,
-            Revocation::Open | Revocation::Elsewhere => Page::DisconnectedUnrevoked,
+            Revocation::Open | Revocation::Elsewhere | Revocation::InUse => Page::DisconnectedUnrevoked,
         }
     }
 
     /// Erases the athlete's grant, stops the syncs and has the grant revoked at Oura. The records stay. Repeating it does
     /// no harm.
     pub async fn end_connection(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, Setback> {
-        let Some(grant) = self.withdraw(athlete, deadline).await? else { return Ok(Revocation::Done) };
-        Ok(self.revoke_at_once(athlete, &grant, deadline).await)
+        let Some(withdrawn) = self.withdraw(athlete, deadline).await? else { return Ok(Revocation::Done) };
+        Ok(self.revoke_at_once(athlete, &withdrawn, deadline).await)
     }
 
     /// Tries the revocation that is queued as well.
-    async fn revoke_at_once(&self, athlete: &AthleteId, grant: &SealedGrant, deadline: Deadline) -> Revocation {
-        self.revoke(athlete, grant, deadline).await.unwrap_or_else(|setback| {
+    async fn revoke_at_once(&self, athlete: &AthleteId, withdrawn: &Withdrawn, deadline: Deadline) -> Revocation {
+        if withdrawn.is_shared {
+            tracing::warn!(%athlete, "the grant is not revoked: its Oura account feeds another athlete");
+            return Revocation::InUse;
+        }
+        let Withdrawn { grant, oura_user, .. } = withdrawn;
+        self.revoke(athlete, grant, oura_user.as_deref(), deadline).await.unwrap_or_else(|setback| {
             tracing::warn!(%athlete, %setback, "the revocation is left to the queue");
             Revocation::Open
         })
@@ -66,19 +97,20 @@ impl Connector {
         &self,
         athlete: &AthleteId,
         deadline: Deadline,
-    ) -> Result<Option<SealedGrant>, Setback> {
+    ) -> Result<Option<Withdrawn>, Setback> {
         for _ in 0..ATTEMPTS {
             let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(None) };
-            let grant = connection.grant.as_ref().map(|stored| grant::sealed(stored, &connection.scopes));
-            if let Some(grant) = grant.clone() {
-                let job = Job::Revoke { athlete: athlete.clone(), grant, tries: 0 };
+            let withdrawn = self.to_withdraw(&connection, deadline).await;
+            if let Some(Withdrawn { grant, oura_user, is_shared: false }) = &withdrawn {
+                let (athlete, grant, oura_user) = (athlete.clone(), grant.clone(), oura_user.clone());
+                let job = Job::Revoke { athlete, grant, oura_user, tries: 0 };
                 let queued = self.queue.send(&[(job, REVOCATION)], deadline).await;
                 queued.map_err(|error| Setback::retry(UNWELL, error.to_string()))?;
             }
             match self.store.disconnect(athlete, connection.generation, self.clock.now(), deadline.instant()).await? {
                 Disconnect::Disconnected { .. } => {
                     tracing::info!(%athlete, "disconnected");
-                    return Ok(grant);
+                    return Ok(withdrawn);
                 }
                 Disconnect::Already => return Ok(None),
                 Disconnect::Raced => {}
@@ -87,30 +119,59 @@ impl Connector {
         Err(Setback::retry(UNWELL, "the connection keeps changing"))
     }
 
-    /// A revocation from the queue; `None` if the grant is still in use.
-    pub(crate) async fn revoke_queued(
-        &self,
-        athlete: &AthleteId,
-        grant: &SealedGrant,
-        deadline: Deadline,
-    ) -> Result<Option<Revocation>, Setback> {
-        let connection = self.store.connection(athlete, deadline.instant()).await?;
-        let in_use = connection.and_then(|connection| connection.grant).map(|stored| stored.sealed.to_base64());
-        if in_use.as_ref() == Some(&grant.sealed) {
-            return Ok(None);
+    /// The grant of a connection, and whose account it opens. An account that was found to feed another athlete is not
+    /// named on the connection, so Oura is asked once more.
+    async fn to_withdraw(&self, connection: &Connection, deadline: Deadline) -> Option<Withdrawn> {
+        let grant = grant::sealed(connection.grant.as_ref()?, &connection.scopes);
+        let mut oura_user = connection.oura_user.clone();
+        let is_taken = connection.status == Status::OuraAccountTaken && oura_user.is_none();
+        if is_taken {
+            let asked = self.account_of(&connection.athlete, &grant, deadline.earlier(TO_QUEUE)).await;
+            oura_user = asked.unwrap_or_default();
         }
-        self.revoke(athlete, grant, deadline).await.map(Some)
+        Some(Withdrawn { is_shared: is_taken && oura_user.is_none(), grant, oura_user })
     }
 
-    /// Tells Oura that this grant is no longer wanted. One that Oura no longer knows counts as revoked.
-    async fn revoke(
+    /// Revokes a grant that was just issued and will not be used; the queue does it if Oura does not take it now.
+    pub(crate) async fn discard(
+        &self,
+        athlete: &AthleteId,
+        grant: SealedGrant,
+        oura_user: Option<String>,
+        deadline: Deadline,
+    ) {
+        let revoked = self.revoke(athlete, &grant, oura_user.as_deref(), deadline.earlier(TO_QUEUE)).await;
+        if let Err(setback) = revoked {
+            tracing::warn!(%athlete, %setback, "the grant that will not be used is left to the queue to revoke");
+            self.revoke_later(athlete, grant, oura_user, REVOCATION, deadline).await;
+        }
+    }
+
+    /// Queues the revocation of a grant that is not used here any more, or will be found not to be.
+    pub(crate) async fn revoke_later(
+        &self,
+        athlete: &AthleteId,
+        grant: SealedGrant,
+        oura_user: Option<String>,
+        delay: Duration,
+        deadline: Deadline,
+    ) {
+        let job = Job::Revoke { athlete: athlete.clone(), grant, oura_user, tries: 0 };
+        if let Err(error) = self.queue.send(&[(job, delay)], deadline.handover()).await {
+            tracing::error!(%athlete, %error, "could not queue a revocation; the grant stays alive at Oura");
+        }
+    }
+
+    /// Tells Oura that this grant is no longer wanted, unless it is, or that could end another grant that is. One that
+    /// Oura no longer knows counts as revoked.
+    pub(crate) async fn revoke(
         &self,
         athlete: &AthleteId,
         grant: &SealedGrant,
+        oura_user: Option<&str>,
         deadline: Deadline,
     ) -> Result<Revocation, Setback> {
-        let sealed = Sealed::from_base64(&grant.sealed)
-            .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))?;
+        let sealed = opened(grant)?;
         let issued_at = self.issuing_endpoint(athlete, &sealed, &grant.token_url, deadline).await?;
         if self.is_of_another_server(&issued_at) {
             tracing::error!(
@@ -122,11 +183,74 @@ impl Connector {
         }
         let token = self.refresh_token(athlete, &sealed, deadline).await?;
         let credentials = self.secrets.oura(deadline).await?;
+        if self.is_in_use(athlete, grant, oura_user, deadline).await? {
+            tracing::info!(%athlete, "the grant is not revoked: it is in use, or its Oura account has another that is");
+            return Ok(Revocation::InUse);
+        }
         self.oura
             .revoke(&credentials, &token, deadline.instant())
             .await
             .map(|()| Revocation::Done)
             .map_err(|error| Setback::retry(UNWELL, format!("the grant could not be revoked: {error}")))
+    }
+
+    /// Whether this grant is in use, or another of the same Oura account, as far as anybody can know.
+    async fn is_in_use(
+        &self,
+        athlete: &AthleteId,
+        grant: &SealedGrant,
+        oura_user: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<bool, Setback> {
+        let oura_user = match oura_user {
+            Some(named) => Some(named.to_owned()),
+            None if self.is_own_in_use(athlete, grant, None, deadline).await? => return Ok(true),
+            None => self.account_of(athlete, grant, deadline).await?,
+        };
+        if self.is_own_in_use(athlete, grant, oura_user.as_deref(), deadline).await? {
+            return Ok(true);
+        }
+        let Some(oura_user) = oura_user else { return Ok(false) };
+        match self.store.owner(&oura_user, deadline.instant()).await? {
+            Some(owner) if owner != *athlete => {
+                let other = self.store.connection(&owner, deadline.instant()).await?;
+                Ok(other.is_some_and(|other| is_living(&other) && other.oura_user == Some(oura_user)))
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    /// Whether the athlete's own connection uses this grant, or another that may be of the same Oura account.
+    async fn is_own_in_use(
+        &self,
+        athlete: &AthleteId,
+        grant: &SealedGrant,
+        oura_user: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<bool, Setback> {
+        let Some(own) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(false) };
+        let is_this = own.grant.as_ref().is_some_and(|stored| stored.sealed.to_base64() == grant.sealed);
+        // An account that is not known on either side may be the same.
+        let may_be_same = oura_user.is_none() || own.oura_user.is_none() || own.oura_user.as_deref() == oura_user;
+        Ok(is_this || (is_living(&own) && may_be_same))
+    }
+
+    /// The Oura account that a grant opens, as Oura says while the access token works.
+    async fn account_of(
+        &self,
+        athlete: &AthleteId,
+        grant: &SealedGrant,
+        deadline: Deadline,
+    ) -> Result<Option<String>, Setback> {
+        if grant.expires_at <= self.clock.now() {
+            return Ok(None);
+        }
+        let token = self.access_token(athlete, &opened(grant)?, deadline).await?;
+        match self.oura.personal_info(&token, deadline.instant()).await {
+            Ok(person) => Ok(Some(person.id.as_str().to_owned())),
+            Err(ApiError::TokenRefused | ApiError::Forbidden { .. } | ApiError::Rejected { .. }) => Ok(None),
+            Err(error) => Err(Setback::retry(UNWELL, format!("Oura does not say whose grant is to be revoked: {error}"))),
+        }
     }
 
     /// Oura has two token servers, on two hosts of its domain; a token of one is never sent to the other.
@@ -135,4 +259,14 @@ impl Connector {
         let at_oura = |domain: Option<&str>| domain.is_some_and(|domain| domain.ends_with(oura::DOMAIN));
         at_oura(issued) && at_oura(revoke) && issued != revoke
     }
+}
+
+/// Whether the connection has a grant that Oura still honours, as far as we know.
+fn is_living(connection: &Connection) -> bool {
+    connection.grant.is_some() && !matches!(connection.status, Status::Disconnected | Status::NeedsConsent)
+}
+
+fn opened(grant: &SealedGrant) -> Result<Sealed, Setback> {
+    Sealed::from_base64(&grant.sealed)
+        .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))
 }

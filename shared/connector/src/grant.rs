@@ -164,7 +164,7 @@ impl Connector {
                 Claim::Moved => return self.take_over(&connection, deadline).await,
                 Claim::Gone => return Err(Setback::Overtaken),
                 Claim::Held { .. } if patience.remaining().is_zero() => {
-                    return Err(Setback::retry(PATIENCE, "another worker is refreshing the grant"));
+                    return Err(Setback::Busy { after: PATIENCE, why: "another worker is refreshing the grant" });
                 }
                 Claim::Held { .. } => tokio::time::sleep(LOOK).await,
             }
@@ -231,7 +231,7 @@ impl Connector {
                     Setback::RetryAfter { .. } | Setback::NeedsOperator(_) => {
                         self.meter.count(Happening::RefreshFailed);
                     }
-                    Setback::Overtaken => {}
+                    Setback::Busy { .. } | Setback::Overtaken => {}
                 }
                 return Err(Failed { setback, token });
             }
@@ -307,7 +307,8 @@ impl Connector {
                     return Ok(connection);
                 }
                 Ok(Save::Superseded | Save::Gone) => {
-                    self.orphaned(&athlete, sealed(&grant, scopes), deadline).await;
+                    let oura_user = connection.oura_user.clone();
+                    self.revoke_later(&athlete, sealed(&grant, scopes), oura_user, Duration::ZERO, deadline).await;
                     return Err(Setback::Overtaken);
                 }
                 Err(error) if error.is_retryable() && saving.remaining() > LOOK => {
@@ -327,18 +328,6 @@ impl Connector {
                         Err(lost) => Setback::NeedsOperator(format!("a refreshed grant is lost: {error}; then {lost}")),
                     });
                 }
-            }
-        }
-    }
-
-    /// A pair that nobody will ever use: the athlete has disconnected while it was on its way, and wants it revoked too.
-    /// If they have connected anew instead, it is left alone, lest Oura takes it for a part of the new consent.
-    async fn orphaned(&self, athlete: &AthleteId, grant: SealedGrant, deadline: Deadline) {
-        let connection = self.store.connection(athlete, deadline.instant()).await;
-        if matches!(connection, Ok(Some(connection)) if connection.status == Status::Disconnected) {
-            let job = Job::Revoke { athlete: athlete.clone(), grant, tries: 0 };
-            if let Err(error) = self.queue.send(&[(job, Duration::ZERO)], deadline).await {
-                tracing::error!(%athlete, %error, "a grant stays alive at Oura that should be revoked");
             }
         }
     }
@@ -520,6 +509,16 @@ impl Connector {
     ) -> Result<Url, Setback> {
         let tokens = self.open(athlete, grant, deadline).await?;
         Ok(tokens.token_url.unwrap_or_else(|| in_the_clear.clone()))
+    }
+
+    /// The access token of a stored grant, to ask Oura whose it is.
+    pub(crate) async fn access_token(
+        &self,
+        athlete: &AthleteId,
+        grant: &Sealed,
+        deadline: Deadline,
+    ) -> Result<SecretString, Setback> {
+        Ok(self.open(athlete, grant, deadline).await?.access)
     }
 
     async fn open(&self, athlete: &AthleteId, sealed: &Sealed, deadline: Deadline) -> Result<OpenedTokens, Setback> {

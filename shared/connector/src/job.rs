@@ -26,6 +26,10 @@ pub enum Job {
         from: Date,
         /// Oura's last day wanted.
         to: Date,
+        /// How many messages before this one were put off without a try: another worker was busy with the athlete, or
+        /// the batch's time was over.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        put_off: u32,
     },
     /// Store a rotated grant that the table would not take when it was issued.
     Rescue {
@@ -45,6 +49,9 @@ pub enum Job {
         athlete: AthleteId,
         /// The grant.
         grant: SealedGrant,
+        /// The Oura account it opens, if Oura ever said so; no release before this one wrote it down here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        oura_user: Option<String>,
         /// How many messages before this one did not succeed.
         #[serde(default, skip_serializing_if = "is_zero")]
         tries: u32,
@@ -180,8 +187,8 @@ mod tests {
         let athlete = AthleteId::parse("31152").unwrap();
         let sync = Job::Sync { athlete: athlete.clone(), tick: "2026-03-03T07:30:00Z".parse().unwrap() };
         assert_eq!(sync.to_message(), r#"{"v":1,"job":"sync","athlete":"31152","tick":"2026-03-03T07:30:00Z"}"#);
-        let backfill =
-            Job::Backfill { athlete, from: "2026-02-01".parse().unwrap(), to: "2026-03-03".parse().unwrap() };
+        let (from, to) = ("2026-02-01".parse().unwrap(), "2026-03-03".parse().unwrap());
+        let backfill = Job::Backfill { athlete, from, to, put_off: 0 };
         assert_eq!(
             backfill.to_message(),
             r#"{"v":1,"job":"backfill","athlete":"31152","from":"2026-02-01","to":"2026-03-03"}"#
@@ -192,11 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_of_a_release_that_did_not_count_is_a_first_one() {
+    fn a_revocation_of_a_release_that_neither_counted_nor_named_the_account_is_read() {
         let grant = r#""grant":{"sealed":"AA==","token_url":"https://oura.test/token","expires_at":"2026-03-03T07:30:00Z","scopes":"daily"}"#;
         let text = format!(r#"{{"v":1,"job":"revoke","athlete":"31152",{grant}}}"#);
         let job = Job::from_message(&text).unwrap();
-        assert!(matches!(job, Job::Revoke { tries: 0, .. }), "{job:?}");
+        assert!(matches!(job, Job::Revoke { tries: 0, oura_user: None, .. }), "{job:?}");
         assert_eq!(job.to_message(), text);
     }
 
@@ -247,9 +254,9 @@ mod tests {
         (athlete, 0..4, day(), day(), instant(), any::<u64>(), grant).prop_map(
             |(athlete, kind, one, other, tick, generation, grant)| match kind {
                 0 => Job::Sync { athlete, tick },
-                1 => Job::Backfill { athlete, from: one.min(other), to: one.max(other) },
+                1 => Job::Backfill { athlete, from: one.min(other), to: one.max(other), put_off: 2 },
                 2 => Job::Rescue { athlete, generation, grant, tries: 3 },
-                _ => Job::Revoke { athlete, grant, tries: 7 },
+                _ => Job::Revoke { oura_user: Some(athlete.to_string()), athlete, grant, tries: 7 },
             },
         )
     }

@@ -81,6 +81,8 @@ pub struct QueueError {
     pub sent: usize,
     /// How many were not.
     pub lost: usize,
+    /// How many of the first were certainly queued.
+    pub queued_first: usize,
     /// What the service said.
     pub why: String,
 }
@@ -99,10 +101,11 @@ impl Queue {
             Self::Sqs { client, jobs: address, .. } => {
                 let calls = jobs.chunks(BATCH).map(|chunk| send_batch(client, address, chunk, deadline));
                 let calls: Vec<_> = calls.collect();
-                let outcomes: Vec<_> = stream::iter(calls).buffer_unordered(CALLS).collect().await;
+                let outcomes: Vec<_> = stream::iter(calls).buffered(CALLS).collect().await;
                 let lost = outcomes.iter().map(|(lost, _)| lost).sum();
+                let queued_first = outcomes.iter().take_while(|(lost, _)| *lost == 0).count() * BATCH;
                 let why = outcomes.into_iter().find_map(|(lost, why)| (lost > 0).then_some(why));
-                why.map_or(Ok(()), |why| Err(QueueError { sent: jobs.len(), lost, why }))
+                why.map_or(Ok(()), |why| Err(QueueError { sent: jobs.len(), lost, queued_first, why }))
             }
         }
     }
@@ -115,7 +118,7 @@ impl Queue {
                 Ok(())
             }
             Self::Sqs { client, dead_letters, .. } => {
-                let failed = |why| QueueError { sent: 1, lost: 1, why };
+                let failed = |why| QueueError { sent: 1, lost: 1, queued_first: 0, why };
                 let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
                 let reason = reason.map_err(|error| failed(error.to_string()))?;
                 // SQS refuses an empty body, but an empty message can't have come from it either.
@@ -133,7 +136,7 @@ impl Queue {
     /// Makes a message invisible for `delay` from now, so that it is tried again then.
     pub async fn postpone(&self, receipt: &str, delay: Duration, deadline: Deadline) -> Result<(), QueueError> {
         let Self::Sqs { client, jobs, .. } = self else { return Ok(()) };
-        let failed = |why| QueueError { sent: 1, lost: 1, why };
+        let failed = |why| QueueError { sent: 1, lost: 1, queued_first: 0, why };
         let seconds = seconds(delay, LONGEST_INVISIBLE);
         let request =
             client.change_message_visibility().queue_url(jobs).receipt_handle(receipt).visibility_timeout(seconds);

@@ -21,6 +21,14 @@ pub enum Setback {
     /// The operator has to mend something; the text says what.
     #[error("{0}")]
     NeedsOperator(String),
+    /// Another worker is busy with the athlete. That is no failure: try again after the time given.
+    #[error("{why}")]
+    Busy {
+        /// How long to wait.
+        after: Duration,
+        /// What the other worker does.
+        why: &'static str,
+    },
     /// Another worker, or the athlete's own reconnect or disconnect, got there first; what it did stands.
     #[error("overtaken by another worker or by the athlete")]
     Overtaken,

@@ -269,7 +269,7 @@ impl Connector {
                 Ok(fence)
             }
             Claim::Held { .. } | Claim::Unsettled { .. } => {
-                Err(Setback::retry(BUSY, "another worker is syncing this athlete"))
+                Err(Setback::Busy { after: BUSY, why: "another worker is syncing this athlete" })
             }
             Claim::Moved | Claim::Gone => Err(Setback::Overtaken),
         }

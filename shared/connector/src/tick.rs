@@ -1,4 +1,9 @@
 //! One firing of the schedule: a job for every connected athlete.
+//!
+//! When not all athletes fit into a tick, the table remembers whom this tick queued last, and the next tick goes on after
+//! them. A tick that never happened, or whose jobs the queue took only in part, therefore costs no athlete their turn.
+
+use std::time::Duration;
 
 use runtime::Deadline;
 use runtime::telemetry::{self, Metric};
@@ -33,7 +38,8 @@ pub enum TickError {
 }
 
 impl Connector {
-    /// Plans and queues one tick. Running it twice does no harm: the second job of an athlete finds nothing to do.
+    /// Plans and queues one tick. Running it twice does no harm: the second job of an athlete finds nothing to do, and
+    /// where not all athletes fit into a tick, the second run plans those who come next.
     pub async fn tick(&self, deadline: Deadline) -> Result<Ticked, TickError> {
         let at = self.clock.now();
         let (athletes, hold) = tokio::join!(
@@ -42,10 +48,19 @@ impl Connector {
         );
         let (athletes, hold) = (athletes?, hold?);
         let held_until = hold.map(|hold| hold.until).filter(|until| *until > at);
-        let plan = plan(&Tick { at, period: self.settings.period, athletes: &athletes, held_until });
+        let mut tick = Tick { at, period: self.settings.period, athletes: &athletes, held_until, last: None };
+        if !tick.fits() {
+            tick.last = self.store.last_planned(deadline.instant()).await?;
+        }
+        let plan = plan(&tick);
         let jobs: Vec<_> =
             plan.jobs.into_iter().map(|(athlete, delay)| (Job::Sync { athlete, tick: at + delay }, delay)).collect();
-        self.queue.send(&jobs, deadline).await?;
+        let sent = self.queue.send(&jobs, deadline).await;
+        if plan.postponed > 0 {
+            let queued = sent.as_ref().map_or_else(|error| error.queued_first, |()| jobs.len());
+            self.note_last(jobs.get(..queued).and_then(<[_]>::last), deadline).await;
+        }
+        sent?;
         let ticked = Ticked {
             athletes: athletes.len(),
             queued: jobs.len(),
@@ -72,5 +87,14 @@ impl Connector {
         }
         telemetry::report(&metrics);
         Ok(ticked)
+    }
+
+    /// Notes the last job that the queue has certainly taken. Should that fail, the next tick plans the same athletes
+    /// again, and the others after them.
+    async fn note_last(&self, last: Option<&(Job, Duration)>, deadline: Deadline) {
+        let Some((job, _)) = last else { return };
+        if let Err(error) = self.store.set_last_planned(job.athlete(), deadline.handover().instant()).await {
+            tracing::error!(%error, "could not note who was planned last; the next tick plans the same athletes again");
+        }
     }
 }

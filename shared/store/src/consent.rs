@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::athlete::AthleteId;
 use crate::connection::{
     BACKFILL_FROM, Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, INTENDED, LAST_DAY, LAST_SYNC, Lease, OURA_USER,
-    Status, StoredGrant, USER_ID,
+    SCOPES, Status, StoredGrant, USER_ID,
 };
 use crate::edit::Edit;
 use crate::error::StoreError;
@@ -58,11 +58,24 @@ pub enum Connect {
     Connected {
         /// As it was written.
         connection: Connection,
+        /// The grant it had before, if it had one that can be read.
+        replaced: Option<Replaced>,
     },
     /// The Oura account feeds another athlete. Nothing was changed.
     Taken,
     /// Others kept writing to the connection in between. Nothing was changed; try again.
     Raced,
+}
+
+/// The grant that a new one has replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The tokens.
+    pub grant: StoredGrant,
+    /// The scopes granted, separated by spaces.
+    pub scopes: String,
+    /// The Oura account it opens, if Oura ever said so.
+    pub oura_user: Option<String>,
 }
 
 /// What came of settling whose an Oura account is.
@@ -116,7 +129,7 @@ impl Store {
                     .if_equal(FENCE, number(before.fence)),
             };
             let mut parts = vec![row.in_transaction(self.table())?];
-            let former = before.and_then(|before| before.oura_user).filter(|_| may_free);
+            let former = before.as_ref().and_then(|before| before.oura_user.clone()).filter(|_| may_free);
             if let Some(former) = former.filter(|former| Some(former) != new.oura_user.as_ref()) {
                 parts.push(owned(&former, &new.athlete).delete_in_transaction(self.table())?);
             }
@@ -125,7 +138,10 @@ impl Store {
                 parts.push(own(oura_user, &new.athlete).in_transaction(self.table())?);
             }
             match self.transact(parts, operation, deadline).await? {
-                Transacted::Done => return Ok(Connect::Connected { connection }),
+                Transacted::Done => {
+                    let replaced = before.and_then(Before::replaced);
+                    return Ok(Connect::Connected { connection, replaced });
+                }
                 Transacted::Refused(places) if places.contains(&0) => {}
                 // The former account is someone else's already: nothing of ours to free.
                 Transacted::Refused(places) if former_place > 0 && places.contains(&former_place) => may_free = false,
@@ -155,6 +171,16 @@ impl Store {
             Transacted::Refused(places) if places.contains(&0) => Settle::Superseded,
             Transacted::Refused(_) => Settle::Taken,
         })
+    }
+
+    /// The athlete whom this Oura account feeds, if it feeds one. One consistent `GetItem`.
+    pub async fn owner(&self, oura_user: &str, deadline: Instant) -> Result<Option<AthleteId>, StoreError> {
+        let key = Key::owner(oura_user);
+        let item = self.get(&key, "reading whose an Oura account is", deadline).await?;
+        let read = |item| {
+            Reader::new(&key, &item).required(ATHLETE_ID, |reader, name| reader.parsed(name, "is not a UUID"))
+        };
+        item.map(read).transpose()
     }
 
     /// Ends the connection of an athlete if it still has that generation: erases the grant, frees the Oura account, takes
@@ -202,6 +228,8 @@ struct Before {
     fence: u64,
     lease: Option<Lease>,
     oura_user: Option<String>,
+    grant: Option<StoredGrant>,
+    scopes: Option<String>,
     user_id: Option<u64>,
     first_connected_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
@@ -220,6 +248,8 @@ impl Before {
             // Half a lease keeps nobody waiting.
             lease: Lease::read(reader, fence).unwrap_or_default(),
             oura_user: reader.text(OURA_USER).unwrap_or_default(),
+            grant: StoredGrant::read(reader).unwrap_or_default(),
+            scopes: reader.text(SCOPES).unwrap_or_default(),
             user_id: reader.number(USER_ID).unwrap_or_default(),
             first_connected_at: reader.instant(FIRST_CONNECTED_AT).unwrap_or_default(),
             last_sync: reader.instant(LAST_SYNC).unwrap_or_default(),
@@ -227,6 +257,11 @@ impl Before {
             backfill_from: reader.date(BACKFILL_FROM).unwrap_or_default(),
             intended: reader.texts(INTENDED, "names no record").unwrap_or_default(),
         })
+    }
+
+    fn replaced(self) -> Option<Replaced> {
+        let Self { grant, scopes, oura_user, .. } = self;
+        grant.map(|grant| Replaced { grant, scopes: scopes.unwrap_or_default(), oura_user })
     }
 }
 

@@ -101,6 +101,10 @@ impl Key {
         Self { pk: format!("HOLD#{}", service.name()), sk: "OUTAGE".to_owned() }
     }
 
+    pub(crate) fn last_planned() -> Self {
+        Self { pk: "PLAN#sync".to_owned(), sk: "LAST".to_owned() }
+    }
+
     /// The key of an item as it came from the table; `None` if it has none, which the table itself makes impossible.
     pub(crate) fn of(item: &Item) -> Option<Self> {
         let part = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
@@ -188,8 +192,9 @@ mod tests {
             Key::enrolment(&athlete("a")),
             Key::owner("a"),
             Key::state("a"),
+            Key::last_planned(),
         ]);
-        assert_eq!(keys.len(), 10);
+        assert_eq!(keys.len(), 11);
     }
 
     #[test]

@@ -73,10 +73,11 @@ pub mod schema;
 mod sealed;
 mod snapshot;
 mod state;
+mod turn;
 
 pub use athlete::{AthleteId, InvalidAthleteId};
 pub use connection::{Brought, Change, Connection, Lease, Status, StoredGrant};
-pub use consent::{Connect, Disconnect, NewConnection, Settle};
+pub use consent::{Connect, Disconnect, NewConnection, Replaced, Settle};
 pub use credentials::Trial;
 pub use enrolment::{Enrolment, StaffForm, Telling, Told};
 pub use error::StoreError;

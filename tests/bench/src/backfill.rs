@@ -32,7 +32,7 @@ pub(crate) async fn measure(functions: &Functions) -> anyhow::Result<()> {
         let mut worker = Function::start(&functions.binary("worker")?, &world.variables()).await?;
         let _ = (world.oura.take(), world.smartabase.take(), world.table.take(), world.services.take());
 
-        let job = |athlete| Job::Backfill { athlete, from: since, to: today }.to_message();
+        let job = |athlete| Job::Backfill { athlete, from: since, to: today, put_off: 0 }.to_message();
         let mut waiting: VecDeque<_> = World::athletes(athletes).map(job).collect();
         let (mut invocations, mut again, mut sum) = (0, 0, Effort::default());
         while !waiting.is_empty() {

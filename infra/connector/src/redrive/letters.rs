@@ -101,8 +101,9 @@ impl<'a> Letters<'a> {
                 let (athlete, grant) = (athlete.clone(), grant.clone());
                 Job::Rescue { athlete, generation: *generation, grant, tries: 0 }.to_message()
             }
-            Job::Revoke { athlete, grant, .. } => {
-                Job::Revoke { athlete: athlete.clone(), grant: grant.clone(), tries: 0 }.to_message()
+            Job::Revoke { athlete, grant, oura_user, .. } => {
+                let (athlete, grant, oura_user) = (athlete.clone(), grant.clone(), oura_user.clone());
+                Job::Revoke { athlete, grant, oura_user, tries: 0 }.to_message()
             }
             Job::Sync { .. } | Job::Backfill { .. } => letter.body.clone(),
         };

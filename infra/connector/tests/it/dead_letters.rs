@@ -18,12 +18,12 @@ fn rescue(athlete: &str, generation: u64, tries: u32) -> String {
 /// A grant that Oura has not revoked for a week.
 fn revocation(athlete: &str) -> String {
     let Ok(Job::Rescue { athlete, grant, .. }) = Job::from_message(&rescue(athlete, 1, 0)) else { unreachable!() };
-    Job::Revoke { athlete, grant, tries: 672 }.to_message()
+    Job::Revoke { athlete, grant, oura_user: None, tries: 672 }.to_message()
 }
 
 fn backfill(athlete: &str) -> String {
     let (from, to) = ("2026-01-01".parse().unwrap(), "2026-01-31".parse().unwrap());
-    Job::Backfill { athlete: id(athlete), from, to }.to_message()
+    Job::Backfill { athlete: id(athlete), from, to, put_off: 0 }.to_message()
 }
 
 /// A squad, and one dead letter of each kind that matters.

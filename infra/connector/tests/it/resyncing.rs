@@ -14,7 +14,7 @@ use crate::squad::{self, ago, id, soon};
 async fn work(aws: &Aws, note: Option<&str>) -> ! {
     loop {
         for (body, _) in aws.queues(|queues| std::mem::take(&mut queues.jobs)) {
-            let Job::Backfill { athlete, from, to } = Job::from_message(&body).unwrap() else { panic!("{body}") };
+            let Job::Backfill { athlete, from, to, .. } = Job::from_message(&body).unwrap() else { panic!("{body}") };
             for (first, last) in [(from, from), (from.tomorrow().unwrap(), to)] {
                 let claim = aws.store.claim(&athlete, "worker", ago(0), ago(-1), None, soon()).await.unwrap();
                 let Claim::Won(connection) = claim else { panic!("{claim:?}") };

@@ -27,6 +27,13 @@ const RESCUES: u32 = 360;
 /// and then a quarter of an hour apart, which is the longest that a queue keeps a new message back.
 const REVOCATIONS: u32 = 672;
 
+/// After so many messages, a day's worth, a backfill that always finds another worker busy with its athlete counts as one
+/// that fails.
+const PUT_OFF: u32 = 100;
+
+/// So many of them come back as soon as they may; each one after that waits twice as long.
+const SOON: u32 = 6;
+
 /// How long a job that only an operator can unblock is left alone before it is tried again, and in the end buried.
 const BLOCKED: Duration = Duration::from_mins(15);
 
@@ -55,12 +62,30 @@ impl Connector {
                 self.note(athlete, &reason, snapshot, deadline).await;
                 BLOCKED
             }
+            Setback::Busy { after, why } => {
+                tracing::info!(%athlete, job = kind, after_seconds = after.as_secs(), why, "put off");
+                return self.put_off(job, attempts, after, deadline).await;
+            }
             Setback::Overtaken => {
                 tracing::info!(%athlete, job = kind, "overtaken");
-                OVERTAKEN
+                return self.put_off(job, attempts, OVERTAKEN, deadline).await;
             }
         };
         self.try_again(job, attempts, after, deadline).await
+    }
+
+    /// When a job comes back that was not tried, or not to its end, because another worker was busy with the athlete. A
+    /// backfill goes round in a new message: receptions count towards the dead-letter queue, and it has not failed.
+    pub(super) async fn put_off(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Verdict {
+        match job {
+            Job::Backfill { athlete, from, to, put_off } if *put_off < PUT_OFF => {
+                let next = Job::Backfill { athlete: athlete.clone(), from: *from, to: *to, put_off: put_off + 1 };
+                // The first few come back at once, so that no athlete waits for their history; then they grow rarer.
+                let growing = after.saturating_mul(1 << put_off.saturating_sub(SOON).min(8));
+                self.go_round(next, growing.min(LONGEST_DELAY), deadline).await
+            }
+            _ => self.try_again(job, attempts, after, deadline).await,
+        }
     }
 
     /// When a job that did not end well is tried again. A sync is left to the next tick once that is near, or it has been
@@ -80,13 +105,13 @@ impl Connector {
                 self.go_round(next, RESCUE, deadline).await
             }
             // One that is damaged will not be whole next week.
-            Job::Revoke { athlete, grant, tries }
+            Job::Revoke { athlete, grant, oura_user, tries }
                 if *tries < REVOCATIONS && Sealed::from_base64(&grant.sealed).is_ok() =>
             {
-                let (athlete, grant) = (athlete.clone(), grant.clone());
+                let (athlete, grant, oura_user) = (athlete.clone(), grant.clone(), oura_user.clone());
                 let scheduled = SCHEDULE.get(usize::try_from(*tries).unwrap_or(usize::MAX)).copied();
                 let wait = after.max(scheduled.unwrap_or(LONGEST_DELAY)).min(LONGEST_DELAY);
-                self.go_round(Job::Revoke { athlete, grant, tries: tries + 1 }, wait, deadline).await
+                self.go_round(Job::Revoke { athlete, grant, oura_user, tries: tries + 1 }, wait, deadline).await
             }
             Job::Backfill { .. } | Job::Rescue { .. } | Job::Revoke { .. } => {
                 Verdict::RetryAfter(after.max(scheduled.unwrap_or_default()))

@@ -80,7 +80,7 @@ impl Counts {
             Outcome::NeedsAthlete => self.needs_athlete += 1,
             Outcome::NeedsOperator => self.needs_operator += 1,
             Outcome::Failed => self.failed += 1,
-            Outcome::HandedBack => {}
+            Outcome::HandedBack | Outcome::Busy => {}
         }
     }
 

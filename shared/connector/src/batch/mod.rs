@@ -1,9 +1,15 @@
 //! A batch of messages, as the worker receives it.
 //!
-//! The connections and holds of the whole batch are read in one request. Then every job runs on its own: bounded in
-//! number and time, and isolated, so that one that fails, hangs or panics takes nobody with it. What must be tried again
-//! is handed back with its own delay; what can never be handled goes to the dead-letter queue at once. Only an athlete
-//! whose refreshed grant is in the batch is not synced beside it: until that is stored, the table holds a spent one.
+//! The connections and holds of the whole batch are read in one request. Then every athlete's jobs run on their own:
+//! bounded in number and time, and isolated, so that one that fails, hangs or panics takes nobody with it. What must be
+//! tried again is handed back with its own delay; what can never be handled goes to the dead-letter queue at once. Only an
+//! athlete whose refreshed grant is in the batch is not synced beside it: until that is stored, the table holds a spent
+//! one.
+//!
+//! The jobs of one athlete run one after the other, since side by side they would fetch the same documents and then wait
+//! for each other's lease; each but the first reads the connection anew. Of several syncs one runs, and a backfill whose
+//! days are among those of another is done with that one. When a job finds another process busy with the athlete, those
+//! behind it are put off as well. That is no failure, and does not count towards the dead-letter queue.
 //!
 //! How one job is run is in `run`, what becomes of one that did not end well in `answer`, what is counted in `counts`.
 
@@ -11,7 +17,7 @@ mod answer;
 mod counts;
 mod run;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use runtime::{Deadline, telemetry};
 use store::{AthleteId, Holds, Snapshot};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::Connector;
 use crate::job::Job;
@@ -86,13 +92,24 @@ impl Connector {
             .filter(|(_, _, job)| matches!(job, Job::Rescue { .. }))
             .map(|(_, _, job)| job.athlete().clone())
             .collect();
-        jobs.retain(|(position, _, job)| {
-            let wait = if rescued.contains(job.athlete()) { before_rescue(job) } else { None };
-            if let (Some(wait), Some(verdict)) = (wait, verdicts.get_mut(*position)) {
-                *verdict = wait;
-            }
-            wait.is_none()
-        });
+        let mut together = Vec::new();
+        for (position, attempts, job) in jobs {
+            let verdict = match job {
+                Job::Sync { .. } if rescued.contains(job.athlete()) => Verdict::Done,
+                Job::Backfill { .. } if rescued.contains(job.athlete()) => {
+                    self.put_off(&job, attempts, OVERTAKEN, deadline).await
+                }
+                job => {
+                    together.push((position, attempts, job));
+                    continue;
+                }
+            };
+            set(&mut verdicts, position, verdict);
+        }
+        let (jobs, covered) = without_covered(together);
+        for position in covered {
+            set(&mut verdicts, position, Verdict::Done);
+        }
         let athletes: Vec<AthleteId> = jobs.iter().map(|(_, _, job)| job.athlete().clone()).collect();
         match self.snapshot(&athletes, deadline).await {
             Err(error) => {
@@ -103,27 +120,35 @@ impl Connector {
                         counts.miss();
                     }
                     let again = self.try_again(&job, attempts, UNWELL, deadline).await;
-                    if let Some(verdict) = verdicts.get_mut(position) {
-                        *verdict = again;
-                    }
+                    set(&mut verdicts, position, again);
                 }
             }
             Ok(snapshot) => {
                 counts.expect(&jobs, &snapshot);
                 holds.clone_from(&snapshot.holds);
-                let mut running = self.start(jobs, snapshot, deadline);
-                while let Some(ended) = running.join_next().await {
+                let mut running = Running::new(self, snapshot, deadline);
+                for jobs in by_athlete(jobs) {
+                    running.begin(jobs);
+                }
+                while let Some((ended, rest)) = running.next().await {
                     let Ok((position, ended)) = ended else {
                         // The panic's own message may quote what it choked on.
                         tracing::error!("a job panicked; its message comes back");
                         counts.failed += 1;
+                        running.go_on(rest);
                         continue;
                     };
                     counts.count(position, &ended);
-                    news.extend(ended.news);
-                    if let Some(verdict) = verdicts.get_mut(position) {
-                        *verdict = ended.verdict;
+                    if matches!(ended.outcome, Outcome::Busy) {
+                        for (position, attempts, job) in rest {
+                            let verdict = self.put_off(&job, attempts, OVERTAKEN, deadline).await;
+                            set(&mut verdicts, position, verdict);
+                        }
+                    } else {
+                        running.go_on(rest);
                     }
+                    news.extend(ended.news);
+                    set(&mut verdicts, position, ended.verdict);
                 }
             }
         }
@@ -144,40 +169,37 @@ impl Connector {
         }
     }
 
-    /// Starts every job as a task of its own: a panic ends one task.
-    fn start(
-        self: &Arc<Self>,
-        jobs: Vec<(usize, u32, Job)>,
-        snapshot: Snapshot,
+    /// Runs a job from the batch's snapshot or, behind another of its athlete, from what the table says now.
+    async fn run_in_turn(
+        &self,
+        job: &Job,
+        attempts: u32,
+        snapshot: Option<&Snapshot>,
         deadline: Deadline,
-    ) -> JoinSet<(usize, Ended)> {
-        let snapshot = Arc::new(snapshot);
-        let places = Arc::new(Semaphore::new(CONCURRENCY));
-        let mut running = JoinSet::new();
-        for (position, attempts, job) in jobs {
-            let (connector, snapshot, places) = (Arc::clone(self), Arc::clone(&snapshot), Arc::clone(&places));
-            running.spawn(async move {
-                let _place = places.acquire().await;
-                if deadline.remaining() < TO_SYNC {
-                    return (
-                        position,
-                        Ended {
-                            verdict: Verdict::RetryAfter(Duration::ZERO),
-                            outcome: Outcome::HandedBack,
-                            news: None,
-                        },
-                    );
-                }
-                let run = Box::pin(connector.run(&job, attempts, &snapshot, deadline));
-                if let Ok(ended) = tokio::time::timeout_at(deadline.instant(), run).await {
-                    return (position, ended);
-                }
-                tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time");
-                let verdict = connector.try_again(&job, attempts, UNWELL, deadline).await;
-                (position, Ended { verdict, outcome: Outcome::Failed, news: None })
-            });
+    ) -> Ended {
+        if deadline.remaining() < TO_SYNC {
+            let verdict = self.put_off(job, attempts, Duration::ZERO, deadline).await;
+            return Ended { verdict, outcome: Outcome::HandedBack, news: None };
         }
-        running
+        let run = Box::pin(async {
+            match snapshot {
+                Some(snapshot) => Ok(self.run(job, attempts, snapshot, deadline).await),
+                None => {
+                    let snapshot = self.store.snapshot(&[job.athlete().clone()], deadline.instant()).await?;
+                    Ok(self.run(job, attempts, &snapshot, deadline).await)
+                }
+            }
+        });
+        match tokio::time::timeout_at(deadline.instant(), run).await {
+            Ok(Ok(ended)) => return ended,
+            Ok(Err(error)) => {
+                let error: store::StoreError = error;
+                tracing::error!(athlete = %job.athlete(), job = job.kind(), %error, "the connection could not be read");
+            }
+            Err(_) => tracing::error!(athlete = %job.athlete(), job = job.kind(), "the job ran out of time"),
+        }
+        let verdict = self.try_again(job, attempts, UNWELL, deadline).await;
+        Ended { verdict, outcome: Outcome::Failed, news: None }
     }
 
     fn is_stale(&self, tick: Timestamp) -> bool {
@@ -212,12 +234,102 @@ impl Connector {
     }
 }
 
-/// What becomes of a job whose athlete's living grant is in the same batch. The refresh token in the table is spent, and
-/// must not be sent again before its successor has taken its place.
-fn before_rescue(job: &Job) -> Option<Verdict> {
-    match job {
-        Job::Sync { .. } => Some(Verdict::Done),
-        Job::Backfill { .. } => Some(Verdict::RetryAfter(OVERTAKEN)),
-        Job::Rescue { .. } | Job::Revoke { .. } => None,
+/// A job, its place in the batch, and how often its message was received.
+type Entry = (usize, u32, Job);
+
+/// The jobs of a batch under way: each a task of its own, so that a panic ends one task, and one at a time of each
+/// athlete.
+struct Running<'a> {
+    connector: &'a Arc<Connector>,
+    snapshot: Arc<Snapshot>,
+    places: Arc<Semaphore>,
+    deadline: Deadline,
+    tasks: JoinSet<(usize, Ended)>,
+    /// What follows each task.
+    rest: HashMap<Id, VecDeque<Entry>>,
+}
+
+impl<'a> Running<'a> {
+    fn new(connector: &'a Arc<Connector>, snapshot: Snapshot, deadline: Deadline) -> Self {
+        let (snapshot, places) = (Arc::new(snapshot), Arc::new(Semaphore::new(CONCURRENCY)));
+        Self { connector, snapshot, places, deadline, tasks: JoinSet::new(), rest: HashMap::new() }
+    }
+
+    /// Begins with an athlete's jobs.
+    fn begin(&mut self, jobs: VecDeque<Entry>) {
+        self.start(jobs, Some(Arc::clone(&self.snapshot)));
+    }
+
+    /// Goes on with an athlete's jobs.
+    fn go_on(&mut self, jobs: VecDeque<Entry>) {
+        self.start(jobs, None);
+    }
+
+    fn start(&mut self, mut jobs: VecDeque<Entry>, snapshot: Option<Arc<Snapshot>>) {
+        let Some((position, attempts, job)) = jobs.pop_front() else { return };
+        let (connector, places, deadline) = (Arc::clone(self.connector), Arc::clone(&self.places), self.deadline);
+        let task = self.tasks.spawn(async move {
+            let _place = places.acquire().await;
+            (position, connector.run_in_turn(&job, attempts, snapshot.as_deref(), deadline).await)
+        });
+        self.rest.insert(task.id(), jobs);
+    }
+
+    /// How the next job ended, and which of its athlete's jobs follow; `None` when all have ended.
+    async fn next(&mut self) -> Option<(Result<(usize, Ended), JoinError>, VecDeque<Entry>)> {
+        let ended = self.tasks.join_next_with_id().await?;
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        Some((ended.map(|(_, ended)| ended), self.rest.remove(&id).unwrap_or_default()))
+    }
+}
+
+/// The jobs of each athlete, in the order in which they are to run.
+fn by_athlete(jobs: Vec<Entry>) -> Vec<VecDeque<Entry>> {
+    let mut grouped: BTreeMap<AthleteId, Vec<Entry>> = BTreeMap::new();
+    for entry in jobs {
+        grouped.entry(entry.2.athlete().clone()).or_default().push(entry);
+    }
+    let in_order = |mut jobs: Vec<Entry>| {
+        // The sort is stable. A grant comes before what needs it, and the last days before history.
+        jobs.sort_by_key(|(_, _, job)| match job {
+            Job::Rescue { .. } => 0,
+            Job::Revoke { .. } => 1,
+            Job::Sync { .. } => 2,
+            Job::Backfill { .. } => 3,
+        });
+        VecDeque::from(jobs)
+    };
+    grouped.into_values().map(in_order).collect()
+}
+
+/// Leaves out every backfill whose days are among those of another one of the batch; answers with the places of those
+/// left out.
+fn without_covered(jobs: Vec<Entry>) -> (Vec<Entry>, Vec<usize>) {
+    let mut kept: Vec<Entry> = Vec::new();
+    let mut covered = Vec::new();
+    for entry in jobs {
+        if kept.iter().any(|(_, _, other)| covers(other, &entry.2)) {
+            covered.push(entry.0);
+            continue;
+        }
+        covered.extend(kept.extract_if(.., |(_, _, other)| covers(&entry.2, other)).map(|(position, _, _)| position));
+        kept.push(entry);
+    }
+    (kept, covered)
+}
+
+/// Whether one backfill brings every day of another.
+fn covers(wide: &Job, narrow: &Job) -> bool {
+    match (wide, narrow) {
+        (Job::Backfill { athlete, from, to, .. }, Job::Backfill { athlete: other, from: first, to: last, .. }) => {
+            athlete == other && from <= first && last <= to
+        }
+        _ => false,
+    }
+}
+
+fn set(verdicts: &mut [Verdict], position: usize, verdict: Verdict) {
+    if let Some(place) = verdicts.get_mut(position) {
+        *place = verdict;
     }
 }

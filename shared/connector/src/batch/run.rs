@@ -6,7 +6,7 @@ use oura::Days;
 use runtime::Deadline;
 use store::{AthleteId, Connection, Save, Snapshot};
 
-use super::Verdict;
+use super::{OVERTAKEN, Verdict};
 use crate::job::{Job, SealedGrant};
 use crate::setback::UNWELL;
 use crate::sync::Round;
@@ -30,7 +30,10 @@ impl Ended {
 /// What is counted of how it ended.
 pub(super) enum Outcome {
     Ended(Synced),
+    /// It was not begun.
     HandedBack,
+    /// Another worker was busy with the athlete, or had been meanwhile.
+    Busy,
     NeedsAthlete,
     NeedsOperator,
     Failed,
@@ -50,13 +53,13 @@ impl Connector {
                 let result = self.run_rescue(athlete, *generation, grant, deadline).await;
                 Round { news: matches!(result, Ok(Synced::Wrote(_))), result }
             }
-            Job::Revoke { grant, .. } => {
-                let revoked = self.revoke_queued(athlete, grant, deadline).await;
-                let news = !matches!(revoked, Ok(None));
+            Job::Revoke { grant, oura_user, .. } => {
+                let revoked = self.revoke(athlete, grant, oura_user.as_deref(), deadline).await;
+                let news = !matches!(revoked, Ok(Revocation::InUse));
                 let result = revoked.map(|revoked| match revoked {
-                    Some(Revocation::Elsewhere) => Synced::Skipped("only the athlete can end the grant"),
-                    Some(Revocation::Done | Revocation::Open) => Synced::Wrote(0),
-                    None => Synced::Skipped("the grant is still in use"),
+                    Revocation::Elsewhere => Synced::Skipped("only the athlete can end the grant"),
+                    Revocation::Done | Revocation::Open => Synced::Wrote(0),
+                    Revocation::InUse => Synced::Skipped("the Oura account has a grant that is in use"),
                 });
                 Round { result, news }
             }
@@ -79,7 +82,8 @@ impl Connector {
                 let outcome = match setback {
                     Setback::NeedsAthlete(_) => Outcome::NeedsAthlete,
                     Setback::NeedsOperator(_) => Outcome::NeedsOperator,
-                    Setback::RetryAfter { .. } | Setback::Overtaken => Outcome::Failed,
+                    Setback::Busy { .. } | Setback::Overtaken => Outcome::Busy,
+                    Setback::RetryAfter { .. } => Outcome::Failed,
                 };
                 Ended { verdict: self.answer(job, attempts, setback, snapshot, deadline).await, outcome, news }
             }
@@ -101,9 +105,13 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<Synced, Setback> {
         let Some(connection) = snapshot.connections.get(athlete) else { return absent(athlete, snapshot) };
+        // History can't be brought without the lease, so it is not fetched while another worker has that.
+        if connection.lease.as_ref().is_some_and(|lease| self.clock.now() < lease.until) {
+            return Err(Setback::Busy { after: OVERTAKEN, why: "another worker has the athlete's lease" });
+        }
         let (synced, next) = self.backfill(connection.clone(), days, &snapshot.holds, deadline).await?;
         if let Some(from) = next {
-            let rest = Job::Backfill { athlete: athlete.clone(), from, to: days.last };
+            let rest = Job::Backfill { athlete: athlete.clone(), from, to: days.last, put_off: 0 };
             let queued = self.queue.send(&[(rest, Duration::ZERO)], deadline).await;
             queued.map_err(|error| Setback::retry(UNWELL, error.to_string()))?;
         }
@@ -117,11 +125,14 @@ impl Connector {
         grant: &SealedGrant,
         deadline: Deadline,
     ) -> Result<Synced, Setback> {
-        Ok(match self.rescue(athlete, generation, grant, deadline).await? {
-            Save::Saved { .. } => Synced::Wrote(0),
-            Save::Superseded => Synced::Skipped("a later grant is stored"),
-            Save::Gone => Synced::Skipped("the connection is gone"),
-        })
+        let why = match self.rescue(athlete, generation, grant, deadline).await? {
+            Save::Saved { .. } => return Ok(Synced::Wrote(0)),
+            Save::Superseded => "a later grant is stored",
+            Save::Gone => "the connection is gone",
+        };
+        // The athlete may have disconnected while it was on its way.
+        self.revoke_later(athlete, grant.clone(), None, Duration::ZERO, deadline).await;
+        Ok(Synced::Skipped(why))
     }
 }
 
@@ -138,6 +149,6 @@ fn is_noted(result: &Result<Synced, Setback>, read: Option<&Connection>) -> bool
     match result {
         Err(Setback::NeedsAthlete(_)) => true,
         Err(Setback::NeedsOperator(reason)) => read.is_some_and(|read| read.note.as_deref() != Some(reason)),
-        Ok(_) | Err(Setback::RetryAfter { .. } | Setback::Overtaken) => false,
+        Ok(_) | Err(Setback::RetryAfter { .. } | Setback::Busy { .. } | Setback::Overtaken) => false,
     }
 }

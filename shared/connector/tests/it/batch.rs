@@ -174,6 +174,7 @@ async fn without_the_table_everything_readable_comes_back() {
         athlete: athlete.clone(),
         from: "2026-02-01".parse().unwrap(),
         to: "2026-03-03".parse().unwrap(),
+        put_off: 0,
     };
     let messages = batch([sync(&athlete), "not a job".to_owned(), backfill.to_message()]);
     let answers = installation.connector.work(messages, soon()).await;

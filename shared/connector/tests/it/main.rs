@@ -10,6 +10,7 @@
 
 mod batch;
 mod installation;
+mod key;
 mod queue;
 mod sqs;
 mod waiting;

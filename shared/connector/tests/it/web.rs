@@ -23,7 +23,7 @@ async fn send(installation: &Installation, method: &str, target: &str, body: imp
     send_with(installation, method, target, body, "").await
 }
 
-async fn send_with(
+pub(crate) async fn send_with(
     installation: &Installation,
     method: &str,
     target: &str,
@@ -43,7 +43,7 @@ fn title(response: &Response<String>) -> &str {
 }
 
 /// Presses the button: the browser's cookie, and the query of Oura's consent page.
-async fn depart(installation: &Installation, link: &str) -> (String, HashMap<String, String>) {
+pub(crate) async fn depart(installation: &Installation, link: &str) -> (String, HashMap<String, String>) {
     let response = send(installation, "POST", "/club/connect", link).await;
     let cookie = header(&response, SET_COOKIE).split(';').next().unwrap().to_owned();
     let url = Url::parse(header(&response, LOCATION)).unwrap();

@@ -14,7 +14,7 @@ use crate::{Table, at, athlete, authorised, grant, soon};
 async fn a_first_connection_is_stored_as_it_was_authorised() {
     let table = Table::new().await;
     let new = authorised("ada");
-    let Connect::Connected { connection } = table.store.connect(&new, soon()).await.unwrap() else { panic!() };
+    let Connect::Connected { connection, .. } = table.store.connect(&new, soon()).await.unwrap() else { panic!() };
     assert_eq!(table.wire.requests(), ["GetItem", "TransactWriteItems"]);
     assert_eq!(connection, table.connection("ada").await);
     assert_eq!(connection.status, Status::Active);
@@ -85,7 +85,7 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
     table.store.intend(&ada, fence, &[sent.clone()].into(), soon()).await.unwrap();
 
     let again = store::NewConnection { now: at(100), ..authorised("ada") };
-    let Connect::Connected { connection } = table.store.connect(&again, soon()).await.unwrap() else { panic!() };
+    let Connect::Connected { connection, .. } = table.store.connect(&again, soon()).await.unwrap() else { panic!() };
     assert_eq!(connection, table.connection("ada").await);
     assert_eq!(connection.grant, Some(again.grant));
     assert_eq!((connection.generation, connection.fence), (2, fence + 1));
@@ -112,7 +112,7 @@ async fn what_was_owed_before_a_disconnection_is_owed_by_the_next_connection_of_
         store::NewConnection { backfill_from, user_id, ..authorised("ada") }
     };
     let owed = async |new: &store::NewConnection| match table.store.connect(new, soon()).await.unwrap() {
-        Connect::Connected { connection } => {
+        Connect::Connected { connection, .. } => {
             assert_eq!(connection, table.connection("ada").await);
             (connection.generation, connection.backfill_from.unwrap().month())
         }
@@ -145,7 +145,7 @@ async fn whoever_has_the_uuid_next_takes_over_nothing_of_who_had_it_before() {
     table.store.disconnect(&ada, 1, at(2), soon()).await.unwrap();
 
     let heir = store::NewConnection { user_id: 18, now: at(100), ..authorised("ada") };
-    let Connect::Connected { connection } = table.store.connect(&heir, soon()).await.unwrap() else { panic!() };
+    let Connect::Connected { connection, .. } = table.store.connect(&heir, soon()).await.unwrap() else { panic!() };
     assert_eq!(connection, table.connection("ada").await);
     assert_eq!((connection.last_sync, connection.last_day, connection.first_connected_at), (None, None, at(100)));
     assert!(connection.fence > fence && connection.generation == 3, "what orders the writes goes on");
@@ -186,7 +186,7 @@ async fn an_unknown_account_is_settled_later() {
     table.connected("bob").await;
     let mut new = authorised("ada");
     (new.oura_user, new.status) = (None, Status::MembershipLapsed);
-    let Connect::Connected { connection } = table.store.connect(&new, soon()).await.unwrap() else { panic!() };
+    let Connect::Connected { connection, .. } = table.store.connect(&new, soon()).await.unwrap() else { panic!() };
     assert_eq!((connection.status, connection.oura_user), (Status::MembershipLapsed, None));
     assert_eq!(table.store.active_athletes(soon()).await.unwrap(), [athlete("ada"), athlete("bob")]);
 
@@ -318,7 +318,7 @@ async fn a_claim_between_reading_and_writing_is_seen() {
     let claimed = table.claimed("ada").await;
     go_on.send(()).unwrap();
     let outcome = connecting.await.unwrap();
-    let Connect::Connected { connection } = outcome else { panic!("{outcome:?}") };
+    let Connect::Connected { connection, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(connection.fence, claimed + 1);
     assert_eq!(connection.lease.map(|lease| lease.owner).as_deref(), Some("the test"));
 }

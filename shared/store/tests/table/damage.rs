@@ -55,7 +55,7 @@ async fn authorising_again_mends_what_it_replaces() {
         table.meddle("ATHLETE#ada", "CONNECTION", attribute, Some(AttributeValue::Bool(true))).await;
     }
     let outcome = table.store.connect(&authorised("ada"), soon()).await.unwrap();
-    let Connect::Connected { connection } = outcome else { panic!("{outcome:?}") };
+    let Connect::Connected { connection, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(table.connection("ada").await, connection);
     assert_eq!(connection.generation, 2);
 

@@ -61,7 +61,7 @@ impl Table {
     /// Connects an athlete to the Oura account `oura-<name>`.
     async fn connected(&self, name: &str) -> Connection {
         match self.store.connect(&authorised(name), soon()).await.unwrap() {
-            Connect::Connected { connection } => connection,
+            Connect::Connected { connection, .. } => connection,
             other => panic!("{other:?}"),
         }
     }

@@ -60,7 +60,7 @@ async fn connecting_again_connects_with_the_same_grant() {
     let table = Table::new().await;
     let new = authorised("ada");
     let connect = twice!(table, 1, table.store.connect(&new, soon()));
-    let Connect::Connected { connection } = connect else { panic!("{connect:?}") };
+    let Connect::Connected { connection, .. } = connect else { panic!("{connect:?}") };
     assert_eq!((connection.generation, connection.grant), (2, Some(new.grant)));
 }
 

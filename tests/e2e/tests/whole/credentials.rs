@@ -93,7 +93,7 @@ async fn a_password_that_is_right_costs_a_deployment_one_request_a_tick() {
 /// What the process is to bring of one athlete.
 fn give(process: &Process, number: i64) {
     let (from, to) = (date(2026, 3, 1), date(2026, 3, 2));
-    let job = Job::Backfill { athlete: athlete(&format!("uuid-{number}")), from, to };
+    let job = Job::Backfill { athlete: athlete(&format!("uuid-{number}")), from, to, put_off: 0 };
     process.waiting.send(job.to_message(), Duration::ZERO);
 }
 

@@ -169,7 +169,7 @@ async fn held_up<F: Future<Output = ()>>(stage: &Stage, job: &Job, meanwhile: im
 }
 
 fn backfill(from: Date, to: Date) -> Job {
-    Job::Backfill { athlete: athlete("uuid-ada"), from, to }
+    Job::Backfill { athlete: athlete("uuid-ada"), from, to, put_off: 0 }
 }
 
 #[tokio::test]

@@ -1,0 +1,115 @@
+//! Ticks that can't plan everybody.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use connector::job::Job;
+use e2e::{ada, athlete, deadline, opening};
+use jiff::SignedDuration;
+use local::{Cast, Stage};
+use sim::wire::{Answer, Fault, When};
+use store::{KeyVersion, Keyring, NewConnection, Purpose, Service, Status, StoredGrant};
+
+const PERIOD: SignedDuration = SignedDuration::from_mins(1);
+
+/// A site whose ticks are a minute apart and so have room for 100 athletes, or for 50 while a hold takes half of it. The
+/// athletes are known to the table alone: nothing is worked off.
+async fn site(athletes: usize) -> Stage {
+    let variables = vec![("SYNC_SCHEDULE", "rate(1 minute)".to_owned())];
+    let stage = opening(Cast { variables, ..ada() }).await;
+    let keyring = Keyring::new(KeyVersion { id: "first".to_owned(), secret: "the root key of the stage".into() });
+    let connector = &stage.process.connector;
+    for number in 0..athletes {
+        let athlete = athlete(&format!("uuid-{number:03}"));
+        let new = NewConnection {
+            status: Status::Active,
+            note: None,
+            user_id: 1,
+            oura_user: Some(format!("oura-{number}")),
+            scopes: "daily".to_owned(),
+            grant: StoredGrant {
+                sealed: keyring.seal(Purpose::Grant, &athlete, b"{}").unwrap(),
+                token_url: connector.settings.oura.token.clone(),
+                expires_at: stage.clock.now(),
+            },
+            held_until: None,
+            backfill_from: None,
+            now: stage.clock.now(),
+            athlete,
+        };
+        connector.store.connect(&new, deadline().instant()).await.unwrap();
+    }
+    let _ = stage.cost();
+    stage
+}
+
+/// Oura asks everybody to wait for half a minute.
+async fn hold(stage: &Stage) {
+    let until = stage.clock.now() + SignedDuration::from_secs(30);
+    stage.process.connector.store.set_hold(Service::Oura, until, "a test", deadline().instant()).await.unwrap();
+}
+
+/// How many jobs were queued for each athlete.
+fn turns(stage: &Stage) -> BTreeMap<String, usize> {
+    let mut turns = BTreeMap::new();
+    for body in stage.process.waiting.bodies() {
+        *turns.entry(Job::from_message(&body).unwrap().athlete().to_string()).or_default() += 1;
+    }
+    turns
+}
+
+#[tokio::test]
+async fn a_hold_at_every_second_tick_leaves_no_athlete_out() {
+    let stage = site(150).await;
+    for round in 0..4 {
+        if round % 2 == 0 {
+            hold(&stage).await;
+        }
+        stage.process.tick().await.unwrap();
+        stage.pass(PERIOD);
+    }
+    // 50 and 100 in turn.
+    let turns = turns(&stage);
+    assert_eq!((turns.len(), turns.values().all(|turns| *turns == 2)), (150, true), "{turns:?}");
+}
+
+#[tokio::test]
+async fn a_schedule_that_fires_every_second_time_leaves_no_athlete_out() {
+    let stage = site(150).await;
+    for _ in 0..3 {
+        hold(&stage).await;
+        stage.process.tick().await.unwrap();
+        stage.pass(PERIOD * 2);
+    }
+    let turns = turns(&stage);
+    assert_eq!((turns.len(), turns.values().all(|turns| *turns == 1)), (150, true), "{turns:?}");
+}
+
+#[tokio::test]
+async fn a_tick_with_room_for_everybody_writes_nothing() {
+    let stage = site(100).await;
+    stage.process.tick().await.unwrap();
+    let cost = stage.cost().table;
+    assert_eq!((cost.operations("Query"), cost.operations("GetItem"), cost.len()), (4, 1, 5));
+    // While some have to wait, one more row is read and written, whoever has to.
+    hold(&stage).await;
+    let _ = stage.cost();
+    stage.process.tick().await.unwrap();
+    let cost = stage.cost().table;
+    assert_eq!((cost.operations("GetItem"), cost.operations("UpdateItem"), cost.len()), (2, 1, 7));
+}
+
+#[tokio::test]
+async fn a_tick_that_could_not_note_whom_it_planned_is_made_up_for() {
+    let stage = site(100).await;
+    hold(&stage).await;
+    stage.table_wire.inject(When::every().operation("UpdateItem"), Fault::Answer(Answer::status(500)));
+    let planned = tokio::time::timeout(Duration::from_mins(1), stage.process.tick()).await.unwrap().unwrap();
+    assert_eq!((planned.queued, planned.postponed), (50, 50), "the jobs are queued all the same");
+    stage.table_wire.heal();
+    for _ in 0..2 {
+        stage.process.tick().await.unwrap();
+    }
+    let turns = turns(&stage);
+    assert_eq!(turns.len(), 100, "{turns:?}");
+}
