@@ -50,7 +50,8 @@ fn with<Q: DeserializeOwned, A: Serialize>(
     body: &[u8],
     operation: impl FnOnce(Q) -> dynoxide::Result<A>,
 ) -> dynoxide::Result<String> {
-    let request = serde_json::from_slice(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))?;
+    let request =
+        serde_json::from_slice(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))?;
     let answer = operation(request)?;
     serde_json::to_string(&answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }

@@ -39,7 +39,8 @@ impl HttpConnector for Connector {
             // SQLite blocks, for seconds while another process writes to the file.
             let answer = spawn_blocking(move || answer(&database, &target, &body)).await;
             let answer = answer.map_err(|error| ConnectorError::other(error.into(), None))?;
-            let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+            let status =
+                StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
             Ok(HttpResponse::new(status, SdkBody::from(answer.body)))
         })
     }
