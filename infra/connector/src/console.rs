@@ -32,6 +32,7 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::Markup;
+use runtime::visible;
 use serde_json::json;
 use store::AthleteId;
 use tokio::net::TcpListener;
@@ -250,7 +251,7 @@ fn finished(status: StatusCode, refresh: Option<Duration>, markup: Markup) -> Re
         response = response.header(ALLOW, "GET, HEAD");
     }
     // Every header above is made of printable ASCII, so this does not fail; were it to, an empty answer is still one.
-    response.body(markup.into_string()).unwrap_or_default()
+    response.body(visible(&markup.into_string()).into_owned()).unwrap_or_default()
 }
 
 /// Nothing is loaded from anywhere but the icon in the page, nothing runs, and the one form leads back here.

@@ -1,18 +1,19 @@
 //! `connector disconnect ATHLETE`: what the athlete’s own button does.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use connector::{Connector, Queue, Revocation, Setback, Waiting};
+use runtime::visible_on_one_line;
 use serde::Serialize;
 use store::Status;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::installation::{Installation, soon};
-use crate::report::{Ending, Report, remark};
+use crate::report::{Ending, Report, ask, remark};
 use crate::roster::Roster;
 
 #[derive(Args)]
@@ -50,7 +51,11 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
         }
         Some(_) | None => {
             let done = Done { athlete: id.as_str(), name, revoked: None };
-            return Ok(Report::new(Ending::Fine, &done, format!("{name} is not connected; there is nothing to do")));
+            return Ok(Report::new(
+                Ending::Fine,
+                &done,
+                format!("{} is not connected; there is nothing to do", visible_on_one_line(name)),
+            ));
         }
     }
     if !options.yes {
@@ -63,6 +68,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
         revocation = insist(&connector, waiting).await;
     }
     let done = Done { athlete: id.as_str(), name, revoked: Some(revocation == Revocation::Done) };
+    let name = visible_on_one_line(name);
     Ok(match revocation {
         Revocation::Elsewhere => {
             let text = format!(
@@ -113,7 +119,7 @@ fn confirm(name: &str) -> Result<(), Failure> {
         return Err(Failure::usage("there is no terminal to ask on: give --yes to disconnect without being asked"));
     }
     let question = format!("Disconnect {name}? The tokens are erased, and only the athlete can connect again. [y/N] ");
-    let _ = std::io::stderr().write_all(question.as_bytes());
+    ask(&question);
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     if read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {

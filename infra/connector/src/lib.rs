@@ -72,11 +72,13 @@ pub fn main() -> ExitCode {
 
 /// Says what is wrong with a command line, or what was asked about it.
 fn misread(error: &clap::Error) -> ExitCode {
-    // As clap does by itself: help on standard output, faults on standard error. Nobody is left to tell if that fails.
-    let _ = error.print();
     if !error.use_stderr() {
+        // What was asked for: help, or the version. Nobody is left to tell if that fails.
+        let _ = error.print();
         return Ending::Fine.into();
     }
+    // It quotes the arguments.
+    report::complain(error.render().to_string().trim_end());
     if std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json") {
         let usage = match error.kind() {
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "it requires a subcommand: see --help".to_owned(),

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use connector::job::Job;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use runtime::visible_on_one_line;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -237,7 +238,7 @@ fn report(lines: Vec<Line>, because: Option<String>, now: Timestamp, zone: &Time
         let title =
             [Some(job.unwrap_or("unreadable")), name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" of ");
         let _ = writeln!(text, "{}  {}{}", styled(&title, STRONG), styled(&line.id, QUIET), styled(&at, QUIET));
-        let _ = writeln!(text, "  {explanation}\n  {}\n", styled(&did, style));
+        let _ = writeln!(text, "  {}\n  {}\n", visible_on_one_line(explanation), styled(&did, style));
     }
     let counts = [(sent, "sent again"), (dropped, "dropped"), (failed, "failed"), (kept, "waiting here")];
     let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));

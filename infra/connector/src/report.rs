@@ -1,8 +1,10 @@
 //! What a command prints, and with which code the process ends.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::process::ExitCode;
 
+use runtime::{visible, visible_on_one_line};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -53,14 +55,75 @@ impl From<Ending> for ExitCode {
     }
 }
 
-/// Writes a line to standard output. Whoever stopped reading, as `head` does, has seen enough.
+/// Writes to standard output what a terminal can show without harm. Whoever stopped reading, as `head` does, has seen
+/// enough.
 pub(crate) fn print(text: &str) {
     if !text.is_empty() {
-        let _ = writeln!(anstream::stdout().lock(), "{text}");
+        let _ = writeln!(anstream::stdout().lock(), "{}", harmless(text));
     }
 }
 
 /// Writes a line to standard error, which is where everything goes that is not the outcome itself.
 pub(crate) fn remark(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", visible_on_one_line(text));
+}
+
+/// Writes several lines to standard error.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{}", visible(text));
+}
+
+/// Asks on standard error and stays on the line.
+pub(crate) fn ask(question: &str) {
+    let _ = write!(anstream::stderr().lock(), "{}", visible_on_one_line(question));
+}
+
+/// The sequences that the styles of `table` are written with, and the one that ends them.
+const STYLES: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
+
+/// The text with everything escaped that a terminal would obey, except our own styles.
+fn harmless(text: &str) -> String {
+    let mut harmless = String::new();
+    let mut rest = text;
+    while let Some(place) = rest.find('\u{1b}') {
+        let (before, from) = rest.split_at(place);
+        let style = STYLES.into_iter().find(|style| from.starts_with(style));
+        let (sequence, after) = from.split_at(style.map_or(1, str::len));
+        harmless += &visible(before);
+        harmless += &style.map_or_else(|| visible(sequence), Cow::Borrowed);
+        rest = after;
+    }
+    harmless + &visible(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{BAD, GOOD, QUIET, STRONG, WARNING, styled};
+
+    #[test]
+    fn our_own_styles_stay() {
+        for style in [BAD, GOOD, QUIET, STRONG, WARNING] {
+            let text = format!("{}\nplain", styled("styled", style));
+            assert_eq!(harmless(&text), text);
+        }
+    }
+
+    #[test]
+    fn every_other_sequence_is_shown() {
+        for (text, shown) in [
+            ("\u{1b}]0;title\u{7}x", r"\u001b]0;title\u0007x"),
+            ("a\u{1b}[8mb\u{1b}[0m", "a\\u001b[8mb\u{1b}[0m"),
+            ("\u{1b}\u{1b}[1m", "\\u001b\u{1b}[1m"),
+            ("\u{1b}", r"\u001b"),
+            ("\u{9b}2J", r"\u009b2J"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_style_within_text_from_elsewhere_is_shown() {
+        assert_eq!(harmless(&styled("\u{1b}[31mEve\nAda", STRONG)), "\u{1b}[1m\\u001b[31mEve\\u000aAda\u{1b}[0m");
+    }
 }

@@ -4,7 +4,7 @@
 //! other users of the machine could read, and in nothing that is printed.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read, Write, stderr, stdin};
+use std::io::{IsTerminal, Read, stdin};
 
 use aws_sdk_secretsmanager::Client;
 use clap::{Args, Subcommand, ValueEnum};
@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::aws;
 use crate::failure::Failure;
 use crate::installation::{Installation, Place, soon};
-use crate::report::{Ending, Report, remark};
+use crate::report::{Ending, Report, ask, remark};
 use crate::services::{self, About, Explained, Keeper};
 use crate::stack::Stack;
 
@@ -202,7 +202,7 @@ fn asked(secret: Which) -> Result<(String, SecretString), Failure> {
     }
     let unreadable = |error| Failure::Failed(format!("the terminal can’t be read: {error}"));
     let [(_, first), (_, second)] = secret.values();
-    let _ = write!(stderr(), "{first}: ");
+    ask(&format!("{first}: "));
     let mut name = String::new();
     stdin().read_line(&mut name).map_err(unreadable)?;
     let unseen = rpassword::prompt_password(format!("{second} (not shown): ")).map_err(unreadable)?;

@@ -9,6 +9,7 @@ use connector::forms::Forms;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use runtime::visible_on_one_line;
 use serde::Serialize;
 use store::{Connection, Entry, Record};
 
@@ -162,12 +163,13 @@ fn text(
     facts.push(("UUID", format!("{}, Smartabase user {user}", athlete.id)));
     facts.push(("status", styled(&stand.to_string(), colour(stand.state))));
     if !stand.reason.is_empty() {
-        facts.push(("reason", stand.reason.clone()));
+        facts.push(("reason", visible_on_one_line(&stand.reason).into_owned()));
     }
     if let Some(connection) = &story.connection {
         let again = connection.connected_at != connection.first_connected_at;
         let first = if again { format!(", first {}", at(connection.first_connected_at)) } else { String::new() };
-        facts.push(("connected", format!("{}{first}, scopes: {}", at(connection.connected_at), connection.scopes)));
+        let scopes = visible_on_one_line(connection.scopes);
+        facts.push(("connected", format!("{}{first}, scopes: {scopes}", at(connection.connected_at))));
         let token = match (connection.rotated_at, connection.token_expires_at) {
             (_, None) => "erased".to_owned(),
             (None, Some(expires)) => format!("as granted, good until {}", at(expires)),

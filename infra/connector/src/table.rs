@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
+use runtime::visible_on_one_line;
 use unicode_width::UnicodeWidthStr;
 
 /// What needs nobody.
@@ -25,7 +26,7 @@ pub(crate) struct Cell {
 
 /// The cell with this style.
 pub(crate) fn cell(text: impl Into<String>, style: Style) -> Cell {
-    Cell { text: text.into(), style }
+    Cell { text: visible_on_one_line(&text.into()).into_owned(), style }
 }
 
 impl<T: Into<String>> From<T> for Cell {
@@ -36,7 +37,7 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// The text in this style.
 pub(crate) fn styled(text: &str, style: Style) -> String {
-    format!("{style}{text}{style:#}")
+    format!("{style}{}{style:#}", visible_on_one_line(text))
 }
 
 /// Columns as wide as their widest cell, the last as it comes. Widths are those of a terminal, in which a name may have

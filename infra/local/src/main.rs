@@ -31,7 +31,8 @@ async fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            // It may quote what a service or a file said.
+            eprintln!("{}", runtime::visible(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Process {
     pub connector: Arc<Connector>,
     /// The queue.
     pub waiting: Waiting,
+    /// Where the pages are served.
+    pub address: SocketAddr,
     server: JoinHandle<()>,
 }
 
@@ -62,8 +65,9 @@ impl Process {
             schema::create_table(&database, TABLE).await.context("the table can't be made")?;
         }
         let listener = TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken"))?;
+        let address = listener.local_addr()?;
         if !public {
-            settings.public_url = Url::parse(&format!("http://{}", listener.local_addr()?))?;
+            settings.public_url = Url::parse(&format!("http://{address}"))?;
         }
         let waiting = Waiting::new(clock.clone());
         let connector = Arc::new(Connector {
@@ -83,7 +87,7 @@ impl Process {
             // It serves until the task is aborted.
             let _ = axum::serve(listener, pages).await;
         });
-        Ok(Self { connector, waiting, server })
+        Ok(Self { connector, waiting, address, server })
     }
 
     /// What the enrol function does.

@@ -51,7 +51,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     };
     let process = Process::start(parts).await?;
     let settings = &process.connector.settings;
-    println!("listening on 127.0.0.1:{}, offered at {}", options.port, settings.public_url);
+    println!("listening on {}, offered at {}", process.address, settings.public_url);
     println!("redirect address to register at Oura: {}", settings.callback());
     let (mut next_enrolment, mut next_tick) = (Instant::now(), Instant::now());
     loop {

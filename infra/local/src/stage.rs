@@ -131,7 +131,7 @@ impl Stage {
         let dynamo = Dynamo::in_memory().await?;
         let oura_wire = Wire::start(&oura.url()).await?;
         let smartabase_wire = Wire::start(&smartabase.url()).await?;
-        let table_wire = Wire::start(&dynamo.endpoint()).await?;
+        let table_wire = Wire::start(&dynamo.endpoint().await?).await?;
         let through = |address: String| address.replacen(&oura.url(), &oura_wire.url(), 1);
         let server = cast.oura.server;
         let mut variables = vec![

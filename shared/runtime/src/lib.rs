@@ -25,8 +25,10 @@ mod deadline;
 mod secrets;
 mod settings;
 pub mod telemetry;
+mod visible;
 
 pub use clock::Clock;
 pub use deadline::Deadline;
 pub use secrets::{Given, SecretError, SecretName, Secrets, SecretsManager};
 pub use settings::{ConfigurationError, Deployment, Settings};
+pub use visible::{visible, visible_on_one_line};

@@ -329,12 +329,17 @@ impl SecretsManager {
     }
 
     fn command(&self, name: SecretName) -> String {
-        let form = match name {
-            SecretName::Oura => r#"{"client_id":"...","client_secret":"..."}"#,
-            SecretName::Smartabase => r#"{"username":"...","password":"..."}"#,
-            SecretName::Key => "<64 random characters>",
-        };
-        format!("aws secretsmanager put-secret-value --secret-id {} --secret-string '{form}'", self.arn(name))
+        // The value is read from standard input: other users of the machine can read the arguments of a process.
+        let arn = self.arn(name);
+        let store = format!("aws secretsmanager put-secret-value --secret-id {arn} --secret-string file:///dev/stdin");
+        match name {
+            SecretName::Oura => format!(r#"{store} (standard input: {{"client_id":"...","client_secret":"..."}})"#),
+            SecretName::Smartabase => format!(r#"{store} (standard input: {{"username":"...","password":"..."}})"#),
+            SecretName::Key => format!(
+                "aws secretsmanager get-random-password --password-length 64 --exclude-punctuation --query RandomPassword \
+                 --output text | tr -d '\\n' | {store}"
+            ),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! Metrics go the same way, as lines in CloudWatch's embedded metric format ([`report`]): no call to any service.
 
 use std::fmt::Debug;
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use jiff::SignedDuration;
@@ -17,6 +17,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use crate::visible;
 
 /// The namespace of the product's metrics in CloudWatch.
 pub const NAMESPACE: &str = "OuraSmartabase";
@@ -55,7 +57,7 @@ where
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_writer(writer.clone())
+        .with_writer(Visible(writer.clone()))
         .with_filter(filter(level));
     let metrics = EmbeddedMetrics(writer).with_filter(Targets::new().with_target(METRICS, LevelFilter::INFO));
     tracing_subscriber::registry().with(lines).with(metrics)
@@ -66,6 +68,30 @@ fn filter(level: &str) -> Targets {
     let level = level.parse().unwrap_or(LevelFilter::INFO);
     let ours = OURS.map(|name| (name, level));
     Targets::new().with_default(LevelFilter::WARN).with_target(METRICS, LevelFilter::OFF).with_targets(ours)
+}
+
+/// Escapes what JSON leaves as it is and a terminal would obey: logs are read in terminals, too.
+#[derive(Clone)]
+struct Visible<W>(W);
+
+impl<'line, W: MakeWriter<'line>> MakeWriter<'line> for Visible<W> {
+    type Writer = Visible<W::Writer>;
+
+    fn make_writer(&'line self) -> Self::Writer {
+        Visible(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for Visible<W> {
+    /// A line comes in one piece.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(visible(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// What a number counts.
@@ -186,6 +212,21 @@ mod tests {
         let values = [&document["Unchanged"], &document["Failed"], &document["Lag"], &document["Stack"]];
         assert_eq!(values, [&json!(5), &json!(0), &json!(180), &json!("club")]);
         assert!(document["_aws"]["Timestamp"].as_u64().unwrap() > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn a_line_holds_nothing_that_a_terminal_obeys() {
+        let lines = tempfile::NamedTempFile::new().unwrap();
+        let file = std::sync::Arc::new(lines.reopen().unwrap());
+        let why = "\u{1b}]0;title\u{7} \u{9b}2J \u{202e} \n second line";
+        tracing::subscriber::with_default(subscriber("info", file), || tracing::warn!(target: "connector", why, "odd"));
+        let line = std::fs::read_to_string(lines.path()).unwrap();
+        assert_eq!(
+            line.chars().filter(|letter| letter.is_control() || *letter == '\u{202e}').collect::<String>(),
+            "\n"
+        );
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["why"], why, "a program reads what was there");
     }
 
     #[test]

@@ -149,8 +149,8 @@ async fn a_refused_secret_is_read_again_at_once_and_the_others_are_not() {
 #[tokio::test]
 async fn an_unfilled_secret_names_the_command_that_fills_it() {
     let vault = Vault::open().await;
-    let command = "aws secretsmanager put-secret-value --secret-id arn:oura --secret-string \
-                   '{\"client_id\":\"...\",\"client_secret\":\"...\"}'";
+    let command = "aws secretsmanager put-secret-value --secret-id arn:oura --secret-string file:///dev/stdin \
+                   (standard input: {\"client_id\":\"...\",\"client_secret\":\"...\"})";
     // At first there is no value at all.
     let error = vault.secrets.oura(soon()).await.unwrap_err();
     assert!(matches!(&error, SecretError::Unfilled { name: SecretName::Oura, command: said } if said == command));

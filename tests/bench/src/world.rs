@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) smartabase: Gateway,
     /// In front of the table.
     pub(crate) table: Gateway,
+    /// The path under which the table answers.
+    table_path: String,
     /// The queue and the secrets.
     pub(crate) services: Services,
     aws: Gateway,
@@ -86,11 +88,13 @@ impl World {
             key_version: "first".to_owned(),
         };
         let services = Services::open(contents, queue_delay).await?;
+        let table = stage.dynamo.endpoint().await?;
         let open = async |upstream: &str, delay| Gateway::open(&authority, upstream, offer, delay).await;
         Ok(Self {
             oura: open(&stage.oura.url(), delay).await?,
             smartabase: open(&stage.smartabase.url(), delay).await?,
-            table: Gateway::open(&authority, &stage.dynamo.endpoint(), Offer::Http1, Duration::ZERO).await?,
+            table: Gateway::open(&authority, &table, Offer::Http1, Duration::ZERO).await?,
+            table_path: table.splitn(4, '/').nth(3).unwrap_or_default().to_owned(),
             aws: Gateway::open(&authority, services.url(), Offer::Http1, Duration::ZERO).await?,
             stage,
             services,
@@ -124,7 +128,7 @@ impl World {
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("AWS_ENDPOINT_URL", self.aws.url()),
-            ("AWS_ENDPOINT_URL_DYNAMODB", self.table.url()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", format!("{}/{}", self.table.url(), self.table_path)),
             ("SSL_CERT_FILE", self.trusted.display().to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))

@@ -40,9 +40,11 @@
 
 mod clock;
 mod draw;
+mod listening;
 pub mod oura;
 mod server;
 pub mod smartabase;
 pub mod wire;
 
 pub use clock::Clock;
+pub use listening::listening;

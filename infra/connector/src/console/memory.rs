@@ -152,7 +152,7 @@ mod tests {
         async fn with(athletes: &[&str]) -> Self {
             let dynamo = Dynamo::in_memory().await.unwrap();
             schema::create_table(&dynamo.client(), "table").await.unwrap();
-            let wire = Wire::start(&dynamo.endpoint()).await.unwrap();
+            let wire = Wire::start(&dynamo.endpoint().await.unwrap()).await.unwrap();
             let table = Self { store: Store::new(dynamo::client_at(&wire.url()), "table"), wire, _dynamo: dynamo };
             for athlete in athletes {
                 table.connect(&AthleteId::parse(athlete).unwrap()).await;

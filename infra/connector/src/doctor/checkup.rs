@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use anstyle::Style;
-use runtime::SecretError;
+use runtime::{SecretError, visible_on_one_line};
 use serde::Serialize;
 
 use crate::report::{Ending, Report};
@@ -127,9 +127,15 @@ impl Checkup {
         for check in &self.checks {
             let (mark, style) = check.state.shown();
             let finding = check.finding.map_or(String::new(), |finding| styled(&format!("  [{finding}]"), QUIET));
-            let _ = writeln!(text, "{} {:width$}  {}{finding}", styled(mark, style), check.name, check.says);
+            let _ = writeln!(
+                text,
+                "{} {:width$}  {}{finding}",
+                styled(mark, style),
+                check.name,
+                visible_on_one_line(&check.says)
+            );
             if let Some(remedy) = &check.remedy {
-                let _ = writeln!(text, "  {:width$}  → {remedy}", "");
+                let _ = writeln!(text, "  {:width$}  → {}", "", visible_on_one_line(remedy));
             }
         }
         let states = [(State::Passed, "passed"), (State::Failed, "failed"), (State::Unknown, "unknown")];

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use connector::forms::Forms;
 use connector::forms::check::{Finding, compare, locate};
 use jiff::Timestamp;
+use runtime::visible_on_one_line;
 use serde::Serialize;
 use smartabase::{Client, Credentials, Error};
 use store::Service;
@@ -102,7 +103,9 @@ fn report(forms: usize, findings: &[Finding]) -> Report {
     let mut text = String::new();
     for finding in findings {
         let name = format!("  [{}]", finding.name());
-        let _ = writeln!(text, "{} {finding}{}\n  → {}", styled("✗", BAD), styled(&name, QUIET), finding.remedy());
+        let (says, remedy) = (finding.to_string(), finding.remedy());
+        let (says, remedy) = (visible_on_one_line(&says), visible_on_one_line(&remedy));
+        let _ = writeln!(text, "{} {says}{}\n  → {remedy}", styled("✗", BAD), styled(&name, QUIET));
     }
     match findings.len() {
         0 => text += &styled(&format!("{forms} forms are as forms.toml has them"), GOOD),

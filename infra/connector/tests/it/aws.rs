@@ -24,6 +24,7 @@ const KEY: &str = "the root key of the stack";
 pub(crate) struct Aws {
     pub(crate) store: Store,
     dynamo: Dynamo,
+    table_endpoint: String,
     endpoint: String,
     behaviour: Arc<Mutex<Behaviour>>,
 }
@@ -52,6 +53,7 @@ impl Aws {
         let dynamo = Dynamo::in_memory().await.unwrap();
         schema::create_table(&dynamo.client(), TABLE).await.unwrap();
         let store = Store::new(dynamo.client(), TABLE);
+        let table_endpoint = dynamo.endpoint().await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let outputs = [
@@ -81,14 +83,14 @@ impl Aws {
             async move { answer }
         });
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { store, dynamo, endpoint, behaviour }
+        Self { store, dynamo, table_endpoint, endpoint, behaviour }
     }
 
     /// The program, signed in to this region.
     pub(crate) fn program(&self) -> Program {
         Program::new()
             .with("AWS_ENDPOINT_URL", &self.endpoint)
-            .with("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamo.endpoint())
+            .with("AWS_ENDPOINT_URL_DYNAMODB", &self.table_endpoint)
             .with("AWS_REGION", "eu-west-2")
             .with("AWS_ACCESS_KEY_ID", "someone")
             .with("AWS_SECRET_ACCESS_KEY", "a-password")

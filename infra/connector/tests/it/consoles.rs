@@ -7,6 +7,7 @@ use reqwest::{Client, Method, StatusCode};
 use store::Service;
 
 use crate::aws::{Aws, STACK, keyring};
+use crate::pilot::Pilot;
 use crate::program::Program;
 use crate::squad::{self, ago, soon};
 
@@ -142,4 +143,14 @@ async fn a_taken_port_is_named_before_anything_is_served() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     aws.run(&["console", "--port", &port]).await.refused(2, &["is taken", "--port"]);
+}
+
+#[tokio::test]
+async fn a_pilots_table_is_on_no_port_beside_the_page() {
+    // The embedded table was once a server that answered everybody who found its port.
+    let pilot = Pilot::start().await;
+    let file = pilot.program.home().join("connector.sqlite");
+    let console = Console::start(pilot.program, &["--local", file.to_str().unwrap(), "console"]).await;
+    let port = console.address.parse::<url::Url>().unwrap().port().unwrap();
+    assert_eq!(sim::listening(console.process.id()).unwrap(), [port]);
 }

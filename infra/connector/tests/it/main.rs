@@ -24,4 +24,5 @@ mod secrets;
 mod showing;
 mod squad;
 mod statuses;
+mod terminals;
 mod world;

@@ -52,7 +52,7 @@ impl Table {
         let dynamo = Dynamo::in_memory().await.unwrap();
         let raw = dynamo.client();
         assert_eq!(schema::create_table(&raw, TABLE).await.unwrap(), schema::Creation::Created);
-        let wire = Wire::to(dynamo.endpoint().trim_start_matches("http://")).await;
+        let wire = Wire::to(&dynamo.endpoint().await.unwrap()).await;
         // Without the SDK's own retries a test sees each failure that it causes.
         let config = dynamo::config_at(&wire.endpoint).retry_config(RetryConfig::disabled()).build();
         Self { store: Store::new(Client::from_conf(config), TABLE), wire, raw, _dynamo: dynamo }

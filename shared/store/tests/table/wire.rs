@@ -30,10 +30,11 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// A wire to `upstream`, an address such as `127.0.0.1:8000`.
+    /// A wire to `upstream`, an address such as `http://127.0.0.1:8000/path`.
     pub(crate) async fn to(upstream: &str) -> Self {
+        let (upstream, path) = upstream.trim_start_matches("http://").split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let endpoint = format!("http://{}/{path}", listener.local_addr().unwrap());
         let wire = Self { endpoint, script: Arc::default(), requests: Arc::default() };
         let (script, requests, upstream) = (wire.script.clone(), wire.requests.clone(), upstream.to_owned());
         tokio::spawn(async move {

@@ -1,0 +1,107 @@
+//! Names on the site's roster, messages of services and files' names are other people's text. None of it makes a
+//! terminal do anything: no title, no cleared screen, no line of its own.
+
+use store::{Service, Status};
+
+use crate::aws::{Aws, STACK, keyring};
+use crate::pilot::Pilot;
+use crate::program::{Ended, Program};
+use crate::squad::{self, ago, id, soon};
+
+/// Sets the window's title, clears the screen, begins a line, goes back to the beginning of it, and turns letters around;
+/// the second time in the form that needs no escape character.
+const EVIL: &str = "Eve\u{1b}]0;title\u{7}\u{1b}[2J\nAda\r\u{9b}2J\u{202e}";
+
+/// What is shown of it.
+const SHOWN: &str = r"Eve\u001b]0;title\u0007\u001b[2J\u000aAda\u000d\u009b2J\u202e";
+
+/// Our own styles.
+const STYLES: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
+
+/// Whether a terminal would show the output and do nothing else.
+#[track_caller]
+fn harmless(ended: &Ended) {
+    for output in [&ended.stdout, &ended.stderr] {
+        let plain = STYLES.iter().fold(output.clone(), |text, style| text.replace(style, ""));
+        let obeyed = |letter: char| (letter.is_control() && letter != '\n') || letter == '\u{202e}';
+        assert!(!plain.contains(obeyed), "{plain:?}");
+        assert!(!plain.lines().any(|line| line.starts_with("Ada")), "a line of somebody else's: {plain:?}");
+    }
+}
+
+/// An athlete of that name, with that note, at a site that has said the same.
+async fn eve() -> Aws {
+    let aws = Aws::start().await;
+    squad::enrol(&aws.store, "e-5", 35, EVIL, 500).await;
+    squad::connect(&aws.store, &keyring(), "e-5", 35).await;
+    aws.store.set_status(&id("e-5"), 1, Status::NeedsConsent, Some(EVIL), None, ago(30), soon()).await.unwrap();
+    aws.store.set_hold(Service::Smartabase, ago(-1), EVIL, soon()).await.unwrap();
+    aws
+}
+
+/// The program as at a terminal: what it prints keeps its escape sequences, though it goes into a pipe.
+async fn at_a_terminal(program: Program, arguments: &[&str]) -> Ended {
+    program.with("CLICOLOR_FORCE", "1").run(arguments).await
+}
+
+#[tokio::test]
+async fn a_name_or_a_message_with_escapes_is_shown() {
+    let aws = eve().await;
+    for command in [&["status"][..], &["show", "e-5"], &["link", "e-5"]] {
+        let ended = at_a_terminal(aws.program(), &[&["--stack", STACK], command].concat()).await;
+        harmless(&ended);
+        assert!(format!("{}{}", ended.stdout, ended.stderr).contains(SHOWN), "{command:?} {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn json_says_what_was_there_without_a_control_character() {
+    let aws = eve().await;
+    let ended = aws.run(&["status", "--json"]).await;
+    harmless(&ended);
+    assert_eq!(ended.json()["athletes"][0]["name"], EVIL);
+    assert_eq!(ended.json()["holds"][0]["why"], EVIL);
+}
+
+#[tokio::test]
+async fn a_dead_letter_with_escapes_is_shown() {
+    let aws = eve().await;
+    aws.queues(|queues| queues.bury("letter", EVIL, Some(EVIL)));
+    let ended = at_a_terminal(aws.program(), &["--stack", STACK, "redrive"]).await;
+    harmless(&ended);
+    assert!(ended.stdout.contains(SHOWN), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_error_message_of_aws_with_escapes_is_shown() {
+    let aws = eve().await;
+    let body = serde_json::json!({"__type": "AccessDeniedException", "message": EVIL, "Message": EVIL}).to_string();
+    aws.refuse(400, &body);
+    for command in ["doctor", "redrive"] {
+        harmless(&at_a_terminal(aws.program(), &["--stack", STACK, command]).await);
+    }
+}
+
+#[tokio::test]
+async fn an_argument_or_a_file_with_escapes_in_its_name_is_shown() {
+    let aws = eve().await;
+    for arguments in [
+        &["--local", EVIL, "status"][..],
+        &["--stack", STACK, "show", EVIL],
+        &["--stack", STACK, "status", "--state", EVIL],
+        &["--stack", STACK, "redrive", "drop", "--id", EVIL],
+        &["forms", "spec", "--file", EVIL],
+    ] {
+        let ended = at_a_terminal(aws.program(), arguments).await;
+        assert_ne!(ended.code, 0);
+        harmless(&ended);
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_shows_what_a_site_says_with_escapes() {
+    let pilot = Pilot::start().await;
+    let odd = sim::wire::Answer::status(500).body(EVIL);
+    pilot.stage.smartabase_wire.inject(sim::wire::When::every(), sim::wire::Fault::Answer(odd));
+    harmless(&pilot.run(&["doctor"]).await);
+}
