@@ -33,6 +33,9 @@ use crate::{Connector, Setback};
 /// A state, and so a visit to Oura's consent page, is good for this long: as long as Oura's code.
 pub(crate) const STATE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
+/// The longest error code that is logged; those of RFC 6749 and OpenID Connect are shorter.
+const LONGEST_CODE: usize = 40;
+
 /// How often a connection that changes under our hands is read again before giving up.
 pub(crate) const ATTEMPTS: usize = 3;
 
@@ -129,8 +132,7 @@ impl Connector {
             return Err(Page::SessionLost);
         }
         if let Some(error) = back.error {
-            // Only the codes of RFC 6749 are known; anything else is not worth repeating.
-            return Err(if error == "access_denied" { Page::Declined } else { Page::OuraUnwell });
+            return Err(self.authorization_refused(&state.athlete, &error));
         }
         if back.issuer.is_some_and(|issuer| !self.issued_by_token_endpoint(&issuer)) {
             let athlete = &state.athlete;
@@ -256,6 +258,30 @@ impl Connector {
         }
     }
 
+    /// Oura sent the athlete back with an error code (RFC 6749, 4.1.2.1) instead of a code to exchange.
+    fn authorization_refused(&self, athlete: &store::AthleteId, error: &str) -> Page {
+        match error {
+            "access_denied" => Page::Declined,
+            "server_error" | "temporarily_unavailable" => {
+                tracing::warn!(%athlete, error, "Oura could not ask for consent; the athlete was asked to try again");
+                Page::OuraUnwell
+            }
+            // It comes from the browser's address line, so only what looks like an error code is logged.
+            _ => {
+                let sound = error.len() <= LONGEST_CODE
+                    && error.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+                let error = if sound { error } else { "not an error code" };
+                tracing::error!(
+                    %athlete,
+                    error,
+                    "Oura refused to ask the athlete for consent; check the application's redirect address and scopes at \
+                     Oura, and the oura secret"
+                );
+                Page::Misconfigured
+            }
+        }
+    }
+
     fn exchange_refused(&self, athlete: &store::AthleteId, error: &TokenError) -> Page {
         tracing::warn!(%athlete, %error, "the code could not be exchanged");
         match error {
@@ -268,7 +294,10 @@ impl Connector {
                 tracing::error!(%athlete, "check the oura secret, and that OuraTokenUrl is the application's own server");
                 Page::Misconfigured
             }
-            TokenError::Refused { .. } => Page::Misconfigured,
+            TokenError::Refused { .. } => {
+                tracing::error!(%athlete, %error, "Oura refused to exchange a code; check OuraTokenUrl and the oura secret");
+                Page::Misconfigured
+            }
             TokenError::Throttled(_)
             | TokenError::Unwell { .. }
             | TokenError::Uncertain { .. }
@@ -319,7 +348,7 @@ pub(crate) fn page_of(setback: Setback) -> Page {
 }
 
 /// 256 random bits as text.
-fn random_text() -> Result<SecretString, Setback> {
+pub(crate) fn random_text() -> Result<SecretString, Setback> {
     let mut bytes = [0; 32];
     SystemRandom::new()
         .fill(&mut bytes)
@@ -332,6 +361,7 @@ fn fingerprint(text: &str) -> String {
     hex::encode(digest(&SHA256, text.as_bytes()))
 }
 
-fn same(one: &str, other: &str) -> bool {
+/// Whether two texts are equal, in constant time.
+pub(crate) fn same(one: &str, other: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
