@@ -74,9 +74,7 @@ impl Connector {
         })?;
         match self.store.enrolment(&link.athlete, deadline.instant()).await {
             // A UUID may have gone to another user, whom the former one's link must not lead to.
-            Ok(Some(enrolment)) if enrolment.links_from.is_some_and(|from| link.expires < from) => {
-                Err(Page::LinkExpired)
-            }
+            Ok(Some(enrolment)) if enrolment.has_ended(link.expires) => Err(Page::LinkExpired),
             Ok(Some(enrolment)) => Ok((link, enrolment)),
             Ok(None) => Err(Page::UnknownAthlete),
             Err(error) => Err(page_of(error.into())),
@@ -84,11 +82,21 @@ impl Connector {
     }
 
     /// The button was pressed: prepares the visit to Oura.
-    pub(crate) async fn depart(&self, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Page> {
-        self.try_depart(visitor, deadline).await.map_err(page_of)
+    pub(crate) async fn depart(
+        &self,
+        link: &Link,
+        visitor: &Enrolment,
+        deadline: Deadline,
+    ) -> Result<Departure, Page> {
+        self.try_depart(link, visitor, deadline).await.map_err(page_of)
     }
 
-    async fn try_depart(&self, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Setback> {
+    async fn try_depart(
+        &self,
+        link: &Link,
+        visitor: &Enrolment,
+        deadline: Deadline,
+    ) -> Result<Departure, Setback> {
         let credentials = self.secrets.oura(deadline).await?;
         let keyring = self.secrets.keyring(deadline).await?;
         let (state, browser) = (random_text()?, random_text()?);
@@ -107,6 +115,7 @@ impl Connector {
             user_id: visitor.user_id,
             verifier,
             browser: fingerprint(browser.expose_secret()),
+            link_expires: link.expires,
             expires: self.clock.now() + STATE_LIFETIME,
         };
         self.store.put_state(&kept, deadline.instant()).await?;
@@ -171,6 +180,10 @@ impl Connector {
     /// The user for whom the visit was begun, who still has the UUID.
     async fn still_named(&self, state: &State, deadline: Deadline) -> Result<Enrolment, Page> {
         match self.store.enrolment(&state.athlete, deadline.instant()).await {
+            Ok(Some(enrolment)) if state.link_expires.is_some_and(|expires| enrolment.has_ended(expires)) => {
+                tracing::warn!(athlete = %state.athlete, "the link was ended during a visit to Oura; nothing was connected");
+                Err(Page::LinkExpired)
+            }
             Ok(Some(enrolment)) if enrolment.user_id == state.user_id => Ok(enrolment),
             Ok(Some(_)) => {
                 tracing::warn!(athlete = %state.athlete, "the UUID passed to another user during a visit to Oura");
@@ -215,8 +228,14 @@ impl Connector {
         };
         for _ in 0..ATTEMPTS {
             match self.store.connect(&new, deadline.instant()).await {
-                Ok(Connect::Connected { .. }) => {
+                Ok(Connect::Connected { connection }) => {
                     tracing::info!(%athlete, lapsed, "connected");
+                    if connection.account_changed_at == Some(now) {
+                        tracing::warn!(
+                            %athlete,
+                            "the Oura account is not known to be the one before; the form for staff says so"
+                        );
+                    }
                     self.queue_backfill(athlete, owed, window.last, deadline).await;
                     let (history, every) = (self.history(), self.settings.period);
                     return Ok(if lapsed {

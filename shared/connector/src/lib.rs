@@ -44,7 +44,7 @@ mod web;
 pub use account::Account;
 pub use batch::{Message, Verdict};
 pub use disconnect::Revocation;
-pub use enrol::{EnrolError, Enrolled};
+pub use enrol::{EnrolError, Enrolled, LINK_LIFETIME};
 pub use link::{Link, LinkFault};
 pub use meter::Meter;
 pub use queue::{Queue, QueueError, Received, Waiting};

@@ -106,7 +106,7 @@ impl Connector {
     async fn leave(&self, body: &[u8], deadline: Deadline) -> Response<String> {
         let form = String::from_utf8_lossy(body);
         let departure = match self.visitor(&form, deadline).await {
-            Ok((_, visitor)) => self.depart(&visitor, deadline).await,
+            Ok((link, visitor)) => self.depart(&link, &visitor, deadline).await,
             Err(page) => Err(page),
         };
         match departure {

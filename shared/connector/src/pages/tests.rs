@@ -43,6 +43,7 @@ fn connection(status: Status) -> Connection {
         last_day: (status == Status::Active).then_some(date(2026, 3, 2)),
         first_connected_at: noon(),
         connected_at: noon(),
+        account_changed_at: None,
         rotated_at: None,
         intended: BTreeSet::new(),
         brought: None,

@@ -10,6 +10,7 @@
 
 mod batch;
 mod installation;
+mod own_page;
 mod queue;
 mod sqs;
 mod waiting;
