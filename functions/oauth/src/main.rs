@@ -1,34 +1,43 @@
 //! The HTTP API: the connect page, the way to Oura and back, disconnecting.
 
+mod event;
+
 use std::time::Duration;
 
-use connector::Connector;
-use lambda_http::{Body, Request, RequestExt, Response, run, service_fn};
+use connector::{Connector, RateLimit};
+use lambda_runtime::{Diagnostic, LambdaEvent, run, service_fn};
 use runtime::{Deadline, telemetry};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 /// How long a fresh process may spend on opening connections before its first visitor.
 const WARM_UP: Duration = Duration::from_secs(3);
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let connector = &connector::at_start(Connector::deployed())?;
     let warm_up = Deadline::within(WARM_UP);
     // Whoever comes back from Oura waits for the exchange, not for the secret it needs. What is wrong with it is said there.
     let _ = tokio::join!(connector.warm(warm_up), connector.secrets.oura(warm_up));
-    run(service_fn(async |request: Request| {
-        let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
-        let request = request.map(bytes);
-        let response = connector.respond(request, Deadline::of_invocation(deadline)).await;
-        Ok::<Response<String>, lambda_http::Error>(response)
+    let limit = &RateLimit::default();
+    run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
+        let deadline = Deadline::of_invocation(event.context.deadline);
+        Ok::<_, Diagnostic>(answer(connector, limit, event.payload.get(), deadline).await)
     }))
     .await
 }
 
-fn bytes(body: Body) -> Vec<u8> {
-    match body {
-        Body::Text(text) => text.into_bytes(),
-        Body::Binary(bytes) => bytes,
-        _ => Vec::new(),
+/// Answers an event, whatever it holds: an event that ends without an answer rings an alarm.
+async fn answer(connector: &Connector, limit: &RateLimit, event: &str, deadline: Deadline) -> Value {
+    // Half a surrogate pair is no text, and makes the whole event unreadable: it has no path then.
+    let event = serde_json::from_str(event).unwrap_or_default();
+    if event::source(&event).is_some_and(|address| !limit.admits(address, Instant::now())) {
+        return event::answer(connector.refuse_flood());
     }
+    event::answer(connector.respond(event::request(&event), deadline).await)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,14 @@
-//! `connector link ATHLETE`: the personal link, when the one in the profile form is out of reach.
+//! `connector link ATHLETE`: the personal link, when the one in the profile form is out of reach; with `--renew` another
+//! one in place of every earlier link, when somebody else has got hold of one.
 
 use clap::Args;
-use connector::Link;
+use connector::{LINK_LIFETIME, Link};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use store::{Change, Enrolment};
 
 use crate::failure::Failure;
-use crate::installation::Installation;
+use crate::installation::{Installation, soon};
 use crate::report::{Ending, Report, remark};
 use crate::roster::Roster;
 use crate::when;
@@ -15,6 +17,9 @@ use crate::when;
 pub(crate) struct Options {
     /// The athlete: UUID, Smartabase user id, or a part of the name that is nobody else’s.
     athlete: String,
+    /// End every earlier link of the athlete, also the one in the form, which the next enrolment replaces.
+    #[arg(long)]
+    renew: bool,
 }
 
 /// What `--json` prints.
@@ -32,6 +37,9 @@ const LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// A link that expires sooner than this is of no use to somebody who reads messages once a day.
 const HARDLY: SignedDuration = SignedDuration::from_hours(24);
 
+/// How far the clocks of this machine and of the functions may be apart.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
 pub(crate) async fn run(options: &Options, installation: &Installation) -> Result<Report, Failure> {
     let roster = Roster::read(&installation.store).await?;
     let athlete = roster.find(&options.athlete)?;
@@ -43,15 +51,39 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     };
     let (settings, keyring) = (installation.settings()?, installation.keyring().await?);
     let now = Timestamp::now();
-    // The same link as in the form as long as that is good: it expires with it.
-    let expires = if enrolment.link_expires > now + HARDLY { enrolment.link_expires } else { now + LIFETIME };
+    let expires = if options.renew {
+        end_links(enrolment, now, installation).await?
+    } else if enrolment.link_expires > now + HARDLY {
+        // The same link as in the form as long as that is good: it expires with it.
+        enrolment.link_expires
+    } else {
+        enrolment.links_from.map_or(now + LIFETIME, |from| from.max(now + LIFETIME))
+    };
     let link = Link::new(&keyring, athlete.id.clone(), expires).to_url(settings.page("connect"));
     remark(&format!(
         "{}; good until {}. Whoever has it can connect or disconnect this athlete.",
         athlete.name(),
         when::time(expires, now, &installation.zone())
     ));
+    if options.renew {
+        remark("Every earlier link has ended. The next enrolment writes a new one into the form; run it now if the athlete needs it");
+    }
     let (id, name) = (athlete.id.as_str(), athlete.name());
     let printed = Printed { athlete: id, name, link: link.as_str(), expires };
     Ok(Report::new(Ending::Fine, &printed, link.as_str()))
+}
+
+/// Ends every link that was given out until now; answers when the new one expires. Links are told apart by when they
+/// expire, so that is later than the expiry of any earlier one.
+async fn end_links(enrolment: &Enrolment, now: Timestamp, installation: &Installation) -> Result<Timestamp, Failure> {
+    let latest = enrolment.link_expires.max(now + LINK_LIFETIME);
+    let expires = Timestamp::from_second((latest + SKEW).as_second()).unwrap_or(latest);
+    let (athlete, store) = (&enrolment.athlete, &installation.store);
+    match store.end_links(athlete, enrolment.user_id, expires, soon().instant()).await {
+        Ok(Change::Done) => Ok(expires),
+        Ok(Change::Superseded | Change::Gone) => {
+            Err(Failure::Failed(format!("the enrolment of {athlete} was changed at the same moment: try again")))
+        }
+        Err(error) => Err(Failure::Failed(format!("the earlier links may still open ({error}): try again"))),
+    }
 }

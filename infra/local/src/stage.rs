@@ -213,11 +213,7 @@ impl Stage {
 
     /// Opens the link and presses the button; answers with Oura's consent page and the cookie.
     pub async fn depart(&self, user: i64) -> anyhow::Result<(String, String)> {
-        let link = self.link(user)?;
-        let page = self.browser.get(&link).send().await?;
-        ensure!(page.status() == 200, "the connect page answered {}", page.status());
-        let (address, query) = link.split_once('?').context("the link has no query")?;
-        let answer = self.post(address, query).await?;
+        let answer = self.press(user, "connect").await?;
         ensure!(answer.status() == 303, "the button answered {}", answer.status());
         let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let consent = header(LOCATION).context("the button leads nowhere")?;
@@ -233,15 +229,30 @@ impl Stage {
 
     /// Presses *Disconnect*.
     pub async fn disconnect(&self, user: i64) -> anyhow::Result<Visit> {
-        let link = self.link(user)?;
-        let Some((address, query)) = link.split_once('?') else { bail!("the link has no query") };
-        Visit::of(self.post(&address.replace("/connect", "/disconnect"), query).await?).await
+        Visit::of(self.press(user, "disconnect").await?).await
     }
 
-    /// Sends a form.
+    /// Opens the link and sends the page's form to `action`.
+    async fn press(&self, user: i64, action: &str) -> anyhow::Result<Response> {
+        let link = self.link(user)?;
+        let page = self.browser.get(&link).send().await?;
+        ensure!(page.status() == 200, "the connect page answered {}", page.status());
+        let cookie = page.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok());
+        let cookie = cookie.and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
+        let page = page.text().await?;
+        let (_, token) = page.split_once("name=\"token\" value=\"").context("the page has no token")?;
+        let token = token.split('"').next().unwrap_or_default();
+        let (address, query) = link.split_once('?').context("the link has no query")?;
+        let request = self.browser.post(address.replace("/connect", &format!("/{action}"))).header(COOKIE, cookie);
+        Ok(request.body(format!("{query}&token={token}")).send().await?)
+    }
+
+    /// Sends a form as a page of ours would, whatever else it holds.
     pub async fn post(&self, address: &str, form: &str) -> anyhow::Result<Response> {
+        let token = "a".repeat(43);
         let request = self.browser.post(address).header("content-type", "application/x-www-form-urlencoded");
-        Ok(request.body(form.to_owned()).send().await?)
+        let request = request.header(COOKIE, format!("__Host-form={token}"));
+        Ok(request.body(format!("{form}&token={token}")).send().await?)
     }
 
     /// The secrets, to be replaced while the process runs.

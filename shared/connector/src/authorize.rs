@@ -40,6 +40,9 @@ use crate::{Connector, Setback};
 /// A state, and so a visit to Oura's consent page, is good for this long: as long as Oura's code.
 pub(crate) const STATE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
+/// The longest error code that is logged; those of RFC 6749 and OpenID Connect are shorter.
+const LONGEST_CODE: usize = 40;
+
 /// How often a connection that changes under our hands is read again before giving up.
 pub(crate) const ATTEMPTS: usize = 3;
 
@@ -78,9 +81,7 @@ impl Connector {
         })?;
         match self.store.enrolment(&link.athlete, deadline.instant()).await {
             // A UUID may have gone to another user, whom the former one's link must not lead to.
-            Ok(Some(enrolment)) if enrolment.links_from.is_some_and(|from| link.expires < from) => {
-                Err(Page::LinkExpired)
-            }
+            Ok(Some(enrolment)) if enrolment.has_ended(link.expires) => Err(Page::LinkExpired),
             Ok(Some(enrolment)) => Ok((link, enrolment)),
             Ok(None) => Err(Page::UnknownAthlete),
             Err(error) => Err(page_of(error.into())),
@@ -88,11 +89,21 @@ impl Connector {
     }
 
     /// The button was pressed: prepares the visit to Oura.
-    pub(crate) async fn depart(&self, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Page> {
-        self.try_depart(visitor, deadline).await.map_err(page_of)
+    pub(crate) async fn depart(
+        &self,
+        link: &Link,
+        visitor: &Enrolment,
+        deadline: Deadline,
+    ) -> Result<Departure, Page> {
+        self.try_depart(link, visitor, deadline).await.map_err(page_of)
     }
 
-    async fn try_depart(&self, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Setback> {
+    async fn try_depart(
+        &self,
+        link: &Link,
+        visitor: &Enrolment,
+        deadline: Deadline,
+    ) -> Result<Departure, Setback> {
         let credentials = self.secrets.oura(deadline).await?;
         let keyring = self.secrets.keyring(deadline).await?;
         let (state, browser) = (random_text()?, random_text()?);
@@ -111,6 +122,7 @@ impl Connector {
             user_id: visitor.user_id,
             verifier,
             browser: fingerprint(browser.expose_secret()),
+            link_expires: link.expires,
             expires: self.clock.now() + STATE_LIFETIME,
         };
         self.store.put_state(&kept, deadline.instant()).await?;
@@ -136,8 +148,7 @@ impl Connector {
             return Err(Page::SessionLost);
         }
         if let Some(error) = back.error {
-            // Only the codes of RFC 6749 are known; anything else is not worth repeating.
-            return Err(if error == "access_denied" { Page::Declined } else { Page::OuraUnwell });
+            return Err(self.authorization_refused(&state.athlete, &error));
         }
         if back.issuer.is_some_and(|issuer| !self.issued_by_token_endpoint(&issuer)) {
             let athlete = &state.athlete;
@@ -186,6 +197,10 @@ impl Connector {
     /// The user for whom the visit was begun, who still has the UUID.
     async fn still_named(&self, state: &State, deadline: Deadline) -> Result<Enrolment, Page> {
         match self.store.enrolment(&state.athlete, deadline.instant()).await {
+            Ok(Some(enrolment)) if state.link_expires.is_some_and(|expires| enrolment.has_ended(expires)) => {
+                tracing::warn!(athlete = %state.athlete, "the link was ended during a visit to Oura; nothing was connected");
+                Err(Page::LinkExpired)
+            }
             Ok(Some(enrolment)) if enrolment.user_id == state.user_id => Ok(enrolment),
             Ok(Some(_)) => {
                 tracing::warn!(athlete = %state.athlete, "the UUID passed to another user during a visit to Oura");
@@ -234,8 +249,14 @@ impl Connector {
         let unused = || (sealed(&new.grant, &new.scopes), new.oura_user.clone());
         for _ in 0..ATTEMPTS {
             match self.store.connect(&new, deadline.earlier(TO_QUEUE).instant()).await {
-                Ok(Connect::Connected { replaced, .. }) => {
+                Ok(Connect::Connected { connection, replaced }) => {
                     tracing::info!(%athlete, lapsed, "connected");
+                    if connection.account_changed_at == Some(now) {
+                        tracing::warn!(
+                            %athlete,
+                            "the Oura account is not known to be the one before; the form for staff says so"
+                        );
+                    }
                     self.revoke_replaced(&new, replaced, deadline).await;
                     self.queue_backfill(athlete, owed, window.last, deadline).await;
                     let (history, every) = (self.history(), self.settings.period);
@@ -296,6 +317,30 @@ impl Connector {
         }
     }
 
+    /// Oura sent the athlete back with an error code (RFC 6749, 4.1.2.1) instead of a code to exchange.
+    fn authorization_refused(&self, athlete: &store::AthleteId, error: &str) -> Page {
+        match error {
+            "access_denied" => Page::Declined,
+            "server_error" | "temporarily_unavailable" => {
+                tracing::warn!(%athlete, error, "Oura could not ask for consent; the athlete was asked to try again");
+                Page::OuraUnwell
+            }
+            // It comes from the browser's address line, so only what looks like an error code is logged.
+            _ => {
+                let sound = error.len() <= LONGEST_CODE
+                    && error.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+                let error = if sound { error } else { "not an error code" };
+                tracing::error!(
+                    %athlete,
+                    error,
+                    "Oura refused to ask the athlete for consent; check the application's redirect address and scopes at \
+                     Oura, and the oura secret"
+                );
+                Page::Misconfigured
+            }
+        }
+    }
+
     fn exchange_refused(&self, athlete: &store::AthleteId, error: &TokenError) -> Page {
         tracing::warn!(%athlete, %error, "the code could not be exchanged");
         match error {
@@ -308,7 +353,10 @@ impl Connector {
                 tracing::error!(%athlete, "check the oura secret, and that OuraTokenUrl is the application's own server");
                 Page::Misconfigured
             }
-            TokenError::Refused { .. } => Page::Misconfigured,
+            TokenError::Refused { .. } => {
+                tracing::error!(%athlete, %error, "Oura refused to exchange a code; check OuraTokenUrl and the oura secret");
+                Page::Misconfigured
+            }
             TokenError::Throttled(_)
             | TokenError::Unwell { .. }
             | TokenError::Uncertain { .. }
@@ -359,7 +407,7 @@ pub(crate) fn page_of(setback: Setback) -> Page {
 }
 
 /// 256 random bits as text.
-fn random_text() -> Result<SecretString, Setback> {
+pub(crate) fn random_text() -> Result<SecretString, Setback> {
     let mut bytes = [0; 32];
     SystemRandom::new()
         .fill(&mut bytes)
@@ -372,6 +420,7 @@ fn fingerprint(text: &str) -> String {
     hex::encode(digest(&SHA256, text.as_bytes()))
 }
 
-fn same(one: &str, other: &str) -> bool {
+/// Whether two texts are equal, in constant time.
+pub(crate) fn same(one: &str, other: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }

@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 use runtime::telemetry::{self, Metric};
 use runtime::{Deadline, SecretError};
 use smartabase::{Credentials, Error, Roster, UserId};
-use store::{AthleteId, Connection, Enrolment, Keyring, Status, StoreError, Told};
+use store::{AthleteId, Change, Connection, Enrolment, Keyring, Status, StoreError, Told};
 
 use crate::account::Admission;
 use crate::census::{Athlete, Census};
@@ -26,7 +26,7 @@ use crate::profile::{PATIENCE, Unwritten};
 use crate::{Connector, Setback};
 
 /// How long a link is good for.
-const LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub const LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Of whoever is new under a UUID, links that expire this much sooner than the first one given are not believed: they are
 /// somebody else's. Two enrolments at once may write in any order.
@@ -340,7 +340,10 @@ impl Connector {
             return Ok(Given::Later);
         }
         let (id, profile) = (&athlete.id, &self.forms.authorise);
-        let expires = now + LINK_LIFETIME;
+        let same = known.filter(|known| known.user_id == athlete.user.0);
+        let links_from = same.and_then(|same| same.links_from);
+        // A link that expires before `links_from` would open nothing.
+        let expires = links_from.map_or(now + LINK_LIFETIME, |from| from.max(now + LINK_LIFETIME));
         let link = Link::new(keyring, id.clone(), expires).to_url(page);
         let fields = [(profile.link.clone(), link.to_string())];
         let admission = self.admission(deadline).await?;
@@ -350,16 +353,22 @@ impl Connector {
             user_id: athlete.user.0,
             name: athlete.name.clone(),
             link_expires: expires,
-            links_from: match known.filter(|known| known.user_id == athlete.user.0) {
-                Some(same) => same.links_from,
-                None => Some(expires - OVERLAP),
-            },
+            links_from: if same.is_some() { links_from } else { Some(expires - OVERLAP) },
             basis,
             told: now,
             staff: Told::default(),
         };
-        self.store.put_enrolment(&enrolment, deadline.instant()).await?;
-        Ok(Given::Now)
+        let Some(known) = known else {
+            self.store.put_enrolment(&enrolment, deadline.instant()).await?;
+            return Ok(Given::Now);
+        };
+        match self.store.replace_enrolment(&enrolment, known, deadline.instant()).await? {
+            Change::Done => Ok(Given::Now),
+            Change::Superseded | Change::Gone => {
+                tracing::warn!(athlete = %id, "the athlete's links were ended meanwhile; the next enrolment writes another");
+                Err(Unwritten::Failed)
+            }
+        }
     }
 }
 

@@ -21,9 +21,11 @@ pub(crate) enum Happening {
     OuraRefused,
     /// Smartabase refused our name and password.
     SmartabaseRefused,
+    /// A visitor met something else that the operator has to mend.
+    OperatorNeeded,
 }
 
-const NAMES: [(Happening, &str); 7] = [
+const NAMES: [(Happening, &str); 8] = [
     (Happening::AthleteThrottled, "AthletesThrottled"),
     (Happening::ApplicationThrottled, "ApplicationThrottled"),
     (Happening::Refreshed, "RefreshesDone"),
@@ -31,6 +33,7 @@ const NAMES: [(Happening, &str); 7] = [
     (Happening::RefreshFailed, "RefreshesFailed"),
     (Happening::OuraRefused, "OuraRefusals"),
     (Happening::SmartabaseRefused, "SmartabaseRefusals"),
+    (Happening::OperatorNeeded, "NeedsOperator"),
 ];
 
 /// Counts until the next report.
@@ -48,6 +51,14 @@ impl Meter {
                 count.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Whether this happened since the last report.
+    pub(crate) fn has_counted(&self, happening: Happening) -> bool {
+        NAMES
+            .iter()
+            .zip(&self.counts)
+            .any(|((named, _), count)| *named == happening && count.load(Ordering::Relaxed) > 0)
     }
 
     /// What happened since the last time, without what did not; `requests` is all that Oura was ever asked.

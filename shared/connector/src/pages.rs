@@ -13,10 +13,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use secrecy::{ExposeSecret, SecretString};
 use store::Connection;
 use url::{Position, Url};
 
 use crate::link::Link;
+use crate::own_page::ENTRY;
 use crate::standing::Standing;
 use language::{Language, Section, Words};
 
@@ -79,6 +81,10 @@ pub(crate) enum Page {
     NotFound,
     /// The request is larger than any of ours.
     TooLarge,
+    /// The form was not sent from a page that this browser got from us.
+    NotFromOurPage,
+    /// Too many requests came from one address.
+    TooMany,
 }
 
 impl Page {
@@ -94,11 +100,12 @@ impl Page {
             Self::LinkExpired | Self::TooSlow => StatusCode::GONE,
             Self::LinkDamaged | Self::SessionLost => StatusCode::BAD_REQUEST,
             Self::UnknownAthlete | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::ScopeMissing => StatusCode::FORBIDDEN,
+            Self::ScopeMissing | Self::NotFromOurPage => StatusCode::FORBIDDEN,
             Self::AccountTaken => StatusCode::CONFLICT,
             Self::OuraUnwell => StatusCode::BAD_GATEWAY,
             Self::TryAgain | Self::Misconfigured => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -151,6 +158,8 @@ impl Page {
 pub(crate) struct Visit<'a> {
     /// The link that was opened.
     pub(crate) link: &'a Link,
+    /// What the forms share with the browser's cookie.
+    pub(crate) token: &'a SecretString,
     /// The athlete's name.
     pub(crate) name: &'a str,
     /// The Smartabase site.
@@ -197,14 +206,14 @@ impl Visit<'_> {
                 @for part in offer { (section(&part)) }
                 div.actions {
                     form method="post" action="connect" {
-                        (entries(self.link))
+                        (self.entries())
                         button.quiet[in_order] {
                             @if connection.is_some() { (LANGUAGE.connect_again) } @else { (LANGUAGE.connect) }
                         }
                     }
                     @if connection.is_some() {
                         form method="post" action="disconnect" {
-                            (entries(self.link))
+                            (self.entries())
                             button.quiet aria-describedby="disconnecting" { (LANGUAGE.disconnect) }
                         }
                         p id="disconnecting" { (LANGUAGE.disconnecting) }
@@ -238,6 +247,14 @@ impl Visit<'_> {
                     }
                 }))
             }
+        }
+    }
+
+    /// What the forms send along.
+    fn entries(&self) -> Markup {
+        html! {
+            (entries(self.link))
+            input type="hidden" name=(ENTRY) value=(self.token.expose_secret());
         }
     }
 

@@ -214,7 +214,8 @@ fn days(from: Date, to: Date) -> i32 {
     from.until((Unit::Day, to)).map_or(0, |span| span.get_days())
 }
 
-fn shortened(text: &str) -> String {
+/// The text, no longer than a form is given.
+pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST_REASON) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
@@ -252,6 +253,7 @@ pub(crate) mod tests {
             last_day: Some(MONDAY),
             first_connected_at: connected,
             connected_at: connected,
+            account_changed_at: None,
             rotated_at: None,
             held_until: None,
             backfill_from: None,

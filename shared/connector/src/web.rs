@@ -8,17 +8,20 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use cookie::{Cookie, SameSite};
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::response::Builder;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use maud::Markup;
 use runtime::{Deadline, telemetry};
 use secrecy::ExposeSecret;
 
 use crate::authorize::{Departure, Return, STATE_LIFETIME, page_of};
+use crate::meter::Happening;
+use crate::own_page::{Token, is_from_our_page, sent_cookie};
 use crate::pages::{self, Page, Visit};
+use crate::rate_limit::WINDOW;
 use crate::{Connector, Setback};
 
 /// Binds the visit to the browser. The prefix makes browsers refuse it from anybody but this very host, over TLS.
@@ -39,7 +42,12 @@ impl Connector {
         let path = head.uri.path();
         let path = path.strip_prefix(root).unwrap_or(path);
         let response = match (&head.method, path) {
-            (&Method::GET, "/connect") => self.show(query, deadline).await,
+            (&Method::GET, "/connect") => self.show(query, &head.headers, deadline).await,
+            (&Method::POST, "/connect" | "/disconnect")
+                if !is_from_our_page(&head.headers, &String::from_utf8_lossy(&body)) =>
+            {
+                self.page(&Page::NotFromOurPage)
+            }
             (&Method::POST, "/connect") => self.leave(&body, deadline).await,
             (&Method::GET, "/oauth/callback") => self.come_back(query, &head.headers, deadline).await,
             (&Method::POST, "/disconnect") => self.disconnect_visitor(&body, deadline).await,
@@ -54,15 +62,28 @@ impl Connector {
         response
     }
 
-    async fn show(&self, query: &str, deadline: Deadline) -> Response<String> {
+    /// The answer to a request of an address that has sent too many.
+    #[must_use]
+    pub fn refuse_flood(&self) -> Response<String> {
+        let mut response = self.page(&Page::TooMany);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(WINDOW.as_secs()));
+        response
+    }
+
+    async fn show(&self, query: &str, headers: &HeaderMap, deadline: Deadline) -> Response<String> {
         let (link, enrolment) = match self.visitor(query, deadline).await {
             Ok(visitor) => visitor,
             Err(page) => return self.page(&page),
+        };
+        let token = match Token::of(headers) {
+            Ok(token) => token,
+            Err(setback) => return self.page(&page_of(setback)),
         };
         match self.store.connection(&link.athlete, deadline.instant()).await {
             Ok(connection) => {
                 let visit = Visit {
                     link: &link,
+                    token: &token.text,
                     name: &enrolment.name,
                     site: self.settings.site.url(),
                     connection: connection.as_ref(),
@@ -71,7 +92,12 @@ impl Connector {
                     now: self.clock.now(),
                     zone: &self.settings.time_zone,
                 };
-                self.html(StatusCode::OK, visit.render())
+                let response = self.response(StatusCode::OK).header(CONTENT_TYPE, HTML);
+                let response = match token.cookie() {
+                    Some(cookie) => response.header(SET_COOKIE, cookie.to_string()),
+                    None => response,
+                };
+                finished(response, visit.render().into_string())
             }
             Err(error) => self.page(&page_of(Setback::from(error))),
         }
@@ -80,7 +106,7 @@ impl Connector {
     async fn leave(&self, body: &[u8], deadline: Deadline) -> Response<String> {
         let form = String::from_utf8_lossy(body);
         let departure = match self.visitor(&form, deadline).await {
-            Ok((_, visitor)) => self.depart(&visitor, deadline).await,
+            Ok((link, visitor)) => self.depart(&link, &visitor, deadline).await,
             Err(page) => Err(page),
         };
         match departure {
@@ -95,10 +121,13 @@ impl Connector {
     }
 
     async fn come_back(&self, query: &str, headers: &HeaderMap, deadline: Deadline) -> Response<String> {
-        let page = self.arrive(Return::read(query), sent_cookie(headers).as_deref(), deadline).await;
-        let spent = browser_cookie(String::new(), 0).to_string();
-        let response = self.response(page.status()).header(SET_COOKIE, spent);
-        finished(response.header(CONTENT_TYPE, HTML), page.render(self.settings.site.url()).into_string())
+        let page = self.arrive(Return::read(query), sent_cookie(headers, COOKIE_NAME).as_deref(), deadline).await;
+        let mut response = self.page(&page);
+        // It is made of printable ASCII, so this does not fail; were it to, the state is spent all the same.
+        if let Ok(spent) = HeaderValue::try_from(browser_cookie(String::new(), 0).to_string()) {
+            response.headers_mut().append(SET_COOKIE, spent);
+        }
+        response
     }
 
     async fn disconnect_visitor(&self, body: &[u8], deadline: Deadline) -> Response<String> {
@@ -117,6 +146,10 @@ impl Connector {
     }
 
     fn page(&self, page: &Page) -> Response<String> {
+        // What Oura's refusal of our credentials has counted has an alarm of its own.
+        if *page == Page::Misconfigured && !self.meter.has_counted(Happening::OuraRefused) {
+            self.meter.count(Happening::OperatorNeeded);
+        }
         self.html(page.status(), page.render(self.settings.site.url()))
     }
 
@@ -168,15 +201,4 @@ fn browser_cookie(value: String, seconds: i64) -> Cookie<'static> {
         .same_site(SameSite::Lax)
         .max_age(cookie::time::Duration::seconds(seconds))
         .build()
-}
-
-fn sent_cookie(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| Cookie::split_parse(header.to_owned()))
-        .filter_map(Result::ok)
-        .find(|cookie| cookie.name() == COOKIE_NAME && !cookie.value().is_empty())
-        .map(|cookie| cookie.value().to_owned())
 }

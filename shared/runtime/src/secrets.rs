@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,13 @@ use crate::{ConfigurationError, Deadline, Deployment};
 
 /// How long a secret that was read is believed.
 const BELIEVED: Duration = Duration::from_mins(5);
+
+/// The least time between two looks for the key of a link that no known version signed. Anybody can send such links, and
+/// every look costs two requests; whoever was given a link just after a rotation waits this long at most.
+const BETWEEN_LOOKS: Duration = Duration::from_mins(1);
+
+/// How many versions of the root key are remembered as gone.
+const MOST_GONE: usize = 32;
 
 /// The three secrets of an installation.
 ///
@@ -93,6 +101,10 @@ pub struct SecretsManager {
     oura: Cached<oura::ClientCredentials>,
     smartabase: Cached<smartabase::Credentials>,
     keyring: Cached<Keyring>,
+    /// When every version of the key that may have signed a link was last read.
+    last_look: Mutex<Option<Instant>>,
+    /// Versions of the key that were found to be gone, and when. Believed as long as a secret is.
+    gone: Mutex<VecDeque<(String, Instant)>>,
 }
 
 #[derive(Debug)]
@@ -133,15 +145,13 @@ impl Secrets {
         }
     }
 
-    /// The keyring with the version before the current one, so that a link signed just before a rotation still opens.
+    /// The keyring with every version that may have signed a link: the current one as it is now, in case it was rotated
+    /// since it was last read, and the one before it, so that a link signed just before a rotation still opens. Secrets
+    /// Manager is asked at most once a minute.
     pub async fn keyring_with_previous(&self, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
-        let keyring = self.keyring(deadline).await?;
         match self {
-            Self::Given(_) => Ok(keyring),
-            Self::Manager(manager) => match manager.extended(&keyring, Version::Previous, deadline).await {
-                Err(SecretError::KeyGone { .. }) => Ok(keyring),
-                other => other,
-            },
+            Self::Given(given) => Ok(given.keyring.read()),
+            Self::Manager(manager) => manager.keyring_for_links(deadline).await,
         }
     }
 
@@ -226,7 +236,15 @@ impl SecretsManager {
     /// Nothing is read until it is asked for.
     #[must_use]
     pub fn new(client: Client, deployment: Deployment) -> Self {
-        Self { client, deployment, oura: Cached::empty(), smartabase: Cached::empty(), keyring: Cached::empty() }
+        Self {
+            client,
+            deployment,
+            oura: Cached::empty(),
+            smartabase: Cached::empty(),
+            keyring: Cached::empty(),
+            last_look: Mutex::default(),
+            gone: Mutex::default(),
+        }
     }
 
     async fn parsed<T: DeserializeOwned>(
@@ -255,12 +273,32 @@ impl SecretsManager {
         if let Some(keyring) = self.keyring.believed() {
             return Ok(keyring);
         }
+        Ok(self.keyring.believe(Keyring::new(self.current_key(deadline).await?)))
+    }
+
+    async fn current_key(&self, deadline: Deadline) -> Result<KeyVersion, SecretError> {
         match self.fetch(SecretName::Key, Version::Current, deadline).await? {
-            Some((id, secret)) if !is_blank(&secret) => {
-                Ok(self.keyring.believe(Keyring::new(KeyVersion { id, secret })))
-            }
+            Some((id, secret)) if !is_blank(&secret) => Ok(KeyVersion { id, secret }),
             _ => Err(self.unfilled(SecretName::Key)),
         }
+    }
+
+    async fn keyring_for_links(&self, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
+        let keyring = self.keyring(deadline).await?;
+        let last_look = *self.last_look.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_look.is_some_and(|last| last.elapsed() < BETWEEN_LOOKS) {
+            return Ok(keyring);
+        }
+        let current = self.current_key(deadline).await?;
+        let keyring =
+            if keyring.current() == current.id { keyring } else { self.keyring.believe(Keyring::new(current)) };
+        let keyring = match self.extended(&keyring, Version::Previous, deadline).await {
+            Err(SecretError::KeyGone { .. }) => keyring,
+            other => other?,
+        };
+        // Only a look that was answered counts: the next visitor asks again after one that was not.
+        *self.last_look.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(keyring)
     }
 
     async fn extended(
@@ -275,12 +313,36 @@ impl SecretsManager {
                 Version::Current | Version::Previous => "before the current one".to_owned(),
             },
         };
+        if let Version::Id(id) = version
+            && self.is_known_to_be_gone(id)
+        {
+            return Err(gone());
+        }
         // Whoever knows that a version is blank could sign with it.
         let fetched = self.fetch(SecretName::Key, version, deadline).await?.filter(|(_, secret)| !is_blank(secret));
-        let (id, secret) = fetched.ok_or_else(gone)?;
+        let Some((id, secret)) = fetched else {
+            if let Version::Id(id) = version {
+                self.remember_as_gone(id);
+            }
+            return Err(gone());
+        };
         let mut extended = Keyring::clone(keyring);
         extended.add(KeyVersion { id, secret });
         Ok(self.keyring.replace(keyring, extended))
+    }
+
+    fn is_known_to_be_gone(&self, version: &str) -> bool {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.iter().any(|(id, found)| id == version && found.elapsed() < BELIEVED)
+    }
+
+    fn remember_as_gone(&self, version: &str) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retain(|(id, _)| id != version);
+        if gone.len() >= MOST_GONE {
+            gone.pop_front();
+        }
+        gone.push_back((version.to_owned(), Instant::now()));
     }
 
     /// The version's id and text; `None` when there is no such version.

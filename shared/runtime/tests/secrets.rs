@@ -243,6 +243,7 @@ async fn the_version_before_the_current_one_is_found_where_there_is_one() {
     let alone = vault.secrets.keyring_with_previous(soon()).await.unwrap();
     assert!(alone.knows("new"));
     vault.put(KEY, "AWSPREVIOUS", "old", "root of old");
+    pass(Duration::from_mins(1)).await;
     let keyring = vault.secrets.keyring_with_previous(soon()).await.unwrap();
     assert!(keyring.knows("old") && keyring.current() == "new");
 }
@@ -260,16 +261,92 @@ async fn a_blank_version_of_the_key_is_no_key() {
 #[tokio::test]
 async fn looking_up_older_versions_does_not_put_off_the_next_reading() {
     let vault = Vault::open().await;
-    vault.put(KEY, "AWSPREVIOUS", "older", "root of older");
+    for version in ["a", "b", "c"] {
+        vault.put(KEY, "", version, "root of an older one");
+    }
     vault.put(KEY, CURRENT, "old", "root of old");
     vault.secrets.keyring(soon()).await.unwrap();
     vault.put(KEY, CURRENT, "new", "root of new");
-    for _ in 0..3 {
+    for version in ["a", "b", "c"] {
         pass(Duration::from_secs(99)).await;
-        assert_eq!(vault.secrets.keyring_with_previous(soon()).await.unwrap().current(), "old");
+        assert_eq!(vault.secrets.keyring_with(version, soon()).await.unwrap().current(), "old");
     }
     pass(Duration::from_secs(4)).await;
-    assert_eq!(vault.secrets.keyring_with_previous(soon()).await.unwrap().current(), "new");
+    assert_eq!(vault.secrets.keyring(soon()).await.unwrap().current(), "new");
+}
+
+/// Links that no known version of the key signed, as anybody can send them, twenty a second.
+mod links_with_unknown_keys {
+    use super::*;
+
+    #[tokio::test]
+    async fn ask_secrets_manager_once_a_minute() {
+        let vault = Vault::open().await;
+        vault.put(KEY, CURRENT, "new", "root of new");
+        vault.secrets.keyring(soon()).await.unwrap();
+        vault.asked();
+        for _ in 0..5 {
+            for _ in 0..40 {
+                assert!(vault.secrets.keyring_with_previous(soon()).await.unwrap().knows("new"));
+            }
+            let asked = |version: &str| (KEY.to_owned(), version.to_owned());
+            assert_eq!(vault.asked(), [asked(CURRENT), asked("AWSPREVIOUS")]);
+            pass(Duration::from_secs(59)).await;
+            vault.secrets.keyring_with_previous(soon()).await.unwrap();
+            assert_eq!(vault.asked(), []);
+            pass(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn find_a_key_that_was_just_rotated_within_the_minute() {
+        let vault = Vault::open().await;
+        vault.put(KEY, CURRENT, "old", "root of old");
+        assert!(vault.secrets.keyring_with_previous(soon()).await.unwrap().knows("old"));
+        vault.put(KEY, "AWSPREVIOUS", "old", "root of old");
+        vault.put(KEY, CURRENT, "new", "root of new");
+        pass(Duration::from_mins(1)).await;
+        let keyring = vault.secrets.keyring_with_previous(soon()).await.unwrap();
+        assert_eq!(keyring.current(), "new");
+        assert!(keyring.knows("old"), "links signed before the rotation still open");
+        assert_eq!(vault.secrets.keyring(soon()).await.unwrap().current(), "new", "and everybody else uses it, too");
+    }
+
+    #[tokio::test]
+    async fn ask_again_after_a_look_that_was_not_answered() {
+        let vault = Vault::open().await;
+        vault.put(KEY, CURRENT, "old", "root of old");
+        vault.secrets.keyring(soon()).await.unwrap();
+        vault.fail(KEY, StatusCode::INTERNAL_SERVER_ERROR, "InternalServiceError");
+        let error = vault.secrets.keyring_with_previous(soon()).await.unwrap_err();
+        assert!(matches!(error, SecretError::Unavailable { .. }), "{error}");
+        vault.put(KEY, CURRENT, "new", "root of new");
+        assert_eq!(vault.secrets.keyring_with_previous(soon()).await.unwrap().current(), "new");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_is_gone_is_asked_for_once_in_five_minutes() {
+    let vault = Vault::open().await;
+    vault.put(KEY, CURRENT, "new", "root of new");
+    vault.secrets.keyring(soon()).await.unwrap();
+    vault.asked();
+    let gone = async |version: &str| {
+        let error = vault.secrets.keyring_with(version, soon()).await.unwrap_err();
+        assert!(matches!(&error, SecretError::KeyGone { version: named } if named == version), "{error}");
+    };
+    for _ in 0..20 {
+        gone("gone").await;
+    }
+    assert_eq!(vault.asked(), [(KEY.to_owned(), "gone".to_owned())]);
+    // However many there are, the memory of them is bounded, and one that is restored is found.
+    for number in 0..40 {
+        gone(&format!("gone {number}")).await;
+    }
+    vault.put(KEY, "", "gone 39", "root of a restored one");
+    gone("gone 39").await;
+    pass(Duration::from_mins(5)).await;
+    assert!(vault.secrets.keyring_with("gone 39", soon()).await.unwrap().knows("gone 39"));
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ pub(crate) const LAST_SYNC: &str = "last_sync";
 pub(crate) const LAST_DAY: &str = "last_day";
 pub(crate) const FIRST_CONNECTED_AT: &str = "first_connected_at";
 pub(crate) const CONNECTED_AT: &str = "connected_at";
+pub(crate) const ACCOUNT_CHANGED_AT: &str = "account_changed_at";
 pub(crate) const ROTATED_AT: &str = "rotated_at";
 pub(crate) const HELD_UNTIL: &str = "held_until";
 pub(crate) const BACKFILL_FROM: &str = "backfill_from";
@@ -83,6 +84,8 @@ pub struct Connection {
     pub first_connected_at: Timestamp,
     /// When the athlete last authorised, which is when this grant's line began.
     pub connected_at: Timestamp,
+    /// When the athlete last connected an Oura account that is not known to be the one before; `None` if never.
+    pub account_changed_at: Option<Timestamp>,
     /// When the tokens were last refreshed; `None` while they are those of the authorisation.
     pub rotated_at: Option<Timestamp>,
     /// No call to Oura before this: its token tier said so, or a lapsed membership is looked at again then.
@@ -330,6 +333,7 @@ impl Connection {
             last_day: reader.date(LAST_DAY)?,
             first_connected_at: reader.required(FIRST_CONNECTED_AT, Reader::instant)?,
             connected_at: reader.required(CONNECTED_AT, Reader::instant)?,
+            account_changed_at: reader.instant(ACCOUNT_CHANGED_AT)?,
             rotated_at: reader.instant(ROTATED_AT)?,
             held_until: reader.instant(HELD_UNTIL)?,
             backfill_from: reader.date(BACKFILL_FROM)?,
@@ -366,6 +370,7 @@ impl Connection {
             .set_or_remove(LAST_DAY, self.last_day.map(date))
             .set(FIRST_CONNECTED_AT, instant(self.first_connected_at))
             .set(CONNECTED_AT, instant(self.connected_at))
+            .set_or_remove(ACCOUNT_CHANGED_AT, self.account_changed_at.map(instant))
             .set_or_remove(ROTATED_AT, self.rotated_at.map(instant))
             .set_or_remove(HELD_UNTIL, self.held_until.map(instant))
             .set_or_remove(BACKFILL_FROM, self.backfill_from.map(date))

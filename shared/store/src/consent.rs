@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    BACKFILL_FROM, Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, INTENDED, LAST_DAY, LAST_SYNC, Lease, OURA_USER,
-    SCOPES, Status, StoredGrant, USER_ID,
+    ACCOUNT_CHANGED_AT, BACKFILL_FROM, Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, INTENDED, LAST_DAY, LAST_SYNC,
+    Lease, OURA_USER, SCOPES, Status, StoredGrant, USER_ID,
 };
 use crate::edit::Edit;
 use crate::error::StoreError;
@@ -232,6 +232,7 @@ struct Before {
     scopes: Option<String>,
     user_id: Option<u64>,
     first_connected_at: Option<Timestamp>,
+    account_changed_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
     last_day: Option<Date>,
     backfill_from: Option<Date>,
@@ -252,6 +253,7 @@ impl Before {
             scopes: reader.text(SCOPES).unwrap_or_default(),
             user_id: reader.number(USER_ID).unwrap_or_default(),
             first_connected_at: reader.instant(FIRST_CONNECTED_AT).unwrap_or_default(),
+            account_changed_at: reader.instant(ACCOUNT_CHANGED_AT).unwrap_or_default(),
             last_sync: reader.instant(LAST_SYNC).unwrap_or_default(),
             last_day: reader.date(LAST_DAY).unwrap_or_default(),
             backfill_from: reader.date(BACKFILL_FROM).unwrap_or_default(),
@@ -292,6 +294,11 @@ impl NewConnection {
             last_day: same.and_then(|before| before.last_day),
             first_connected_at: same.and_then(|before| before.first_connected_at).unwrap_or(self.now),
             connected_at: self.now,
+            // A disconnection forgets the account, and Oura does not always say which one it is.
+            account_changed_at: same.and_then(|before| {
+                let is_known = before.oura_user.is_some() && before.oura_user == self.oura_user;
+                if is_known { before.account_changed_at } else { Some(self.now) }
+            }),
             rotated_at: None,
             held_until: self.held_until,
             // What was owed before is owed still, if it reaches further back.

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
+use crate::connection::Change;
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
 use crate::item::{Item, Reader, instant, number, text};
@@ -47,7 +48,8 @@ pub struct Enrolment {
     pub name: String,
     /// When the personal link in the form expires.
     pub link_expires: Timestamp,
-    /// Links that expire earlier than this were given to whoever had the UUID before, and open nothing.
+    /// Links that expire earlier than this open nothing: they were given to the user who had the UUID before, or were
+    /// [ended](Store::end_links) by the operator.
     pub links_from: Option<Timestamp>,
     /// What the link was made from besides the athlete and the expiry, as text: when that changes, so must the link.
     pub basis: String,
@@ -114,18 +116,56 @@ impl Store {
     /// Remembers what the athlete's form has been told, in place of what it was told before, and lists the athlete as
     /// enrolled.
     pub async fn put_enrolment(&self, enrolment: &Enrolment, deadline: Instant) -> Result<(), StoreError> {
-        Edit::of(Key::enrolment(&enrolment.athlete))
-            .set(USER_ID, number(enrolment.user_id))
-            .set(NAME, text(&enrolment.name))
-            .set(LINK_EXPIRES, instant(enrolment.link_expires))
-            .set_or_remove(LINKS_FROM, enrolment.links_from.map(instant))
-            .set(BASIS, text(&enrolment.basis))
-            .set(TOLD, instant(enrolment.told))
-            .set(ACTIVE_SHARD, text(shard(&enrolment.athlete, ENROLLED_SHARDS)))
-            .set(ATHLETE, text(enrolment.athlete.as_str()))
-            .send(self, "remembering an enrolment", deadline)
-            .await?;
+        enrolment.write().send(self, "remembering an enrolment", deadline).await?;
         Ok(())
+    }
+
+    /// The same over an enrolment that was read before, unless the athlete's links were [ended](Self::end_links) since:
+    /// then nothing is written and the answer is [`Change::Superseded`]. One `UpdateItem`.
+    pub async fn replace_enrolment(
+        &self,
+        enrolment: &Enrolment,
+        known: &Enrolment,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
+        let edit = enrolment.write();
+        let edit = match known.links_from {
+            Some(from) => edit.when("#links_from = :known", [LINKS_FROM], [(":known", instant(from))]),
+            None => edit.when("attribute_not_exists(#links_from)", [LINKS_FROM], []),
+        };
+        let key = edit.key().clone();
+        match edit.send(self, "remembering an enrolment", deadline).await? {
+            Edited::Applied(_) => Ok(Change::Done),
+            Edited::Refused(None) => Ok(Change::Gone),
+            // The first attempt may have been carried out and its answer lost.
+            Edited::Refused(Some(item)) => {
+                let told = Reader::new(&key, &item).instant(TOLD)?;
+                Ok(if told == Some(enrolment.told) { Change::Done } else { Change::Superseded })
+            }
+        }
+    }
+
+    /// Ends every link of the athlete that expires before `from`, and makes the next enrolment write a new one into the
+    /// form. [`Change::Superseded`] if the UUID is another user's now or its links end later already. One `UpdateItem`.
+    pub async fn end_links(
+        &self,
+        athlete: &AthleteId,
+        user_id: u64,
+        from: Timestamp,
+        deadline: Instant,
+    ) -> Result<Change, StoreError> {
+        let edit = Edit::of(Key::enrolment(athlete))
+            .if_equal(USER_ID, number(user_id))
+            .when("attribute_not_exists(#links_from) OR #links_from <= :links_from", [LINKS_FROM], [])
+            .set(LINKS_FROM, instant(from))
+            .set(LINK_EXPIRES, instant(from))
+            // No link was made from this, so whatever the enrolment makes one from is something else.
+            .set(BASIS, text("renewed"));
+        Ok(match edit.send(self, "ending an athlete's links", deadline).await? {
+            Edited::Applied(_) => Change::Done,
+            Edited::Refused(Some(item)) if !is_forgotten(&item) => Change::Superseded,
+            Edited::Refused(_) => Change::Gone,
+        })
     }
 
     /// Forgets an enrolment: the athlete's link opens nothing any more, and no form is told of them. The key is left behind,
@@ -217,6 +257,24 @@ fn intention(digest: &str) -> String {
 }
 
 impl Enrolment {
+    /// Whether a link that expires then opens nothing any more, although it has not expired.
+    #[must_use]
+    pub fn has_ended(&self, link_expires: Timestamp) -> bool {
+        self.links_from.is_some_and(|from| link_expires < from)
+    }
+
+    fn write(&self) -> Edit {
+        Edit::of(Key::enrolment(&self.athlete))
+            .set(USER_ID, number(self.user_id))
+            .set(NAME, text(&self.name))
+            .set(LINK_EXPIRES, instant(self.link_expires))
+            .set_or_remove(LINKS_FROM, self.links_from.map(instant))
+            .set(BASIS, text(&self.basis))
+            .set(TOLD, instant(self.told))
+            .set(ACTIVE_SHARD, text(shard(&self.athlete, ENROLLED_SHARDS)))
+            .set(ATHLETE, text(self.athlete.as_str()))
+    }
+
     fn read(athlete: &AthleteId, item: &Item) -> Result<Self, StoreError> {
         let key = Key::enrolment(athlete);
         let reader = Reader::new(&key, item);

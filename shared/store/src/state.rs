@@ -9,7 +9,7 @@ use crate::connection::USER_ID;
 use crate::consent::ATHLETE_ID;
 use crate::edit::Edit;
 use crate::error::{StoreError, classify};
-use crate::item::{Item, Reader, number, sealed, text};
+use crate::item::{Item, Reader, instant, number, sealed, text};
 use crate::keys::Key;
 use crate::requests::{Store, bounded};
 use crate::schema::EXPIRES;
@@ -17,6 +17,7 @@ use crate::sealed::Sealed;
 
 const VERIFIER: &str = "verifier";
 const BROWSER: &str = "browser";
+const LINK_EXPIRES: &str = "link_expires";
 
 /// A state to remember.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct NewState {
     pub verifier: Sealed,
     /// The hash of the cookie that binds the browser.
     pub browser: String,
+    /// When the link by which the athlete came expires, by which it is told from later ones.
+    pub link_expires: Timestamp,
     /// From then on the state is no good. Kept to the second, rounded down.
     pub expires: Timestamp,
 }
@@ -46,6 +49,8 @@ pub struct State {
     pub verifier: Sealed,
     /// The hash of the cookie that binds the browser.
     pub browser: String,
+    /// When the link by which the athlete came expires; `None` of a state that an earlier release made.
+    pub link_expires: Option<Timestamp>,
 }
 
 /// What came of taking a state.
@@ -68,6 +73,7 @@ impl Store {
             .set(USER_ID, number(state.user_id))
             .set(VERIFIER, sealed(&state.verifier))
             .set(BROWSER, text(&state.browser))
+            .set(LINK_EXPIRES, instant(state.link_expires))
             .set(EXPIRES, AttributeValue::N(state.expires.as_second().to_string()))
             .send(self, "remembering a state", deadline)
             .await?;
@@ -109,6 +115,7 @@ impl TakeState {
             user_id,
             verifier: reader.required(VERIFIER, Reader::sealed)?,
             browser: reader.required(BROWSER, Reader::text)?,
+            link_expires: reader.instant(LINK_EXPIRES)?,
         }))
     }
 }

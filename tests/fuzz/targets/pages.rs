@@ -64,10 +64,13 @@ fuzz_target!(|input: (u8, &str, &[u8])| {
         2 => ("GET", "/connect"),
         _ => ("POST", if body.len() % 2 == 0 { "/connect" } else { "/disconnect" }),
     };
-    let cookie = String::from_utf8_lossy(body);
-    let request = Request::builder().method(method).uri(format!("{path}?{query}")).header("cookie", &*cookie);
+    // As a form of our own page, so that it is read beyond its token.
+    let token = "a".repeat(43);
+    let cookie = format!("__Host-form={token}; {}", String::from_utf8_lossy(body));
+    let request = Request::builder().method(method).uri(format!("{path}?{query}")).header("cookie", cookie);
+    let body = [body, format!("&token={token}").as_bytes()].concat();
     // What is no request at all, the server in front refuses.
-    let Ok(request) = request.body(body.to_vec()) else { return };
+    let Ok(request) = request.body(body) else { return };
     PAGES.with(|pages| {
         let (runtime, connector): &(Runtime, Connector) = pages;
         let answer = runtime.block_on(connector.respond(request, Deadline::within(Duration::from_secs(20))));

@@ -33,12 +33,15 @@ fn ending(page: &Page) -> Words {
     match page {
         Page::Connected { .. } => Words {
             title: "Your Oura ring is connected",
-            happened: "From now on, your sleep, readiness and activity go to your team’s Smartabase automatically.",
-            todo: "There is nothing more to do, and you can close this page.",
+            happened: "From now on, your sleep, readiness and activity go to the Smartabase forms of the athlete named \
+                       below.",
+            todo: "If that is you, there is nothing more to do; if it is not, remove the access in your Oura account and \
+                   tell your team’s staff.",
         },
         Page::ConnectedLapsed { .. } => Words {
             title: "Connected, but your Oura membership has lapsed",
-            happened: "Your ring is connected, but Oura shares no data without an active membership.",
+            happened: "Your ring is connected to the forms of the athlete named below, but Oura shares no data without \
+                       an active membership.",
             todo: "Renew your membership in the Oura app; your data follows within a day, without connecting again.",
         },
         Page::Disconnected => Words {
@@ -126,6 +129,17 @@ fn ending(page: &Page) -> Words {
             title: "That was too much",
             happened: "The request is larger than anything these pages send.",
             todo: "Open your personal link in Smartabase again.",
+        },
+        Page::NotFromOurPage => Words {
+            title: "Please open your link again",
+            happened: "The button was not pressed on a page that this browser got from us, or the browser did not keep \
+                       our cookie, so nothing was changed.",
+            todo: "Open your personal link in Smartabase again, with cookies allowed, and press the button there.",
+        },
+        Page::TooMany => Words {
+            title: "Too many visits at once",
+            happened: "More requests came from your network within a minute than we answer, so nothing was changed.",
+            todo: "Wait a minute, then open your personal link in Smartabase again.",
         },
     }
 }

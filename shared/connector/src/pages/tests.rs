@@ -43,6 +43,7 @@ fn connection(status: Status) -> Connection {
         last_day: (status == Status::Active).then_some(date(2026, 3, 2)),
         first_connected_at: noon(),
         connected_at: noon(),
+        account_changed_at: None,
         rotated_at: None,
         intended: BTreeSet::new(),
         brought: None,
@@ -79,12 +80,18 @@ fn endings() -> Vec<Page> {
         Page::Misconfigured,
         Page::NotFound,
         Page::TooLarge,
+        Page::NotFromOurPage,
+        Page::TooMany,
     ]
 }
 
 fn connect_page(name: &str, site: &Url, connection: Option<&Connection>) -> Markup {
     let zone = TimeZone::get("Europe/Berlin").unwrap();
-    Visit { link: &link(), name, site, connection, history: 30, nights: true, now: noon(), zone: &zone }.render()
+    let token = SecretString::from("what the cookie holds");
+    let link = link();
+    let visit =
+        Visit { link: &link, token: &token, name, site, connection, history: 30, nights: true, now: noon(), zone: &zone };
+    visit.render()
 }
 
 /// The connect page, for somebody who has not connected and for every way a connection can stand.
@@ -186,11 +193,12 @@ fn a_ring_that_does_not_sync_is_told_so_unless_nights_are_on_their_way() {
 
 #[test]
 fn where_no_form_is_one_of_nights_none_is_spoken_of() {
-    let (link, site, zone) = (link(), site(), TimeZone::UTC);
+    let (link, token, site, zone) = (link(), SecretString::from("token"), site(), TimeZone::UTC);
     for last_day in [None, Some(date(2026, 2, 1))] {
         let connection = Connection { last_day, ..connection(Status::Active) };
         let visit = Visit {
             link: &link,
+            token: &token,
             name: "Ada",
             site: &site,
             connection: Some(&connection),

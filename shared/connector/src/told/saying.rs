@@ -1,14 +1,17 @@
 //! What the forms for staff are to say. Pure.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use smartabase::{FormName, UserId};
 use store::{Connection, Enrolment, StaffForm, Status};
 
 use crate::forms::{Forms, RotationForm, StatusForm, content_digest};
-use crate::standing::Standing;
+use crate::standing::{Standing, shortened};
+
+/// How long staff are told that another ring may feed an athlete.
+const TOLD_OF_CHANGE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What one form is to say about one athlete.
 pub(crate) struct Saying<'a> {
@@ -73,9 +76,26 @@ fn status(
         (&form.connected_since, granted.map(|connection| instant(connection.connected_at, zone))),
         (&form.scopes, granted.map(|connection| connection.scopes.clone())),
         (&form.status, Some(standing.to_string())),
-        (&form.reason, Some(standing.reason())),
+        (&form.reason, Some(reason(&standing, granted, now, zone))),
         (&form.last_night, connection.and_then(|connection| connection.last_day).map(night)),
     ])
+}
+
+/// What is behind a standing, and that another ring may feed the athlete. A personal link is all it takes to connect one,
+/// so staff are told, who know whether the athlete did.
+fn reason(standing: &Standing, granted: Option<&Connection>, now: Timestamp, zone: &TimeZone) -> String {
+    let changed = granted.and_then(|connection| connection.account_changed_at);
+    let Some(changed) = changed.filter(|changed| now.duration_since(*changed) < TOLD_OF_CHANGE) else {
+        return standing.reason();
+    };
+    let changed = format!(
+        "since {} perhaps another Oura account: ask the athlete; if it was somebody else, tell your administrator",
+        instant(changed, zone)
+    );
+    match standing.reason() {
+        behind if behind.is_empty() => changed,
+        behind => shortened(&format!("{changed}; {behind}")),
+    }
 }
 
 fn rotation(form: &RotationForm, connection: &Connection, zone: &TimeZone) -> Vec<(String, String)> {
@@ -119,7 +139,6 @@ fn night(evening: Date) -> String {
 mod tests {
     use super::*;
     use crate::standing::tests::connection;
-    use jiff::SignedDuration;
     use proptest::prelude::*;
     use store::{AthleteId, KeyVersion, Keyring, Purpose, StoredGrant, Told};
 
@@ -168,6 +187,25 @@ mod tests {
         let [rotated, expires, fingerprint] = texts(&said[1])[..] else { panic!("{said:?}") };
         assert_eq!((rotated, expires), ("3 March 2026, 17:15", "4 March 2026, 17:15"));
         assert!(fingerprint.len() == 8 && fingerprint.chars().all(|digit| digit.is_ascii_hexdigit()), "{fingerprint}");
+    }
+
+    #[test]
+    fn another_oura_account_is_told_for_a_week() {
+        let changed = |hours| Some(now() - SignedDuration::from_hours(hours));
+        let reason = |connection: &Connection| say(Some(connection), "UTC")[0][3].1.clone();
+        let fresh = Connection { account_changed_at: changed(1), ..granted("tokens") };
+        assert_eq!(
+            reason(&fresh),
+            "since 3 March 2026, 07:30 perhaps another Oura account: ask the athlete; if it was somebody else, tell your \
+             administrator"
+        );
+        let nightless = Connection { last_day: None, ..fresh.clone() };
+        assert!(reason(&nightless).ends_with("your administrator; no night received yet"), "{}", reason(&nightless));
+        let long = Connection { note: Some("x".repeat(400)), ..fresh.clone() };
+        assert!(reason(&long).chars().count() <= 301 && reason(&long).starts_with("since 3 March"));
+        assert_eq!(reason(&Connection { account_changed_at: changed(7 * 24), ..fresh.clone() }), "");
+        let ended = Connection { grant: None, status: Status::Disconnected, ..fresh };
+        assert_eq!(reason(&ended), Standing::Disconnected.reason());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod batch;
 mod installation;
 mod key;
+mod own_page;
 mod queue;
 mod sqs;
 mod waiting;

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::installation::{Installation, keyring, now, soon};
 
-/// A request as a browser or anybody else may send it.
+/// A request as a browser or anybody else may send it; a form as one of our own page.
 async fn send(installation: &Installation, method: &str, target: &str, body: impl Into<Vec<u8>>) -> Response<String> {
     send_with(installation, method, target, body, "").await
 }
@@ -30,7 +30,13 @@ pub(crate) async fn send_with(
     body: impl Into<Vec<u8>>,
     cookie: &str,
 ) -> Response<String> {
-    let request = Request::builder().method(method).uri(target).header(COOKIE, cookie).body(body.into()).unwrap();
+    let (mut body, mut cookie) = (body.into(), cookie.to_owned());
+    if method == "POST" {
+        let token = "a".repeat(43);
+        body.extend(format!("&token={token}").into_bytes());
+        cookie = format!("__Host-form={token}; {cookie}");
+    }
+    let request = Request::builder().method(method).uri(target).header(COOKIE, cookie).body(body).unwrap();
     installation.connector.respond(request, soon()).await
 }
 

@@ -116,6 +116,7 @@ async fn a_state_whose_taking_went_unanswered_is_spent() {
         user_id: 17,
         verifier: grant("ada").sealed,
         browser: "cookie hash".to_owned(),
+        link_expires: at(1000),
         expires: at(600),
     };
     twice!(table, 0, table.store.put_state(&new, soon()));

@@ -12,6 +12,7 @@ fn state(hash: &str) -> NewState {
         user_id: 17,
         verifier: keyring().seal(Purpose::PkceVerifier, &athlete("ada"), b"verifier").unwrap(),
         browser: "cookie hash".to_owned(),
+        link_expires: at(1000),
         expires: at(600),
     }
 }
@@ -26,7 +27,13 @@ async fn of_twenty_takers_exactly_one_gets_the_state() {
         tokio::spawn(async move { store.take_state("hash", at(1), soon()).await.unwrap() })
     });
     let taken: Vec<_> = join_all(takers).await.into_iter().map(Result::unwrap).collect();
-    let expected = State { athlete: new.athlete, user_id: 17, verifier: new.verifier, browser: new.browser };
+    let expected = State {
+        athlete: new.athlete,
+        user_id: 17,
+        verifier: new.verifier,
+        browser: new.browser,
+        link_expires: Some(new.link_expires),
+    };
     assert_eq!(taken.iter().filter(|taken| **taken == TakeState::Taken(expected.clone())).count(), 1);
     assert_eq!(taken.iter().filter(|taken| **taken == TakeState::Unknown).count(), 19);
 }
@@ -49,6 +56,15 @@ async fn a_state_that_does_not_say_whom_it_was_made_for_is_nobodys() {
     table.store.put_state(&state("hash"), soon()).await.unwrap();
     table.meddle("STATE#hash", "STATE", "user_id", None).await;
     assert_eq!(table.store.take_state("hash", at(1), soon()).await.unwrap(), TakeState::Unknown);
+}
+
+#[tokio::test]
+async fn a_state_of_an_earlier_release_names_no_link() {
+    let table = Table::new().await;
+    table.store.put_state(&state("hash"), soon()).await.unwrap();
+    table.meddle("STATE#hash", "STATE", "link_expires", None).await;
+    let taken = table.store.take_state("hash", at(1), soon()).await.unwrap();
+    assert!(matches!(taken, TakeState::Taken(State { link_expires: None, .. })), "{taken:?}");
 }
 
 #[tokio::test]

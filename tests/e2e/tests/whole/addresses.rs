@@ -124,7 +124,7 @@ async fn what_is_missing_or_odd_is_refused_without_a_look_into_the_table() {
     }
     for body in [&b"\xff\xfe\x00\x01"[..], b"{\"athlete\":\"zzzz\"}", b"\x1f\x8b\x08\x00"] {
         let answer = stage.browser.post(at(&stage, "connect")).body(body.to_vec()).send().await.unwrap();
-        refused(&stage, answer, &[400]).await;
+        refused(&stage, answer, &[403]).await;
     }
     assert_eq!(Spent::since(&stage), Spent::default());
 }

@@ -164,7 +164,7 @@ async fn a_callback_that_lacks_something_ends_the_visit() {
         ("code", Some(""), 502, "Oura did not answer"),
         ("code", Some("code.0123456789"), 410, "That took too long"),
         ("error", Some("server_error"), 502, "Oura did not answer"),
-        ("error", Some("<script>alert(1)</script>"), 502, "Oura did not answer"),
+        ("error", Some("<script>alert(1)</script>"), 503, "This service needs attention"),
     ];
     for (name, value, status, says) in cases {
         let (consent, cookie) = stage.depart(ADA).await.unwrap();

@@ -1,0 +1,102 @@
+//! API Gateway's events (HTTP API, payload format 2.0) as HTTP requests, and answers in the form it takes them.
+//!
+//! API Gateway hands over what a browser sent as it was sent: a query may hold characters that no URI holds, a header or a
+//! body may be anything. Whatever the event holds, there is a request: what can't be read is left out, and the routes
+//! answer to what is missing.
+//!
+//! Sources: AWS, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use serde_json::{Map, Value, json};
+
+/// What is kept of a path or a query; the routes refuse far shorter ones as too large.
+const LONGEST: usize = 16 * 1024;
+
+/// The request in an event.
+pub(crate) fn request(event: &Value) -> Request<Vec<u8>> {
+    let mut request = Request::new(body(event));
+    let method = text(event, "/requestContext/http/method").parse();
+    // No route of ours has the path of an event without one, or with a method that is none.
+    let path = if method.is_ok() { text(event, "/rawPath") } else { "/" };
+    *request.method_mut() = method.unwrap_or(Method::GET);
+    *request.uri_mut() = uri(path, text(event, "/rawQueryString"));
+    let headers = event.get("headers").and_then(Value::as_object).into_iter().flatten();
+    let headers = headers.filter_map(|(name, value)| header(name.parse().ok()?, value));
+    let cookies = event.get("cookies").and_then(Value::as_array).into_iter().flatten();
+    let cookies = cookies.filter_map(|value| header(COOKIE, value));
+    for (name, value) in headers.chain(cookies) {
+        request.headers_mut().append(name, value);
+    }
+    request
+}
+
+/// The address that sent the request, as API Gateway saw it.
+pub(crate) fn source(event: &Value) -> Option<IpAddr> {
+    text(event, "/requestContext/http/sourceIp").parse().ok()
+}
+
+/// The answer in API Gateway's form.
+pub(crate) fn answer(response: Response<String>) -> Value {
+    let (head, body) = response.into_parts();
+    let (mut headers, mut cookies) = (Map::new(), Vec::new());
+    for (name, value) in &head.headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        if name == SET_COOKIE {
+            cookies.push(value);
+        } else {
+            headers.insert(name.as_str().to_owned(), value.into());
+        }
+    }
+    json!({
+        "statusCode": head.status.as_u16(),
+        "headers": headers,
+        "cookies": cookies,
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}
+
+fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
+    event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn header(name: HeaderName, value: &Value) -> Option<(HeaderName, HeaderValue)> {
+    Some((name, HeaderValue::from_bytes(value.as_str()?.as_bytes()).ok()?))
+}
+
+/// What no URI holds is percent-encoded, which says the same: the query's reader decodes it.
+fn uri(path: &str, query: &str) -> Uri {
+    let (path, query) = (encoded(path, b"/"), encoded(query, b"/?"));
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let uri = if query.is_empty() { format!("{slash}{path}") } else { format!("{slash}{path}?{query}") };
+    uri.parse().unwrap_or_default()
+}
+
+/// The text with everything percent-encoded but the characters of RFC 3986, 3.3 and those `also` given. A percent sign
+/// stays as it is: what the browser encoded is not encoded twice.
+fn encoded(text: &str, also: &[u8]) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes().take(LONGEST) {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&byte) || also.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            for digit in [byte >> 4, byte & 0xf] {
+                encoded.extend(char::from_digit(digit.into(), 16).map(|digit| digit.to_ascii_uppercase()));
+            }
+        }
+    }
+    encoded
+}
+
+fn body(event: &Value) -> Vec<u8> {
+    let body = text(event, "/body");
+    let is_encoded = event.get("isBase64Encoded").and_then(Value::as_bool).unwrap_or_default();
+    let decoded = is_encoded.then(|| BASE64_STANDARD.decode(body).ok()).flatten();
+    decoded.unwrap_or_else(|| body.as_bytes().to_vec())
+}

@@ -1,0 +1,98 @@
+//! How many requests one address may send, so that one client can neither keep athletes out nor run up costs.
+//!
+//! A process counts what it is sent itself. That is not exact where several run side by side, and need not be: the API in
+//! front has a limit for everybody together, which bounds what a flood costs.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long requests are counted before the count begins anew.
+pub(crate) const WINDOW: Duration = Duration::from_mins(1);
+
+/// Requests of one address within [`WINDOW`]. A squad of a hundred behind one address, each of whom opens the link,
+/// presses the button and comes back from Oura, stays within it.
+const MOST_REQUESTS: u32 = 300;
+
+/// Addresses counted at once. What comes from more of them than this is no single client's doing, and is let through.
+const MOST_ADDRESSES: usize = 10_000;
+
+/// Counts requests by the address they come from.
+#[derive(Debug, Default)]
+pub struct RateLimit(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    began: Option<Instant>,
+    by_address: HashMap<IpAddr, u32>,
+}
+
+impl RateLimit {
+    /// Counts a request; `false` if its address has sent too many within the last minute.
+    #[must_use]
+    pub fn admits(&self, address: IpAddr, now: Instant) -> bool {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.began.is_none_or(|began| now.duration_since(began) >= WINDOW) {
+            *counts = Counts { began: Some(now), by_address: HashMap::new() };
+        }
+        let address = network(address);
+        if counts.by_address.len() >= MOST_ADDRESSES && !counts.by_address.contains_key(&address) {
+            return true;
+        }
+        let count = counts.by_address.entry(address).or_default();
+        *count = count.saturating_add(1);
+        if *count == MOST_REQUESTS.saturating_add(1) {
+            tracing::warn!("one address sent more than {MOST_REQUESTS} requests within a minute; refusing the rest");
+        }
+        *count <= MOST_REQUESTS
+    }
+}
+
+/// What one client is given by its provider: an address, or 64 bits of an IPv6 address and any number of addresses below.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_is_refused_and_the_others_are_served() {
+        let (limit, now) = (RateLimit::default(), Instant::now());
+        let admitted = (0..2_000).filter(|_| limit.admits(address("192.0.2.1"), now)).count();
+        assert_eq!(admitted, 300);
+        assert!(limit.admits(address("192.0.2.2"), now));
+        assert!(!limit.admits(address("192.0.2.1"), now + WINDOW / 2));
+        assert!(limit.admits(address("192.0.2.1"), now + WINDOW), "a minute later it is counted anew");
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_count_as_one() {
+        let (limit, now) = (RateLimit::default(), Instant::now());
+        let admitted =
+            (0..1_000).filter(|host| limit.admits(address(&format!("2001:db8::{host:x}")), now)).count();
+        assert_eq!(admitted, 300);
+        assert!(limit.admits(address("2001:db8:0:1::1"), now));
+        assert!(limit.admits(address("::ffff:192.0.2.1"), now));
+    }
+
+    #[test]
+    fn the_memory_of_addresses_is_bounded() {
+        let (limit, now) = (RateLimit::default(), Instant::now());
+        for number in 0..20_000 {
+            assert!(limit.admits(IpAddr::from(std::net::Ipv4Addr::from_bits(number)), now));
+        }
+        assert_eq!(limit.0.lock().unwrap().by_address.len(), MOST_ADDRESSES);
+    }
+}

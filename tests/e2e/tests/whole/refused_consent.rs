@@ -1,0 +1,98 @@
+//! Oura sends the athlete back with an error code instead of an authorization code: what each one says, to whom.
+
+use e2e::log::printed;
+use e2e::{ADA, Spent, ada, connection, curtain, enrolled};
+use local::Stage;
+use serde_json::Value;
+use url::Url;
+
+/// Ends a visit with this error code: the page, and the log's lines since the visit began.
+async fn sent_back(stage: &Stage, code: &str) -> (u16, String, Vec<Value>) {
+    let (consent, cookie) = stage.depart(ADA).await.unwrap();
+    let mut back: Url = stage.oura.decline(&consent);
+    let kept: Vec<_> = back.query_pairs().into_owned().filter(|(name, _)| name != "error").collect();
+    back.query_pairs_mut().clear().extend_pairs(kept).append_pair("error", code);
+    let _ = printed();
+    let visit = stage.arrive(back.as_str(), &cookie).await.unwrap();
+    let log = printed().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(connection(stage, "uuid-ada").await.is_none());
+    (visit.status, visit.page, log)
+}
+
+fn errors(log: &[Value]) -> Vec<&Value> {
+    log.iter().filter(|line| line["level"] == "ERROR").collect()
+}
+
+fn needs_operator(log: &[Value]) -> u64 {
+    log.iter().filter_map(|line| line["NeedsOperator"].as_u64()).sum()
+}
+
+#[tokio::test]
+async fn a_fault_of_the_set_up_is_named_to_the_operator() {
+    let stage = enrolled(ada()).await;
+    for code in ["unauthorized_client", "invalid_scope", "invalid_request", "consent_required", "unsupported_response_type", "a_new_1"] {
+        let (status, page, log) = sent_back(&stage, code).await;
+        assert!(status == 503 && page.contains("This service needs attention"), "{code}: {page}");
+        let [error] = errors(&log)[..] else { panic!("{code}: {log:?}") };
+        assert_eq!(error["error"], code);
+        assert_eq!(needs_operator(&log), 1, "{code}");
+    }
+    assert_eq!(Spent::since(&stage).tokens, 0);
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn what_is_no_error_code_is_not_repeated() {
+    let stage = enrolled(ada()).await;
+    for code in ["<script>alert(1)</script>", "Invalid Scope", "a\u{1b}[31m", &"a".repeat(41), "", "zürich", "a\nb"] {
+        let (status, page, log) = sent_back(&stage, code).await;
+        assert!(status == 503 && page.contains("This service needs attention"), "{code}: {page}");
+        let [error] = errors(&log)[..] else { panic!("{code}: {log:?}") };
+        assert!(error["error"] == "not an error code" || code.is_empty(), "{code}: {error}");
+    }
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_asks_for_patience() {
+    let stage = enrolled(ada()).await;
+    for code in ["server_error", "temporarily_unavailable"] {
+        let (status, page, log) = sent_back(&stage, code).await;
+        assert!(status == 502 && page.contains("Oura did not answer"), "{code}: {page}");
+        assert_eq!((errors(&log).len(), needs_operator(&log)), (0, 0), "{code}");
+        assert!(log.iter().any(|line| line["level"] == "WARN" && line["error"] == code), "{code}: {log:?}");
+    }
+    curtain(&stage).await;
+}
+
+#[tokio::test]
+async fn declining_is_the_athletes_choice() {
+    let stage = enrolled(ada()).await;
+    let (status, page, log) = sent_back(&stage, "access_denied").await;
+    assert!(status == 200 && page.contains("Nothing was connected"), "{page}");
+    assert!(errors(&log).is_empty() && !log.iter().any(|line| line["level"] == "WARN"), "{log:?}");
+    curtain(&stage).await;
+}
+
+/// The same faults of the set-up, found out one step later.
+#[tokio::test]
+async fn a_refused_exchange_is_named_to_the_operator() {
+    use sim::wire::{Answer, Fault, When};
+    let stage = enrolled(ada()).await;
+    for code in ["unauthorized_client", "invalid_scope", "invalid_request"] {
+        let body = format!(r#"{{"error":"{code}"}}"#);
+        let refusal = Answer::status(400).body(&body).header("content-type", "application/json");
+        stage.oura_wire.inject(When::every().path("/oauth/v2/ext/oauth-token"), Fault::Answer(refusal));
+        let (consent, cookie) = stage.depart(ADA).await.unwrap();
+        let back = stage.oura.approve(&consent, "ada");
+        let _ = printed();
+        let visit = stage.arrive(back.as_str(), &cookie).await.unwrap();
+        stage.oura_wire.heal();
+        let log: Vec<Value> = printed().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(visit.status, 503, "{}", visit.page);
+        let [error] = errors(&log)[..] else { panic!("{code}: {log:?}") };
+        assert!(error["error"].as_str().unwrap().contains(code), "{error}");
+        assert_eq!(needs_operator(&log), 1, "{code}");
+    }
+    curtain(&stage).await;
+}
