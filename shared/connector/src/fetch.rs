@@ -72,9 +72,10 @@ impl Connector {
         if documents.refused.len() < 4 {
             return Ok(documents);
         }
-        Err(match one_reason(&reasons) {
-            Some(reason) => forbidden(reason),
-            None => self.nothing_opens(session, deadline).await,
+        Err(if reasons.is_empty() {
+            self.nothing_opens(session, deadline).await
+        } else {
+            forbidden(the_reason(&reasons))
         })
     }
 
@@ -156,9 +157,8 @@ impl Connector {
         }
     }
 
-    /// Oura gives no collection, and does not say why in one voice. If it gives what any token opens, the athlete's
-    /// permission is what is missing. If it refuses a token that it has just issued even that, Oura is unwell, and the
-    /// grant is not to be refreshed at every tick for it.
+    /// A token that Oura has just issued opens no collection. If it opens what any token opens, the athlete's permission
+    /// is what is missing; if it does not, Oura is unwell, and the grant is not to be refreshed at every tick for that.
     async fn nothing_opens(&self, session: &Session, deadline: Deadline) -> Setback {
         let athlete = &session.connection.athlete;
         match self.oura.personal_info(&session.access_token, deadline.instant()).await {
@@ -210,11 +210,13 @@ fn refused<D>(answer: &Answer<D>) -> bool {
     matches!(answer, Err(ApiError::TokenRefused))
 }
 
-/// Why Oura refused the collections, if it says one reason for them and no other.
-fn one_reason(reasons: &[Forbidden]) -> Option<Forbidden> {
+/// Why Oura forbids access to every collection: what it says of some, unless it says something else of others.
+fn the_reason(reasons: &[Forbidden]) -> Forbidden {
     let mut said = reasons.iter().copied().filter(|reason| *reason != Forbidden::Unknown);
-    let first = said.next()?;
-    said.all(|reason| reason == first).then_some(first)
+    match said.next() {
+        Some(first) if said.all(|reason| reason == first) => first,
+        _ => Forbidden::Unknown,
+    }
 }
 
 /// What it means for the athlete that Oura forbids access. Only a reason that Oura gave can ask something of them.

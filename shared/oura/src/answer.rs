@@ -32,7 +32,6 @@ pub(crate) struct Answer {
 }
 
 /// Who wrote a refusal. See [`Answer::author`].
-#[derive(Debug, PartialEq)]
 enum Author {
     /// Oura, in these words.
     Oura(Map<String, Value>),
