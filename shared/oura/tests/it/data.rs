@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::http::{Method, Response};
 use jiff::civil::date;
 use oura::{
-    ApiError, Client, DailyActivity, DailyReadiness, DailySleep, Days, Document, Documents, Forbidden, LocalTime,
-    OuraUserId, PersonalInfo, Sleep, SleepType, Throttle, Tier, Unreadable,
+    ApiError, Client, DailyActivity, DailyReadiness, DailySleep, Days, Document, Documents, LocalTime, OuraUserId,
+    PersonalInfo, Sleep, SleepType, Throttle, Tier, Unreadable,
 };
 use serde_json::{Value, json};
 
