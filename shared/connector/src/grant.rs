@@ -231,7 +231,7 @@ impl Connector {
                     Setback::RetryAfter { .. } | Setback::NeedsOperator(_) => {
                         self.meter.count(Happening::RefreshFailed);
                     }
-                    Setback::Busy { .. } | Setback::Overtaken => {}
+                    Setback::Busy { .. } | Setback::OutdatedApp | Setback::Overtaken => {}
                 }
                 return Err(Failed { setback, token });
             }

@@ -188,7 +188,8 @@ impl Visit<'_> {
             | Standing::Silent { .. }
             | Standing::FieldMissing { .. }
             | Standing::HeldUp { .. }
-            | Standing::NoMembership => (Mark::Attention, true),
+            | Standing::NoMembership
+            | Standing::OutdatedApp => (Mark::Attention, true),
             Standing::NeedsToReconnect { .. } | Standing::NotShared | Standing::OtherAthletes => {
                 (Mark::Attention, false)
             }

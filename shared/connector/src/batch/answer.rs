@@ -9,7 +9,7 @@ use super::{OVERTAKEN, Verdict};
 use crate::grant::RECONNECT;
 use crate::job::Job;
 use crate::plan::LONGEST_DELAY;
-use crate::setback::{LOOK_AGAIN, UNWELL};
+use crate::setback::{LOOK_AGAIN, OUTDATED_APP, UNWELL};
 use crate::{Connector, Setback};
 
 /// The least a job waits before it is tried again, by how often it was tried: a table or a service
@@ -55,7 +55,12 @@ impl Connector {
             }
             Setback::NeedsAthlete(status) => {
                 tracing::warn!(%athlete, job = kind, %status, "the athlete must act");
-                return self.mark(athlete, status, snapshot, deadline).await;
+                return self.mark(athlete, status, None, snapshot, deadline).await;
+            }
+            Setback::OutdatedApp => {
+                tracing::warn!(%athlete, job = kind, "the athlete must update the Oura app; looking again in a day");
+                let status = Status::MembershipLapsed;
+                return self.mark(athlete, status, Some(OUTDATED_APP), snapshot, deadline).await;
             }
             Setback::NeedsOperator(reason) => {
                 tracing::error!(%athlete, job = kind, reason, "the operator must act");
@@ -128,7 +133,14 @@ impl Connector {
     }
 
     /// Stores what the athlete has to do, unless they have done it meanwhile.
-    async fn mark(&self, athlete: &AthleteId, status: Status, snapshot: &Snapshot, deadline: Deadline) -> Verdict {
+    async fn mark(
+        &self,
+        athlete: &AthleteId,
+        status: Status,
+        note: Option<&str>,
+        snapshot: &Snapshot,
+        deadline: Deadline,
+    ) -> Verdict {
         let now = self.clock.now();
         let Some(read) = snapshot.connections.get(athlete) else { return Verdict::Done };
         // A refresh on the way may have moved the generation by one; anything beyond that is a reconnect.
@@ -140,7 +152,7 @@ impl Connector {
         // That consent is gone was found out with the grant that was read; about its successor it says nothing.
         let generation = if status == Status::NeedsConsent { read.generation } else { current.generation };
         let refused = status == Status::NeedsConsent && self.may_be_accepted_again(&current);
-        let note = refused.then_some(RECONNECT);
+        let note = note.or(refused.then_some(RECONNECT));
         let look_again = (refused || status == Status::MembershipLapsed).then(|| now + LOOK_AGAIN);
         match self.store.set_status(athlete, generation, status, note, look_again, now, deadline.instant()).await {
             Ok(_) => Verdict::Done,

@@ -24,6 +24,7 @@ mod links;
 mod membership;
 mod metrics;
 mod nights;
+mod oura_answers;
 mod outages;
 mod oura_unwell;
 mod own_page;
