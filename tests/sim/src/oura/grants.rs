@@ -51,7 +51,7 @@ pub struct Grant {
     pub server: TokenServer,
     /// Bare names, whatever the server calls them.
     pub scopes: BTreeSet<String>,
-    /// How often it has been refreshed.
+    /// How often its refresh token was replaced.
     pub generation: u64,
     /// Whether it was revoked, by the application or by the person.
     pub revoked: bool,
@@ -178,12 +178,13 @@ impl Grants {
         self.issue_pair(self.all.len() - 1, expires)
     }
 
-    /// Trades a refresh token for the next pair.
+    /// Trades a refresh token for the next pair; for another access token alone if the refresh token `stays`.
     pub(super) fn refresh(
         &mut self,
         token: &str,
         at: TokenServer,
         wrong_server_burns: bool,
+        stays: bool,
         expires: Timestamp,
     ) -> Result<Pair, Refused> {
         let entry = self.refresh.get_mut(token).ok_or(Refused::Invalid)?;
@@ -203,6 +204,11 @@ impl Grants {
         if grant.revoked {
             return Err(Refused::Invalid);
         }
+        if stays {
+            let access_token = self.issue_access(index, expires);
+            let scopes = self.all.get(index).map(|grant| grant.scopes.clone()).unwrap_or_default();
+            return Ok(Pair { access_token, refresh_token: token.to_owned(), scopes });
+        }
         entry.spent = true;
         grant.generation += 1;
         Ok(self.issue_pair(index, expires))
@@ -214,12 +220,18 @@ impl Grants {
         self.all.get(access.grant).filter(|grant| !grant.revoked)
     }
 
-    /// Revokes the grant that a token of either kind belongs to; whether there was one to revoke.
-    pub(super) fn revoke(&mut self, token: &str) -> bool {
+    /// Revokes the grant that a token of either kind belongs to, and, if one token `ends_consent`, every other grant of the
+    /// same person; whether the token's own was there to revoke.
+    pub(super) fn revoke(&mut self, token: &str, ends_consent: bool) -> bool {
         let access = self.access.get(token).map(|access| access.grant);
         let index = access.or_else(|| self.refresh.get(token).map(|refresh| refresh.grant));
-        let grant = index.and_then(|index| self.all.get_mut(index));
-        grant.is_some_and(|grant| !std::mem::replace(&mut grant.revoked, true))
+        let Some(grant) = index.and_then(|index| self.all.get_mut(index)) else { return false };
+        let revoked = !std::mem::replace(&mut grant.revoked, true);
+        if ends_consent {
+            let person = grant.person.clone();
+            self.all.iter_mut().filter(|other| other.person == person).for_each(|other| other.revoked = true);
+        }
+        revoked
     }
 
     /// Ends every access token of a person at once; their refresh tokens still work.
@@ -229,18 +241,25 @@ impl Grants {
     }
 
     fn issue_pair(&mut self, index: usize, expires: Timestamp) -> Pair {
-        let access_token = self.token("access");
+        let access_token = self.issue_access(index, expires);
         let refresh_token = self.token("refresh");
         let mut scopes = BTreeSet::new();
         if let Some(grant) = self.all.get_mut(index) {
-            grant.access_token = Some(access_token.clone());
             grant.refresh_token = Some(refresh_token.clone());
             scopes.clone_from(&grant.scopes);
             let generation = grant.generation;
             self.refresh.insert(refresh_token.clone(), Refresh { grant: index, generation, spent: false });
         }
-        self.access.insert(access_token.clone(), Access { grant: index, expires });
         Pair { access_token, refresh_token, scopes }
+    }
+
+    fn issue_access(&mut self, index: usize, expires: Timestamp) -> String {
+        let access_token = self.token("access");
+        if let Some(grant) = self.all.get_mut(index) {
+            grant.access_token = Some(access_token.clone());
+        }
+        self.access.insert(access_token.clone(), Access { grant: index, expires });
+        access_token
     }
 
     /// About as long as the real ones, and recognisable wherever it should not appear.

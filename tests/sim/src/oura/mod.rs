@@ -20,6 +20,7 @@ mod series;
 mod settings;
 mod throttle;
 mod token;
+mod token_form;
 mod window;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ pub use grants::{Grant, Violation};
 pub use person::{Life, Person};
 pub use settings::{Config, ErrorBody, Limit, MissingScope, Settings, SleepWindow, TierNames, TokenServer};
 pub use throttle::Tier;
+pub use token_form::TokenForm;
 
 use archive::Archive;
 use grants::Grants;

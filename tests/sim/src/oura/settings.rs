@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::Person;
+use super::{Person, TokenForm};
 use crate::Clock;
 
 /// Everything an [`Oura`](super::Oura) starts with.
@@ -41,6 +41,11 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// Whether a refresh token sent to the wrong server is lost. Not known of the real service, so assumed.
     pub wrong_server_burns_refresh_tokens: bool,
+    /// How the token endpoints write their answers.
+    pub token_form: TokenForm,
+    /// Whether the revocation of one token ends the whole consent of its person: every grant the application has from them,
+    /// newer ones, too. RFC 7009 (section 2.1) leaves that to the server, and it is not known of the real one.
+    pub revocation_ends_consent: bool,
     /// Documents per page, at least one.
     pub page_size: usize,
     /// Which sleep periods a window of dates contains.
@@ -71,6 +76,8 @@ impl Default for Settings {
             issuer: "https://moi.ouraring.com/oauth/v2/ext/oauth-anonymous".to_owned(),
             access_token_lifetime: Duration::from_hours(24),
             wrong_server_burns_refresh_tokens: true,
+            token_form: TokenForm::Documented,
+            revocation_ends_consent: false,
             page_size: 50,
             sleep_window: SleepWindow::Day,
             summaries_include_end: true,

@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 
 use super::authorize::{named, pairs};
 use super::grants::{Challenge, Code, Pair, Refused, Violation};
-use super::{Service, TokenServer, World};
+use super::{Service, TokenForm, TokenServer, World};
 
 /// `POST /oauth/v2/ext/oauth-token`
 pub(super) async fn new_token(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(service.world.lock().token(TokenServer::New, &Form::read(&headers, &body)))
+    service.world.lock().token_answer(TokenServer::New, &Form::read(&headers, &body))
 }
 
 /// `POST /oauth/token`
 pub(super) async fn legacy_token(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(service.world.lock().token(TokenServer::Legacy, &Form::read(&headers, &body)))
+    service.world.lock().token_answer(TokenServer::Legacy, &Form::read(&headers, &body))
 }
 
 /// `POST /oauth/v2/ext/oauth-revoke`: says yes to whatever the application itself sends, as RFC 7009 has it.
@@ -34,7 +34,7 @@ pub(super) async fn new_revoke(State(service): State<Arc<Service>>, headers: Hea
     }
     match form.value("token") {
         Some(token) => {
-            world.grants.revoke(token);
+            world.revoke(token);
             StatusCode::OK.into_response()
         }
         None => answer(Err(Fault::REQUEST)),
@@ -50,7 +50,7 @@ pub(super) async fn legacy_revoke(
     let query = pairs(query.as_deref().unwrap_or_default().as_bytes());
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let token = query.iter().find(|(key, _)| key == "access_token").map(|(_, token)| token.as_str()).or(bearer);
-    let revoked = token.is_some_and(|token| service.world.lock().grants.revoke(token));
+    let revoked = token.is_some_and(|token| service.world.lock().revoke(token));
     if revoked { StatusCode::OK.into_response() } else { StatusCode::UNAUTHORIZED.into_response() }
 }
 
@@ -113,13 +113,27 @@ impl World {
         form.client() == Some((&self.settings.client_id, &self.settings.client_secret))
     }
 
+    fn token_answer(&mut self, at: TokenServer, form: &Form) -> Response {
+        let mut response = answer(self.token(at, form));
+        if self.settings.token_form == TokenForm::ErrorsWithStatus200 {
+            *response.status_mut() = StatusCode::OK;
+        }
+        response
+    }
+
+    fn revoke(&mut self, token: &str) -> bool {
+        self.grants.revoke(token, self.settings.revocation_ends_consent)
+    }
+
     fn token(&mut self, at: TokenServer, form: &Form) -> Result<Value, Fault> {
         if !self.is_client(form) {
             return Err(Fault::CLIENT);
         }
         let now = self.clock.now();
         let lifetime = self.settings.access_token_lifetime;
-        let pair = match form.value("grant_type") {
+        let written = self.settings.token_form;
+        let grant_type = form.value("grant_type");
+        let pair = match grant_type {
             Some("authorization_code") => {
                 let code = form.value("code").ok_or(Fault::REQUEST)?;
                 let code = self.grants.spend_code(now, code, at).map_err(|refused| match refused {
@@ -138,7 +152,8 @@ impl World {
             Some("refresh_token") => {
                 let token = form.value("refresh_token").ok_or(Fault::REQUEST)?;
                 let burns = self.settings.wrong_server_burns_refresh_tokens;
-                self.grants.refresh(token, at, burns, now + lifetime).map_err(|refused| match refused {
+                let stays = written == TokenForm::KeptRefreshToken;
+                self.grants.refresh(token, at, burns, stays, now + lifetime).map_err(|refused| match refused {
                     Refused::Invalid => Fault::GRANT,
                     Refused::WrongServer => Fault::REQUEST,
                 })?
@@ -157,6 +172,7 @@ impl World {
         if at == TokenServer::New {
             body["id_token"] = Value::Null;
         }
+        written.rewrite(&mut body, &scopes, at, grant_type == Some("refresh_token"));
         Ok(body)
     }
 }
