@@ -74,11 +74,8 @@ async fn a_revocation_ends_a_newer_grant_of_the_same_person_if_configured() {
         let (oura, _) = oura(|settings| settings.revocation_ends_consent = ends_consent).await;
         let (older, newer) = (connect(&oura, "ada", "daily").await, connect(&oura, "ada", "daily").await);
         let other = connect(&oura, "bea", "daily").await;
-        let form = [
-            ("token", text(&older, "refresh_token")),
-            ("client_id", "client"),
-            ("client_secret", "client-secret"),
-        ];
+        let form =
+            [("token", text(&older, "refresh_token")), ("client_id", "client"), ("client_secret", "client-secret")];
         let answer = client().post(oura.revoke_url(TokenServer::New)).form(&form).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert_eq!(get(&oura, &older, "personal_info").await.status(), 401);
