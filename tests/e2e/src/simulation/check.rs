@@ -194,12 +194,12 @@ impl World {
         }
     }
 
-    /// Oura still knows the grant that is stored under `id` and used, unless the person has withdrawn it.
+    /// Oura still knows the grant that is stored under `id`, unless the person has withdrawn it.
     pub(crate) fn consent_lives(&self, athlete: usize, id: &AthleteId, connection: Option<&Connection>) -> Checked {
         let one = &self.athletes[athlete];
-        let used =
-            connection.filter(|connection| matches!(connection.status, Status::Active | Status::MembershipLapsed));
-        let Some(stored) = used.and_then(|connection| connection.grant.as_ref()) else { return Ok(()) };
+        let needed = |status| matches!(status, Status::Active | Status::MembershipLapsed | Status::NeedsConsent);
+        let needed = connection.filter(|connection| needed(connection.status));
+        let Some(stored) = needed.and_then(|connection| connection.grant.as_ref()) else { return Ok(()) };
         let Ok(opened) = self.vault.newest().open(Purpose::Grant, id, &stored.sealed) else { return Ok(()) };
         let text = String::from_utf8_lossy(opened.expose_secret()).into_owned();
         let grants = self.stage.oura.grants(&one.person);

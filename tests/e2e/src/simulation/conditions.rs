@@ -228,3 +228,46 @@ fn blocked() -> Answer {
                 <p>If you have a membership, contact the owner of the site.</p></body></html>";
     Answer::status(403).header("content-type", "text/html; charset=UTF-8").body(page)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The conditions at every tick of a season.
+    fn season(seed: u64) -> Vec<(Tick, Conditions)> {
+        let scale = Scale::full(seed, 1, 60);
+        let ticks = (0..scale.days).flat_map(|day| scale.ticks(day));
+        ticks.map(|tick| (tick, scale.conditions(tick))).collect()
+    }
+
+    #[test]
+    fn every_long_season_has_a_day_without_the_site_and_hours_of_a_cdn() {
+        for seed in 0..20 {
+            let season = season(seed);
+            let down = season.iter().filter(|(_, conditions)| conditions.site_down.is_some()).count();
+            let refused = season.iter().filter(|(_, conditions)| conditions.cdn.is_some()).count();
+            let failing = season.iter().filter(|(_, conditions)| conditions.revocation.is_some()).count();
+            assert!(down >= 6, "seed {seed}: the site is down at {down} ticks");
+            assert!(refused >= 12, "seed {seed}: a CDN refuses everything at {refused} ticks");
+            assert!(failing >= 10, "seed {seed}: revocations fail at {failing} ticks");
+        }
+    }
+
+    #[test]
+    fn twenty_seasons_have_every_form_of_token_answer() {
+        let forms: BTreeSet<_> =
+            (0..20).flat_map(season).map(|(_, conditions)| format!("{:?}", conditions.token_form)).collect();
+        assert_eq!(forms.len(), TokenForm::ALL.len());
+    }
+
+    #[test]
+    fn a_kind_that_is_left_out_leaves_the_other_conditions_as_they_were() {
+        let mut without = Scale::full(3, 1, 60);
+        without.kinds.remove(&Kind::Outages);
+        for (tick, conditions) in season(3) {
+            assert_eq!(without.conditions(tick), Conditions { site_down: None, ..conditions });
+        }
+    }
+}

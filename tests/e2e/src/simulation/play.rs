@@ -158,7 +158,8 @@ impl Play<'_> {
         }
         // The daily enrolment; what stops it today, stops it until tomorrow.
         let _ = self.world.stage.process.enrol().await;
-        let before = self.world.statuses().await;
+        let refused = self.world.conditions.cdn.is_some();
+        let before = if refused { self.world.statuses().await } else { BTreeMap::new() };
         self.live(tick).await;
         let began = self.world.now();
         self.world.set_time(began + SignedDuration::from_secs(1));
@@ -166,7 +167,7 @@ impl Play<'_> {
         let _ = self.world.stage.process.tick().await;
         self.tally.ticks += 1;
         let foul = self.work(tick).await;
-        if self.world.conditions.cdn.is_some() {
+        if refused {
             self.world.cdn_says_nothing(&before).await?;
         }
         self.world.outage_is_spared()?;

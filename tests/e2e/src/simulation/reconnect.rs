@@ -3,12 +3,14 @@
 //! A guest is a user of the site who borrows rings: no athlete of the story, and nothing goes wrong with their jobs but what
 //! goes wrong with everybody's. While a guest has a ring, its owner can't connect.
 
+use local::Visit;
+use sim::wire::{Fault, Gate};
 use store::{AthleteId, Connection, Status};
 
 use super::check::Broken;
 use super::scene;
 use super::story::{Break, Kind, Request, Scale, Spot, Tick};
-use super::visit::{connection, visit};
+use super::visit::{connection, generation, visit, visited};
 use super::world::{Cause, World};
 use crate::deadline;
 
@@ -20,6 +22,8 @@ pub(crate) const GUESTS: usize = 2;
 pub(crate) enum Reconnect {
     /// They disconnect while Oura does not take the revocation, and connect again at once.
     AtOnce { how: Break },
+    /// They disconnect, and while the page still waits for Oura's answer to the revocation, they connect again.
+    Meanwhile,
     /// They try to disconnect, but the table fails: they stay connected. Then their grant is refreshed.
     NotDisconnected { how: Break },
     /// They disconnect while Oura does not take the revocation, and a guest connects the ring. After so many ticks the
@@ -59,7 +63,8 @@ impl Scale {
         let (how, ticks) = (breaks[draw.usize(0..breaks.len())], draw.u32(1..6));
         match chance {
             _ if !self.has(Kind::Revocations) => None,
-            0..10 => Some(Reconnect::AtOnce { how }),
+            0..8 => Some(Reconnect::AtOnce { how }),
+            8..10 => Some(Reconnect::Meanwhile),
             10..13 => Some(Reconnect::NotDisconnected { how }),
             13..18 => Some(Reconnect::Lent { how, ticks }),
             _ => None,
@@ -87,6 +92,7 @@ impl World {
                 self.disconnect_unrevoked(athlete, how).await;
                 visit(self, athlete).await;
             }
+            Reconnect::Meanwhile => self.connect_meanwhile(athlete).await,
             Reconnect::NotDisconnected { how } => {
                 let at = Spot { request: Request::Table("TransactWriteItems"), nth: 1 };
                 scene::strike(self, at, how);
@@ -105,6 +111,39 @@ impl World {
             }
         }
         true
+    }
+
+    async fn connect_meanwhile(&mut self, athlete: usize) {
+        let before = generation(self, athlete).await;
+        let visit = self.disconnect_and_connect(athlete).await;
+        scene::heal(self);
+        let now = self.now();
+        let one = &mut self.athletes[athlete];
+        one.tell(now, "disconnects");
+        one.causes.insert(Cause::Disconnected);
+        one.eventful = true;
+        if let Some(visit) = visit {
+            visited(self, athlete, before, visit).await;
+        }
+    }
+
+    /// The visit, if Oura was asked to revoke anything.
+    async fn disconnect_and_connect(&self, athlete: usize) -> Option<anyhow::Result<Visit>> {
+        let one = &self.athletes[athlete];
+        let gate = Gate::new();
+        let held = gate.clone();
+        self.stage.oura_wire.decide(move |seen| Request::Revocation.is(seen).then(|| Fault::HoldAfter(held.clone())));
+        let mut disconnecting = std::pin::pin!(self.stage.disconnect(one.user));
+        tokio::select! {
+            biased;
+            _ = &mut disconnecting => None,
+            () = gate.reached() => {
+                let visit = self.stage.connect(one.user, &one.person).await;
+                gate.open();
+                let _ = disconnecting.await;
+                Some(visit)
+            }
+        }
     }
 
     async fn disconnect_unrevoked(&mut self, athlete: usize, how: Break) {

@@ -2,6 +2,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
+use local::Visit;
 use serde_json::json;
 use sim::oura::{Kind, Period, Tier};
 use store::Connection;
@@ -13,9 +14,19 @@ use crate::{NIGHTS, deadline};
 
 /// An athlete opens the link and goes all the way, as far as the network lets them.
 pub(crate) async fn visit(world: &mut World, athlete: usize) {
-    let before = connection(world, athlete).await.map_or(0, |connection| connection.generation);
+    let before = generation(world, athlete).await;
     let one = &world.athletes[athlete];
     let visit = world.stage.connect(one.user, &one.person).await;
+    visited(world, athlete, before, visit).await;
+}
+
+/// The generation of an athlete's connection; 0 if they have none.
+pub(crate) async fn generation(world: &World, athlete: usize) -> u64 {
+    connection(world, athlete).await.map_or(0, |connection| connection.generation)
+}
+
+/// Takes down how a visit ended that began at the generation `before`.
+pub(crate) async fn visited(world: &mut World, athlete: usize, before: u64, visit: anyhow::Result<Visit>) {
     let after = connection(world, athlete).await;
     let now = world.now();
     let connected = after.is_some_and(|connection| connection.generation > before && connection.grant.is_some());
