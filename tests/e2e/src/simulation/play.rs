@@ -9,11 +9,11 @@ use connector::job::Job;
 use connector::{Connector, Message, Received, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use runtime::Deadline;
-use sim::oura::{Tier, TokenForm};
+use sim::oura::Tier;
 use tokio::task::JoinSet;
 
 use super::check::{Broken, log_is_sealed};
-use super::conditions::Conditions;
+use super::conditions::{Conditions, TokenAnswers};
 use super::scene::{self, hand_back};
 use super::story::{Adventure, Mail, Scale, Tick, Weather};
 use super::visit::{happen, visit};
@@ -178,12 +178,12 @@ impl Play<'_> {
     }
 
     fn count_conditions(&mut self) {
-        let Conditions { site_down, cdn, revocation, token_form } = self.world.conditions;
+        let Conditions { site_down, cdn, revocation, token_answers } = self.world.conditions;
         for (what, holds) in [
             ("site down", site_down.is_some()),
             ("CDN", cdn.is_some()),
             ("revocations failing", revocation.is_some()),
-            ("odd token answers", token_form != TokenForm::Documented),
+            ("odd token answers", token_answers != TokenAnswers::Documented),
         ] {
             *self.tally.conditions.entry(what).or_default() += usize::from(holds);
         }

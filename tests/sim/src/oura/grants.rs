@@ -51,7 +51,7 @@ pub struct Grant {
     pub server: TokenServer,
     /// Bare names, whatever the server calls them.
     pub scopes: BTreeSet<String>,
-    /// How often its refresh token was replaced.
+    /// How often it has been refreshed.
     pub generation: u64,
     /// Whether it was revoked, by the application or by the person.
     pub revoked: bool,
@@ -61,11 +61,12 @@ pub struct Grant {
     pub refresh_token: Option<String>,
 }
 
-/// A fresh pair.
+/// A fresh pair, or a fresh access token alone.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) access_token: String,
-    pub(super) refresh_token: String,
+    /// `None` when the refresh token that was sent stays good.
+    pub(super) refresh_token: Option<String>,
     pub(super) scopes: BTreeSet<String>,
 }
 
@@ -178,13 +179,13 @@ impl Grants {
         self.issue_pair(self.all.len() - 1, expires)
     }
 
-    /// Trades a refresh token for the next pair; for another access token alone if the refresh token `stays`.
+    /// Trades a refresh token for the next pair, or, without rotation, for an access token, and stays good.
     pub(super) fn refresh(
         &mut self,
         token: &str,
         at: TokenServer,
         wrong_server_burns: bool,
-        stays: bool,
+        rotates: bool,
         expires: Timestamp,
     ) -> Result<Pair, Refused> {
         let entry = self.refresh.get_mut(token).ok_or(Refused::Invalid)?;
@@ -204,10 +205,9 @@ impl Grants {
         if grant.revoked {
             return Err(Refused::Invalid);
         }
-        if stays {
-            let access_token = self.issue_access(index, expires);
-            let scopes = self.all.get(index).map(|grant| grant.scopes.clone()).unwrap_or_default();
-            return Ok(Pair { access_token, refresh_token: token.to_owned(), scopes });
+        if !rotates {
+            let scopes = grant.scopes.clone();
+            return Ok(Pair { access_token: self.issue_access_token(index, expires), refresh_token: None, scopes });
         }
         entry.spent = true;
         grant.generation += 1;
@@ -241,7 +241,7 @@ impl Grants {
     }
 
     fn issue_pair(&mut self, index: usize, expires: Timestamp) -> Pair {
-        let access_token = self.issue_access(index, expires);
+        let access_token = self.issue_access_token(index, expires);
         let refresh_token = self.token("refresh");
         let mut scopes = BTreeSet::new();
         if let Some(grant) = self.all.get_mut(index) {
@@ -250,10 +250,10 @@ impl Grants {
             let generation = grant.generation;
             self.refresh.insert(refresh_token.clone(), Refresh { grant: index, generation, spent: false });
         }
-        Pair { access_token, refresh_token, scopes }
+        Pair { access_token, refresh_token: Some(refresh_token), scopes }
     }
 
-    fn issue_access(&mut self, index: usize, expires: Timestamp) -> String {
+    fn issue_access_token(&mut self, index: usize, expires: Timestamp) -> String {
         let access_token = self.token("access");
         if let Some(grant) = self.all.get_mut(index) {
             grant.access_token = Some(access_token.clone());

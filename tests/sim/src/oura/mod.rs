@@ -20,7 +20,6 @@ mod series;
 mod settings;
 mod throttle;
 mod token;
-mod token_form;
 mod window;
 
 use std::collections::HashMap;
@@ -37,9 +36,10 @@ pub use collection::Collection;
 pub use documents::{Kind, Period};
 pub use grants::{Grant, Violation};
 pub use person::{Life, Person};
-pub use settings::{Config, ErrorBody, Limit, MissingScope, Settings, SleepWindow, TierNames, TokenServer};
+pub use settings::{
+    Config, ErrorBody, LifetimeFormat, Limit, MissingScope, ScopeFormat, Settings, SleepWindow, TierNames, TokenServer,
+};
 pub use throttle::Tier;
-pub use token_form::TokenForm;
 
 use archive::Archive;
 use grants::Grants;

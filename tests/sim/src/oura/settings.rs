@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Person, TokenForm};
+use super::Person;
 use crate::Clock;
 
 /// Everything an [`Oura`](super::Oura) starts with.
@@ -41,8 +41,15 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// Whether a refresh token sent to the wrong server is lost. Not known of the real service, so assumed.
     pub wrong_server_burns_refresh_tokens: bool,
-    /// How the token endpoints write their answers.
-    pub token_form: TokenForm,
+    /// How token answers give the lifetime of the access token.
+    pub lifetime_format: LifetimeFormat,
+    /// How token answers list the scopes.
+    pub scope_format: ScopeFormat,
+    /// Whether a refresh gives a new refresh token. Otherwise the answer names none, and the one that was sent stays good
+    /// (RFC 6749, section 6).
+    pub rotates_refresh_tokens: bool,
+    /// Whether the token servers answer errors with status 200.
+    pub token_errors_are_200: bool,
     /// Whether the revocation of one token ends the whole consent of its person: every grant the application has from them,
     /// newer ones, too. RFC 7009 (section 2.1) leaves that to the server, and it is not known of the real one.
     pub revocation_ends_consent: bool,
@@ -76,7 +83,10 @@ impl Default for Settings {
             issuer: "https://moi.ouraring.com/oauth/v2/ext/oauth-anonymous".to_owned(),
             access_token_lifetime: Duration::from_hours(24),
             wrong_server_burns_refresh_tokens: true,
-            token_form: TokenForm::Documented,
+            lifetime_format: LifetimeFormat::Number,
+            scope_format: ScopeFormat::Spaces,
+            rotates_refresh_tokens: true,
+            token_errors_are_200: false,
             revocation_ends_consent: false,
             page_size: 50,
             sleep_window: SleepWindow::Day,
@@ -97,6 +107,40 @@ pub enum TokenServer {
     New,
     /// `/oauth/token`: no `iss`, scopes named `daily`.
     Legacy,
+}
+
+/// How a token answer gives the lifetime of the access token. Oura documents a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifetimeFormat {
+    /// `86400`
+    Number,
+    /// `"86400"`
+    Text,
+    /// `null`
+    Null,
+    /// `0`
+    Zero,
+    /// Not at all.
+    Absent,
+}
+
+/// How a token answer lists the scopes. RFC 6749 separates them by spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeFormat {
+    /// `"daily personal"`
+    Spaces,
+    /// `"daily,personal"`
+    Commas,
+    /// `"daily+personal"`
+    Pluses,
+    /// `"DAILY PERSONAL"`
+    Capitals,
+    /// `["daily", "personal"]`
+    List,
+    /// `{"daily": true, "personal": true}`, which nothing documents.
+    Object,
+    /// `"read"`, which is no scope of Oura's.
+    Foreign,
 }
 
 /// Which sleep periods the window `start_date..end_date` contains, end exclusive. Reports differ.

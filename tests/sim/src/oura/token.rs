@@ -1,5 +1,6 @@
 //! The token and revocation endpoints of both servers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -13,16 +14,16 @@ use serde_json::{Value, json};
 
 use super::authorize::{named, pairs};
 use super::grants::{Challenge, Code, Pair, Refused, Violation};
-use super::{Service, TokenForm, TokenServer, World};
+use super::{LifetimeFormat, ScopeFormat, Service, Settings, TokenServer, World};
 
 /// `POST /oauth/v2/ext/oauth-token`
 pub(super) async fn new_token(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
-    service.world.lock().token_answer(TokenServer::New, &Form::read(&headers, &body))
+    service.world.lock().answer_token(TokenServer::New, &Form::read(&headers, &body))
 }
 
 /// `POST /oauth/token`
 pub(super) async fn legacy_token(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
-    service.world.lock().token_answer(TokenServer::Legacy, &Form::read(&headers, &body))
+    service.world.lock().answer_token(TokenServer::Legacy, &Form::read(&headers, &body))
 }
 
 /// `POST /oauth/v2/ext/oauth-revoke`: says yes to whatever the application itself sends, as RFC 7009 has it.
@@ -113,16 +114,16 @@ impl World {
         form.client() == Some((&self.settings.client_id, &self.settings.client_secret))
     }
 
-    fn token_answer(&mut self, at: TokenServer, form: &Form) -> Response {
-        let mut response = answer(self.token(at, form));
-        if self.settings.token_form == TokenForm::ErrorsWithStatus200 {
-            *response.status_mut() = StatusCode::OK;
-        }
-        response
-    }
-
     fn revoke(&mut self, token: &str) -> bool {
         self.grants.revoke(token, self.settings.revocation_ends_consent)
+    }
+
+    fn answer_token(&mut self, at: TokenServer, form: &Form) -> Response {
+        let mut answered = answer(self.token(at, form));
+        if self.settings.token_errors_are_200 {
+            *answered.status_mut() = StatusCode::OK;
+        }
+        answered
     }
 
     fn token(&mut self, at: TokenServer, form: &Form) -> Result<Value, Fault> {
@@ -131,9 +132,7 @@ impl World {
         }
         let now = self.clock.now();
         let lifetime = self.settings.access_token_lifetime;
-        let written = self.settings.token_form;
-        let grant_type = form.value("grant_type");
-        let pair = match grant_type {
+        let pair = match form.value("grant_type") {
             Some("authorization_code") => {
                 let code = form.value("code").ok_or(Fault::REQUEST)?;
                 let code = self.grants.spend_code(now, code, at).map_err(|refused| match refused {
@@ -151,9 +150,9 @@ impl World {
             }
             Some("refresh_token") => {
                 let token = form.value("refresh_token").ok_or(Fault::REQUEST)?;
-                let burns = self.settings.wrong_server_burns_refresh_tokens;
-                let stays = written == TokenForm::KeptRefreshToken;
-                self.grants.refresh(token, at, burns, stays, now + lifetime).map_err(|refused| match refused {
+                let Settings { wrong_server_burns_refresh_tokens: burns, rotates_refresh_tokens: rotates, .. } =
+                    self.settings;
+                self.grants.refresh(token, at, burns, rotates, now + lifetime).map_err(|refused| match refused {
                     Refused::Invalid => Fault::GRANT,
                     Refused::WrongServer => Fault::REQUEST,
                 })?
@@ -165,15 +164,37 @@ impl World {
         let mut body = json!({
             "access_token": access_token,
             "token_type": "bearer",
-            "expires_in": lifetime.as_secs(),
-            "refresh_token": refresh_token,
-            "scope": named(&scopes, at),
+            "scope": scope(&scopes, at, self.settings.scope_format),
         });
+        if let Some(refresh_token) = refresh_token {
+            body["refresh_token"] = refresh_token.into();
+        }
+        let seconds = lifetime.as_secs();
+        match self.settings.lifetime_format {
+            LifetimeFormat::Number => body["expires_in"] = seconds.into(),
+            LifetimeFormat::Text => body["expires_in"] = seconds.to_string().into(),
+            LifetimeFormat::Null => body["expires_in"] = Value::Null,
+            LifetimeFormat::Zero => body["expires_in"] = 0.into(),
+            LifetimeFormat::Absent => {}
+        }
         if at == TokenServer::New {
             body["id_token"] = Value::Null;
         }
-        written.rewrite(&mut body, &scopes, at, grant_type == Some("refresh_token"));
         Ok(body)
+    }
+}
+
+/// The scopes of an answer, in the format that is set.
+fn scope(scopes: &BTreeSet<String>, at: TokenServer, format: ScopeFormat) -> Value {
+    let list = named(scopes, at);
+    match format {
+        ScopeFormat::Spaces => list.into(),
+        ScopeFormat::Commas => list.replace(' ', ",").into(),
+        ScopeFormat::Pluses => list.replace(' ', "+").into(),
+        ScopeFormat::Capitals => list.to_uppercase().into(),
+        ScopeFormat::List => list.split(' ').collect(),
+        ScopeFormat::Object => list.split(' ').map(|scope| (scope.to_owned(), Value::Bool(true))).collect(),
+        ScopeFormat::Foreign => "read".into(),
     }
 }
 

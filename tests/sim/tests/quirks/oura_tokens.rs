@@ -1,8 +1,8 @@
 //! Codes and refresh tokens: once, in time, and at the right server.
 
 use jiff::SignedDuration;
-use serde_json::Value;
-use sim::oura::{TokenServer, Violation};
+use serde_json::{Value, json};
+use sim::oura::{LifetimeFormat, ScopeFormat, TokenServer, Violation};
 
 use crate::browser::{CALLBACK, client, code, connect, exchange, get, oura, refresh, text};
 
@@ -196,4 +196,46 @@ async fn a_scope_can_be_lost_at_the_next_refresh() {
     oura.withdraw_scope("ada", "daily");
     let tokens: Value = refresh(&oura, TokenServer::New, text(&tokens, "refresh_token")).await.json().await.unwrap();
     assert_eq!(tokens["scope"], "extapi:email");
+}
+
+#[tokio::test]
+async fn a_refresh_without_rotation_names_no_refresh_token_and_keeps_the_old() {
+    let (oura, _) = oura(|settings| settings.rotates_refresh_tokens = false).await;
+    let first = connect(&oura, "ada", "daily").await;
+    let token = text(&first, "refresh_token");
+    for _ in 0..2 {
+        let answer: Value = refresh(&oura, TokenServer::New, token).await.json().await.unwrap();
+        assert!(answer.get("refresh_token").is_none(), "{answer}");
+        assert_eq!(get(&oura, &answer, "personal_info").await.status(), 200);
+    }
+    assert_eq!(oura.violations(), []);
+}
+
+#[tokio::test]
+async fn a_token_answer_can_be_worded_otherwise() {
+    let (oura, _) = oura(|_| {}).await;
+    for (lifetime, expected) in [
+        (LifetimeFormat::Text, Some(json!("86400"))),
+        (LifetimeFormat::Null, Some(Value::Null)),
+        (LifetimeFormat::Zero, Some(json!(0))),
+        (LifetimeFormat::Absent, None),
+    ] {
+        oura.configure(|settings| settings.lifetime_format = lifetime);
+        assert_eq!(connect(&oura, "ada", "daily").await.get("expires_in"), expected.as_ref(), "{lifetime:?}");
+    }
+    for (scopes, expected) in [
+        (ScopeFormat::Commas, json!("extapi:daily,extapi:email")),
+        (ScopeFormat::Pluses, json!("extapi:daily+extapi:email")),
+        (ScopeFormat::Capitals, json!("EXTAPI:DAILY EXTAPI:EMAIL")),
+        (ScopeFormat::List, json!(["extapi:daily", "extapi:email"])),
+        (ScopeFormat::Object, json!({"extapi:daily": true, "extapi:email": true})),
+        (ScopeFormat::Foreign, json!("read")),
+    ] {
+        oura.configure(|settings| settings.scope_format = scopes);
+        assert_eq!(connect(&oura, "ada", "daily email").await["scope"], expected, "{scopes:?}");
+    }
+    oura.configure(|settings| settings.token_errors_are_200 = true);
+    let refused = refresh(&oura, TokenServer::New, "unknown").await;
+    assert_eq!(refused.status(), 200);
+    assert_eq!(refused.json::<Value>().await.unwrap()["error"], "invalid_grant");
 }
