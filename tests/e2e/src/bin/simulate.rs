@@ -107,11 +107,14 @@ fn play(options: &Options, seed: u64) -> Result<Tally, Box<Failure>> {
 }
 
 fn told(tally: &Tally) -> String {
-    let Tally { ticks, jobs, visits, foul, rotations, scenes, events, refreshes, lost } = tally;
+    let Tally { ticks, jobs, visits, foul, rotations, conditions, reconnects, scenes, events, refreshes, lost } = tally;
+    let conditions = conditions.iter().map(|(what, ticks)| format!("{what} at {ticks}")).collect::<Vec<_>>();
     let scenes = scenes.iter().map(|(kind, (fired, drawn))| format!("{fired} {kind} of {drawn}")).collect::<Vec<_>>();
     format!(
-        "{ticks} ticks ({foul} foul), {jobs} jobs, {visits} visits, {rotations} rotations, {}, {refreshes} refreshes \
+        "{ticks} ticks ({foul} foul), {jobs} jobs, {visits} visits, {rotations} rotations, {}, \
+         {reconnects} reconnects, {}, {refreshes} refreshes \
          ({lost} lost), {events} events",
+        conditions.join(", "),
         scenes.join(", ")
     )
 }

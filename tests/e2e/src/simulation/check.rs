@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use secrecy::ExposeSecret;
 use sim::oura::Violation;
 use sim::smartabase::Event;
-use store::{Connection, Purpose, Status, Store};
+use store::{AthleteId, Connection, Purpose, Status, Store};
 
+use super::conditions::Refusal;
 use super::truth::told;
 use super::world::{Cause, EVE, World};
 use crate::audit::SECRETS;
@@ -42,6 +43,9 @@ const LOOKBACK: i64 = 7;
 /// How closely the time between two checks is looked at.
 const MOMENT: SignedDuration = SignedDuration::from_secs(20);
 
+/// How often an unchanged athlete's last sync is written, at least.
+const HEARTBEAT: SignedDuration = SignedDuration::from_hours(1);
+
 /// How far a worker's clock may be behind, at most.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
@@ -66,6 +70,7 @@ impl World {
         for athlete in 0..self.athletes.len() {
             let connection = connections.get(&self.athletes[athlete].number);
             self.grant_is_kept(athlete, connection)?;
+            self.consent_lives(athlete, &self.athletes[athlete].id, connection)?;
             self.status_has_a_cause(athlete, connection)?;
         }
         self.written_truly(since)?;
@@ -189,6 +194,80 @@ impl World {
         }
     }
 
+    /// Oura still knows the grant that is stored under `id`, unless the person has withdrawn it.
+    pub(crate) fn consent_lives(&self, athlete: usize, id: &AthleteId, connection: Option<&Connection>) -> Checked {
+        let one = &self.athletes[athlete];
+        let needed = |status| matches!(status, Status::Active | Status::MembershipLapsed | Status::NeedsConsent);
+        let needed = connection.filter(|connection| needed(connection.status));
+        let Some(stored) = needed.and_then(|connection| connection.grant.as_ref()) else { return Ok(()) };
+        let Ok(opened) = self.vault.newest().open(Purpose::Grant, id, &stored.sealed) else { return Ok(()) };
+        let text = String::from_utf8_lossy(opened.expose_secret()).into_owned();
+        let grants = self.stage.oura.grants(&one.person);
+        let is_stored = |token: Option<&str>| token.is_some_and(|token| text.contains(token));
+        let ended = grants.iter().any(|grant| grant.revoked && is_stored(grant.refresh_token.as_deref()));
+        if ended && !one.causes.contains(&Cause::Withdrawn) {
+            let how = format!("a revocation has ended the consent that {id} has given since");
+            return broken("no athlete is asked to connect again because of us", Some(athlete), how);
+        }
+        Ok(())
+    }
+
+    /// What each athlete's connection says.
+    pub(crate) async fn statuses(&self) -> BTreeMap<u32, Status> {
+        let connections = self.connections().await;
+        connections.into_iter().map(|(number, connection)| (number, connection.status)).collect()
+    }
+
+    /// In an hour in which a CDN has refused everything of Oura's API, nobody has learnt anything about a membership, nor,
+    /// where it stood before the token server too, about a consent.
+    pub(crate) async fn cdn_says_nothing(&self, before: &BTreeMap<u32, Status>) -> Checked {
+        let tokens = self.conditions.cdn == Some(Refusal::ApiAndTokens);
+        let after = self.statuses().await;
+        for (place, one) in self.athletes.iter().enumerate() {
+            let (before, after) = (before.get(&one.number), after.get(&one.number));
+            let verdict = match after {
+                Some(Status::MembershipLapsed) => true,
+                Some(Status::NeedsConsent | Status::ScopeMissing) => tokens,
+                _ => false,
+            };
+            if verdict && before != after {
+                let status = after.map_or("gone", |status| status.name());
+                let how = format!("the connection has become {status} while a CDN refused everything");
+                return broken("a CDN's answer says nothing about an athlete", Some(place), how);
+            }
+        }
+        Ok(())
+    }
+
+    /// Who has been in order for two ticks an hour or more apart, without anything in the way, was synced. `fine` says
+    /// whether there was nothing in anybody's way at the tick that began at `began`.
+    pub(crate) async fn uneventful_is_synced(&mut self, began: Timestamp, fine: bool) -> Checked {
+        let connections = self.connections().await;
+        for place in 0..self.athletes.len() {
+            let lent = self.is_lent(place);
+            let one = &mut self.athletes[place];
+            let connection = connections.get(&one.number).filter(|connection| connection.status == Status::Active);
+            let eventful = std::mem::take(&mut one.eventful);
+            let in_order = one.causes.is_empty() && one.member_again.is_none() && !lent;
+            let Some(connection) = connection.filter(|_| fine && !eventful && in_order) else {
+                one.uneventful_since = None;
+                continue;
+            };
+            let since = *one.uneventful_since.get_or_insert(began);
+            if began.duration_since(since) < HEARTBEAT {
+                continue;
+            }
+            one.uneventful_since = Some(began);
+            let synced = connection.last_sync.is_some_and(|at| at > since - HEARTBEAT - SKEW);
+            if !synced {
+                let last = connection.last_sync;
+                let how = format!("nothing was in the way since {since}, and the last sync was at {last:?}");
+                return broken("an athlete without troubles is synced", Some(place), how);
+            }
+        }
+        Ok(())
+    }
+
     fn status_has_a_cause(&self, athlete: usize, connection: Option<&Connection>) -> Checked {
         let causes = &self.athletes[athlete].causes;
         let may = |cause: &[Cause]| cause.iter().any(|cause| causes.contains(cause));
@@ -200,7 +279,7 @@ impl World {
             Some(Status::ScopeMissing) => may(&[Cause::ScopeWithdrawn]),
             Some(Status::MembershipLapsed) => may(&[Cause::Lapsed]),
             Some(Status::Disconnected) => may(&[Cause::Disconnected]),
-            Some(Status::OuraAccountTaken) => false,
+            Some(Status::OuraAccountTaken) => may(&[Cause::Lent]),
         };
         if fine {
             Ok(())
@@ -218,7 +297,9 @@ impl World {
     fn written_truly(&self, since: Timestamp) -> Checked {
         for form in [NIGHTS, DAYS] {
             for event in self.stage.smartabase.events_where(form, |event| event.changed >= since) {
-                let Some(who) = self.who(|one| one.user == event.user) else {
+                let lent = self.guests.iter().find(|guest| guest.user == event.user).and_then(|guest| guest.loan);
+                let who = lent.map(|loan| loan.athlete).or_else(|| self.who(|one| one.user == event.user));
+                let Some(who) = who else {
                     return broken("an event is an athlete's", None, format!("user {}", event.user));
                 };
                 let person = &self.athletes[who].person;

@@ -2,7 +2,8 @@
 //!
 //! Hundreds of athletes sleep, edit their nights, withdraw and come back; several workers with clocks of their own work
 //! off one queue over one table; messages come twice, late and out of order; both services fail, and say things that are
-//! not so; workers die and stand still; operators replace the secrets. After every tick the promises are checked, and
+//! not so; workers die and stand still; operators replace the secrets. The site is down for a day, a CDN refuses everything for an
+//! hour, the token server answers in odd forms, and athletes connect again before a revocation is sent. After every tick the promises are checked, and
 //! when the faults stop everything has to come right.
 //!
 //! What happens is drawn from the seed by its place in the story (`story`), so a story can be told again, and told
@@ -13,7 +14,9 @@
 #![expect(clippy::indexing_slicing, reason = "athletes, workers and choices are named by their place")]
 
 mod check;
+mod conditions;
 mod play;
+mod reconnect;
 mod scene;
 mod shrink;
 mod story;

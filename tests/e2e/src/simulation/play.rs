@@ -13,6 +13,7 @@ use sim::oura::Tier;
 use tokio::task::JoinSet;
 
 use super::check::{Broken, log_is_sealed};
+use super::conditions::{Conditions, TokenAnswers};
 use super::scene::{self, hand_back};
 use super::story::{Adventure, Mail, Scale, Tick, Weather};
 use super::visit::{happen, visit};
@@ -58,6 +59,11 @@ pub struct Tally {
     pub foul: usize,
     /// Secrets replaced.
     pub rotations: usize,
+    /// Ticks at which something held for longer: the site was down, a CDN refused everything, revocations failed, the token
+    /// server wrote odd answers.
+    pub conditions: BTreeMap<&'static str, usize>,
+    /// Athletes who disconnected, or tried to, while that failed.
+    pub reconnects: usize,
     /// Faults, deaths, pauses and races that came about, of those drawn.
     pub scenes: BTreeMap<&'static str, (usize, usize)>,
     /// Events that stand in Smartabase at the end.
@@ -138,7 +144,10 @@ impl Play<'_> {
         let later = self.world.now() + APART;
         self.world.set_time(instant(tick).max(later));
         self.world.catch_up();
-        if let Some(rotation) = self.scale.rotation(tick) {
+        self.world.set_conditions(self.scale.conditions(tick));
+        self.count_conditions();
+        let rotation = self.scale.rotation(tick);
+        if let Some(rotation) = rotation {
             let late: Vec<_> = (0..WORKERS).map(|worker| self.scale.learns_late(worker, tick)).collect();
             self.world.rotate(rotation, |worker| late.get(worker).copied().unwrap_or_default());
             self.tally.rotations += 1;
@@ -149,20 +158,46 @@ impl Play<'_> {
         }
         // The daily enrolment; what stops it today, stops it until tomorrow.
         let _ = self.world.stage.process.enrol().await;
+        let refused = self.world.conditions.cdn.is_some();
+        let before = if refused { self.world.statuses().await } else { BTreeMap::new() };
         self.live(tick).await;
         let began = self.world.now();
         self.world.set_time(began + SignedDuration::from_secs(1));
         // A tick that fails is made up for by the next.
         let _ = self.world.stage.process.tick().await;
         self.tally.ticks += 1;
-        self.work(tick).await;
+        let foul = self.work(tick).await;
+        if refused {
+            self.world.cdn_says_nothing(&before).await?;
+        }
+        self.world.outage_is_spared()?;
+        self.world.guests_are_connected().await?;
+        let fine = !foul && rotation.is_none() && !self.world.conditions.on_the_wires() && self.world.has_every_form();
+        self.world.uneventful_is_synced(began, fine).await?;
         self.world.check(began).await
+    }
+
+    fn count_conditions(&mut self) {
+        let Conditions { site_down, cdn, revocation, token_answers } = self.world.conditions;
+        for (what, holds) in [
+            ("site down", site_down.is_some()),
+            ("CDN", cdn.is_some()),
+            ("revocations failing", revocation.is_some()),
+            ("odd token answers", token_answers != TokenAnswers::Documented),
+        ] {
+            *self.tally.conditions.entry(what).or_default() += usize::from(holds);
+        }
     }
 
     /// What happens to everybody before the tick.
     async fn live(&mut self, tick: Tick) {
+        // While a CDN refuses everything, nobody can tell whose a ring is.
+        if self.world.conditions.cdn.is_none() {
+            self.world.end_loans(false).await;
+        }
         let waiting = self.world.waiting_for_athletes().await;
         for athlete in 0..self.world.athletes.len() {
+            let lent = self.world.is_lent(athlete);
             let one = &self.world.athletes[athlete];
             let number = one.number;
             let comes = if one.causes.contains(&Cause::Unconnected) {
@@ -170,8 +205,8 @@ impl Play<'_> {
             } else {
                 waiting.contains(&number) && self.scale.returns(number, tick)
             };
-            if comes {
-                let bump = self.scale.visit(number, tick);
+            if comes && !(lent && self.world.conditions.cdn.is_some()) {
+                let bump = self.scale.visit(number, tick).filter(|_| !lent);
                 if let Some((at, how)) = bump {
                     scene::strike(&self.world, at, how);
                     let now = self.world.now();
@@ -181,15 +216,22 @@ impl Play<'_> {
                 scene::heal(&self.world);
                 self.tally.visits += 1;
             }
+            if lent {
+                continue;
+            }
             for happening in self.scale.happenings(number, tick) {
                 happen(&mut self.world, athlete, tick.day, happening).await;
+            }
+            if let Some(reconnect) = self.scale.reconnect(number, tick) {
+                let happened = self.world.reconnect(athlete, reconnect).await;
+                self.tally.reconnects += usize::from(happened);
             }
         }
         scene::heal(&self.world);
     }
 
-    /// Works off what the tick queued, and what comes back soon.
-    async fn work(&mut self, tick: Tick) {
+    /// Works off what the tick queued, and what comes back soon; answers whether the weather was foul.
+    async fn work(&mut self, tick: Tick) -> bool {
         let mut scenes: Vec<(usize, Received, (Adventure, usize, usize))> = Vec::new();
         let mut plain = Vec::new();
         for (athlete, message) in self.received() {
@@ -198,7 +240,9 @@ impl Play<'_> {
                 continue;
             };
             let number = self.world.athletes[athlete].number;
-            match self.scale.mail(number, tick) {
+            let mail = self.scale.mail(number, tick);
+            self.world.athletes[athlete].eventful |= mail != Mail::Once;
+            match mail {
                 Mail::Once => {}
                 Mail::Twice => self.world.stage.process.waiting.send(message.body.clone(), Duration::ZERO),
                 Mail::Late(minutes) => {
@@ -210,6 +254,7 @@ impl Play<'_> {
             let rare = matches!(Job::from_message(&message.body), Ok(Job::Backfill { .. }));
             match self.scale.adventure(number, tick, WORKERS, rare) {
                 Some(adventure) if scenes.iter().all(|(other, ..)| *other != athlete) => {
+                    self.world.athletes[athlete].eventful = true;
                     scenes.push((athlete, message, adventure));
                 }
                 _ => plain.push(message),
@@ -231,15 +276,17 @@ impl Play<'_> {
         self.set_weather(tick, weather);
         let foul = weather != Weather::Fair;
         self.tally.foul += usize::from(foul);
-        if foul {
+        let wired = foul || self.world.conditions.on_the_wires();
+        if wired {
             self.world.athletes.iter_mut().for_each(|one| one.disturbed = true);
         }
-        self.work_plainly(plain, foul).await;
+        self.work_plainly(plain, wired).await;
         for _ in 0..ROUNDS {
             let again: Vec<_> = self.received().into_iter().map(|(_, message)| message).collect();
-            self.work_plainly(again, foul).await;
+            self.work_plainly(again, wired).await;
         }
         scene::heal(&self.world);
+        foul
     }
 
     /// What is visible next in the time in which the queue is watched, in the story's order.
@@ -325,6 +372,8 @@ impl Play<'_> {
             one.tell(stage.clock.now(), "the faults stop");
         }
         self.world.let_lack(None);
+        self.world.set_conditions(self.scale.habits());
+        self.world.end_loans(true).await;
         // Long enough for the longest hold, a look at a lapsed membership and a job that was put off.
         self.calm_tick(SignedDuration::from_hours(26)).await?;
         for athlete in 0..self.world.athletes.len() {

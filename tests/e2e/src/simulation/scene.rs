@@ -220,6 +220,7 @@ pub(crate) fn heal(world: &World) {
         wire.heal();
         wire.take_log();
     }
+    world.apply_conditions();
 }
 
 fn watch(world: &World) -> Course {
@@ -323,7 +324,7 @@ fn stand_still(world: &World, at: Spot, after: bool) -> Gate {
 impl Request {
     pub(crate) fn wire(self, world: &World) -> &Wire {
         match self {
-            Self::Collection(_) | Self::Person | Self::Token => &world.stage.oura_wire,
+            Self::Collection(_) | Self::Person | Self::Token | Self::Revocation => &world.stage.oura_wire,
             Self::Search | Self::Import => &world.stage.smartabase_wire,
             Self::Table(_) => &world.stage.table_wire,
         }
@@ -334,6 +335,7 @@ impl Request {
             Self::Collection(name) => seen.path.strip_prefix("/v2/usercollection/") == Some(name),
             Self::Person => seen.path.ends_with("/personal_info"),
             Self::Token => seen.path.ends_with("-token") || seen.path.ends_with("/token"),
+            Self::Revocation => seen.path.ends_with("-revoke") || seen.path.ends_with("/revoke"),
             Self::Search => seen.path.ends_with("/eventsearch"),
             Self::Import => seen.path.ends_with("/eventsimport"),
             Self::Table(operation) => seen.operation == operation,

@@ -53,6 +53,14 @@ pub enum Kind {
     Rotation,
     /// A form is gone from the site for days or weeks.
     Forms,
+    /// The site is down for a whole day.
+    Outages,
+    /// A CDN in front of Oura answers everything with 403 for an hour.
+    Cdn,
+    /// The token server writes its answers in other forms than the documented one.
+    Answers,
+    /// Oura's revocation endpoint fails, and athletes connect again before a revocation is sent.
+    Revocations,
 }
 
 impl Adventure {
@@ -67,7 +75,7 @@ impl Adventure {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Nights,
         Self::Staff,
         Self::Consent,
@@ -82,6 +90,10 @@ impl Kind {
         Self::Skew,
         Self::Rotation,
         Self::Forms,
+        Self::Outages,
+        Self::Cdn,
+        Self::Answers,
+        Self::Revocations,
     ];
 }
 
@@ -154,6 +166,8 @@ pub(crate) enum Request {
     Person,
     /// The token endpoint.
     Token,
+    /// The revocation endpoint.
+    Revocation,
     /// `eventsearch`
     Search,
     /// `eventsimport`
@@ -240,7 +254,7 @@ impl Scale {
         Self { seed, athletes: (0..athletes).collect(), days, ticks: 3, kinds: Kind::ALL.into() }
     }
 
-    fn draw(&self, purpose: &str, place: &[u64]) -> fastrand::Rng {
+    pub(super) fn draw(&self, purpose: &str, place: &[u64]) -> fastrand::Rng {
         let words = [self.seed].into_iter().chain(purpose.bytes().map(u64::from)).chain(place.iter().copied());
         // FNV-1a over whole words, and a finaliser that spreads neighbours far apart.
         let sum = words.fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| {
@@ -250,7 +264,7 @@ impl Scale {
         fastrand::Rng::with_seed(mixed ^ (mixed >> 29))
     }
 
-    fn has(&self, kind: Kind) -> bool {
+    pub(super) fn has(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
 

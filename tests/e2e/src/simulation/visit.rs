@@ -2,6 +2,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
+use local::Visit;
 use serde_json::json;
 use sim::oura::{Kind, Period, Tier};
 use store::Connection;
@@ -13,22 +14,38 @@ use crate::{NIGHTS, deadline};
 
 /// An athlete opens the link and goes all the way, as far as the network lets them.
 pub(crate) async fn visit(world: &mut World, athlete: usize) {
-    let before = connection(world, athlete).await.map_or(0, |connection| connection.generation);
+    let before = generation(world, athlete).await;
     let one = &world.athletes[athlete];
     let visit = world.stage.connect(one.user, &one.person).await;
+    visited(world, athlete, before, visit).await;
+}
+
+/// The generation of an athlete's connection; 0 if they have none.
+pub(crate) async fn generation(world: &World, athlete: usize) -> u64 {
+    connection(world, athlete).await.map_or(0, |connection| connection.generation)
+}
+
+/// Takes down how a visit ended that began at the generation `before`.
+pub(crate) async fn visited(world: &mut World, athlete: usize, before: u64, visit: anyhow::Result<Visit>) {
     let after = connection(world, athlete).await;
     let now = world.now();
     let connected = after.is_some_and(|connection| connection.generation > before && connection.grant.is_some());
+    let lent = world.is_lent(athlete);
     let one = &mut world.athletes[athlete];
+    one.eventful = true;
     if connected {
-        // A membership is not renewed by a consent.
-        one.causes.retain(|cause| *cause == Cause::Lapsed && one.member_again.is_some());
+        // A membership is not renewed by a consent, and a lent ring not given back.
+        one.causes.retain(|cause| match cause {
+            Cause::Lapsed => one.member_again.is_some(),
+            Cause::Lent => lent,
+            _ => false,
+        });
     }
     let page = visit.map_or_else(|error| error.to_string(), |visit| visit.status.to_string());
     one.tell(now, format!("visits: {page}{}", if connected { ", connected" } else { "" }));
 }
 
-async fn connection(world: &World, athlete: usize) -> Option<Connection> {
+pub(crate) async fn connection(world: &World, athlete: usize) -> Option<Connection> {
     world.store().connection(&world.athletes[athlete].id, deadline().instant()).await.unwrap()
 }
 
@@ -37,6 +54,8 @@ pub(crate) async fn happen(world: &mut World, athlete: usize, day: u32, happenin
     let now = world.now();
     let one = &mut world.athletes[athlete];
     one.tell(now, format!("{happening:?}"));
+    one.eventful |=
+        !matches!(happening, Happening::Edited { .. } | Happening::Removed { .. } | Happening::Added { .. });
     match happening {
         Happening::Edited { back } => world.edit_night(athlete, back),
         Happening::Removed { back } => {

@@ -14,6 +14,8 @@ use sim::smartabase::User;
 use store::{AthleteId, KeyVersion, Keyring, Store};
 use url::Url;
 
+use super::conditions::{Conditions, Outages};
+use super::reconnect::{GUESTS, Guest};
 use super::story::{Rotation, Scale, Tick};
 use crate::{DAYS, NIGHTS};
 
@@ -32,6 +34,10 @@ pub(crate) struct World {
     pub(crate) stage: Stage,
     pub(crate) workers: Vec<Worker>,
     pub(crate) athletes: Vec<Athlete>,
+    pub(crate) guests: Vec<Guest>,
+    /// What holds since the tick began.
+    pub(crate) conditions: Conditions,
+    pub(crate) outages: Outages,
     pub(crate) vault: Vault,
     /// When a night was edited, since the last check: what Oura said in between may have been sent.
     pub(crate) edited: Vec<Timestamp>,
@@ -70,6 +76,10 @@ pub(crate) struct Athlete {
     pub(crate) deleted: BTreeSet<Date>,
     /// Something went wrong lately, and no tick has put it right yet.
     pub(crate) disturbed: bool,
+    /// Something happened in this tick that may keep the athlete from being synced.
+    pub(crate) eventful: bool,
+    /// Since when nothing has kept the athlete from being synced.
+    pub(crate) uneventful_since: Option<Timestamp>,
     /// An access token was used before anything was written since it was issued.
     pub(crate) used_before_stored: bool,
     /// When the membership is paid again.
@@ -89,6 +99,8 @@ pub(crate) enum Cause {
     Lapsed,
     /// A refresh was answered, and the answer died on its way or with the worker that had it.
     GrantLost,
+    /// A guest has connected their ring.
+    Lent,
 }
 
 /// The secrets, as the operator has them.
@@ -108,13 +120,18 @@ impl World {
             let life = if athlete.number.is_multiple_of(4) { Life::Regular { since } } else { Life::Varied { since } };
             Person::new(&athlete.person, &athlete.person, zone).living(life)
         };
+        let guests: Vec<_> = (0..GUESTS as i64).map(Guest::new).collect();
+        let users = athletes.iter().map(|one| (one.user, &one.id, one.number.to_string()));
+        let users = users.chain(guests.iter().map(|guest| (guest.user, &guest.id, "Guest".to_owned())));
+        let settings = sim::oura::Settings {
+            revocation_ends_consent: scale.revocation_ends_consent(),
+            ..sim::oura::Settings::default()
+        };
         let stage = Stage::set(Cast {
             now: instant(Tick { day: 0, minute: 0 }),
             people: athletes.iter().map(person).collect(),
-            users: athletes
-                .iter()
-                .map(|one| User::new(one.user, one.id.as_str(), "Player", &one.number.to_string()))
-                .collect(),
+            users: users.map(|(user, id, name)| User::new(user, id.as_str(), "Player", &name)).collect(),
+            oura: settings,
             ..Cast::new()
         })
         .await
@@ -125,7 +142,17 @@ impl World {
             password: "api-password".to_owned(),
         };
         let workers = (0..WORKERS).map(|_| Worker::beside(&stage, &vault)).collect();
-        Self { stage, workers, athletes, vault, edited: Vec::new(), lacking: None }
+        Self {
+            stage,
+            workers,
+            athletes,
+            guests,
+            conditions: Conditions::FINE,
+            outages: Outages::default(),
+            vault,
+            edited: Vec::new(),
+            lacking: None,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -194,6 +221,11 @@ impl World {
             one.tell(now, format!("the site lacks {lacking:?}"));
         }
         self.lacking = lacking;
+    }
+
+    /// Whether the site has every form.
+    pub(crate) fn has_every_form(&self) -> bool {
+        self.lacking.is_none()
     }
 
     /// Everybody learns what they have yet to learn.
@@ -270,6 +302,8 @@ impl Athlete {
             spent: BTreeSet::new(),
             lost: 0,
             disturbed: false,
+            eventful: false,
+            uneventful_since: None,
             used_before_stored: false,
             edits: 0,
             deleted: BTreeSet::new(),

@@ -220,12 +220,18 @@ impl Grants {
         self.all.get(access.grant).filter(|grant| !grant.revoked)
     }
 
-    /// Revokes the grant that a token of either kind belongs to; whether there was one to revoke.
-    pub(super) fn revoke(&mut self, token: &str) -> bool {
+    /// Revokes the grant that a token of either kind belongs to, and, if one token `ends_consent`, every other grant of the
+    /// same person; whether the token's own was there to revoke.
+    pub(super) fn revoke(&mut self, token: &str, ends_consent: bool) -> bool {
         let access = self.access.get(token).map(|access| access.grant);
         let index = access.or_else(|| self.refresh.get(token).map(|refresh| refresh.grant));
-        let grant = index.and_then(|index| self.all.get_mut(index));
-        grant.is_some_and(|grant| !std::mem::replace(&mut grant.revoked, true))
+        let Some(grant) = index.and_then(|index| self.all.get_mut(index)) else { return false };
+        let revoked = !std::mem::replace(&mut grant.revoked, true);
+        if ends_consent {
+            let person = grant.person.clone();
+            self.all.iter_mut().filter(|other| other.person == person).for_each(|other| other.revoked = true);
+        }
+        revoked
     }
 
     /// Ends every access token of a person at once; their refresh tokens still work.

@@ -50,6 +50,9 @@ pub struct Settings {
     pub rotates_refresh_tokens: bool,
     /// Whether the token servers answer errors with status 200.
     pub token_errors_are_200: bool,
+    /// Whether the revocation of one token ends the whole consent of its person: every grant the application has from them,
+    /// newer ones, too. RFC 7009 (section 2.1) leaves that to the server, and it is not known of the real one.
+    pub revocation_ends_consent: bool,
     /// Documents per page, at least one.
     pub page_size: usize,
     /// Which sleep periods a window of dates contains.
@@ -84,6 +87,7 @@ impl Default for Settings {
             scope_format: ScopeFormat::Spaces,
             rotates_refresh_tokens: true,
             token_errors_are_200: false,
+            revocation_ends_consent: false,
             page_size: 50,
             sleep_window: SleepWindow::Day,
             summaries_include_end: true,

@@ -35,7 +35,7 @@ pub(super) async fn new_revoke(State(service): State<Arc<Service>>, headers: Hea
     }
     match form.value("token") {
         Some(token) => {
-            world.grants.revoke(token);
+            world.revoke(token);
             StatusCode::OK.into_response()
         }
         None => answer(Err(Fault::REQUEST)),
@@ -51,7 +51,7 @@ pub(super) async fn legacy_revoke(
     let query = pairs(query.as_deref().unwrap_or_default().as_bytes());
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let token = query.iter().find(|(key, _)| key == "access_token").map(|(_, token)| token.as_str()).or(bearer);
-    let revoked = token.is_some_and(|token| service.world.lock().grants.revoke(token));
+    let revoked = token.is_some_and(|token| service.world.lock().revoke(token));
     if revoked { StatusCode::OK.into_response() } else { StatusCode::UNAUTHORIZED.into_response() }
 }
 
@@ -112,6 +112,10 @@ fn answer(outcome: Result<Value, Fault>) -> Response {
 impl World {
     fn is_client(&self, form: &Form) -> bool {
         form.client() == Some((&self.settings.client_id, &self.settings.client_secret))
+    }
+
+    fn revoke(&mut self, token: &str) -> bool {
+        self.grants.revoke(token, self.settings.revocation_ends_consent)
     }
 
     fn answer_token(&mut self, at: TokenServer, form: &Form) -> Response {

@@ -7,6 +7,7 @@ mod oura_consent;
 mod oura_documents;
 mod oura_lives;
 mod oura_refusals;
+mod oura_revocations;
 mod oura_tokens;
 mod oura_windows;
 mod smartabase_door;

@@ -1,0 +1,218 @@
+//! Athletes who connect again before Oura has heard of an earlier revocation, and rings that somebody else wears meanwhile.
+//!
+//! A guest is a user of the site who borrows rings: no athlete of the story, and nothing goes wrong with their jobs but what
+//! goes wrong with everybody's. While a guest has a ring, its owner can't connect.
+
+use local::Visit;
+use sim::wire::{Fault, Gate};
+use store::{AthleteId, Connection, Status};
+
+use super::check::Broken;
+use super::scene;
+use super::story::{Break, Kind, Request, Scale, Spot, Tick};
+use super::visit::{connection, generation, visit, visited};
+use super::world::{Cause, World};
+use crate::deadline;
+
+/// How many rings can be lent at a time.
+pub(crate) const GUESTS: usize = 2;
+
+/// What an athlete does about a connection that is in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reconnect {
+    /// They disconnect while Oura does not take the revocation, and connect again at once.
+    AtOnce { how: Break },
+    /// They disconnect, and while the page still waits for Oura's answer to the revocation, they connect again.
+    Meanwhile,
+    /// They try to disconnect, but the table fails: they stay connected. Then their grant is refreshed.
+    NotDisconnected { how: Break },
+    /// They disconnect while Oura does not take the revocation, and a guest connects the ring. After so many ticks the
+    /// guest disconnects in the same way, and they connect again at once.
+    Lent { how: Break, ticks: u32 },
+}
+
+/// A user of the site who borrows rings.
+pub(crate) struct Guest {
+    pub(crate) user: i64,
+    pub(crate) id: AthleteId,
+    pub(crate) loan: Option<Loan>,
+}
+
+/// A ring that a guest wears.
+#[derive(Clone, Copy)]
+pub(crate) struct Loan {
+    /// Whose ring it is, by place.
+    pub(crate) athlete: usize,
+    how: Break,
+    /// How many ticks it lasts yet.
+    ticks: u32,
+}
+
+impl Guest {
+    pub(crate) fn new(number: i64) -> Self {
+        Self { user: 1001 + number, id: AthleteId::parse(&format!("uuid-guest-{number}")).unwrap(), loan: None }
+    }
+}
+
+impl Scale {
+    /// What an athlete does about their connection before this tick.
+    pub(crate) fn reconnect(&self, athlete: u32, tick: Tick) -> Option<Reconnect> {
+        let mut draw = self.draw("reconnect", &[athlete.into(), tick.day.into(), tick.minute.into()]);
+        let chance = draw.u16(0..1000);
+        let breaks = [Break::NeverArrives, Break::AnswerLost, Break::Unwell, Break::UnwellAfterwards];
+        let (how, ticks) = (breaks[draw.usize(0..breaks.len())], draw.u32(1..6));
+        match chance {
+            _ if !self.has(Kind::Revocations) => None,
+            0..8 => Some(Reconnect::AtOnce { how }),
+            8..10 => Some(Reconnect::Meanwhile),
+            10..13 => Some(Reconnect::NotDisconnected { how }),
+            13..18 => Some(Reconnect::Lent { how, ticks }),
+            _ => None,
+        }
+    }
+}
+
+impl World {
+    /// Whether a guest wears this athlete's ring.
+    pub(crate) fn is_lent(&self, athlete: usize) -> bool {
+        self.guests.iter().any(|guest| guest.loan.is_some_and(|loan| loan.athlete == athlete))
+    }
+
+    /// An athlete in order disconnects or tries to; answers whether they were in order.
+    pub(crate) async fn reconnect(&mut self, athlete: usize, reconnect: Reconnect) -> bool {
+        let one = &self.athletes[athlete];
+        let in_order = one.causes.is_empty() && one.member_again.is_none();
+        if !in_order || self.conditions.cdn.is_some() {
+            return false;
+        }
+        let now = self.now();
+        self.athletes[athlete].tell(now, format!("{reconnect:?}"));
+        match reconnect {
+            Reconnect::AtOnce { how } => {
+                self.disconnect_unrevoked(athlete, how).await;
+                visit(self, athlete).await;
+            }
+            Reconnect::Meanwhile => self.connect_meanwhile(athlete).await,
+            Reconnect::NotDisconnected { how } => {
+                let at = Spot { request: Request::Table("TransactWriteItems"), nth: 1 };
+                scene::strike(self, at, how);
+                scene::disconnect(self, athlete).await;
+                scene::heal(self);
+                if connection(self, athlete).await.is_some_and(|connection| connection.grant.is_some()) {
+                    self.athletes[athlete].causes.remove(&Cause::Disconnected);
+                }
+                self.stage.oura.expire_access_tokens(&self.athletes[athlete].person);
+            }
+            Reconnect::Lent { how, ticks } => {
+                let free = self.guests.iter().position(|guest| guest.loan.is_none());
+                let Some(guest) = free else { return false };
+                self.disconnect_unrevoked(athlete, how).await;
+                self.lend(athlete, guest, how, ticks).await;
+            }
+        }
+        true
+    }
+
+    async fn connect_meanwhile(&mut self, athlete: usize) {
+        let before = generation(self, athlete).await;
+        let visit = self.disconnect_and_connect(athlete).await;
+        scene::heal(self);
+        let now = self.now();
+        let one = &mut self.athletes[athlete];
+        one.tell(now, "disconnects");
+        one.causes.insert(Cause::Disconnected);
+        one.eventful = true;
+        if let Some(visit) = visit {
+            visited(self, athlete, before, visit).await;
+        }
+    }
+
+    /// The visit, if Oura was asked to revoke anything.
+    async fn disconnect_and_connect(&self, athlete: usize) -> Option<anyhow::Result<Visit>> {
+        let one = &self.athletes[athlete];
+        let gate = Gate::new();
+        let held = gate.clone();
+        self.stage.oura_wire.decide(move |seen| Request::Revocation.is(seen).then(|| Fault::HoldAfter(held.clone())));
+        let mut disconnecting = std::pin::pin!(self.stage.disconnect(one.user));
+        tokio::select! {
+            biased;
+            _ = &mut disconnecting => None,
+            () = gate.reached() => {
+                let visit = self.stage.connect(one.user, &one.person).await;
+                gate.open();
+                let _ = disconnecting.await;
+                Some(visit)
+            }
+        }
+    }
+
+    async fn disconnect_unrevoked(&mut self, athlete: usize, how: Break) {
+        scene::strike(self, Spot { request: Request::Revocation, nth: 1 }, how);
+        scene::disconnect(self, athlete).await;
+        scene::heal(self);
+    }
+
+    async fn lend(&mut self, athlete: usize, guest: usize, how: Break, ticks: u32) {
+        let (now, user) = (self.now(), self.guests[guest].user);
+        let visited = self.stage.connect(user, &self.athletes[athlete].person).await;
+        self.guests[guest].loan = Some(Loan { athlete, how, ticks });
+        self.athletes[athlete].causes.insert(Cause::Lent);
+        let page = visited.map_or_else(|error| error.to_string(), |visit| visit.status.to_string());
+        self.athletes[athlete].tell(now, format!("guest {user} connects the ring: {page}"));
+        // A ring whose owner is not known yet is nobody's so far, and may go to either.
+        let known = self.guest_connection(guest).await.is_some_and(|connection| connection.oura_user.is_some());
+        if !known {
+            self.give_back(guest).await;
+        }
+    }
+
+    /// Before a tick: guests whose time is over disconnect, and the rings' owners connect again at once.
+    pub(crate) async fn end_loans(&mut self, all: bool) {
+        for guest in 0..self.guests.len() {
+            let Some(loan) = &mut self.guests[guest].loan else { continue };
+            loan.ticks = loan.ticks.saturating_sub(1);
+            let Loan { athlete, how, ticks } = *loan;
+            if ticks == 0 || all {
+                if !all {
+                    scene::strike(self, Spot { request: Request::Revocation, nth: 1 }, how);
+                }
+                self.give_back(guest).await;
+                scene::heal(self);
+                visit(self, athlete).await;
+            }
+        }
+    }
+
+    async fn give_back(&mut self, guest: usize) {
+        let (now, user) = (self.now(), self.guests[guest].user);
+        let Some(Loan { athlete, .. }) = self.guests[guest].loan else { return };
+        let page = self.stage.disconnect(user).await;
+        let page = page.map_or_else(|error| error.to_string(), |visit| visit.status.to_string());
+        self.guests[guest].loan = None;
+        self.athletes[athlete].tell(now, format!("guest {user} disconnects: {page}"));
+    }
+
+    async fn guest_connection(&self, guest: usize) -> Option<Connection> {
+        self.store().connection(&self.guests[guest].id, deadline().instant()).await.unwrap()
+    }
+
+    /// A guest who has a ring is as connected as any athlete in order.
+    pub(crate) async fn guests_are_connected(&self) -> Result<(), Broken> {
+        for (place, guest) in self.guests.iter().enumerate() {
+            let Some(loan) = guest.loan else { continue };
+            let connection = self.guest_connection(place).await;
+            let status = connection.as_ref().map(|connection| connection.status);
+            if status != Some(Status::Active) {
+                let status = status.map_or("gone", Status::name);
+                let how = format!("the connection of guest {}, who has the ring, is {status}", guest.user);
+                return Err(Broken {
+                    promise: "nobody is asked to act without cause",
+                    athlete: Some(loan.athlete),
+                    how,
+                });
+            }
+            self.consent_lives(loan.athlete, &guest.id, connection.as_ref())?;
+        }
+        Ok(())
+    }
+}
