@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use runtime::Deadline;
 use smartabase::Error;
-use store::{AthleteId, Holds, Outage, Replaced, Service};
+use store::{AthleteId, Holds, Outage, OutageWrite, Service};
 use tokio::sync::Mutex;
 use tokio::time::timeout_at;
 
@@ -126,13 +126,13 @@ impl Connector {
         let asked = if let Error::Throttled { after: Some(after) } = error { *after } else { Duration::ZERO };
         let next = next_outage(read.as_ref(), now, self.longest_outage(), asked, why);
         match self.store.replace_outage(Service::Smartabase, read.as_ref(), &next, deadline.instant()).await? {
-            Replaced::Done => {
+            OutageWrite::Done => {
                 let Outage { until, failures, why, .. } = &next;
                 tracing::warn!(%until, failures, why, "Smartabase is down; no sync asks Oura until then");
                 self.known().failed.clear();
                 self.learn(Some(next));
             }
-            Replaced::Refused(other) => self.learn(other),
+            OutageWrite::Refused(other) => self.learn(other),
         }
         Ok(())
     }
@@ -142,8 +142,8 @@ impl Connector {
         let (now, longest) = (self.clock.now(), self.longest_outage());
         let next = next_outage(Some(&outage), now, longest, Duration::ZERO, outage.why.clone());
         match self.store.replace_outage(Service::Smartabase, Some(&outage), &next, deadline.instant()).await? {
-            Replaced::Done => self.learn(Some(next.clone())),
-            Replaced::Refused(other) => {
+            OutageWrite::Done => self.learn(Some(next.clone())),
+            OutageWrite::Refused(other) => {
                 self.learn(other);
                 return self.outage_in_force();
             }
@@ -164,8 +164,8 @@ impl Connector {
     /// Replaces the outage in the table. If that fails, other processes wait longer than they have to.
     async fn replace(&self, read: &Outage, next: Outage, deadline: Deadline) {
         match self.store.replace_outage(Service::Smartabase, Some(read), &next, deadline.instant()).await {
-            Ok(Replaced::Done) => {}
-            Ok(Replaced::Refused(other)) => self.learn(other),
+            Ok(OutageWrite::Done) => {}
+            Ok(OutageWrite::Refused(other)) => self.learn(other),
             Err(error) => tracing::warn!(%error, "could not store that Smartabase answers; other processes wait on"),
         }
     }
@@ -217,6 +217,7 @@ fn is_sign_of_outage(error: &Error) -> bool {
         | Error::Forbidden
         | Error::NotFound
         | Error::Rejected { .. }
+        | Error::Refused { .. }
         | Error::Unexpected { .. }
         | Error::CursorRepeats
         | Error::TooLarge

@@ -87,7 +87,7 @@ pub use keyring::{KeyVersion, Keyring, OpenError, Purpose, SealError, Verdict};
 pub use keys::RecordKey;
 pub use lease::{Claim, Release};
 pub use ledger::{BackfillDebt, Entry, Fenced, Finish, Record, WindowDigest, Written};
-pub use outage::{Outage, Replaced};
+pub use outage::{Outage, OutageWrite};
 pub use requests::Store;
 pub use sealed::{NotSealed, Sealed};
 pub use snapshot::Snapshot;

@@ -38,7 +38,7 @@ pub struct Outage {
 
 /// What came of replacing an outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replaced {
+pub enum OutageWrite {
     /// Written.
     Done,
     /// Another process replaced it first: this is what is there now.
@@ -67,7 +67,7 @@ impl Store {
         read: Option<&Outage>,
         next: &Outage,
         deadline: Instant,
-    ) -> Result<Replaced, StoreError> {
+    ) -> Result<OutageWrite, StoreError> {
         let key = Key::outage(service);
         let edit = Edit::of(key.clone());
         let edit = match read {
@@ -81,8 +81,8 @@ impl Store {
             .set_or_remove(ANSWERED_AT, next.answered_at.map(instant))
             .set(VERSION, number(next.version));
         Ok(match edit.send(self, "replacing an outage", deadline).await? {
-            Edited::Applied(_) => Replaced::Done,
-            Edited::Refused(item) => Replaced::Refused(item.map(|item| Outage::read(&key, &item)).transpose()?),
+            Edited::Applied(_) => OutageWrite::Done,
+            Edited::Refused(item) => OutageWrite::Refused(item.map(|item| Outage::read(&key, &item)).transpose()?),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The outage of a remote service.
 
-use store::{Outage, Replaced, Service};
+use store::{Outage, OutageWrite, Service};
 
 use crate::{Table, at, soon};
 
@@ -18,11 +18,11 @@ async fn one_of_two_who_decided_on_the_same_state_is_refused() {
     };
     assert_eq!(table.store.outage(SITE, soon()).await.unwrap(), None);
     let (first, longer, answered) = (outage(60, 1, None), outage(180, 3, None), outage(60, 2, Some(70)));
-    assert_eq!(replace(None, &first).await, Replaced::Done);
-    assert_eq!(replace(None, &longer).await, Replaced::Refused(Some(first.clone())));
-    assert_eq!(replace(Some(&first), &answered).await, Replaced::Done);
-    assert_eq!(replace(Some(&first), &longer).await, Replaced::Refused(Some(answered.clone())));
-    assert_eq!(replace(Some(&answered), &longer).await, Replaced::Done);
+    assert_eq!(replace(None, &first).await, OutageWrite::Done);
+    assert_eq!(replace(None, &longer).await, OutageWrite::Refused(Some(first.clone())));
+    assert_eq!(replace(Some(&first), &answered).await, OutageWrite::Done);
+    assert_eq!(replace(Some(&first), &longer).await, OutageWrite::Refused(Some(answered.clone())));
+    assert_eq!(replace(Some(&answered), &longer).await, OutageWrite::Done);
     assert_eq!(table.store.outage(SITE, soon()).await.unwrap(), Some(longer));
     assert_eq!(table.store.outage(Service::Oura, soon()).await.unwrap(), None);
 }
