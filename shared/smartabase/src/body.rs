@@ -1,16 +1,18 @@
 //! Reads the body of an answer as JSON, also where single bytes or words of it are not JSON.
 //!
-//! Sites were seen to put a byte order mark first, a letter in Latin-1 into a name, a control character into a comment,
-//! or `NaN` where a number is due. Each of these makes the whole body unreadable to a strict parser, and with it the
-//! answer about everybody else. A body that is cut off, or that is no JSON object or list, is never mended.
+//! An answer may begin with a byte order mark, or hold a Latin-1 letter in a name, a control character in a comment, or
+//! `NaN` in place of a number. A strict parser then refuses the whole body, and what it says of all other users is lost. So
+//! this one repairs strings and bare words. It never repairs a body that is cut off or that is no JSON object or list.
+
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
 /// A body that was read.
 pub(crate) struct Body {
     pub(crate) json: Value,
-    /// Whether some bytes were not UTF-8 and were read as Latin-1 letters. That is right for a name, and too little to
-    /// tell people apart by.
+    /// Whether some bytes were not UTF-8 and were read as Latin-1 letters: good enough for a name, but not for an
+    /// identifier.
     pub(crate) guessed: bool,
 }
 
@@ -93,7 +95,7 @@ fn mend_string(text: &str, json: &mut String) -> usize {
             }
             '\\' => mend_escape(rest, json),
             next if next < ' ' => {
-                json.push_str(&format!("\\u{:04x}", u32::from(next)));
+                let _ = write!(json, "\\u{:04x}", u32::from(next));
                 next.len_utf8()
             }
             next => {

@@ -158,7 +158,9 @@ mod tests {
         for given in [json!({"userId": 1001}), json!({"userId": "1001"}), json!({"userId": 1001.0})] {
             assert_eq!(UserId::read(Some(&given)), Some(UserId(1001)), "{given}");
         }
-        for given in [json!({}), json!({"userId": null}), json!({"userId": [1001]}), json!({"userId": {"userId": 1001}})] {
+        for given in
+            [json!({}), json!({"userId": null}), json!({"userId": [1001]}), json!({"userId": {"userId": 1001}})]
+        {
             assert_eq!(UserId::read(Some(&given)), None, "{given}");
         }
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ids::EventId;
-use crate::message::{counts_fewer, repeatable, sayings, text, unknown_fields};
+use crate::message::{counts_fewer, message_text, repeatable, text, unknown_fields};
 use crate::refusal::Refusal;
 use crate::rows::list;
 
@@ -194,7 +194,7 @@ pub(crate) fn state_of(result: Option<&Value>) -> Option<String> {
 }
 
 fn message_of(result: Option<&Value>) -> Option<String> {
-    Some(sayings(result?.get("message"))).filter(|message| !message.is_empty())
+    Some(message_text(result?.get("message"))).filter(|message| !message.is_empty())
 }
 
 /// The reason in an entry of the older shape, where each record that failed is a list of pairs. Only the pair `Error` is read:
@@ -202,7 +202,7 @@ fn message_of(result: Option<&Value>) -> Option<String> {
 fn record_error(record: &Value) -> Result<String, Error> {
     let pairs = list(record, "pairs", "error")?;
     let error = pairs.iter().find(|pair| pair.get("key").and_then(Value::as_str) == Some("Error"));
-    let reason = sayings(error.and_then(|pair| pair.get("value")));
+    let reason = message_text(error.and_then(|pair| pair.get("value")));
     Ok(if reason.is_empty() { "no reason given".to_owned() } else { reason })
 }
 

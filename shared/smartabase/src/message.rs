@@ -30,7 +30,7 @@ pub(crate) fn text(value: Option<&Value>) -> String {
 }
 
 /// What the site says in words, where that may be one text or a list or object of them.
-pub(crate) fn sayings(value: Option<&Value>) -> String {
+pub(crate) fn message_text(value: Option<&Value>) -> String {
     let mut texts = Vec::new();
     let mut rest: Vec<&Value> = value.into_iter().collect();
     while let Some(value) = rest.pop() {
@@ -188,7 +188,7 @@ mod tests {
             (json!([]), ""),
             (json!(null), ""),
         ] {
-            assert_eq!(sayings(Some(&value)), meaning, "{value}");
+            assert_eq!(message_text(Some(&value)), meaning, "{value}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Reads whether an answer is whole, and where the next page begins if it is not.
 //!
-//! The API spells its cursor in three ways and puts it in four places. Whoever looks an event up concludes from a whole
-//! answer that it is not there, and has it made, so the end of a list must not be mistaken: what can't be read, and any
-//! member that looks like a continuation this crate does not know, is an error and never an end.
+//! The API spells its cursor in three ways and puts it in four places. The caller creates an event when a look-up does not
+//! find it, so a page must never be taken for the last one by mistake. A cursor that can't be read, and any unknown member
+//! that looks like a continuation, is therefore an error.
 
 use std::collections::HashSet;
 
@@ -43,7 +43,7 @@ impl Cursors {
             None => match only(plain)? {
                 Some(cursor) => cursor,
                 None if !marks.plain.is_empty() && !marks.end => return Err(Error::CursorRepeats),
-                None => return has_no_other_mark(page).map(|()| None),
+                None => return reject_unknown_marks(page).map(|()| None),
             },
         };
         if !self.seen.insert(cursor.clone()) {
@@ -55,7 +55,7 @@ impl Cursors {
 }
 
 /// Makes sure that an answer which is not read page by page is whole.
-pub(crate) fn is_whole(answer: &Value) -> Result<(), Error> {
+pub(crate) fn require_whole(answer: &Value) -> Result<(), Error> {
     match Cursors::default().next(answer)? {
         None => Ok(()),
         Some(_) => Err(Error::unexpected("the answer has further pages, which this call can't ask for")),
@@ -115,7 +115,7 @@ fn only(cursors: Vec<String>) -> Result<Option<String>, Error> {
 }
 
 /// An error if a member that is not known says that the answer goes on. Lists are not looked into: they hold records.
-fn has_no_other_mark(page: &Value) -> Result<(), Error> {
+fn reject_unknown_marks(page: &Value) -> Result<(), Error> {
     let mut rest = vec![(String::new(), page)];
     while let Some((place, object)) = rest.pop() {
         for (name, value) in object.as_object().into_iter().flatten() {
@@ -179,7 +179,9 @@ fn is_set(value: &Value) -> bool {
         Value::Null => false,
         Value::Bool(truth) => *truth,
         Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "false" | "null" | "none" | "0"),
+        Value::String(text) => {
+            !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "false" | "null" | "none" | "0")
+        }
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
     }
@@ -328,9 +330,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_read_at_once_has_one_page() {
-        assert_eq!(is_whole(&json!({"results": []})), Ok(()));
+        assert_eq!(require_whole(&json!({"results": []})), Ok(()));
         for page in [json!({"cursor": "c1"}), json!({"pagination": {"nextCursor": "c1"}}), json!({"hasMore": true})] {
-            assert!(matches!(is_whole(&page), Err(Error::Unexpected { .. })), "{page}");
+            assert!(matches!(require_whole(&page), Err(Error::Unexpected { .. })), "{page}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::ids::{FormName, UserId};
-use crate::paging::is_whole;
+use crate::paging::require_whole;
 use crate::rows::{Row, UserObject, list, read_fields, same_value};
 
 /// A user's record in a profile form, as the site holds it.
@@ -65,7 +65,7 @@ pub(crate) fn read_profiles(answer: &Value, form: &FormName, users: &[UserId]) -
     if !members.is_empty() && !members.contains_key("profiles") {
         return Err(Error::unexpected("profilesearch: an answer without a list of profiles"));
     }
-    is_whole(answer)?;
+    require_whole(answer)?;
     let mut profiles = Vec::new();
     for (index, entry) in list(answer, "profiles", "profilesearch")?.iter().enumerate() {
         let place = format!("profiles[{index}]");

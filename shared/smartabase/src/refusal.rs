@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::message::{is_true, repeatable, sayings, text};
+use crate::message::{is_true, message_text, repeatable, text};
 
 /// The site says no: an RPC exception, or an `error` or `errors` at the top of the answer. In the site's own words,
 /// uncleaned.
@@ -25,9 +25,11 @@ impl Refusal {
         let message = ["error", "errors"].into_iter().find_map(|name| match answer.get(name)? {
             Value::String(message) if !message.is_empty() => Some(message.clone()),
             Value::Object(error) => Some(text(error.get("message").or_else(|| error.get("detailMessage")))),
-            Value::Array(errors) if !errors.is_empty() => Some(sayings(answer.get(name))),
-            Value::Number(code) if code.as_f64() != Some(0.0) => Some(format!("{code} {}", sayings(answer.get("message")))),
-            Value::Bool(true) => Some(sayings(answer.get("message"))),
+            Value::Array(errors) if !errors.is_empty() => Some(message_text(answer.get(name))),
+            Value::Number(code) if code.as_f64() != Some(0.0) => {
+                Some(format!("{code} {}", message_text(answer.get("message"))))
+            }
+            Value::Bool(true) => Some(message_text(answer.get("message"))),
             _ => None,
         })?;
         Some(Refusal { state: "error".to_owned(), message, errors: Vec::new() })
@@ -39,7 +41,7 @@ impl Refusal {
             [Some(answer), answer.get("result")].into_iter().flatten().find_map(|place| {
                 let state = text(place.get("state"));
                 let failed = !state.is_empty() && !state.starts_with("SUCCESS");
-                failed.then(|| Refusal { state, message: sayings(place.get("message")), errors: Vec::new() })
+                failed.then(|| Refusal { state, message: message_text(place.get("message")), errors: Vec::new() })
             })
         })
     }

@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::message::text;
-use crate::paging::is_whole;
+use crate::paging::require_whole;
 use crate::rows::list;
 
 /// The users that the account sees.
@@ -160,7 +160,7 @@ impl RosterPages {
         Ok(())
     }
 
-    /// The whole roster. One user who can't be read costs only themselves, but a roster of such users is no empty one, nor
+    /// The whole roster. One unreadable user costs only that user. A roster of nothing but unreadable users is an error, as
     /// is one without any list.
     pub(crate) fn finish(self) -> Result<Roster, Error> {
         let mut roster = self.roster;
@@ -191,7 +191,7 @@ fn read_user(entry: &Value, guessed: bool) -> (Option<User>, Option<&'static str
     (Some(User { id, uuid: uuid.unwrap_or_default(), first_name, last_name }), unread)
 }
 
-/// `Ok(None)` only where the site says that there is none. People are told apart by it, so nothing of it is guessed.
+/// `Ok(None)` only where the site says that there is none. The UUID identifies a person, so no letter of it is guessed.
 fn read_uuid(value: Option<&Value>, guessed: bool) -> Result<Option<String>, ()> {
     let uuid = match value {
         None | Some(Value::Null) => return Ok(None),
@@ -211,7 +211,7 @@ pub(crate) fn read_members(answer: &Value) -> Result<Vec<UserId>, Error> {
     if !top.is_empty() && !top.contains_key("results") {
         return Err(Error::unexpected("groupmembers: an answer without a list of results"));
     }
-    is_whole(answer)?;
+    require_whole(answer)?;
     let mut members = Vec::new();
     for (outer, result) in list(answer, "results", "groupmembers")?.iter().enumerate() {
         // Nothing but what was searched for means that nobody was found.
@@ -342,7 +342,10 @@ mod tests {
             (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [8, null, "x"]}), false),
             (json!({"users": [{"userId": 1}]}), false),
             (json!({"users": [{"userId": 1}, {"userId": 7}], "idsOfDeletedUsers": [7]}), false),
-            (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7], "mergedUsers": [{"oldId": 7, "newId": 1}]}), false),
+            (
+                json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7], "mergedUsers": [{"oldId": 7, "newId": 1}]}),
+                false,
+            ),
             (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7], "mergedUsers": [{"oldId": 7}]}), false),
         ] {
             assert_eq!(read(std::slice::from_ref(&page)).unwrap().says_deleted(UserId(7)), deleted, "{page}");

@@ -47,7 +47,7 @@ pub(crate) fn read_fields(record: &Value, place: &str) -> Result<BTreeMap<String
             let Some(Value::String(key)) = pair.get("key") else {
                 return Err(Error::unexpected(format!("{place}: a pair without a key")));
             };
-            // Nobody knows what to send back for it, and to leave it out would erase it.
+            // How to send it back is not known, and an update that leaves it out would erase it.
             if matches!(pair.get("value"), Some(Value::Array(_) | Value::Object(_))) {
                 return Err(Error::unexpected(format!("{place}: the value of {key:?} can't be read")));
             }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::ids::{FormName, read_id};
 use crate::message::{is_true, text};
-use crate::paging::is_whole;
+use crate::paging::require_whole;
 use crate::rows::list;
 
 /// A form, as the list of forms names it.
@@ -110,7 +110,7 @@ pub(crate) fn read_summaries(answer: &Value) -> Result<Vec<FormSummary>, Error> 
     if kinds.iter().all(|kind| answer.get(kind.as_str()).is_none()) {
         return Err(Error::unexpected("a list of forms with neither event nor profile forms"));
     }
-    is_whole(answer)?;
+    require_whole(answer)?;
     let mut forms = Vec::new();
     for kind in kinds {
         forms.extend(list(answer, kind.as_str(), "forms")?.iter().filter_map(|form| read_summary(kind, form)));

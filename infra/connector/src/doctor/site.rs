@@ -72,7 +72,11 @@ impl Visit<'_> {
             }
         };
         let unread = roster.unreadable.first().map_or(String::new(), |first| {
-            format!("; {} of the answer can't be read, the first: {}", counted(roster.unreadable.len(), "entry"), first.what)
+            format!(
+                "; {} of the answer can't be read, the first: {}",
+                counted(roster.unreadable.len(), "entry"),
+                first.what
+            )
         });
         checkup.pass(ROSTER, format!("the account sees {}{unread}", counted(roster.users.len(), "user")));
         let group = match &self.connector.settings.group {

@@ -64,7 +64,7 @@ mod look_up {
                 Created => assert_eq!(found, Ok(vec![]), "{row:?}"),
                 Adopted(id) => assert_eq!(found, Ok(vec![*id]), "{row:?}"),
                 NotSent(says) => {
-                    let error = found.expect_err(&row.join(" then ")).to_string();
+                    let error = found.map_err(|error| error.to_string()).unwrap_err();
                     assert!(error.contains(says), "{says:?} is not in {error:?}, from {row:?}");
                 }
             }
@@ -207,7 +207,10 @@ mod roster {
             // Read as they are meant.
             (&[&br#"{"users":[{"userId":1009,"uuid":"a"},{"userId":2,"uuid":null}]}"#[..]][..], "1009=a; 2"),
             (&[b"\xEF\xBB\xBF{\"users\":[{\"userId\":1009,\"uuid\":\"a\"}]}"], "1009=a"),
-            (&[b"{\"users\":[{\"userId\":1009,\"uuid\":\"a\",\"firstName\":\"J\xF6rg\"},{\"userId\":2}]}"], "1009=a; 2"),
+            (
+                &[b"{\"users\":[{\"userId\":1009,\"uuid\":\"a\",\"firstName\":\"J\xF6rg\"},{\"userId\":2}]}"],
+                "1009=a; 2",
+            ),
             (&[b"{\"users\":[{\"userId\":1009,\"uuid\":\"a\",\"lastName\":\"A\x02B\"},{\"userId\":2}]}"], "1009=a; 2"),
             (&[br#"{"users":[{"userId":1009.0,"uuid":19762.0},{"userId":"2.0"}]}"#], "1009=19762; 2"),
             (&[br#"{"users":[{"userId":{"userId":1009},"uuid":" a "}]}"#], "1009=a"),
@@ -288,7 +291,10 @@ mod roster {
     #[tokio::test]
     async fn who_is_in_the_group_is_read_in_full_or_not_at_all() {
         for (row, members) in [
-            (&br#"{"results":[{"search":{"name":"Squad"},"results":[{"userId":3},{"userId":"4"}]}]}"#[..], Ok(vec![3, 4])),
+            (
+                &br#"{"results":[{"search":{"name":"Squad"},"results":[{"userId":3},{"userId":"4"}]}]}"#[..],
+                Ok(vec![3, 4]),
+            ),
             (br#"{"results":[{"results":[{"userId":{"userId":3}},{"userId":4.0}]}]}"#, Ok(vec![3, 4])),
             (b"\xEF\xBB\xBF{\"results\":[{\"results\":[{\"userId\":3,\"firstName\":\"J\xF6rg\"}]}]}", Ok(vec![3])),
             (br#"{"results":[{"search":{}}]}"#, Ok(vec![])),
@@ -352,10 +358,8 @@ mod writing {
         let (user, date, fields) = (UserId(1), date(2026, 3, 3), fields());
         let event = Event { user, date, start: time, finish: time, existing: None, fields };
         match site(&[row]).await.client.import(&credentials(), &FormName::from("Sleep"), &[event], soon()).await {
-            Ok(Import::Imported { ids, unknown_fields }) => match unknown_fields.is_empty() {
-                true => Stored(ids[0].0),
-                false => StoredWithout("Score"),
-            },
+            Ok(Import::Imported { ids, unknown_fields }) if unknown_fields.is_empty() => Stored(ids.first().unwrap().0),
+            Ok(Import::Imported { .. }) => StoredWithout("Score"),
             Ok(_) => LookedUp,
             Err(error) => {
                 if error.leaves_import_in_doubt() {
@@ -465,7 +469,10 @@ mod account {
             (b"403 ", None),
             (b"401 ", Some("refuses the username or the password")),
             (b"401 <html>", Some("refuses the username or the password")),
-            (br#"{"__is_rpc_exception__":true,"value":{"detailMessage":"Invalid username or password"}}"#, Some("Invalid username")),
+            (
+                br#"{"__is_rpc_exception__":true,"value":{"detailMessage":"Invalid username or password"}}"#,
+                Some("Invalid username"),
+            ),
             (br#"{"error":"locked"}"#, Some("the site says: locked")),
             (br#"{"state":"FAILURE","message":"locked"}"#, Some("the site says: locked")),
             (b"403 <html>Attention required</html>", Some("status 403 and html")),
@@ -519,8 +526,14 @@ mod account {
             }
         }
         for (row, fields) in [
-            (&br#"{"children":[{"type":"FormItem","name":"Score","required":"true"}]}"#[..], Some(vec![("Score", true)])),
-            (br#"{"children":[{"type":"FormItem","name":"Score"},{"type":"FormItem","name":7}]}"#, Some(vec![("Score", false)])),
+            (
+                &br#"{"children":[{"type":"FormItem","name":"Score","required":"true"}]}"#[..],
+                Some(vec![("Score", true)]),
+            ),
+            (
+                br#"{"children":[{"type":"FormItem","name":"Score"},{"type":"FormItem","name":7}]}"#,
+                Some(vec![("Score", false)]),
+            ),
             (br#"{"children":[]}"#, Some(vec![])),
             (br#"{"children":null}"#, None),
             (br#"{"children":{}}"#, None),

@@ -5,7 +5,10 @@
 //! `shared/smartabase/tests/api/specification.rs`.
 
 use connector::Enrolled;
-use e2e::{ADA, BEN, LINKS, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, log, opening, told_truly};
+use e2e::{
+    ADA, BEN, LINKS, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, log, opening,
+    told_truly,
+};
 use jiff::SignedDuration;
 use jiff::civil::{Date, date};
 use local::Stage;
@@ -177,7 +180,10 @@ mod roster {
         for (entry, says) in [
             (&br#"{"userId":NaN,"firstName":"Ben","uuid":"uuid-ben"}"#[..], "page 1, users[1]: `userId` can't be read"),
             (br#"{"userId":1002,"firstName":"Ben","uuid":["uuid-ben"]}"#, "page 1, users[1]: `uuid` can't be read"),
-            (b"{\"userId\":1002,\"firstName\":\"Ben\",\"uuid\":\"uuid-b\xE9n\"}", "page 1, users[1]: `uuid` can't be read"),
+            (
+                b"{\"userId\":1002,\"firstName\":\"Ben\",\"uuid\":\"uuid-b\xE9n\"}",
+                "page 1, users[1]: `uuid` can't be read",
+            ),
         ] {
             let (stage, enrolled) = enrol(&with_ben(entry)).await;
             assert_eq!((enrolled.told, enrolled.unreadable), (1, 1));
@@ -214,7 +220,8 @@ mod sign_in {
     /// A refusal with 200, and a firewall's page with 403.
     #[tokio::test]
     async fn that_the_site_does_not_confirm_sends_nothing_further() {
-        let exception = json!({"__is_rpc_exception__": true, "value": {"detailMessage": "Invalid username or password"}});
+        let exception =
+            json!({"__is_rpc_exception__": true, "value": {"detailMessage": "Invalid username or password"}});
         let blocked = Answer::status(403).body("<html>Attention required</html>");
         // The refusal may be that of the password, so the backfill tries it once, and the forms for staff don't.
         for (answer, tries) in [(Answer::json(&exception), 1), (blocked, 2)] {

@@ -27,7 +27,7 @@ impl Site {
             "idsOfDeletedUsers": deleted,
             "lastSynchronisationTimeOnServer": self.clock.millis(),
         });
-        self.mark(&mut answer, next);
+        self.mark(&mut answer, next.as_deref());
         Answer::json(&answer)
     }
 

@@ -59,12 +59,12 @@ impl Site {
         }
         let (page, next) = self.page(found, paginate, cursor);
         let mut answer = json!({"events": page.iter().map(|event| self.read(event)).collect::<Vec<_>>()});
-        self.mark(&mut answer, next);
+        self.mark(&mut answer, next.as_deref());
         Answer::json(&answer)
     }
 
     /// Puts the cursor of the next page where this site has it.
-    pub(super) fn mark(&self, answer: &mut Value, next: Option<String>) {
+    pub(super) fn mark(&self, answer: &mut Value, next: Option<&str>) {
         let object = match self.settings.cursor_place {
             CursorPlace::Top => answer,
             CursorPlace::Pagination => &mut answer["pagination"],
@@ -109,7 +109,7 @@ impl Site {
         });
         match (self.settings.cursor, self.settings.cursor_place) {
             (CursorName::NextCursor, CursorPlace::Top) => answer["export"]["nextCursor"] = json!(next),
-            _ => self.mark(&mut answer, next),
+            _ => self.mark(&mut answer, next.as_deref()),
         }
         Answer::json(&answer)
     }

@@ -107,7 +107,8 @@ async fn a_cursor_stands_where_the_site_has_it() {
         let search = json!({"formNames": [SLEEP], "userIds": [ANN], "paginate": true, "cursor": ""});
         let page = call(&site, "eventsearch", &search).await;
         assert_eq!(page.pointer(pointer), Some(&json!("1")), "{page}");
-        let synchronise = json!({"formName": SLEEP, "userIds": [ANN], "pagination": {"paginate": true, "cursor": null}});
+        let synchronise =
+            json!({"formName": SLEEP, "userIds": [ANN], "pagination": {"paginate": true, "cursor": null}});
         let page = call(&site, "synchronise", &synchronise).await;
         assert_eq!(page.pointer(pointer), Some(&json!("1")), "{page}");
         let roster = call(&site, "usersynchronise", &json!({"paginate": "True", "cursor": ""})).await;
