@@ -22,9 +22,7 @@ use jiff::{SignedDuration, ToSpan};
 use oura::{ApiError, Forbidden, TokenError};
 use runtime::{Deadline, SecretName};
 use secrecy::{ExposeSecret, SecretString};
-use store::{
-    Connect, Enrolment, NewConnection, NewState, Purpose, Replaced, State, Status, StoredGrant, TakeState,
-};
+use store::{Connect, Enrolment, NewConnection, NewState, Purpose, Replaced, State, Status, StoredGrant, TakeState};
 use url::Url;
 
 use crate::disconnect::{REVOCATION, TO_QUEUE};

@@ -93,11 +93,7 @@ impl Connector {
 
     /// Queues the revocation and erases the grant. Answers with the grant, if there was one, for whoever does not want to
     /// wait for the queue.
-    pub(crate) async fn withdraw(
-        &self,
-        athlete: &AthleteId,
-        deadline: Deadline,
-    ) -> Result<Option<Withdrawn>, Setback> {
+    pub(crate) async fn withdraw(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Option<Withdrawn>, Setback> {
         for _ in 0..ATTEMPTS {
             let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(None) };
             let withdrawn = self.to_withdraw(&connection, deadline).await;
@@ -249,7 +245,9 @@ impl Connector {
         match self.oura.personal_info(&token, deadline.instant()).await {
             Ok(person) => Ok(Some(person.id.as_str().to_owned())),
             Err(ApiError::TokenRefused | ApiError::Forbidden { .. } | ApiError::Rejected { .. }) => Ok(None),
-            Err(error) => Err(Setback::retry(UNWELL, format!("Oura does not say whose grant is to be revoked: {error}"))),
+            Err(error) => {
+                Err(Setback::retry(UNWELL, format!("Oura does not say whose grant is to be revoked: {error}")))
+            }
         }
     }
 

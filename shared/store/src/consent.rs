@@ -177,9 +177,8 @@ impl Store {
     pub async fn owner(&self, oura_user: &str, deadline: Instant) -> Result<Option<AthleteId>, StoreError> {
         let key = Key::owner(oura_user);
         let item = self.get(&key, "reading whose an Oura account is", deadline).await?;
-        let read = |item| {
-            Reader::new(&key, &item).required(ATHLETE_ID, |reader, name| reader.parsed(name, "is not a UUID"))
-        };
+        let read =
+            |item| Reader::new(&key, &item).required(ATHLETE_ID, |reader, name| reader.parsed(name, "is not a UUID"));
         item.map(read).transpose()
     }
 

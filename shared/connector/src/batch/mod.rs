@@ -169,12 +169,14 @@ impl Connector {
         }
     }
 
-    /// Runs a job from the batch's snapshot or, behind another of its athlete, from what the table says now.
+    /// Runs a job from the batch's snapshot. One that follows another of its athlete reads the connection anew first,
+    /// consistently: the job before it has most likely changed it a moment ago.
     async fn run_in_turn(
         &self,
         job: &Job,
         attempts: u32,
-        snapshot: Option<&Snapshot>,
+        snapshot: &Snapshot,
+        turn: Turn,
         deadline: Deadline,
     ) -> Ended {
         if deadline.remaining() < TO_SYNC {
@@ -182,13 +184,14 @@ impl Connector {
             return Ended { verdict, outcome: Outcome::HandedBack, news: None };
         }
         let run = Box::pin(async {
-            match snapshot {
-                Some(snapshot) => Ok(self.run(job, attempts, snapshot, deadline).await),
-                None => {
-                    let snapshot = self.store.snapshot(&[job.athlete().clone()], deadline.instant()).await?;
-                    Ok(self.run(job, attempts, &snapshot, deadline).await)
-                }
+            if matches!(turn, Turn::First) {
+                return Ok(self.run(job, attempts, snapshot, deadline).await);
             }
+            let athlete = job.athlete().clone();
+            let connection = self.store.connection(&athlete, deadline.instant()).await?;
+            let connections = connection.map(|connection| (athlete, connection)).into_iter().collect();
+            let snapshot = Snapshot { connections, holds: snapshot.holds.clone(), ..Snapshot::default() };
+            Ok(self.run(job, attempts, &snapshot, deadline).await)
         });
         match tokio::time::timeout_at(deadline.instant(), run).await {
             Ok(Ok(ended)) => return ended,
@@ -234,6 +237,13 @@ impl Connector {
     }
 }
 
+/// Whether a job is the first of its athlete in the batch.
+#[derive(Clone, Copy)]
+enum Turn {
+    First,
+    Later,
+}
+
 /// A job, its place in the batch, and how often its message was received.
 type Entry = (usize, u32, Job);
 
@@ -257,20 +267,21 @@ impl<'a> Running<'a> {
 
     /// Begins with an athlete's jobs.
     fn begin(&mut self, jobs: VecDeque<Entry>) {
-        self.start(jobs, Some(Arc::clone(&self.snapshot)));
+        self.start(jobs, Turn::First);
     }
 
     /// Goes on with an athlete's jobs.
     fn go_on(&mut self, jobs: VecDeque<Entry>) {
-        self.start(jobs, None);
+        self.start(jobs, Turn::Later);
     }
 
-    fn start(&mut self, mut jobs: VecDeque<Entry>, snapshot: Option<Arc<Snapshot>>) {
+    fn start(&mut self, mut jobs: VecDeque<Entry>, turn: Turn) {
         let Some((position, attempts, job)) = jobs.pop_front() else { return };
         let (connector, places, deadline) = (Arc::clone(self.connector), Arc::clone(&self.places), self.deadline);
+        let snapshot = Arc::clone(&self.snapshot);
         let task = self.tasks.spawn(async move {
             let _place = places.acquire().await;
-            (position, connector.run_in_turn(&job, attempts, snapshot.as_deref(), deadline).await)
+            (position, connector.run_in_turn(&job, attempts, &snapshot, turn, deadline).await)
         });
         self.rest.insert(task.id(), jobs);
     }

@@ -80,7 +80,8 @@ async fn a_key_that_is_forgotten_during_the_exchange_costs_no_grant() {
     .await;
     let installation = Installation::with(|connector| {
         let at = |path: &str| format!("{oura}{path}").parse().unwrap();
-        let endpoints = Endpoints { authorize: at("/authorize"), token: at("/token"), revoke: at("/revoke"), api: at("/") };
+        let endpoints =
+            Endpoints { authorize: at("/authorize"), token: at("/token"), revoke: at("/revoke"), api: at("/") };
         connector.oura = oura::Client::new(endpoints).unwrap();
         connector.secrets = secrets;
     })

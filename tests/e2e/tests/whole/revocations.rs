@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use e2e::{
-    ADA, BEN, Spent, ada, ada_and_ben, athlete, audit, connected, connection, curtain, deadline, enrolled, faithful, living,
+    ADA, BEN, Spent, ada, ada_and_ben, athlete, audit, connected, connection, curtain, deadline, enrolled, faithful,
+    living,
 };
 use jiff::SignedDuration;
 use jiff::civil::date;
