@@ -85,9 +85,10 @@ async fn an_error_message_of_aws_with_escapes_is_shown() {
 #[tokio::test]
 async fn an_argument_or_a_file_with_escapes_in_its_name_is_shown() {
     let aws = eve().await;
+    let unknown = format!("{EVIL}!");
     for arguments in [
         &["--local", EVIL, "status"][..],
-        &["--stack", STACK, "show", EVIL],
+        &["--stack", STACK, "show", &unknown],
         &["--stack", STACK, "status", "--state", EVIL],
         &["--stack", STACK, "redrive", "drop", "--id", EVIL],
         &["forms", "spec", "--file", EVIL],
