@@ -152,6 +152,7 @@ def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[
 
     for line in roles.check(deployed):
         yield f"role of {line}"
+    yield roles.entrances(deployed)
 
     yield from alarms.check(deployed, simulated, forms, links, operator)
     yield looking_after.redrive(operator, UNREADABLE)

@@ -52,7 +52,9 @@ def service_context(body: bytes) -> dict[str, Any]:
     """MiniStack's condition keys of a request, and the leading keys of an item, a batch or a query."""
     request = json.loads(body or b"{}")
     batches = request.get("RequestItems", {}).values()
-    keys = partition_keys(request, *({"Key": key} for batch in batches for key in batch.get("Keys", [])))
+    read = [{"Key": key} for batch in batches if isinstance(batch, dict) for key in batch["Keys"]]
+    written = [write for batch in batches if isinstance(batch, list) for entry in batch for write in entry.values()]
+    keys = partition_keys(request, *read, *written)
     keys += queried(request)
     return {**original_context(body), **({LEADING_KEYS: keys} if keys else {})}
 

@@ -1,4 +1,12 @@
-"""What each function's role may do, and what it is refused: asked of the emulator with the role's own credentials."""
+"""What each function's role may do, and what it is refused: asked of the emulator with the role's own credentials.
+
+Who may write a token endpoint: a connection's row says to which server its refresh token goes. The scheduler, which
+reads no secret, writes no row at all. The worker (refresh), oauth (connect, disconnect) and enrol (deleted users)
+replace or erase a grant together with its endpoint, so all three have to write those attributes. IAM could narrow an
+update to named attributes (`dynamodb:Attributes`), but does not tell a replacement from a removal, so it would take
+nothing from them. What keeps a role with the table, but without the root key, from pointing a grant elsewhere is the
+seal.
+"""
 
 import dataclasses
 import datetime
@@ -9,7 +17,7 @@ from typing import Any
 import botocore.exceptions
 
 from check.processes import Failed
-from check.stack import Stack
+from check.stack import FUNCTIONS, Stack
 
 DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
 
@@ -63,6 +71,29 @@ class Calls:
                 "ExpressionAttributeValues": {":one": {"N": "1"}},
             },
         )
+
+    def point_elsewhere(self, key: str) -> Call:
+        """Sends the grant of a connection to another token server at the next tick."""
+        call = self.update(key)
+        names = {"#url": "token_url", "#expires": "expires_at"}
+        values = {":url": {"S": "https://elsewhere.example.org/token"}, ":past": {"S": "2026-01-01T00:00:00Z"}}
+        changed = {
+            "UpdateExpression": "SET #url = :url, #expires = :past",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        return Call("dynamodb", "update_item", {**call.arguments, **changed})
+
+    def batch_write(self, key: str) -> Call:
+        # A deletion of what is not there.
+        requests = {self.outputs["TableName"]: [{"DeleteRequest": {"Key": row(key)}}]}
+        return Call("dynamodb", "batch_write_item", {"RequestItems": requests})
+
+    def statement(self, key: str) -> Call:
+        """An update in PartiQL, which other actions allow than the update itself."""
+        table = self.outputs["TableName"]
+        text = f"UPDATE \"{table}\" SET token_url = 'https://elsewhere.example.org' WHERE pk = '{key}' AND sk = 'PROBE'"
+        return Call("dynamodb", "execute_statement", {"Statement": text})
 
     def delete(self, key: str) -> Call:
         return Call("dynamodb", "delete_item", {**self.table, "Key": row(key)})
@@ -130,6 +161,16 @@ class Calls:
 
     def write_secret(self, secret: str) -> Call:
         return Call("secretsmanager", "put_secret_value", {"SecretId": self.outputs[secret], "SecretString": "{}"})
+
+    def reconfigure(self, function: str) -> Call:
+        """The environment of a function names the token server, too."""
+        arguments = {"FunctionName": self.outputs[function], "Description": "probe"}
+        return Call("lambda", "update_function_configuration", arguments)
+
+    def open_address(self, function: str) -> Call:
+        """An address of the function's own, which anybody can call."""
+        arguments = {"FunctionName": self.outputs[function], "AuthType": "NONE"}
+        return Call("lambda", "create_function_url_config", arguments)
 
     def invoke(self, function: str) -> Call:
         return Call("lambda", "invoke", {"FunctionName": self.outputs[function], "InvocationType": "Event"})
@@ -204,6 +245,10 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
         call.get("STATE#probe"),
         call.delete("HOLD#probe"),
         call.delete("PLAN#probe"),
+        call.update("PROBE#probe"),
+        call.point_elsewhere("PROBE#probe"),
+        call.batch_write("ATHLETE#nobody"),
+        call.statement("ATHLETE#nobody"),
         call.delete_table(),
         call.purge("QueueUrl"),
         call.purge("DeadLetterQueueUrl"),
@@ -212,6 +257,8 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
         call.write_secret("SmartabaseSecretArn"),
         call.write_secret("KeySecretArn"),
         call.invoke("EnrolFunctionName"),
+        call.reconfigure("WorkerFunctionName"),
+        call.open_address("WorkerFunctionName"),
     ]
     return {
         "Scheduler": [
@@ -220,6 +267,10 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
             call.get("ATHLETE#nobody"),
             call.batch_get("ATHLETE#nobody"),
             call.update("ATHLETE#nobody"),
+            call.point_elsewhere("ATHLETE#nobody"),
+            call.transact(Update="ATHLETE#nobody"),
+            call.update("OURA#nobody"),
+            call.update("STATE#probe"),
             call.update("HOLD#probe"),
             call.receive("QueueUrl"),
             call.send("DeadLetterQueueUrl"),
@@ -271,3 +322,21 @@ def check(stack: Stack) -> Iterator[str]:
         raise Failed("\n".join(faults))
     for function in may:
         yield f"{function}: {len(may[function])} calls allowed, {len(may_not[function])} refused"
+
+
+def entrances(stack: Stack) -> str:
+    """Nothing of a function can be called from outside, but oauth through the HTTP API."""
+    client = stack.client("lambda")
+    for function in FUNCTIONS:
+        name = stack.outputs[f"{function}FunctionName"]
+        if client.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"]:
+            raise Failed(f"{function} has an address of its own")
+        try:
+            statements = json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
+        except client.exceptions.ResourceNotFoundException:
+            statements = []
+        callers = [statement["Principal"] for statement in statements]
+        expected = [{"Service": "apigateway.amazonaws.com"}] if function == "OAuth" else []
+        if callers != expected:
+            raise Failed(f"{function} may be called by {callers}")
+    return "no function has an address of its own, and only the HTTP API may call oauth"

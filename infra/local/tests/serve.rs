@@ -42,10 +42,11 @@ impl Pilot {
         ]);
         let started = tokio::task::spawn_blocking(move || {
             let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-            let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-            let port = lines
-                .into_iter()
-                .find_map(|line| line.strip_prefix("listening on 127.0.0.1:")?.split(',').next()?.parse().ok());
+            let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let port =
+                lines.find_map(|line| line.strip_prefix("listening on 127.0.0.1:")?.split(',').next()?.parse().ok());
+            // It goes on logging, and must find somebody who reads.
+            std::thread::spawn(move || lines.for_each(drop));
             (process, port)
         });
         let (process, port) = started.await.unwrap();

@@ -138,7 +138,7 @@ async fn a_rescue_or_revoke_message_with_another_endpoint_is_not_obeyed() {
         };
         let athlete = athlete("uuid-ada");
         let rescue = Job::Rescue { athlete: athlete.clone(), generation: 1, grant: grant.clone(), tries: 0 };
-        let revoke = Job::Revoke { athlete, grant, tries: 0 };
+        let revoke = Job::Revoke { athlete, grant, oura_user: None, tries: 0 };
         for message in [revoke, rescue] {
             attack.stage.process.waiting.send(message.to_message(), Duration::ZERO);
             attack.stage.process.work().await;

@@ -316,7 +316,7 @@ mod no_pair_came {
         stage.oura_wire.inject(When::every().path(TOKEN), Fault::Answer(Answer::status(503)));
         stage.pass(NEARLY_A_DAY);
         let days = (date(2026, 2, 20), date(2026, 2, 21));
-        let other = Job::Backfill { athlete: athlete("uuid-ada"), from: days.0, to: days.1 };
+        let other = Job::Backfill { athlete: athlete("uuid-ada"), from: days.0, to: days.1, put_off: 0 };
         stage.process.tick().await.unwrap();
         stage.process.waiting.send(other.to_message(), Duration::ZERO);
         let _ = stage.cost();
