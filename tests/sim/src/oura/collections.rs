@@ -77,7 +77,7 @@ fn text(json: String) -> Response {
 }
 
 impl World {
-    /// Token, limits, membership and scope, in this order.
+    /// Token, limits, membership, app and scope, in this order.
     fn admit(&mut self, headers: &HeaderMap, scope: Option<&str>) -> Result<Grant, Refusal> {
         let now = self.clock.now();
         let unauthorized = || Refusal::new(StatusCode::UNAUTHORIZED, "Unauthorized access exception.");
@@ -89,6 +89,10 @@ impl World {
         if !member {
             let detail = "Access forbidden. The user's Oura subscription has expired and their data is not available.";
             return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
+        }
+        if self.person(&grant.person).outdated_app {
+            let detail = "The user's mobile app does not meet the minimum app version requirement.";
+            return Err(Refusal::new(StatusCode::UPGRADE_REQUIRED, detail));
         }
         match scope.filter(|scope| !grant.scopes.contains(*scope)) {
             None => Ok(grant),

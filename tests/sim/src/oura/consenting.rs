@@ -27,6 +27,14 @@ impl Oura {
         self.world().person_mut(person).member = member;
     }
 
+    /// Lets the Oura app on the person's phone become too old for Oura, or has it updated.
+    ///
+    /// # Panics
+    /// When there is no such person.
+    pub fn set_outdated_app(&self, person: &str, outdated: bool) {
+        self.world().person_mut(person).outdated_app = outdated;
+    }
+
     /// What the person would do on the consent page that `authorize_url` leads to: choose who they are, leave every box
     /// checked and approve. Answers where the browser is sent.
     ///

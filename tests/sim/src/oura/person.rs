@@ -16,6 +16,8 @@ pub struct Person {
     pub life: Life,
     /// Whether the membership is paid. Without it every collection answers 403, `personal_info` included.
     pub member: bool,
+    /// Whether the Oura app on the person's phone is too old, so that everything answers 426, `personal_info` included.
+    pub outdated_app: bool,
 }
 
 /// How a person's days come about.
@@ -50,6 +52,7 @@ impl Person {
             email: format!("{id}@example.org"),
             life: Life::Blank,
             member: true,
+            outdated_app: false,
         }
     }
 

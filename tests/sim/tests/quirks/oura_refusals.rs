@@ -45,6 +45,18 @@ async fn a_lapsed_membership_is_403_everywhere() {
 }
 
 #[tokio::test]
+async fn an_app_that_is_too_old_is_426_everywhere() {
+    let (oura, _) = oura(|_| {}).await;
+    let tokens = connect(&oura, "ada", "daily").await;
+    oura.set_outdated_app("ada", true);
+    for name in ["daily_activity", "daily_readiness", "daily_sleep", "sleep", "personal_info"] {
+        assert_eq!(get(&oura, &tokens, name).await.status(), 426, "{name}");
+    }
+    oura.set_outdated_app("ada", false);
+    assert_eq!(get(&oura, &tokens, "personal_info").await.status(), 200);
+}
+
+#[tokio::test]
 async fn error_bodies_have_three_shapes() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
