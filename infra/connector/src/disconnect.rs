@@ -121,7 +121,7 @@ fn refused(setback: &Setback) -> Failure {
         Setback::RetryAfter { .. } | Setback::Overtaken => {
             format!("the athlete may still be connected ({setback}): try again in a minute")
         }
-        Setback::NeedsOperator(_) | Setback::NeedsAthlete(_) => {
+        Setback::NeedsOperator(_) | Setback::NeedsAthlete(_) | Setback::OutdatedApp => {
             format!("the athlete may still be connected: {setback}")
         }
     })

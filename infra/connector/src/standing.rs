@@ -32,6 +32,8 @@ pub(crate) enum State {
     OtherAthletes,
     /// Oura gives no data without a membership.
     NoMembership,
+    /// Oura gives no data to the version of its app that the athlete has.
+    OutdatedApp,
     /// In order, but no night arrives.
     Silent,
     /// In order.
@@ -118,9 +120,12 @@ impl State {
     pub(crate) fn needs(self) -> Actor {
         match self {
             Self::Damaged | Self::FieldMissing | Self::HeldUp => Actor::Operator,
-            Self::NeedsToReconnect | Self::NotShared | Self::OtherAthletes | Self::NoMembership | Self::Silent => {
-                Actor::Athlete
-            }
+            Self::NeedsToReconnect
+            | Self::NotShared
+            | Self::OtherAthletes
+            | Self::NoMembership
+            | Self::OutdatedApp
+            | Self::Silent => Actor::Athlete,
             Self::Connected | Self::Disconnected | Self::NotConnected => Actor::Nobody,
         }
     }
@@ -136,6 +141,7 @@ impl From<&Standing> for State {
             Standing::HeldUp { .. } => Self::HeldUp,
             Standing::NeedsToReconnect => Self::NeedsToReconnect,
             Standing::NoMembership => Self::NoMembership,
+            Standing::OutdatedApp => Self::OutdatedApp,
             Standing::NotShared => Self::NotShared,
             Standing::OtherAthletes => Self::OtherAthletes,
             Standing::Disconnected => Self::Disconnected,
@@ -154,6 +160,7 @@ impl fmt::Display for State {
             Self::NotShared => "sleep data not shared",
             Self::OtherAthletes => "another athlete’s account",
             Self::NoMembership => "no Oura membership",
+            Self::OutdatedApp => "needs to update the Oura app",
             Self::Silent => "no nights arrive",
             Self::Connected => "connected",
             Self::Disconnected => "disconnected",

@@ -186,7 +186,7 @@ impl Connector {
         let (oura_user, lapsed) = match who {
             Ok(person) => (Some(person.id.as_str().to_owned()), false),
             Err(ApiError::Forbidden { detail: Forbidden::Scope }) => (None, false),
-            Err(ApiError::Forbidden { .. }) => (None, true),
+            Err(ApiError::Forbidden { detail: Forbidden::Membership }) => (None, true),
             // Whose account it is can be asked at the first sync; the grant can't be asked for again.
             Err(error) => {
                 tracing::warn!(%athlete, %error, "Oura did not say whose account this is");
@@ -314,7 +314,7 @@ pub(crate) fn page_of(setback: Setback) -> Page {
             tracing::error!(reason, "the operator must act");
             Page::Misconfigured
         }
-        Setback::NeedsAthlete(_) | Setback::Overtaken => Page::TryAgain,
+        Setback::NeedsAthlete(_) | Setback::OutdatedApp | Setback::Overtaken => Page::TryAgain,
     }
 }
 

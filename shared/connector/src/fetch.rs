@@ -34,7 +34,8 @@ impl Connector {
     }
 
     /// Fetches the four collections. An access token that opens none of them is refreshed once, and only what was refused
-    /// is asked again; a collection that is refused while others are not is left out and named.
+    /// is asked again. A collection that Oura refuses while it gives others is left out and named, whatever the reason: no
+    /// membership has lapsed while others answer.
     pub(crate) async fn fetch(
         &self,
         session: &mut Session,
@@ -63,14 +64,19 @@ impl Connector {
         }
         let athlete = &session.connection.athlete;
         let mut documents = Documents::default();
-        documents.activity = self.read(activity, &mut documents, athlete, deadline).await?;
-        documents.readiness = self.read(readiness, &mut documents, athlete, deadline).await?;
-        documents.daily_sleep = self.read(daily_sleep, &mut documents, athlete, deadline).await?;
-        documents.sleep = self.read(sleep, &mut documents, athlete, deadline).await?;
-        if documents.refused.len() == 4 {
-            return Err(self.nothing_opens(session, deadline).await);
+        let mut reasons = Vec::new();
+        documents.activity = self.read(activity, &mut documents, &mut reasons, athlete, deadline).await?;
+        documents.readiness = self.read(readiness, &mut documents, &mut reasons, athlete, deadline).await?;
+        documents.daily_sleep = self.read(daily_sleep, &mut documents, &mut reasons, athlete, deadline).await?;
+        documents.sleep = self.read(sleep, &mut documents, &mut reasons, athlete, deadline).await?;
+        if documents.refused.len() < 4 {
+            return Ok(documents);
         }
-        Ok(documents)
+        Err(if reasons.is_empty() {
+            self.nothing_opens(session, deadline).await
+        } else {
+            forbidden(the_reason(&reasons))
+        })
     }
 
     /// Asks Oura whose account this is, which any token tells (Oura's published specification). A refused access token is
@@ -88,7 +94,6 @@ impl Connector {
         let athlete = &session.connection.athlete;
         match asked {
             Ok(person) => Ok(person.id),
-            Err(ApiError::TokenRefused) => Err(self.fresh_token_refused(athlete, deadline).await),
             Err(ApiError::Forbidden { detail: Forbidden::Scope }) => Err(Setback::NeedsOperator(
                 "Oura does not say whose account it is without another scope: add `personal` to OuraScopes, then have the \
                  athlete connect again"
@@ -112,10 +117,12 @@ impl Connector {
         if refused(&answer) { self.collection(token, days, deadline).await } else { answer }
     }
 
+    /// Takes the documents of one collection, or notes that it was refused and why.
     async fn read<D: Document>(
         &self,
         answer: Answer<D>,
         documents: &mut Documents,
+        reasons: &mut Vec<Forbidden>,
         athlete: &AthleteId,
         deadline: Deadline,
     ) -> Result<Vec<D>, Setback> {
@@ -128,6 +135,11 @@ impl Connector {
                 documents.refused.insert(D::COLLECTION);
                 Ok(Vec::new())
             }
+            Err(ApiError::Forbidden { detail }) => {
+                documents.refused.insert(D::COLLECTION);
+                reasons.push(detail);
+                Ok(Vec::new())
+            }
             Err(error) => Err(self.oura_setback(athlete, error, deadline).await),
         }
     }
@@ -135,14 +147,11 @@ impl Connector {
     /// What an error of the API means for the athlete, and for everybody.
     async fn oura_setback(&self, athlete: &AthleteId, error: ApiError, deadline: Deadline) -> Setback {
         match error {
-            ApiError::TokenRefused => Setback::NeedsAthlete(Status::NeedsConsent),
-            ApiError::Forbidden { detail: Forbidden::Scope } => Setback::NeedsAthlete(Status::ScopeMissing),
-            // Oura documents 403 as a lapsed membership or a missing scope. Sleep data was granted, or there would be
-            // no connection, so without a word from Oura it is the membership.
-            ApiError::Forbidden { .. } => Setback::NeedsAthlete(Status::MembershipLapsed),
+            ApiError::TokenRefused => self.fresh_token_refused(athlete, deadline).await,
+            ApiError::Forbidden { detail } => forbidden(detail),
             ApiError::Throttled(throttle) => self.throttled(athlete, &throttle, deadline).await,
             ApiError::Rejected { .. } => Setback::NeedsOperator(format!("Oura rejected our request: {error}")),
-            ApiError::Unwell { .. } | ApiError::TimedOut | ApiError::Unreadable { .. } => {
+            ApiError::Foreign { .. } | ApiError::Unwell { .. } | ApiError::TimedOut | ApiError::Unreadable { .. } => {
                 Setback::retry(UNWELL, format!("Oura: {error}"))
             }
         }
@@ -154,7 +163,6 @@ impl Connector {
         let athlete = &session.connection.athlete;
         match self.oura.personal_info(&session.access_token, deadline.instant()).await {
             Ok(_) => Setback::NeedsAthlete(Status::ScopeMissing),
-            Err(ApiError::TokenRefused) => self.fresh_token_refused(athlete, deadline).await,
             Err(error) => self.oura_setback(athlete, error, deadline).await,
         }
     }
@@ -200,6 +208,25 @@ fn window(now: Timestamp, zone: &TimeZone, lookback: u16) -> Days {
 
 fn refused<D>(answer: &Answer<D>) -> bool {
     matches!(answer, Err(ApiError::TokenRefused))
+}
+
+/// Why Oura forbids access to every collection: what it says of some, unless it says something else of others.
+fn the_reason(reasons: &[Forbidden]) -> Forbidden {
+    let mut said = reasons.iter().copied().filter(|reason| *reason != Forbidden::Unknown);
+    match said.next() {
+        Some(first) if said.all(|reason| reason == first) => first,
+        _ => Forbidden::Unknown,
+    }
+}
+
+/// What it means for the athlete that Oura forbids access. Only a reason that Oura gave can ask something of them.
+fn forbidden(reason: Forbidden) -> Setback {
+    match reason {
+        Forbidden::Scope => Setback::NeedsAthlete(Status::ScopeMissing),
+        Forbidden::Membership => Setback::NeedsAthlete(Status::MembershipLapsed),
+        Forbidden::OutdatedApp => Setback::OutdatedApp,
+        Forbidden::Unknown => Setback::retry(UNWELL, "Oura forbids access and does not say why"),
+    }
 }
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ impl Connector {
                     Setback::RetryAfter { .. } | Setback::NeedsOperator(_) => {
                         self.meter.count(Happening::RefreshFailed);
                     }
-                    Setback::Overtaken => {}
+                    Setback::OutdatedApp | Setback::Overtaken => {}
                 }
                 return Err(Failed { setback, token });
             }

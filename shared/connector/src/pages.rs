@@ -179,7 +179,8 @@ impl Visit<'_> {
             | Standing::Silent { .. }
             | Standing::FieldMissing { .. }
             | Standing::HeldUp { .. }
-            | Standing::NoMembership => (Mark::Attention, true),
+            | Standing::NoMembership
+            | Standing::OutdatedApp => (Mark::Attention, true),
             Standing::NeedsToReconnect | Standing::NotShared | Standing::OtherAthletes => (Mark::Attention, false),
         };
         let connection = self.connection.filter(|_| mark != Mark::None);

@@ -18,6 +18,9 @@ pub enum Setback {
     /// The athlete has to do something, which the status names. Nothing is tried until that can have happened.
     #[error("the athlete must act: {0}")]
     NeedsAthlete(Status),
+    /// The athlete has to update the Oura app: Oura gives no data to the one they have.
+    #[error("the athlete must act: {OUTDATED_APP}")]
+    OutdatedApp,
     /// The operator has to mend something; the text says what.
     #[error("{0}")]
     NeedsOperator(String),
@@ -29,7 +32,12 @@ pub enum Setback {
 /// How long to leave a table or a remote service that is unwell.
 pub(crate) const UNWELL: Duration = Duration::from_secs(30);
 
-/// How often a lapsed membership is looked at.
+/// The note of a connection whose athlete has to update the Oura app. Its status is that of a lapsed membership: Oura
+/// gives no data, one request a day finds out whether it does again, and versions of this program that know no other
+/// status for it can read the row.
+pub(crate) const OUTDATED_APP: &str = "the athlete's Oura app is too old for Oura to give data";
+
+/// How often a lapsed membership, or an app that is too old, is looked at.
 pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// From `now` until an instant, in the whole seconds that a queue counts in: not too early by a fraction of one.

@@ -10,6 +10,8 @@ use jiff::tz::TimeZone;
 use jiff::{ToSpan, Unit};
 use store::{Connection, Status};
 
+use crate::setback::OUTDATED_APP;
+
 /// Oura is asked at every tick, and at least hourly the connection says so. A day of difference may be the time zone's.
 const UNASKED_DAYS: i32 = 1;
 
@@ -64,6 +66,8 @@ pub enum Standing {
     NeedsToReconnect,
     /// Oura gives no data without a membership.
     NoMembership,
+    /// Oura gives no data to the version of its app that the athlete has.
+    OutdatedApp,
     /// The athlete did not share the daily summaries.
     NotShared,
     /// The Oura account already feeds another athlete.
@@ -79,6 +83,7 @@ impl Standing {
         let Some(connection) = connection else { return Self::NotConnected };
         match connection.status {
             Status::NeedsConsent => Self::NeedsToReconnect,
+            Status::MembershipLapsed if has_outdated_app(connection) => Self::OutdatedApp,
             Status::MembershipLapsed => Self::NoMembership,
             Status::ScopeMissing => Self::NotShared,
             Status::OuraAccountTaken => Self::OtherAthletes,
@@ -145,6 +150,7 @@ impl Standing {
             Self::HeldUp { .. } => "held_up",
             Self::NeedsToReconnect => "needs_to_reconnect",
             Self::NoMembership => "no_membership",
+            Self::OutdatedApp => "outdated_app",
             Self::NotShared => "not_shared",
             Self::OtherAthletes => "other_athletes",
             Self::Disconnected => "disconnected",
@@ -174,6 +180,10 @@ impl Standing {
                 "Oura gives no data without a membership: it goes on by itself once the athlete has renewed it"
                     .to_owned()
             }
+            Self::OutdatedApp => {
+                "Oura gives no data to an old version of its app: it goes on by itself once the athlete has updated it"
+                    .to_owned()
+            }
             Self::NotShared => {
                 "the daily summaries were left out: the athlete connects again and leaves them ticked".to_owned()
             }
@@ -197,11 +207,17 @@ impl fmt::Display for Standing {
             Self::HeldUp { .. } => "records are held up: tell your administrator",
             Self::NeedsToReconnect => "needs to reconnect",
             Self::NoMembership => "no Oura membership",
+            Self::OutdatedApp => "needs to update the Oura app",
             Self::NotShared => "sleep data not shared",
             Self::OtherAthletes => "Oura account belongs to another athlete",
             Self::Disconnected => "disconnected",
         })
     }
+}
+
+/// Whether Oura gives no data because the athlete's app is too old, and not for want of a membership.
+pub(crate) fn has_outdated_app(connection: &Connection) -> bool {
+    connection.status == Status::MembershipLapsed && connection.note.as_deref() == Some(OUTDATED_APP)
 }
 
 /// The days from one date to another; negative when that is earlier.
@@ -274,6 +290,8 @@ pub(crate) mod tests {
         ] {
             assert_eq!(on(&connection(status), MONDAY), words);
         }
+        let outdated = Connection { note: Some(OUTDATED_APP.to_owned()), ..connection(Status::MembershipLapsed) };
+        assert_eq!(on(&outdated, MONDAY), "needs to update the Oura app");
     }
 
     #[test]

@@ -283,7 +283,7 @@ impl Connector {
             Status::Disconnected => Some("disconnected"),
             Status::NeedsConsent | Status::ScopeMissing | Status::OuraAccountTaken => Some("waiting for the athlete"),
             Status::MembershipLapsed if connection.held_until.is_some_and(|until| until > now) => {
-                Some("no Oura membership; one look a day")
+                Some("Oura gives this athlete no data; one look a day")
             }
             Status::Active | Status::MembershipLapsed => {
                 let held = connection.held_until.is_some_and(|until| until > now);

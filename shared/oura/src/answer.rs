@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use reqwest::header::RETRY_AFTER;
-use serde_json::Value;
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
+use reqwest::header::{RETRY_AFTER, UPGRADE};
+use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{ApiError, Forbidden, Throttle, Tier};
@@ -16,13 +18,27 @@ pub(crate) const DATA_LIMIT: usize = 8 << 20;
 pub(crate) const SMALL_LIMIT: usize = 64 << 10;
 /// Longest wait that a 429 can impose. Oura's windows are minutes; a mistaken header must not stop a person for years.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// September 2001 in Unix seconds. A number below it is no instant at which a rate limit of today ends.
+const EARLIEST_RESET: Duration = Duration::from_secs(1_000_000_000);
 
-/// A complete answer of any status.
+/// An answer of any status. A success is complete.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Of a refusal, as much as could be read; it only explains.
+    /// Of a refusal, empty if it could not be read whole.
     pub(crate) body: Vec<u8>,
+    /// Whether the body was read whole.
+    pub(crate) whole: bool,
+}
+
+/// Who wrote a refusal. See [`Answer::author`].
+enum Author {
+    /// Oura, in these words.
+    Oura(Map<String, Value>),
+    /// Oura or something in between: there are no words to tell by.
+    Unknown,
+    /// Something in between: a CDN, a firewall, a proxy, or another server altogether.
+    Foreign,
 }
 
 /// Why there is no complete answer.
@@ -51,12 +67,12 @@ pub(crate) async fn receive(request: reqwest::RequestBuilder, deadline: Instant,
     let complete = async {
         let response = request.send().await.map_err(|error| sending(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = if status.is_success() {
-            body(response, limit).await?
+        let (body, whole) = if status.is_success() {
+            (body(response, limit).await?, true)
         } else {
-            body(response, SMALL_LIMIT).await.unwrap_or_default()
+            body(response, SMALL_LIMIT).await.map_or_else(|_| (Vec::new(), false), |body| (body, true))
         };
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status, headers, body, whole })
     };
     timeout_at(deadline, complete).await.unwrap_or(Err(Lost::TimedOut))
 }
@@ -108,16 +124,55 @@ impl From<Lost> for ApiError {
 }
 
 impl Answer {
+    /// Whose words a refusal is in. This is the one place that decides what counts as Oura's own answer, because only
+    /// Oura's own answer says something about a person.
+    ///
+    /// A refusal is Oura's own if its body is a JSON object with one of the members that Oura documents for its errors:
+    /// - `title` or `detail` (RFC 7807), as text; `detail` may also be the list of a validation error;
+    /// - `error` (RFC 6749 and 6750), as text.
+    ///
+    /// An empty body is nobody's words: Oura itself was seen to answer 400, 401, 403, 404 and 429 so. Such an answer
+    /// means what its status means at Oura, and no more.
+    ///
+    /// Everything else is foreign: HTML, plain text, a list, JSON with other members (an API gateway writes
+    /// `{"message": "Forbidden"}`), a body that is cut short or over [`SMALL_LIMIT`].
+    fn author(&self) -> Author {
+        if !self.whole {
+            return Author::Foreign;
+        }
+        if self.body.trim_ascii().is_empty() {
+            return Author::Unknown;
+        }
+        let Ok(Value::Object(body)) = serde_json::from_slice(&self.body) else { return Author::Foreign };
+        let text = |name: &str| body.get(name).is_some_and(Value::is_string);
+        let validation = body.get("detail").is_some_and(Value::is_array);
+        let ours = text("title") || text("detail") || text("error") || validation;
+        if ours { Author::Oura(body) } else { Author::Foreign }
+    }
+
     /// What an answer that is no success means.
     pub(crate) fn refusal(&self) -> ApiError {
+        let status = self.status.as_u16();
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => return ApiError::Throttled(self.throttle()),
+            // The request did not arrive whole, which is nobody's mistake.
+            StatusCode::REQUEST_TIMEOUT => return ApiError::Unwell { status: Some(status) },
+            _ if self.status.is_server_error() => return ApiError::Unwell { status: Some(status) },
+            _ => {}
+        }
+        let said = match self.author() {
+            Author::Oura(body) => body,
+            Author::Unknown => Map::new(),
+            Author::Foreign => return ApiError::Foreign { status },
+        };
         match self.status {
             StatusCode::UNAUTHORIZED => ApiError::TokenRefused,
-            StatusCode::FORBIDDEN => ApiError::Forbidden { detail: forbidden(&self.body) },
-            StatusCode::TOO_MANY_REQUESTS => ApiError::Throttled(self.throttle()),
-            // The request did not arrive whole, which is nobody's mistake.
-            StatusCode::REQUEST_TIMEOUT => ApiError::Unwell { status: Some(408) },
-            status if status.is_server_error() => ApiError::Unwell { status: Some(status.as_u16()) },
-            status => ApiError::Rejected { status: status.as_u16() },
+            StatusCode::PAYMENT_REQUIRED => ApiError::Forbidden { detail: Forbidden::Membership },
+            StatusCode::FORBIDDEN => ApiError::Forbidden { detail: forbidden(&said) },
+            // With an `Upgrade` header it is about the protocol that we speak (RFC 9110), so a proxy wrote it.
+            StatusCode::UPGRADE_REQUIRED if self.headers.contains_key(UPGRADE) => ApiError::Foreign { status },
+            StatusCode::UPGRADE_REQUIRED => ApiError::Forbidden { detail: Forbidden::OutdatedApp },
+            _ => ApiError::Rejected { status },
         }
     }
 
@@ -128,11 +183,10 @@ impl Answer {
 
 /// Reads the reason of a 403. Oura documents `{"title", "detail"}`, answers `{"detail"}` or OAuth's `{"error",
 /// "error_description"}` in practice, and at times nothing at all.
-fn forbidden(body: &[u8]) -> Forbidden {
-    let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return Forbidden::Unknown };
-    let said = ["title", "detail", "error", "error_description", "message"]
+fn forbidden(said: &Map<String, Value>) -> Forbidden {
+    let said = ["title", "detail", "error", "error_description"]
         .iter()
-        .filter_map(|name| body.get(*name)?.as_str())
+        .filter_map(|name| said.get(*name)?.as_str())
         .map(str::to_lowercase)
         .collect::<Vec<_>>()
         .join(" ");
@@ -147,20 +201,41 @@ fn forbidden(body: &[u8]) -> Forbidden {
 fn throttle(headers: &HeaderMap, now: Timestamp) -> Throttle {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-    let retry_after = text(RETRY_AFTER.as_str()).and_then(|text| {
-        let seconds = text.parse().map(Duration::from_secs);
-        seconds.ok().or_else(|| http_date(text).map(until))
-    });
-    let reset = || Timestamp::from_second(text("x-ratelimit-reset")?.parse().ok()?).ok().map(until);
+    let retry_after = text(RETRY_AFTER.as_str()).and_then(|text| seconds(text).or_else(|| http_date(text).map(until)));
+    let reset = || {
+        let reset = seconds(text("x-ratelimit-reset")?)?;
+        // Other services write here the seconds that are left. Read as an instant, that would be no wait at all.
+        if reset < EARLIEST_RESET {
+            return Some(reset);
+        }
+        Timestamp::from_second(i64::try_from(reset.as_secs()).ok()?).ok().map(until)
+    };
     Throttle {
         after: retry_after.or_else(reset).map(|after| after.min(LONGEST_WAIT)),
         tier: text("x-ratelimit-tier").map_or(Tier::Unknown, tier),
     }
 }
 
-/// The preferred form of an HTTP date is also one of RFC 2822.
+/// Reads seconds: digits, perhaps with a fraction (`1800.5`), perhaps with their unit (`60s`). Rounds up.
+fn seconds(text: &str) -> Option<Duration> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    let unit = unit.trim().to_ascii_lowercase();
+    if !number.starts_with(|c: char| c.is_ascii_digit()) || !["", "s", "sec", "second", "seconds"].contains(&&*unit) {
+        return None;
+    }
+    let seconds: f64 = number.parse().ok()?;
+    Some(Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX))
+}
+
+/// Reads an HTTP date in any of its three forms (RFC 9110, 5.6.7). The preferred one is also one of RFC 2822.
 fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+    let preferred = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
+    let obsolete = |format| {
+        let time = strtime::parse(format, text).ok()?.to_datetime().ok()?;
+        time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
+    };
+    preferred.or_else(|| obsolete("%A, %d-%b-%y %H:%M:%S GMT")).or_else(|| obsolete("%a %b %e %H:%M:%S %Y"))
 }
 
 fn tier(text: &str) -> Tier {
@@ -178,45 +253,59 @@ fn tier(text: &str) -> Tier {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_403_tells_what_it_is_about_if_it_says() {
-        for (body, expected) in [
-            (&br#"{"detail": "Missing scope: daily"}"#[..], Forbidden::Scope),
-            (br#"{"status": 403, "title": "Forbidden", "detail": "Needs SCOPES daily"}"#, Forbidden::Scope),
-            (br#"{"error": "insufficient_scope"}"#, Forbidden::Scope),
-            (br#"{"detail": "The user's subscription to Oura has expired"}"#, Forbidden::Membership),
-            (br#"{"title": "Membership required"}"#, Forbidden::Membership),
-            (br#"{"detail": "Scope missing or subscription expired"}"#, Forbidden::Unknown),
-            (br#"{"detail": [{"loc": ["scope"], "msg": "scope"}]}"#, Forbidden::Unknown),
-            (br#"{"detail": null}"#, Forbidden::Unknown),
-            (b"<html>membership</html>", Forbidden::Unknown),
-            (b"\xff\xfe", Forbidden::Unknown),
-            (b"[]", Forbidden::Unknown),
-            (b"", Forbidden::Unknown),
-        ] {
-            assert_eq!(forbidden(body), expected, "{}", String::from_utf8_lossy(body));
-        }
-    }
-
     fn throttle_of(headers: &[(&'static str, &'static str)]) -> Throttle {
         let now = "2026-03-02T08:00:00Z".parse().unwrap();
         throttle(&headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(), now)
     }
 
+    /// Where nothing can be read, the caller waits as long as it does for a throttle that says nothing.
     #[test]
     fn a_429_tells_how_long_to_wait() {
-        let seconds = |headers| throttle_of(headers).after.map(|after| after.as_secs());
-        assert_eq!(seconds(&[("retry-after", "17")]), Some(17));
-        assert_eq!(seconds(&[("retry-after", " 17 ")]), Some(17));
-        assert_eq!(seconds(&[("retry-after", "0")]), Some(0));
-        assert_eq!(seconds(&[("retry-after", "Mon, 02 Mar 2026 08:01:30 GMT")]), Some(90));
-        assert_eq!(seconds(&[("retry-after", "Mon, 02 Mar 2026 07:00:00 GMT")]), Some(0), "a past date");
-        assert_eq!(seconds(&[("x-ratelimit-reset", "1772438460")]), Some(60));
+        fn seconds(headers: &[(&'static str, &'static str)]) -> Option<u64> {
+            throttle_of(headers).after.map(|after| after.as_secs())
+        }
+        for (retry_after, expected) in [
+            ("17", Some(17)),
+            (" 17 ", Some(17)),
+            ("0", Some(0)),
+            ("1800.5", Some(1801)),
+            ("0.2", Some(1)),
+            ("1800.", Some(1800)),
+            ("60s", Some(60)),
+            ("60 S", Some(60)),
+            ("1800.5 seconds", Some(1801)),
+            ("18446744073709551615", Some(86_400)),
+            ("99999999999999999999999999", Some(86_400)),
+            ("Mon, 02 Mar 2026 08:01:30 GMT", Some(90)),
+            ("Mon, 02 Mar 2026 07:00:00 GMT", Some(0)),
+            ("Monday, 02-Mar-26 08:01:30 GMT", Some(90)),
+            ("Mon Mar  2 08:01:30 2026", Some(90)),
+            ("-3", None),
+            ("+3", None),
+            (".5", None),
+            ("1.2.3", None),
+            ("1e3", None),
+            ("NaN", None),
+            ("infinity", None),
+            ("5m", None),
+            ("60, 120", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(&[("retry-after", retry_after)]), expected, "Retry-After: {retry_after}");
+        }
+        for (reset, expected) in [
+            ("1772438460", Some(60)),
+            ("1772438459.1", Some(60)),
+            ("1772438000", Some(0)),
+            ("45", Some(45)),
+            ("9223372036854775807", None),
+            ("tomorrow", None),
+        ] {
+            assert_eq!(seconds(&[("x-ratelimit-reset", reset)]), expected, "X-RateLimit-Reset: {reset}");
+        }
         assert_eq!(seconds(&[("retry-after", "5"), ("x-ratelimit-reset", "1772438460")]), Some(5));
         assert_eq!(seconds(&[("retry-after", "soon"), ("x-ratelimit-reset", "1772438460")]), Some(60));
-        assert_eq!(seconds(&[("retry-after", "18446744073709551615")]), Some(86_400), "no wait for ages");
-        assert_eq!(seconds(&[("x-ratelimit-reset", "9223372036854775807")]), None);
-        assert_eq!(seconds(&[("retry-after", "-3")]), None);
         assert_eq!(seconds(&[]), None);
     }
 

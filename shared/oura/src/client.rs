@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::redirect;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -153,6 +154,13 @@ impl Client {
         let request = self.data.get(url).header(AUTHORIZATION, bearer).header(ACCEPT, "application/json");
         self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = answer::receive(request, deadline, answer::DATA_LIMIT).await?;
-        if answer.status.is_success() { Ok(answer) } else { Err(answer.refusal()) }
+        match answer.status {
+            StatusCode::OK => Ok(answer),
+            // Oura documents no other success for data, and this one may be a part of an answer.
+            status if status.is_success() => {
+                Err(ApiError::Unreadable { what: "a success with a status other than 200" })
+            }
+            _ => Err(answer.refusal()),
+        }
     }
 }

@@ -68,11 +68,18 @@ pub enum ApiError {
     /// alone means a scope that was not granted.
     #[error("Oura refused the access token")]
     TokenRefused,
-    /// 403: the membership has lapsed, or a scope is missing. Only the ring's owner can change that.
+    /// 402, 403 or 426 of Oura's own. Only the ring's owner can change that.
     #[error("Oura forbids access: {detail}")]
     Forbidden {
-        /// Which of the two, as far as the answer tells.
+        /// Why, as far as the answer tells.
         detail: Forbidden,
+    },
+    /// A refusal that Oura did not write: that of a CDN, a firewall or a proxy in between. It says nothing about the
+    /// person, the token or the request. Try again later.
+    #[error("something between us and Oura refused the request (status {status}, in words that are not Oura's)")]
+    Foreign {
+        /// The HTTP status.
+        status: u16,
     },
     /// 429: wait, whoever its tier concerns.
     #[error("Oura throttles requests")]
@@ -92,7 +99,7 @@ pub enum ApiError {
     /// The deadline passed.
     #[error("Oura did not answer in time")]
     TimedOut,
-    /// A success whose body is not what Oura documents.
+    /// A success that is not what Oura documents.
     #[error("Oura's answer is unreadable: {what}")]
     Unreadable {
         /// What is wrong with it, in words; never a part of it.
@@ -100,14 +107,17 @@ pub enum ApiError {
     },
 }
 
-/// What a 403 is about.
+/// Why Oura forbids access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forbidden {
-    /// The membership has lapsed.
+    /// A 402, or a 403 that says so: the membership has lapsed.
     Membership,
-    /// The person did not grant the scope this data needs.
+    /// A 403 that says so: the person did not grant the scope this data needs.
     Scope,
-    /// The answer does not say.
+    /// A 426: the person's Oura app is too old.
+    OutdatedApp,
+    /// A 403 that does not say. Oura documents a lapsed membership and a missing scope as reasons, but an answer without
+    /// words may also come from something in between.
     Unknown,
 }
 
@@ -116,7 +126,8 @@ impl std::fmt::Display for Forbidden {
         f.write_str(match self {
             Self::Membership => "the membership has lapsed",
             Self::Scope => "the scope was not granted",
-            Self::Unknown => "membership lapsed or scope missing",
+            Self::OutdatedApp => "the Oura app is too old",
+            Self::Unknown => "it does not say why",
         })
     }
 }

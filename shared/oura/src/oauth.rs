@@ -138,10 +138,12 @@ impl Client {
             Err(Lost::Garbled | Lost::TooLarge) => return Ok(()),
             Err(lost) => return Err(lost.into()),
         };
-        if answer.status.is_success() || (older && answer.status == StatusCode::UNAUTHORIZED) {
-            Ok(())
-        } else {
-            Err(answer.refusal())
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        match answer.refusal() {
+            ApiError::TokenRefused if older => Ok(()),
+            refusal => Err(refusal),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::{ApiError, Client};
@@ -57,6 +58,10 @@ impl Client {
         deadline: Instant,
     ) -> Result<PersonalInfo, ApiError> {
         let answer = self.get(&["usercollection", "personal_info"], &[], access_token, deadline).await?;
-        serde_json::from_slice(&answer.body).map_err(|_| ApiError::Unreadable { what: "no user id in personal_info" })
+        // Read as an object first: a list would be read as the members in their order.
+        let person: Option<Map<String, Value>> = serde_json::from_slice(&answer.body).ok();
+        person
+            .and_then(|person| serde_json::from_value(Value::Object(person)).ok())
+            .ok_or(ApiError::Unreadable { what: "no user id in personal_info" })
     }
 }

@@ -54,7 +54,7 @@ pub struct Connection {
     pub status: Status,
     /// When [`status`](Self::status) was last set.
     pub status_at: Timestamp,
-    /// What an operator must mend, in words.
+    /// What an operator must mend, in words; of a lapsed membership, what else the athlete must do.
     pub note: Option<String>,
     /// The athlete's user id at Smartabase.
     pub user_id: u64,
@@ -109,7 +109,7 @@ pub enum Status {
     NeedsConsent,
     /// The athlete left out a scope that is needed: they must authorise again.
     ScopeMissing,
-    /// The athlete's Oura membership has lapsed.
+    /// The athlete's Oura membership has lapsed, or Oura gives no data for another reason, which the note then names.
     MembershipLapsed,
     /// The Oura account turned out to feed another athlete already.
     OuraAccountTaken,

@@ -8,7 +8,7 @@ use store::{AthleteId, Sealed, Snapshot, Status};
 use super::{OVERTAKEN, Verdict};
 use crate::job::Job;
 use crate::plan::LONGEST_DELAY;
-use crate::setback::{LOOK_AGAIN, UNWELL};
+use crate::setback::{LOOK_AGAIN, OUTDATED_APP, UNWELL};
 use crate::{Connector, Setback};
 
 /// The least a job other than a sync waits before it is tried again, by how often it was tried: a table or a service
@@ -47,7 +47,12 @@ impl Connector {
             }
             Setback::NeedsAthlete(status) => {
                 tracing::warn!(%athlete, job = kind, %status, "the athlete must act");
-                return self.mark(athlete, status, snapshot, deadline).await;
+                return self.mark(athlete, status, None, snapshot, deadline).await;
+            }
+            Setback::OutdatedApp => {
+                tracing::warn!(%athlete, job = kind, "the athlete must update the Oura app; looking again in a day");
+                let status = Status::MembershipLapsed;
+                return self.mark(athlete, status, Some(OUTDATED_APP), snapshot, deadline).await;
             }
             Setback::NeedsOperator(reason) => {
                 tracing::error!(%athlete, job = kind, reason, "the operator must act");
@@ -100,7 +105,14 @@ impl Connector {
     }
 
     /// Stores what the athlete has to do, unless they have done it meanwhile.
-    async fn mark(&self, athlete: &AthleteId, status: Status, snapshot: &Snapshot, deadline: Deadline) -> Verdict {
+    async fn mark(
+        &self,
+        athlete: &AthleteId,
+        status: Status,
+        note: Option<&str>,
+        snapshot: &Snapshot,
+        deadline: Deadline,
+    ) -> Verdict {
         let now = self.clock.now();
         let look_again = (status == Status::MembershipLapsed).then(|| now + LOOK_AGAIN);
         let Some(read) = snapshot.connections.get(athlete) else { return Verdict::Done };
@@ -112,7 +124,7 @@ impl Connector {
         };
         // That consent is gone was found out with the grant that was read; about its successor it says nothing.
         let generation = if status == Status::NeedsConsent { read.generation } else { current.generation };
-        match self.store.set_status(athlete, generation, status, None, look_again, now, deadline.instant()).await {
+        match self.store.set_status(athlete, generation, status, note, look_again, now, deadline.instant()).await {
             Ok(_) => Verdict::Done,
             Err(error) => {
                 tracing::warn!(%athlete, %error, "the status could not be stored");

@@ -9,6 +9,7 @@ use store::{Snapshot, Status};
 use super::run::{Ended, Outcome};
 use crate::Synced;
 use crate::job::Job;
+use crate::standing::has_outdated_app;
 
 #[derive(Default)]
 pub(super) struct Counts {
@@ -27,8 +28,9 @@ pub(super) struct Counts {
     needs_operator: usize,
     pub(super) failed: usize,
     pub(super) unreadable: usize,
-    /// How the connections of the batch's syncs stand.
+    /// How the connections of the batch's syncs stand, but for those whose athletes have to update the Oura app.
     statuses: Vec<Status>,
+    outdated_apps: usize,
     /// The syncs of athletes in order that have not got through, by their place in the batch, and since when those go
     /// without one.
     waiting: HashMap<usize, Timestamp>,
@@ -46,7 +48,11 @@ impl Counts {
             // Of whom nothing can be read, it can't be said that they have to act first.
             self.awaited |= snapshot.damaged.contains_key(athlete);
             let Some(connection) = snapshot.connections.get(athlete) else { continue };
-            self.statuses.push(connection.status);
+            if has_outdated_app(connection) {
+                self.outdated_apps += 1;
+            } else {
+                self.statuses.push(connection.status);
+            }
             // Whoever has to act first is not waited for.
             if connection.status == Status::Active {
                 let since = connection.last_sync.unwrap_or_default().max(connection.connected_at);
@@ -116,6 +122,7 @@ impl Counts {
             ("AthletesWithoutConsent", standing(Status::NeedsConsent)),
             ("AthletesWithoutScope", standing(Status::ScopeMissing)),
             ("AthletesWithoutMembership", standing(Status::MembershipLapsed)),
+            ("AthletesWithOutdatedApp", self.outdated_apps),
             ("AthletesWithTakenAccount", standing(Status::OuraAccountTaken)),
         ];
         let counts = counts.map(|(name, value)| Metric::count(name, value)).into_iter();

@@ -77,7 +77,7 @@ impl Connector {
             }
             Err(setback) => {
                 let outcome = match setback {
-                    Setback::NeedsAthlete(_) => Outcome::NeedsAthlete,
+                    Setback::NeedsAthlete(_) | Setback::OutdatedApp => Outcome::NeedsAthlete,
                     Setback::NeedsOperator(_) => Outcome::NeedsOperator,
                     Setback::RetryAfter { .. } | Setback::Overtaken => Outcome::Failed,
                 };
@@ -136,7 +136,7 @@ fn absent(athlete: &AthleteId, snapshot: &Snapshot) -> Result<Synced, Setback> {
 /// Whether a setback leaves word on the connection that was not there before.
 fn is_noted(result: &Result<Synced, Setback>, read: Option<&Connection>) -> bool {
     match result {
-        Err(Setback::NeedsAthlete(_)) => true,
+        Err(Setback::NeedsAthlete(_) | Setback::OutdatedApp) => true,
         Err(Setback::NeedsOperator(reason)) => read.is_some_and(|read| read.note.as_deref() != Some(reason)),
         Ok(_) | Err(Setback::RetryAfter { .. } | Setback::Overtaken) => false,
     }

@@ -98,8 +98,8 @@ impl Connector {
         if !documents.refused.is_empty() {
             let refused = documents.refused.iter().copied().collect::<Vec<_>>().join(", ");
             delivery.note(format!(
-                "Oura refuses {refused} of this athlete and gives the rest: if it stays so, have them connect again with \
-                 everything ticked"
+                "Oura refuses {refused} of this athlete and gives the rest: if it stays so, have them update the Oura app \
+                 and connect again with everything ticked"
             ));
         }
         if changes.iter().all(|(_, changes)| changes.is_empty()) {

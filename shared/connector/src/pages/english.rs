@@ -183,6 +183,11 @@ fn standing(standing: &Standing) -> Words {
             happened: "Your ring is connected, but Oura shares no data without an active membership.",
             todo: "Renew your membership in the Oura app; your data follows within a day, without connecting again.",
         },
+        Standing::OutdatedApp => Words {
+            title: "Update the Oura app",
+            happened: "Your ring is connected, but Oura shares no data with the version of its app on your phone.",
+            todo: "Update the Oura app and open it; your data follows within a day, without connecting again.",
+        },
         Standing::OtherAthletes => Words {
             title: "Connect your Oura ring again",
             happened: "The Oura account you used already belongs to another athlete of your team.",

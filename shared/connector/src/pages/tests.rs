@@ -5,6 +5,7 @@ use jiff::civil::date;
 use store::{AthleteId, KeyVersion, Keyring, Purpose, Status, StoredGrant};
 
 use super::*;
+use crate::setback::OUTDATED_APP;
 
 fn keyring() -> Keyring {
     Keyring::new(KeyVersion { id: "one".to_owned(), secret: "root of one".into() })
@@ -101,13 +102,15 @@ fn connect_pages(name: &str, site: &Url) -> Vec<(String, Markup)> {
         pages.push((format!("connect, {status}"), connect_page(name, site, Some(&connection(status)))));
     }
     let active = || connection(Status::Active);
+    let outdated_app = Connection { note: Some(OUTDATED_APP.to_owned()), ..connection(Status::MembershipLapsed) };
     let held_up = Connection { note: Some("for the operator only".to_owned()), ..active() };
     for (how, connection) in [
         ("without a night", Connection { last_day: None, ..active() }),
         ("silent", Connection { last_day: Some(date(2025, 12, 31)), ..active() }),
         ("held up", held_up),
+        ("outdated app", outdated_app),
     ] {
-        pages.push((format!("connect, active, {how}"), connect_page(name, site, Some(&connection))));
+        pages.push((format!("connect, {}, {how}", connection.status), connect_page(name, site, Some(&connection))));
     }
     pages
 }
@@ -163,6 +166,7 @@ fn what_happened_is_one_sentence_and_what_to_do_another() {
         Standing::HeldUp { note: note() },
         Standing::NeedsToReconnect,
         Standing::NoMembership,
+        Standing::OutdatedApp,
         Standing::NotShared,
         Standing::OtherAthletes,
         Standing::Disconnected,

@@ -333,7 +333,7 @@ async fn a_revocation_that_fails_says_how() {
         (503, ApiError::Unwell { status: Some(503) }),
         (429, ApiError::Throttled(Throttle { after: None, tier: Tier::Unknown })),
     ] {
-        let server = Server::start(move |_| plain(status, "<html>")).await;
+        let server = Server::start(move |_| plain(status, "")).await;
         assert_eq!(server.client().revoke(&credentials(), &secret("rr"), later()).await, Err(expected));
         assert_eq!(server.seen().len(), 1);
     }
