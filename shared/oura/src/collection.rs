@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::civil::Date;
 use secrecy::SecretString;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::page::{self, Page};
 use crate::{ApiError, Client, Document};
 
 /// Most pages that are followed. Oura does not publish its page size; a month of documents fits in a few.
@@ -86,10 +85,10 @@ impl Client {
                 vec![("start_date", start.as_str()), ("end_date", end.as_str()), ("fields", fields.as_str())];
             query.extend(token.as_deref().map(|token| ("next_token", token)));
             let answer = self.get(&path, &query, access_token, deadline).await?;
-            let page: Page<'_> = serde_json::from_slice(&answer.body).map_err(|error| unreadable_page(&error))?;
-            page.data.into_iter().for_each(|document| gathered.add(document));
+            let page = Page::read(&answer.headers, &answer.body)?;
+            page.documents.into_iter().for_each(|document| gathered.add(document));
             // An empty page with a token is not the last; a token seen before would go round for ever.
-            match page.next_token.filter(|token| !token.is_empty()) {
+            match page.next {
                 None => return Ok(gathered.finish(days, requests)),
                 Some(next) if followed.insert(next.clone()) => token = Some(next),
                 Some(_) => return Err(ApiError::Unreadable { what: "a next_token that repeats" }),
@@ -99,26 +98,12 @@ impl Client {
     }
 }
 
-/// One page, its documents still unread.
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    data: Vec<&'a RawValue>,
-    next_token: Option<String>,
-}
-
-/// The error's own text may quote what it met, so only its kind is told.
-fn unreadable_page(error: &serde_json::Error) -> ApiError {
-    ApiError::Unreadable {
-        what: if error.is_data() { "JSON that is no page of documents" } else { "a body that is not JSON" },
-    }
-}
-
 /// The top-level fields to ask for. Without the parameter Oura also sends the series, most of a document's weight, and
 /// `id` and `day` are not promised unless they are named.
 fn fields<D: Document>() -> String {
     let top = |path: &'static str| path.split_once('.').map_or(path, |(top, _)| top);
-    let names: BTreeSet<_> = ["id", "day"].into_iter().chain(D::FIELDS.iter().map(|field| top(field.name))).collect();
+    let told = D::FIELDS.iter().map(|field| top(field.name));
+    let names: BTreeSet<_> = D::IDENTITY.iter().copied().chain(told).collect();
     names.into_iter().collect::<Vec<_>>().join(",")
 }
 
@@ -134,8 +119,8 @@ impl<D: Document> Gathered<D> {
         Self { by_id: BTreeMap::new(), unreadable: Vec::new() }
     }
 
-    fn add(&mut self, raw: &RawValue) {
-        match read::<D>(raw) {
+    fn add(&mut self, text: &[u8]) {
+        match read::<D>(text) {
             Ok(document) => drop(self.by_id.insert(document.id().to_owned(), document)),
             Err(unreadable) if self.unreadable.contains(&unreadable) => {}
             Err(unreadable) => self.unreadable.push(unreadable),
@@ -152,23 +137,23 @@ impl<D: Document> Gathered<D> {
 }
 
 /// Reads one document.
-fn read<D: Document>(raw: &RawValue) -> Result<D, Unreadable> {
+fn read<D: Document>(text: &[u8]) -> Result<D, Unreadable> {
     // A list would be read as the fields in their order.
-    let is_object = raw.get().starts_with('{');
-    let mut json = serde_json::Deserializer::from_str(raw.get());
+    let is_object = text.starts_with(b"{");
+    let mut json = serde_json::Deserializer::from_slice(text);
     match serde_path_to_error::deserialize::<_, D>(&mut json) {
-        Ok(document) if is_object => Ok(document),
-        Ok(_) => Err(describe::<D>(raw, ".")),
-        Err(error) => Err(describe::<D>(raw, &error.path().to_string())),
+        Ok(document) if is_object && json.end().is_ok() => Ok(document),
+        Ok(_) => Err(describe::<D>(text, ".")),
+        Err(error) => Err(describe::<D>(text, &error.path().to_string())),
     }
 }
 
 /// Names an unreadable document by what can be made out of it.
-fn describe<D: Document>(raw: &RawValue, path: &str) -> Unreadable {
+fn describe<D: Document>(text: &[u8], path: &str) -> Unreadable {
     // Each value on its own again, so that one that no reader takes does not hide the others.
-    let parts: Option<HashMap<String, &RawValue>> = serde_json::from_str(raw.get()).ok();
+    let parts: Option<HashMap<String, &[u8]>> = page::members(text).map(|members| members.into_iter().collect());
     let has = |name: &str| parts.as_ref().is_some_and(|parts| parts.contains_key(name));
-    let text = |name: &str| serde_json::from_str::<String>(parts.as_ref()?.get(name)?.get()).ok();
+    let text = |name: &str| serde_json::from_slice::<String>(parts.as_ref()?.get(name)?).ok();
     let id = text("id").filter(|id| !id.is_empty());
     let day = text("day").and_then(|day| day.parse().ok());
     // Only names that are ours are repeated. A missing field has no path; only two can be missing.
@@ -203,7 +188,7 @@ mod tests {
     use crate::{DailyActivity, DailyReadiness, DailySleep, Sleep};
 
     fn read_text<D: Document>(text: &str) -> Result<D, Unreadable> {
-        read(serde_json::from_str(text).unwrap())
+        read(text.as_bytes())
     }
 
     #[test]
@@ -247,9 +232,9 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_ours_is_not_repeated() {
-        let raw: &RawValue = serde_json::from_str(r#"{"id": "a", "day": "2026-03-02"}"#).unwrap();
+        let text = br#"{"id": "a", "day": "2026-03-02"}"#;
         for path in ["?", "9753", "score.9753", "contrib", ""] {
-            assert_eq!(describe::<DailySleep>(raw, path).field, "document", "{path}");
+            assert_eq!(describe::<DailySleep>(text, path).field, "document", "{path}");
         }
     }
 
@@ -263,9 +248,9 @@ mod tests {
     fn all_that_is_needed_is_asked_for_and_no_series() {
         assert_eq!(
             fields::<DailyReadiness>(),
-            "contributors,day,id,score,temperature_deviation,temperature_trend_deviation"
+            "contributors,day,id,score,temperature_deviation,temperature_trend_deviation,timestamp"
         );
-        assert_eq!(fields::<DailySleep>(), "contributors,day,id,score");
+        assert_eq!(fields::<DailySleep>(), "contributors,day,id,score,timestamp");
         let sleep = fields::<Sleep>();
         let names: Vec<_> = sleep.split(',').collect();
         for wanted in ["id", "day", "type", "bedtime_start", "bedtime_end", "total_sleep_duration", "readiness"] {
@@ -294,7 +279,7 @@ mod tests {
             r#"{"id": "a", "day": "2026-03-02", "score": 3}"#,
             r#"{"id": "b", "day": "2026-03-01", "score": 4}"#,
         ] {
-            gathered.add(serde_json::from_str(text).unwrap());
+            gathered.add(text.as_bytes());
         }
         let day = date(2026, 3, 2);
         let found = gathered.finish(Days { first: day, last: day }, 1);
@@ -305,15 +290,14 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(page) = serde_json::from_slice::<Page<'_>>(&bytes) {
-                page.data.into_iter().for_each(|raw| drop(read::<Sleep>(raw)));
+            if let Ok(sleep) = read::<Sleep>(&bytes) {
+                prop_assert!(!sleep.id.is_empty());
             }
         }
 
         #[test]
         fn no_document_panics_or_is_read_without_id_and_day(text in document()) {
-            let raw: Box<RawValue> = serde_json::from_str(&text).unwrap();
-            match read::<Sleep>(&raw) {
+            match read::<Sleep>(text.as_bytes()) {
                 Ok(sleep) => prop_assert!(!sleep.id.is_empty()),
                 Err(unreadable) => prop_assert!(!unreadable.field.is_empty()),
             }

@@ -51,6 +51,7 @@ mod document;
 mod error;
 mod grant;
 mod oauth;
+mod page;
 mod person;
 
 pub use application::Callback;

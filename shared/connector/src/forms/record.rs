@@ -166,12 +166,14 @@ impl Documents {
     }
 }
 
-/// Oura gives one such document a day. Should it give two, the greater id is kept, whatever their order.
+/// Oura gives one such document a day. Of two, the one with the later timestamp is kept, whatever their ids and order: one
+/// without a timestamp before one with, and of equal ones the greater id.
 fn one_per_day<D: Document>(documents: &[D]) -> BTreeMap<Date, &D> {
+    let place = |document: &D| (document.timestamp(), document.id().to_owned());
     let mut days: BTreeMap<Date, &D> = BTreeMap::new();
     for document in documents {
         let kept = days.entry(document.day()).or_insert(document);
-        if document.id() > kept.id() {
+        if place(document) > place(kept) {
             *kept = document;
         }
     }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::Quantity::{Count, Kilocalories, MetMinutes, Metres, Score, Seconds};
-use super::{Document, Field, non_empty, null_as_default, number, show};
+use super::{Document, Field, LocalTime, lenient_time, non_empty, null_as_default, number, show};
 
 /// A day's activity. The day runs from 04:00 to 04:00 and is provisional until some time after its end.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -16,6 +17,9 @@ pub struct DailyActivity {
     pub id: String,
     /// The day on which it began, at 04:00.
     pub day: Date,
+    /// When it is of, as far as it says.
+    #[serde(default, deserialize_with = "lenient_time")]
+    pub timestamp: Option<LocalTime>,
     /// Activity score, 1 to 100.
     pub score: Option<f64>,
     /// Energy spent by being active, kcal.
@@ -110,12 +114,18 @@ impl Document for DailyActivity {
         Field::new("contributors.training_volume", Score, |day| number(day.contributors.training_volume)),
     ];
 
+    const IDENTITY: &'static [&'static str] = &["id", "day", "timestamp"];
+
     fn id(&self) -> &str {
         &self.id
     }
 
     fn day(&self) -> Date {
         self.day
+    }
+
+    fn timestamp(&self) -> Option<Timestamp> {
+        self.timestamp?.instant()
     }
 }
 

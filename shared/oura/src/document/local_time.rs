@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
@@ -26,6 +27,12 @@ impl LocalTime {
         let pieces = Pieces::parse(text.trim()).ok()?;
         let wall_clock = pieces.date().to_datetime(pieces.time()?);
         Some(Self { wall_clock, offset: pieces.to_numeric_offset() })
+    }
+
+    /// The instant, taken for UTC if the offset is missing. `None` only at the ends of the calendar.
+    #[must_use]
+    pub fn instant(&self) -> Option<Timestamp> {
+        self.offset.unwrap_or(Offset::UTC).to_timestamp(self.wall_clock).ok()
     }
 }
 

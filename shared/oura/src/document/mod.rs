@@ -13,8 +13,9 @@ mod sleep;
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 pub use activity::{ActivityContributors, DailyActivity};
@@ -27,14 +28,21 @@ pub trait Document: DeserializeOwned + Clone + fmt::Debug + Send + Sync + sealed
     /// The collection's name in the API's paths.
     const COLLECTION: &'static str;
 
-    /// Everything such a document can tell. Exactly these fields are asked for.
+    /// Everything such a document can tell. Exactly these fields are asked for, and those of [`IDENTITY`](Self::IDENTITY).
     const FIELDS: &'static [Field<Self>];
+
+    /// The fields that say which document it is.
+    const IDENTITY: &'static [&'static str];
 
     /// Oura's opaque id, which an updated document keeps.
     fn id(&self) -> &str;
 
     /// The day that Oura files the document under. It is not to be derived from any time within the document.
     fn day(&self) -> Date;
+
+    /// When Oura says that the document is of. It tells two documents of one day apart, and nothing else. `None` if the
+    /// document does not say, or not readably.
+    fn timestamp(&self) -> Option<Timestamp>;
 }
 
 mod sealed {
@@ -148,6 +156,20 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(des
 fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let id = String::deserialize(deserializer)?;
     if id.is_empty() { Err(D::Error::custom("an empty id")) } else { Ok(id) }
+}
+
+/// A timestamp only tells two documents apart, so one that can't be read does not cost its document.
+fn lenient_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LocalTime>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Text(String),
+        Odd(IgnoredAny),
+    }
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Text(text) => LocalTime::parse(&text),
+        Lenient::Odd(_) => None,
+    })
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::Quantity::{CelsiusDeviation, Score};
-use super::{Document, Field, non_empty, null_as_default, number, show};
+use super::{Document, Field, LocalTime, lenient_time, non_empty, null_as_default, number, show};
 
 /// A day's readiness, known after the night that ended on it.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -16,6 +17,9 @@ pub struct DailyReadiness {
     pub id: String,
     /// The day of waking up.
     pub day: Date,
+    /// When it is of, as far as it says.
+    #[serde(default, deserialize_with = "lenient_time")]
+    pub timestamp: Option<LocalTime>,
     /// Readiness score, 1 to 100.
     pub score: Option<f64>,
     /// Difference from the person's normal skin temperature, degrees Celsius.
@@ -82,12 +86,18 @@ impl Document for DailyReadiness {
         Field::new("contributors.sleep_regularity", Score, |day| number(day.contributors.sleep_regularity)),
     ];
 
+    const IDENTITY: &'static [&'static str] = &["id", "day", "timestamp"];
+
     fn id(&self) -> &str {
         &self.id
     }
 
     fn day(&self) -> Date {
         self.day
+    }
+
+    fn timestamp(&self) -> Option<Timestamp> {
+        self.timestamp?.instant()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 
@@ -9,7 +10,9 @@ use super::Quantity::{
     BeatsPerMinute, BreathsPerMinute, CelsiusDeviation, Count, LocalTime as Clock, Milliseconds, Percent, Score,
     Seconds, Text,
 };
-use super::{Document, Field, LocalTime, Readiness, non_empty, null_as_default, number, show, text, time};
+use super::{
+    Document, Field, LocalTime, Readiness, lenient_time, non_empty, null_as_default, number, show, text, time,
+};
 
 /// The score of a day's sleep, naps included.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -19,6 +22,9 @@ pub struct DailySleep {
     pub id: String,
     /// The day of waking up.
     pub day: Date,
+    /// When it is of, as far as it says.
+    #[serde(default, deserialize_with = "lenient_time")]
+    pub timestamp: Option<LocalTime>,
     /// Sleep score, 1 to 100.
     pub score: Option<f64>,
     /// What the score is made of.
@@ -136,7 +142,7 @@ impl SleepType {
 
 impl From<String> for SleepType {
     fn from(kind: String) -> Self {
-        match kind.as_str() {
+        match &*kind.trim().to_ascii_lowercase() {
             "long_sleep" => Self::LongSleep,
             "sleep" => Self::Sleep,
             "late_nap" => Self::LateNap,
@@ -161,12 +167,18 @@ impl Document for DailySleep {
         Field::new("contributors.total_sleep", Score, |day| number(day.contributors.total_sleep)),
     ];
 
+    const IDENTITY: &'static [&'static str] = &["id", "day", "timestamp"];
+
     fn id(&self) -> &str {
         &self.id
     }
 
     fn day(&self) -> Date {
         self.day
+    }
+
+    fn timestamp(&self) -> Option<Timestamp> {
+        self.timestamp?.instant()
     }
 }
 
@@ -231,12 +243,19 @@ impl Document for Sleep {
         }),
     ];
 
+    const IDENTITY: &'static [&'static str] = &["id", "day"];
+
     fn id(&self) -> &str {
         &self.id
     }
 
     fn day(&self) -> Date {
         self.day
+    }
+
+    /// Such documents have none, and a day has several of them anyway.
+    fn timestamp(&self) -> Option<Timestamp> {
+        None
     }
 }
 

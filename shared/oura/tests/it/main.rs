@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what tests share may panic like the tests themselves")]
 
+mod answers;
 mod application;
 mod data;
 mod server;

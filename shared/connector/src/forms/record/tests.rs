@@ -297,6 +297,32 @@ fn of_equally_long_nights_the_earlier_and_then_the_smaller_id_is_kept() {
 }
 
 #[test]
+fn of_two_documents_of_one_day_the_later_timestamp_is_kept() {
+    let of = |id: &str, timestamp: Value| -> DailySleep {
+        read(json!({"id": id, "day": TUESDAY, "timestamp": timestamp, "score": 1}))
+    };
+    let (early, late) = ("2026-03-03T00:00:00+01:00", "2026-03-03T00:00:00-05:00");
+    for (one, other, kept) in [
+        // Whatever the ids, and by the instant, not by the wall clock.
+        (of("z", early.into()), of("a", late.into()), "a"),
+        (of("a", early.into()), of("z", late.into()), "z"),
+        (of("z", "2026-03-03T02:00:00+01:00".into()), of("a", "2026-03-03T01:30:00Z".into()), "a"),
+        // One that does not say when it is of gives way.
+        (of("z", Value::Null), of("a", early.into()), "a"),
+        (of("z", "soon".into()), of("a", early.into()), "a"),
+        (of("z", 1_772_500_000.into()), of("a", early.into()), "a"),
+        // Of equals the greater id.
+        (of("a", early.into()), of("z", early.into()), "z"),
+        (of("a", early.into()), of("z", "2026-03-02T23:00:00Z".into()), "z"),
+        (of("a", Value::Null), of("z", Value::Null), "z"),
+    ] {
+        for documents in [[one.clone(), other.clone()], [other, one]] {
+            assert_eq!(one_per_day(&documents)[&TUESDAY].id(), kept, "{documents:?}");
+        }
+    }
+}
+
+#[test]
 fn any_single_difference_changes_the_windows_digest() {
     let forms = shipped();
     let window = || forms.records(&documents(TUESDAY), only(TUESDAY));
