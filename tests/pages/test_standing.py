@@ -47,6 +47,13 @@ def test_a_membership_that_lapses(connected: Visitor) -> None:
     connected.look("standing-membership-lapsed")
 
 
+def test_an_oura_app_that_is_too_old(connected: Visitor) -> None:
+    connected.stage.ask("oura_answers", path="/v2/usercollection", status=426)
+    later(connected)
+    connected.read("Update the Oura app")
+    connected.look("standing-outdated-app")
+
+
 def test_a_ring_that_does_not_sync(connected: Visitor) -> None:
     connected.stage.ask("stop_wearing", person="ada")
     later(connected, minutes=4 * 24 * 60)

@@ -23,6 +23,7 @@ mod links;
 mod membership;
 mod metrics;
 mod nights;
+mod oura_answers;
 mod oura_unwell;
 mod ownership;
 mod password;

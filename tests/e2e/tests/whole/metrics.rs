@@ -90,6 +90,43 @@ async fn whoever_is_not_synced_makes_the_lag_grow_until_they_are() {
     curtain(&stage).await;
 }
 
+/// 403 with an HTML page, on all collections of everybody, for hours.
+#[tokio::test]
+async fn a_firewall_in_front_of_oura_reaches_the_operators_alarms() {
+    listen();
+    let stage = connected(ada_and_ben()).await;
+    let page = Answer::status(403).header("content-type", "text/html").body("<html><h1>Access denied</h1></html>");
+    stage.oura_wire.inject(When::every().path("/v2/usercollection"), Fault::Answer(page));
+    for ticks in 1..=9 {
+        let seen = tick(&stage).await;
+        assert_eq!((seen["SyncsDone"], seen["SyncsFailed"], seen["AthletesActive"]), (0, 2, 2));
+        assert!(seen["SyncLag"] >= ticks * 15 * 60, "{seen:?}");
+        assert_eq!((seen.get("NeedsAthlete"), seen.get("NeedsOperator")), (None, None));
+    }
+    stage.oura_wire.heal();
+    let seen = tick(&stage).await;
+    assert_eq!((seen["SyncsDone"], seen.get("SyncLag")), (2, None));
+    curtain(&stage).await;
+}
+
+/// 426 on all collections of one athlete.
+#[tokio::test]
+async fn an_outdated_app_is_counted_and_alarms_no_operator() {
+    listen();
+    let stage = connected(ada_and_ben()).await;
+    stage.oura.set_outdated_app("ada", true);
+    let seen = tick(&stage).await;
+    let counted = |seen: &BTreeMap<String, u64>, name: &str| seen.get(name).copied();
+    assert_eq!((counted(&seen, "NeedsAthlete"), counted(&seen, "SyncsDone")), (Some(1), Some(1)));
+    for _ in 0..12 {
+        let seen = tick(&stage).await;
+        let names =
+            ["AthletesActive", "AthletesWithOutdatedApp", "AthletesWithoutMembership", "NeedsOperator", "SyncLag"];
+        assert_eq!(names.map(|name| counted(&seen, name)), [Some(1), Some(1), None, None, None]);
+    }
+    curtain(&stage).await;
+}
+
 #[tokio::test]
 async fn whoever_has_to_act_does_not_pass_for_a_sync_while_the_others_wait_in_vain() {
     listen();
