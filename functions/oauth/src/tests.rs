@@ -171,7 +171,8 @@ mod odd_events {
             (json!({"athlete": "a"}), json!(1)),
         ] {
             for path in ["/connect", "/disconnect"] {
-                let post = with(with(event("POST", path, ""), "body", body.clone()), "isBase64Encoded", is_encoded.clone());
+                let post =
+                    with(with(event("POST", path, ""), "body", body.clone()), "isBase64Encoded", is_encoded.clone());
                 assert_eq!(deployed.send(&post).await.0, 403, "{body}");
             }
         }
@@ -185,7 +186,14 @@ mod odd_events {
         let deployed = Deployed::new().await;
         let usual = event("GET", "/connect", "athlete=a");
         for member in ["rawPath", "rawQueryString", "headers", "cookies", "requestContext", "body", "isBase64Encoded"] {
-            for value in [Value::Null, json!(1), json!([]), json!({}), json!([1, null, "a\u{0}b"]), json!({"a\u{0}": "b", "c": 1})] {
+            for value in [
+                Value::Null,
+                json!(1),
+                json!([]),
+                json!({}),
+                json!([1, null, "a\u{0}b"]),
+                json!({"a\u{0}": "b", "c": 1}),
+            ] {
                 let (status, _) = deployed.send(&with(usual.clone(), member, value.clone())).await;
                 assert!([400, 404].contains(&status), "{status} for {member} {value}");
             }

@@ -66,7 +66,9 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
         when::time(expires, now, &installation.zone())
     ));
     if options.renew {
-        remark("Every earlier link has ended. The next enrolment writes a new one into the form; run it now if the athlete needs it");
+        remark(
+            "Every earlier link has ended. The next enrolment writes a new one into the form; run it now if the athlete needs it",
+        );
     }
     let (id, name) = (athlete.id.as_str(), athlete.name());
     let printed = Printed { athlete: id, name, link: link.as_str(), expires };

@@ -87,21 +87,11 @@ impl Connector {
     }
 
     /// The button was pressed: prepares the visit to Oura.
-    pub(crate) async fn depart(
-        &self,
-        link: &Link,
-        visitor: &Enrolment,
-        deadline: Deadline,
-    ) -> Result<Departure, Page> {
+    pub(crate) async fn depart(&self, link: &Link, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Page> {
         self.try_depart(link, visitor, deadline).await.map_err(page_of)
     }
 
-    async fn try_depart(
-        &self,
-        link: &Link,
-        visitor: &Enrolment,
-        deadline: Deadline,
-    ) -> Result<Departure, Setback> {
+    async fn try_depart(&self, link: &Link, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Setback> {
         let credentials = self.secrets.oura(deadline).await?;
         let keyring = self.secrets.keyring(deadline).await?;
         let (state, browser) = (random_text()?, random_text()?);

@@ -80,8 +80,7 @@ mod tests {
     #[test]
     fn the_addresses_of_one_ipv6_network_count_as_one() {
         let (limit, now) = (RateLimit::default(), Instant::now());
-        let admitted =
-            (0..1_000).filter(|host| limit.admits(address(&format!("2001:db8::{host:x}")), now)).count();
+        let admitted = (0..1_000).filter(|host| limit.admits(address(&format!("2001:db8::{host:x}")), now)).count();
         assert_eq!(admitted, 300);
         assert!(limit.admits(address("2001:db8:0:1::1"), now));
         assert!(limit.admits(address("::ffff:192.0.2.1"), now));

@@ -28,6 +28,7 @@ const MOST_GONE: usize = 32;
 /// They are read once and believed for five minutes; when a service refuses one, [`Secrets::refused`] makes the next
 /// caller read it again, so that a rotated password is picked up by the running process.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Secrets {
     /// Kept in AWS Secrets Manager: the deployed product.
     Manager(SecretsManager),

@@ -60,7 +60,8 @@ mod renewing {
         let aws = Aws::start().await;
         squad::enrol(&aws.store, "a-1", 31, "Ada Okafor", 720).await;
         squad::enrol(&aws.store, "b-2", 32, "Ben Ode", 720).await;
-        let earlier = [link(&aws, &["link", "a-1", "--json"]).await, link(&aws, &["link", "a-1", "--renew", "--json"]).await];
+        let earlier =
+            [link(&aws, &["link", "a-1", "--json"]).await, link(&aws, &["link", "a-1", "--renew", "--json"]).await];
         let renewed = link(&aws, &["link", "a-1", "--renew", "--json"]).await;
         let enrolment = enrolment(&aws).await;
         assert!(earlier.iter().all(|link| enrolment.has_ended(link.expires)), "{earlier:?} {enrolment:?}");

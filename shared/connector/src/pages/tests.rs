@@ -90,8 +90,17 @@ fn connect_page(name: &str, site: &Url, connection: Option<&Connection>) -> Mark
     let zone = TimeZone::get("Europe/Berlin").unwrap();
     let token = SecretString::from("what the cookie holds");
     let link = link();
-    let visit =
-        Visit { link: &link, token: &token, name, site, connection, history: 30, nights: true, now: noon(), zone: &zone };
+    let visit = Visit {
+        link: &link,
+        token: &token,
+        name,
+        site,
+        connection,
+        history: 30,
+        nights: true,
+        now: noon(),
+        zone: &zone,
+    };
     visit.render()
 }
 

@@ -79,7 +79,13 @@ async fn a_cookie_that_is_no_token_is_replaced() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada").await;
     let long = format!("__Host-form={TOKEN}0");
-    for odd in ["__Host-form=", "__Host-form=a", "__Host-form", &long, "__Host-form=\"><script>alert(1)</script>aaaaaaaaaaaaaaa"] {
+    for odd in [
+        "__Host-form=",
+        "__Host-form=a",
+        "__Host-form",
+        &long,
+        "__Host-form=\"><script>alert(1)</script>aaaaaaaaaaaaaaa",
+    ] {
         let page = open(&installation, &link, odd).await;
         assert_eq!(format!("__Host-form={}", tokens(&page)[0]), cookie(&page), "{odd}");
         assert!(!page.body().contains("<script"), "{odd}");
@@ -100,7 +106,11 @@ async fn a_form_without_what_page_and_cookie_share_is_refused() {
         ("an empty token, an empty cookie", format!("{link}&token="), "__Host-form="),
         ("a short token that both share", format!("{link}&token=a"), "__Host-form=a"),
         ("a token given twice", format!("{link}&token={TOKEN}&token={TOKEN}"), kept.as_str()),
-        ("a cookie of another name", format!("{link}&token={TOKEN}"), "form=0123456789-abcdefghijklmnopqrstuvwxyz_ABCDE"),
+        (
+            "a cookie of another name",
+            format!("{link}&token={TOKEN}"),
+            "form=0123456789-abcdefghijklmnopqrstuvwxyz_ABCDE",
+        ),
         ("nothing at all", String::new(), ""),
     ] {
         for path in ["/connect", "/disconnect", "/club/connect"] {
@@ -115,9 +125,14 @@ async fn a_form_that_the_browser_says_another_site_sent_is_refused() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada").await;
     let (form, kept) = (format!("{link}&token={TOKEN}"), format!("__Host-form={TOKEN}"));
-    for (site, refused) in
-        [("cross-site", true), ("same-site", true), ("", true), ("elsewhere", true), ("same-origin", false), ("none", false)]
-    {
+    for (site, refused) in [
+        ("cross-site", true),
+        ("same-site", true),
+        ("", true),
+        ("elsewhere", true),
+        ("same-origin", false),
+        ("none", false),
+    ] {
         for path in ["/connect", "/disconnect"] {
             let headers = [("cookie", kept.as_str()), ("sec-fetch-site", site)];
             let answer = press(&installation, path, &form, &headers).await;

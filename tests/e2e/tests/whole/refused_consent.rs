@@ -30,7 +30,14 @@ fn needs_operator(log: &[Value]) -> u64 {
 #[tokio::test]
 async fn a_fault_of_the_set_up_is_named_to_the_operator() {
     let stage = enrolled(ada()).await;
-    for code in ["unauthorized_client", "invalid_scope", "invalid_request", "consent_required", "unsupported_response_type", "a_new_1"] {
+    for code in [
+        "unauthorized_client",
+        "invalid_scope",
+        "invalid_request",
+        "consent_required",
+        "unsupported_response_type",
+        "a_new_1",
+    ] {
         let (status, page, log) = sent_back(&stage, code).await;
         assert!(status == 503 && page.contains("This service needs attention"), "{code}: {page}");
         let [error] = errors(&log)[..] else { panic!("{code}: {log:?}") };
