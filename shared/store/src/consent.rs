@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    ACCOUNT_CHANGED_AT, BACKFILL_FROM, Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, INTENDED, LAST_DAY, LAST_SYNC,
-    Lease, OURA_USER, SCOPES, Status, StoredGrant, USER_ID,
+    ACCOUNT_CHANGED_AT, BACKFILL_FROM, Connection, FENCE, FIRST_CONNECTED_AT, GENERATION, INTENDED, LAST_DAY,
+    LAST_SYNC, Lease, OURA_USER, SCOPES, Status, StoredGrant, USER_ID,
 };
 use crate::edit::Edit;
 use crate::error::StoreError;
