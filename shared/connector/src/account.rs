@@ -64,7 +64,12 @@ pub struct Account {
 
 impl Default for Account {
     fn default() -> Self {
-        Self { places: Semaphore::new(CONCURRENCY), trial: Mutex::default(), refused: Cell::default(), site: Site::default() }
+        Self {
+            places: Semaphore::new(CONCURRENCY),
+            trial: Mutex::default(),
+            refused: Cell::default(),
+            site: Site::default(),
+        }
     }
 }
 
@@ -158,7 +163,11 @@ impl Connector {
     async fn place(&self, deadline: Deadline) -> Result<SemaphorePermit<'_>, NotAdmitted> {
         let place = timeout_at(deadline.instant(), self.account.places.acquire()).await;
         // The semaphore is never closed, so both failures are the deadline's.
-        if let Ok(Ok(place)) = place { Ok(place) } else { Err(NotAdmitted::not_now(UNWELL, "no place to use Smartabase")) }
+        if let Ok(Ok(place)) = place {
+            Ok(place)
+        } else {
+            Err(NotAdmitted::not_now(UNWELL, "no place to use Smartabase"))
+        }
     }
 
     async fn admitted<'a>(

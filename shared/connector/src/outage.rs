@@ -225,13 +225,7 @@ fn is_sign_of_outage(error: &Error) -> bool {
 }
 
 /// The outage that follows one that is over. It lasts at least as long as the site asked for, if that is not too long.
-fn next_outage(
-    before: Option<&Outage>,
-    now: Timestamp,
-    longest: Duration,
-    asked: Duration,
-    why: String,
-) -> Outage {
+fn next_outage(before: Option<&Outage>, now: Timestamp, longest: Duration, asked: Duration, why: String) -> Outage {
     let recent = before.filter(|before| now.duration_since(before.until) < RECENT);
     let failures = recent.map_or(0, |before| before.failures).saturating_add(1);
     let lasts = length(failures, longest).max(asked.min(longest));

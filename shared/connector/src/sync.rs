@@ -258,7 +258,10 @@ impl Connector {
             Some((fence, None)) => return Ok(fence),
             Some((_, Some(runs_out))) => {
                 let wait = until(runs_out, self.clock.now());
-                return Err(Setback::retry(wait, "a request to Smartabase is in doubt; waiting for the lease to run out"));
+                return Err(Setback::retry(
+                    wait,
+                    "a request to Smartabase is in doubt; waiting for the lease to run out",
+                ));
             }
         }
         match self.claim(&session.connection, deadline).await? {

@@ -19,7 +19,8 @@ impl LateRequest {
     pub async fn carry_out(self, stage: &Stage) {
         let site = stage.smartabase.url().trim_end_matches("/site").to_owned();
         let request = stage.browser.post(format!("{site}{}", self.path)).body(self.body);
-        let request = request.basic_auth("api.account", Some("api-password")).header("content-type", "application/json");
+        let request =
+            request.basic_auth("api.account", Some("api-password")).header("content-type", "application/json");
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
 }

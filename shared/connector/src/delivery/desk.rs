@@ -149,7 +149,8 @@ impl Desk<'_> {
     /// The events that stand on each date, lowest id first.
     async fn standing(&self, first: Date, last: Date) -> Result<BTreeMap<Date, Vec<StoredEvent>>, Setback> {
         let (client, credentials) = (&self.connector.smartabase, self.admission.credentials(self.deadline).await?);
-        let found = client.events(credentials, &self.form.name, self.user(), first, last, self.deadline.instant()).await;
+        let found =
+            client.events(credentials, &self.form.name, self.user(), first, last, self.deadline.instant()).await;
         let events = match found {
             Ok(events) => events,
             Err(error) => return Err(self.setback(error).await),

@@ -119,8 +119,7 @@ impl Connector {
         let admission = self.admission_to_deliver(deadline).await.map_err(NotAdmitted::setback)?;
         let mut desks = Vec::new();
         for (form, mut changes) in changes {
-            let desk =
-                Desk { connector: self, admission: &admission, form, connection, deadline };
+            let desk = Desk { connector: self, admission: &admission, form, connection, deadline };
             match desk.adopt(&mut changes, &mut delivery).await {
                 Ok(()) => desks.push((desk, changes)),
                 // This form can't be read; the others can.
