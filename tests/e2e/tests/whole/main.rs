@@ -34,6 +34,7 @@ mod scopes;
 mod secrecy;
 mod smartabase_unwell;
 mod staff;
+mod strangers;
 mod throttling;
 mod ticks;
 mod tokens;
