@@ -31,6 +31,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Config, Region};
 use dynoxide::Database;
 use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use crate::server::Server;
 
@@ -57,18 +58,21 @@ pub enum StartError {
 impl Dynamo {
     /// A new, empty database that is gone when this is dropped.
     pub async fn in_memory() -> Result<Self, StartError> {
-        Self::open(Database::memory)
+        Self::open(Database::memory).await
     }
 
     /// The database in the file at `path`, made if it is missing.
     pub async fn at(path: impl AsRef<Path>) -> Result<Self, StartError> {
         let path = path.as_ref();
-        let text = path.to_str().ok_or_else(|| StartError::Open(format!("{} is not UTF-8", path.display())))?;
-        Self::open(|| Database::new(text))
+        let text =
+            path.to_str().ok_or_else(|| StartError::Open(format!("{} is not UTF-8", path.display())))?.to_owned();
+        Self::open(move || Database::new(&text)).await
     }
 
-    fn open(open: impl FnOnce() -> dynoxide::Result<Database>) -> Result<Self, StartError> {
-        let database = open().map_err(|error| StartError::Open(error.to_string()))?;
+    /// SQLite blocks, for up to half a minute while another process has the file for itself.
+    async fn open(open: impl FnOnce() -> dynoxide::Result<Database> + Send + 'static) -> Result<Self, StartError> {
+        let opened = spawn_blocking(open).await.map_err(|error| StartError::Open(error.to_string()))?;
+        let database = opened.map_err(|error| StartError::Open(error.to_string()))?;
         Ok(Self { server: OnceCell::new(), database: Arc::new(database) })
     }
 

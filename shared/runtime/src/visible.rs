@@ -6,6 +6,7 @@
 //! document, and everything else shows what was there.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// `text` with every character escaped that a terminal would obey. Line breaks and tabs stay.
 #[must_use]
@@ -32,7 +33,7 @@ fn escaped(text: &str, wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     for letter in text.chars() {
         if wanted(letter) {
             // All of them have four digits.
-            escaped += &format!("\\u{:04x}", u32::from(letter));
+            let _ = write!(escaped, "\\u{:04x}", u32::from(letter));
         } else {
             escaped.push(letter);
         }

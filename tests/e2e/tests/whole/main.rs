@@ -44,6 +44,7 @@ mod secrecy;
 mod site_answers;
 mod smartabase_unwell;
 mod staff;
+mod strangers;
 mod throttling;
 mod ticks;
 mod token_answers;
