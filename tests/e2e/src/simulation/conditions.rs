@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sim::oura::{LifetimeFormat, ScopeFormat, Settings};
+use sim::oura::{LifetimeFormat, RevocationEnds, ScopeFormat, Settings};
 use sim::wire::{Answer, Fault, Seen};
 
 use super::check::Broken;
@@ -133,9 +133,10 @@ impl Scale {
         Conditions { token_answers, ..Conditions::FINE }
     }
 
-    /// Whether Oura takes the revocation of one token for the end of the person's whole consent.
-    pub(crate) fn revocation_ends_consent(&self) -> bool {
-        self.draw("whole consent", &[]).u8(0..4) > 0 && self.has(Kind::Revocations)
+    /// What Oura takes the revocation of a token for: in three of four stories the end of the whole consent.
+    pub(crate) fn revocation_ends(&self) -> RevocationEnds {
+        let whole = self.draw("whole consent", &[]).u8(0..4) > 0 && self.has(Kind::Revocations);
+        if whole { RevocationEnds::Consent } else { RevocationEnds::Grant }
     }
 
     fn site_down(&self, tick: Tick) -> Option<Outage> {

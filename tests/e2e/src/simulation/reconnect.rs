@@ -15,7 +15,7 @@ use super::world::{Cause, World};
 use crate::deadline;
 
 /// How many rings can be lent at a time.
-pub(crate) const GUESTS: usize = 2;
+pub(crate) const GUESTS: i64 = 2;
 
 /// What an athlete does about a connection that is in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -120,13 +120,11 @@ impl World {
             let life = if athlete.number.is_multiple_of(4) { Life::Regular { since } } else { Life::Varied { since } };
             Person::new(&athlete.person, &athlete.person, zone).living(life)
         };
-        let guests: Vec<_> = (0..GUESTS as i64).map(Guest::new).collect();
+        let guests: Vec<_> = (0..GUESTS).map(Guest::new).collect();
         let users = athletes.iter().map(|one| (one.user, &one.id, one.number.to_string()));
         let users = users.chain(guests.iter().map(|guest| (guest.user, &guest.id, "Guest".to_owned())));
-        let settings = sim::oura::Settings {
-            revocation_ends_consent: scale.revocation_ends_consent(),
-            ..sim::oura::Settings::default()
-        };
+        let settings =
+            sim::oura::Settings { revocation_ends: scale.revocation_ends(), ..sim::oura::Settings::default() };
         let stage = Stage::set(Cast {
             now: instant(Tick { day: 0, minute: 0 }),
             people: athletes.iter().map(person).collect(),

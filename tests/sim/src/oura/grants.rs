@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::TokenServer;
+use super::{RevocationEnds, TokenServer};
 use crate::draw;
 
 /// A code works for ten minutes.
@@ -220,14 +220,13 @@ impl Grants {
         self.all.get(access.grant).filter(|grant| !grant.revoked)
     }
 
-    /// Revokes the grant that a token of either kind belongs to, and, if one token `ends_consent`, every other grant of the
-    /// same person; whether the token's own was there to revoke.
-    pub(super) fn revoke(&mut self, token: &str, ends_consent: bool) -> bool {
+    /// Revokes the grant that a token of either kind belongs to, and what else that ends; whether there was one to revoke.
+    pub(super) fn revoke(&mut self, token: &str, ends: RevocationEnds) -> bool {
         let access = self.access.get(token).map(|access| access.grant);
         let index = access.or_else(|| self.refresh.get(token).map(|refresh| refresh.grant));
         let Some(grant) = index.and_then(|index| self.all.get_mut(index)) else { return false };
         let revoked = !std::mem::replace(&mut grant.revoked, true);
-        if ends_consent {
+        if ends == RevocationEnds::Consent {
             let person = grant.person.clone();
             self.all.iter_mut().filter(|other| other.person == person).for_each(|other| other.revoked = true);
         }

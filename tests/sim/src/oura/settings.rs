@@ -25,6 +25,7 @@ impl Default for Config {
 
 /// How the service behaves.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, and no two make up a state")]
 pub struct Settings {
     /// The application's id.
     pub client_id: String,
@@ -50,9 +51,9 @@ pub struct Settings {
     pub rotates_refresh_tokens: bool,
     /// Whether the token servers answer errors with status 200.
     pub token_errors_are_200: bool,
-    /// Whether the revocation of one token ends the whole consent of its person: every grant the application has from them,
-    /// newer ones, too. RFC 7009 (section 2.1) leaves that to the server, and it is not known of the real one.
-    pub revocation_ends_consent: bool,
+    /// What the revocation of a token ends. RFC 7009 (section 2.1) leaves that to the server, and it is not known of the
+    /// real one.
+    pub revocation_ends: RevocationEnds,
     /// Documents per page, at least one.
     pub page_size: usize,
     /// Which sleep periods a window of dates contains.
@@ -87,7 +88,7 @@ impl Default for Settings {
             scope_format: ScopeFormat::Spaces,
             rotates_refresh_tokens: true,
             token_errors_are_200: false,
-            revocation_ends_consent: false,
+            revocation_ends: RevocationEnds::Grant,
             page_size: 50,
             sleep_window: SleepWindow::Day,
             summaries_include_end: true,
@@ -141,6 +142,15 @@ pub enum ScopeFormat {
     Object,
     /// `"read"`, which is no scope of Oura's.
     Foreign,
+}
+
+/// What the revocation of a token ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevocationEnds {
+    /// The grant that the token belongs to.
+    Grant,
+    /// The whole consent of the person: every grant the application has from them, newer ones, too.
+    Consent,
 }
 
 /// Which sleep periods the window `start_date..end_date` contains, end exclusive. Reports differ.

@@ -115,7 +115,7 @@ impl World {
     }
 
     fn revoke(&mut self, token: &str) -> bool {
-        self.grants.revoke(token, self.settings.revocation_ends_consent)
+        self.grants.revoke(token, self.settings.revocation_ends)
     }
 
     fn answer_token(&mut self, at: TokenServer, form: &Form) -> Response {

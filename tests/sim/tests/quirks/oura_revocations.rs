@@ -1,13 +1,13 @@
 //! What a revocation ends besides the grant of its token.
 
-use sim::oura::TokenServer;
+use sim::oura::{RevocationEnds, TokenServer};
 
 use crate::browser::{client, connect, get, oura, refresh, text};
 
 #[tokio::test]
 async fn a_revocation_ends_a_newer_grant_of_the_same_person_if_configured() {
-    for ends_consent in [false, true] {
-        let (oura, _) = oura(|settings| settings.revocation_ends_consent = ends_consent).await;
+    for ends in [RevocationEnds::Grant, RevocationEnds::Consent] {
+        let (oura, _) = oura(|settings| settings.revocation_ends = ends).await;
         let (older, newer) = (connect(&oura, "ada", "daily").await, connect(&oura, "ada", "daily").await);
         let other = connect(&oura, "bea", "daily").await;
         let form =
@@ -16,9 +16,9 @@ async fn a_revocation_ends_a_newer_grant_of_the_same_person_if_configured() {
         assert_eq!(answer.status(), 200);
         assert_eq!(get(&oura, &older, "personal_info").await.status(), 401);
         let status = get(&oura, &newer, "personal_info").await.status();
-        assert_eq!(status, if ends_consent { 401 } else { 200 });
+        assert_eq!(status, if ends == RevocationEnds::Consent { 401 } else { 200 });
         let refreshed = refresh(&oura, TokenServer::New, text(&newer, "refresh_token")).await;
-        assert_eq!(refreshed.status(), if ends_consent { 400 } else { 200 });
+        assert_eq!(refreshed.status(), if ends == RevocationEnds::Consent { 400 } else { 200 });
         assert_eq!(get(&oura, &other, "personal_info").await.status(), 200, "another person's");
     }
 }
