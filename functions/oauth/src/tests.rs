@@ -1,5 +1,7 @@
 //! Events as API Gateway sends them, and as it should never send them: each is answered with a page.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use local::Stage;
 use proptest::prelude::*;
 use serde_json::json;
@@ -138,8 +140,7 @@ async fn an_athlete_connects_through_events() {
     assert_eq!(page["headers"]["content-type"], "text/html; charset=utf-8");
 
     let form = format!("{}&token={token}", deployed.link());
-    use base64::Engine;
-    let encoded = base64::prelude::BASE64_STANDARD.encode(&form);
+    let encoded = BASE64_STANDARD.encode(&form);
     for (body, is_encoded) in [(encoded, true), (form, false)] {
         let press = with(event("POST", "/connect", ""), "body", body.into());
         let press = with(press, "isBase64Encoded", is_encoded.into());

@@ -136,7 +136,7 @@ impl Connector {
             return Err(Page::SessionLost);
         }
         if let Some(error) = back.error {
-            return Err(self.authorization_refused(&state.athlete, &error));
+            return Err(authorization_refused(&state.athlete, &error));
         }
         if back.issuer.is_some_and(|issuer| !self.issued_by_token_endpoint(&issuer)) {
             let athlete = &state.athlete;
@@ -305,30 +305,6 @@ impl Connector {
         }
     }
 
-    /// Oura sent the athlete back with an error code (RFC 6749, 4.1.2.1) instead of a code to exchange.
-    fn authorization_refused(&self, athlete: &store::AthleteId, error: &str) -> Page {
-        match error {
-            "access_denied" => Page::Declined,
-            "server_error" | "temporarily_unavailable" => {
-                tracing::warn!(%athlete, error, "Oura could not ask for consent; the athlete was asked to try again");
-                Page::OuraUnwell
-            }
-            // It comes from the browser's address line, so only what looks like an error code is logged.
-            _ => {
-                let sound = error.len() <= LONGEST_CODE
-                    && error.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-                let error = if sound { error } else { "not an error code" };
-                tracing::error!(
-                    %athlete,
-                    error,
-                    "Oura refused to ask the athlete for consent; check the application's redirect address and scopes at \
-                     Oura, and the oura secret"
-                );
-                Page::Misconfigured
-            }
-        }
-    }
-
     fn exchange_refused(&self, athlete: &store::AthleteId, error: &TokenError) -> Page {
         tracing::warn!(%athlete, %error, "the code could not be exchanged");
         match error {
@@ -375,6 +351,30 @@ impl Return {
             issuer: entry("iss"),
             // Present and empty says that nothing was granted; absent says nothing.
             scope: entry("scope"),
+        }
+    }
+}
+
+/// Oura sent the athlete back with an error code (RFC 6749, 4.1.2.1) instead of a code to exchange.
+fn authorization_refused(athlete: &store::AthleteId, error: &str) -> Page {
+    match error {
+        "access_denied" => Page::Declined,
+        "server_error" | "temporarily_unavailable" => {
+            tracing::warn!(%athlete, error, "Oura could not ask for consent; the athlete was asked to try again");
+            Page::OuraUnwell
+        }
+        // It comes from the browser's address line, so only what looks like an error code is logged.
+        _ => {
+            let sound = (1..=LONGEST_CODE).contains(&error.len())
+                && error.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            let error = if sound { error } else { "not an error code" };
+            tracing::error!(
+                %athlete,
+                error,
+                "Oura refused to ask the athlete for consent; check the application's redirect address and scopes at \
+                 Oura, and the oura secret"
+            );
+            Page::Misconfigured
         }
     }
 }

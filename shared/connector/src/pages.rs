@@ -82,7 +82,7 @@ pub(crate) enum Page {
     /// The request is larger than any of ours.
     TooLarge,
     /// The form was not sent from a page that this browser got from us.
-    NotFromOurPage,
+    SentElsewhere,
     /// Too many requests came from one address.
     TooMany,
 }
@@ -100,7 +100,7 @@ impl Page {
             Self::LinkExpired | Self::TooSlow => StatusCode::GONE,
             Self::LinkDamaged | Self::SessionLost => StatusCode::BAD_REQUEST,
             Self::UnknownAthlete | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::ScopeMissing | Self::NotFromOurPage => StatusCode::FORBIDDEN,
+            Self::ScopeMissing | Self::SentElsewhere => StatusCode::FORBIDDEN,
             Self::AccountTaken => StatusCode::CONFLICT,
             Self::OuraUnwell => StatusCode::BAD_GATEWAY,
             Self::TryAgain | Self::Misconfigured => StatusCode::SERVICE_UNAVAILABLE,

@@ -46,7 +46,7 @@ impl Connector {
             (&Method::POST, "/connect" | "/disconnect")
                 if !is_from_our_page(&head.headers, &String::from_utf8_lossy(&body)) =>
             {
-                self.page(&Page::NotFromOurPage)
+                self.page(&Page::SentElsewhere)
             }
             (&Method::POST, "/connect") => self.leave(&body, deadline).await,
             (&Method::GET, "/oauth/callback") => self.come_back(query, &head.headers, deadline).await,

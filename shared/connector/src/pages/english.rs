@@ -29,6 +29,7 @@ pub(super) const ENGLISH: Language = Language {
     open_site: "Open Smartabase",
 };
 
+#[expect(clippy::too_many_lines, reason = "a table: the words of every page")]
 fn ending(page: &Page) -> Words {
     match page {
         Page::Connected { .. } => Words {
@@ -130,7 +131,7 @@ fn ending(page: &Page) -> Words {
             happened: "The request is larger than anything these pages send.",
             todo: "Open your personal link in Smartabase again.",
         },
-        Page::NotFromOurPage => Words {
+        Page::SentElsewhere => Words {
             title: "Please open your link again",
             happened: "The button was not pressed on a page that this browser got from us, or the browser did not keep \
                        our cookie, so nothing was changed.",

@@ -81,7 +81,7 @@ fn endings() -> Vec<Page> {
         Page::Misconfigured,
         Page::NotFound,
         Page::TooLarge,
-        Page::NotFromOurPage,
+        Page::SentElsewhere,
         Page::TooMany,
     ]
 }
