@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::{ADA, Spent, ada, athlete, connected, curtain, deadline, living, told_truly};
+use e2e::{ADA, Spent, ada, athlete, connected, connection, curtain, deadline, living, told_truly};
 use jiff::SignedDuration;
 use jiff::civil::{Date, date};
 use local::{Cast, Stage};
@@ -29,9 +29,9 @@ fn sync(stage: &Stage) {
 async fn hold_lease(stage: &Stage, held: SignedDuration) -> u64 {
     let (now, id) = (stage.clock.now(), athlete("uuid-ada"));
     let store = &stage.process.connector.store;
-    let claim = store.claim(&id, "another", now, now + held, None, deadline().instant());
-    let Claim::Won(claimed) = claim.await.unwrap() else { panic!("nobody else has it") };
-    claimed.fence
+    let claim = store.claim(&id, "another", now, now + held, None, deadline().instant()).await.unwrap();
+    assert!(matches!(claim, Claim::Won(_)));
+    connection(stage, "uuid-ada").await.unwrap().fence
 }
 
 mod in_one_batch {
