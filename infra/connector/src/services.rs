@@ -63,7 +63,7 @@ pub(crate) fn site(site: &Site, keeper: Keeper, error: &Error) -> Explained {
         Error::Forbidden => (
             "permission-missing",
             format!("{site} does not let the account do this"),
-            "give the account the permissions that the README’s first step lists".to_owned(),
+            "give the account the permissions that docs/deploy.md lists in its first step".to_owned(),
         ),
         Error::NotFound => ("site-missing", format!("there is no Smartabase site at {site}"), address.to_owned()),
         Error::NotJson { starts: "html", .. } => (

@@ -134,11 +134,7 @@ impl Function {
 
     /// Keeps it on one core.
     pub(crate) async fn pin(&self, core: usize) -> anyhow::Result<()> {
-        let mut taskset = Command::new("taskset");
-        taskset.args(["-a", "-c", "-p"]).arg(core.to_string()).arg(self.id.to_string()).stdout(Stdio::null());
-        let status = taskset.status().await.context("taskset is missing")?;
-        anyhow::ensure!(status.success(), "core {core} can't be had");
-        Ok(())
+        process::pin(self.id, core).await
     }
 
     fn cpu(&self) -> anyhow::Result<Duration> {

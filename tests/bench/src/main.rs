@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! cargo bench-cold          # CPU and memory from exec to the first event, beside a hello-world
-//! cargo bench-throughput    # 1,000 athletes in one worker process on one core
+//! cargo bench-throughput    # 1,000 athletes in one worker process on one core, beside the same in Python
 //! cargo bench-fanout        # a tick of 1,000, 10,000 and 100,000 athletes
 //! cargo bench-backfill      # five years of one athlete, a month of 500
 //! cargo bench-size          # zipped size and dependencies against the budget
@@ -17,6 +17,7 @@
 )]
 
 mod backfill;
+mod baseline;
 mod cold;
 mod fanout;
 mod functions;

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::process::Command;
 
 /// The processor time that all threads of a process have had. Those that have ended are left out.
 pub(crate) fn cpu(process: u32) -> anyhow::Result<Duration> {
@@ -32,6 +34,15 @@ pub(crate) fn peak_memory(process: u32) -> anyhow::Result<u64> {
 fn high_water(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+/// Keeps all threads of a process on one core.
+pub(crate) async fn pin(process: u32, core: usize) -> anyhow::Result<()> {
+    let mut taskset = Command::new("taskset");
+    taskset.args(["-a", "-c", "-p"]).arg(core.to_string()).arg(process.to_string()).stdout(Stdio::null());
+    let status = taskset.status().await.context("taskset is missing")?;
+    anyhow::ensure!(status.success(), "core {core} can't be had");
+    Ok(())
 }
 
 /// A share of one processor, as Lambda gives it by memory. Needs a control group of version 1 that may be written.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 
+use crate::baseline::Baseline;
 use crate::functions::Functions;
 use crate::gateway::{Offer, Traffic};
 use crate::lambda::{Effort, Function};
@@ -21,13 +22,10 @@ pub(crate) struct Options {
 }
 
 /// Athletes in flight at once (`CONCURRENCY` of the worker's batch).
-const IN_FLIGHT: f64 = 64.0;
+const IN_FLIGHT: u32 = 64;
 
 /// Deliveries to Smartabase at once (`shared/connector/src/account.rs`).
 const DELIVERIES: f64 = 4.0;
-
-/// What others need, measured on a machine like this one against answers after 50 ms.
-const PEERS: [(&str, f64); 2] = [("a Celery-based open-source peer", 0.40), ("a Python connector framework", 1.65)];
 
 pub(crate) async fn measure(functions: &Functions, options: Options) -> anyhow::Result<()> {
     let Options { athletes, delay } = options;
@@ -45,6 +43,9 @@ pub(crate) async fn measure(functions: &Functions, options: Options) -> anyhow::
 
         let (effort, _) = worker.invoke(&everybody()).await?;
         report(&format!("{offer:?}, nothing changed"), athletes, delay, effort, &world);
+        if offer == Offer::Http1 {
+            compare(&world, athletes, effort).await?;
+        }
 
         let today = world.stage.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         for number in (2001..2001 + athletes).step_by(5) {
@@ -63,11 +64,32 @@ pub(crate) async fn measure(functions: &Functions, options: Options) -> anyhow::
     Ok(())
 }
 
+/// The same round by the baseline, beside what the worker took.
+async fn compare(world: &World, athletes: i64, worker: Effort) -> anyhow::Result<()> {
+    let Some(mut baseline) = Baseline::start(world, athletes, IN_FLIGHT, 0).await? else {
+        println!("    no baseline to compare with: run tests/bench/baseline/install");
+        return Ok(());
+    };
+    // A first round, after which connections stand and digests are known.
+    baseline.round().await?;
+    let _ = world.oura.take();
+    let (effort, changed) = baseline.round().await?;
+    anyhow::ensure!(changed == 0, "nothing changed, but the baseline found something new for {changed} athletes");
+    let requests = world.oura.take().requests;
+    let cpu = effort.cpu.as_secs_f64();
+    println!(
+        "    baseline: {:.2} ms CPU an athlete with {requests} requests to Oura, {:.1} times the worker's",
+        cpu / athletes as f64 * 1e3,
+        cpu / worker.cpu.as_secs_f64()
+    );
+    Ok(())
+}
+
 fn report(what: &str, athletes: i64, delay: Duration, effort: Effort, world: &World) {
     let (oura, smartabase, table) = (world.oura.take(), world.smartabase.take(), world.table.take());
     let athletes = athletes as f64;
     // What is bound by latency: a round of athletes after the other, or Smartabase's answers, whichever takes longer.
-    let rounds = (athletes / IN_FLIGHT).ceil();
+    let rounds = (athletes / f64::from(IN_FLIGHT)).ceil();
     let ideal = rounds.max(smartabase.requests as f64 / DELIVERIES) * delay.as_secs_f64();
     let (wall, cpu) = (effort.wall.as_secs_f64(), effort.cpu.as_secs_f64());
     let requests = (oura.requests + smartabase.requests + table.requests) as f64;
@@ -82,9 +104,6 @@ fn report(what: &str, athletes: i64, delay: Duration, effort: Effort, world: &Wo
         cpu / requests * 1e3,
         100.0 * cpu / wall
     );
-    for (peer, seconds) in PEERS {
-        println!("    {:.0} times less CPU an athlete than {peer}", seconds / (cpu / athletes));
-    }
     for (name, traffic) in [("Oura", oura), ("Smartabase", smartabase), ("table", table)] {
         let Traffic { requests, connections, peak, sent, received } = traffic;
         println!(

@@ -129,10 +129,15 @@ impl World {
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("AWS_ENDPOINT_URL", self.aws.url()),
             ("AWS_ENDPOINT_URL_DYNAMODB", format!("{}/{}", self.table.url(), self.table_path)),
-            ("SSL_CERT_FILE", self.trusted.display().to_string()),
+            ("SSL_CERT_FILE", self.authorities()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// The authorities that vouch for the services, as a PEM file.
+    pub(crate) fn authorities(&self) -> String {
+        self.trusted.display().to_string()
     }
 
     /// The athletes' ids.

@@ -29,7 +29,7 @@ struct Printed<'a> {
 
 #[derive(Serialize)]
 struct Entry<'a> {
-    /// The name of the finding, for scripts; the README lists them.
+    /// The name of the finding, for scripts; docs/reference.md lists them.
     finding: &'static str,
     form: &'a str,
     /// The field's label, if it is about one.
