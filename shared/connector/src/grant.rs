@@ -2,8 +2,9 @@
 //!
 //! The token endpoint is sealed together with the tokens. The table and the queue have it in the clear as well, where
 //! anybody who can write there can change it, so that copy decides nothing. A grant that a release before sealed has the
-//! endpoint in the clear only: it is refreshed at an endpoint that this installation [knows](oura::Client::is_known_token_endpoint),
-//! and nowhere else, and the pair that the refresh brings is sealed with it. Releases before open both kinds.
+//! endpoint in the clear only. It is refreshed at an endpoint that this installation
+//! [knows](oura::Client::is_known_token_endpoint), and nowhere else, and the pair that the refresh brings is sealed with it.
+//! Releases before open both kinds.
 //!
 //! A refresh token works once. Whoever refreshes therefore
 //! 1. holds the athlete's lease, taken with the generation that was read, so nobody else refreshes at the same time;
