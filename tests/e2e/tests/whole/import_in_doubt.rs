@@ -64,7 +64,7 @@ async fn must_end_with_one_event(stage: &Stage, kept: &Kept) {
     stage.process.tick().await.unwrap();
     while stage.process.work().await > 0 {}
     stage.pass(LATE);
-    let late = kept.lock().unwrap().take().expect("the import was sent");
+    let late = kept.lock().unwrap().take().unwrap();
     late.carry_out(stage).await;
     for _ in 0..2 {
         stage.pass(PERIOD);
