@@ -37,7 +37,8 @@ pub use documents::{Kind, Period};
 pub use grants::{Grant, Violation};
 pub use person::{Life, Person};
 pub use settings::{
-    Config, ErrorBody, LifetimeFormat, Limit, MissingScope, ScopeFormat, Settings, SleepWindow, TierNames, TokenServer,
+    Config, ErrorBody, LifetimeFormat, Limit, MissingScope, ScopeFormat, Settings, SleepWindow, TierNames,
+    TokenErrorStatus, TokenServer,
 };
 pub use throttle::Tier;
 

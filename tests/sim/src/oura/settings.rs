@@ -48,8 +48,8 @@ pub struct Settings {
     /// Whether a refresh gives a new refresh token. Otherwise the answer names none, and the one that was sent stays good
     /// (RFC 6749, section 6).
     pub rotates_refresh_tokens: bool,
-    /// Whether the token servers answer errors with status 200.
-    pub token_errors_are_200: bool,
+    /// The status of the token servers' errors.
+    pub token_error_status: TokenErrorStatus,
     /// Documents per page, at least one.
     pub page_size: usize,
     /// Which sleep periods a window of dates contains.
@@ -83,7 +83,7 @@ impl Default for Settings {
             lifetime_format: LifetimeFormat::Number,
             scope_format: ScopeFormat::Spaces,
             rotates_refresh_tokens: true,
-            token_errors_are_200: false,
+            token_error_status: TokenErrorStatus::Documented,
             page_size: 50,
             sleep_window: SleepWindow::Day,
             summaries_include_end: true,
@@ -118,6 +118,15 @@ pub enum LifetimeFormat {
     Zero,
     /// Not at all.
     Absent,
+}
+
+/// The status that an error of a token server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenErrorStatus {
+    /// 400 or 401.
+    Documented,
+    /// 200, with the same body.
+    Ok,
 }
 
 /// How a token answer lists the scopes. RFC 6749 separates them by spaces.
