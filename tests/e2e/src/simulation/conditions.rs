@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sim::oura::{LifetimeFormat, RevocationEnds, ScopeFormat, Settings};
+use sim::oura::{LifetimeFormat, RevocationEnds, ScopeFormat, Settings, TokenErrorStatus};
 use sim::wire::{Answer, Fault, Seen};
 
 use super::check::Broken;
@@ -242,7 +242,8 @@ impl TokenAnswers {
         settings.lifetime_format = LifetimeFormat::Number;
         settings.scope_format = ScopeFormat::Spaces;
         settings.rotates_refresh_tokens = self != Self::KeptRefreshToken;
-        settings.token_errors_are_200 = self == Self::ErrorsWithStatus200;
+        settings.token_error_status =
+            if self == Self::ErrorsWithStatus200 { TokenErrorStatus::Ok } else { TokenErrorStatus::Documented };
         match self {
             Self::Lifetime(format) => settings.lifetime_format = format,
             Self::Scopes(format) => settings.scope_format = format,

@@ -12,8 +12,8 @@ use jiff::SignedDuration;
 use jiff::civil::date;
 use local::{Cast, Stage};
 use oura::ClientCredentials;
-use serde_json::{Value, json};
-use sim::oura::{LifetimeFormat, ScopeFormat};
+use serde_json::json;
+use sim::oura::{LifetimeFormat, ScopeFormat, TokenErrorStatus};
 use sim::wire::{Answer, Fault, Gate, When};
 use store::{Connection, Status};
 
@@ -150,7 +150,7 @@ mod error_with_status_200 {
 
     #[tokio::test]
     async fn ends_a_consent_that_was_withdrawn() {
-        let stage = connected(ada_at(|oura| oura.token_errors_are_200 = true)).await;
+        let stage = connected(ada_at(|oura| oura.token_error_status = TokenErrorStatus::Ok)).await;
         stage.oura.withdraw("ada");
         stage.pass(PERIOD);
         stage.tick().await.unwrap();
@@ -165,7 +165,7 @@ mod error_with_status_200 {
     #[tokio::test]
     async fn pauses_everybody_when_the_client_secret_is_wrong() {
         let mut cast = squad(2);
-        cast.oura.token_errors_are_200 = true;
+        cast.oura.token_error_status = TokenErrorStatus::Ok;
         let stage = connected(cast).await;
         let credentials =
             |secret: &str| ClientCredentials { client_id: "client".to_owned(), client_secret: secret.into() };
@@ -459,7 +459,7 @@ mod refused_for_a_day {
             let mut settings = stage.process.connector.settings.clone();
             settings.oura.token = "http://127.0.0.1:9/oauth/token".parse().unwrap();
             let moved = e2e::beside_with(&stage, settings, stage.process.connector.forms.clone()).await;
-            let refusal = Answer::status(status).body(&Value::from(json!({ "error": code })).to_string());
+            let refusal = Answer::status(status).body(&json!({ "error": code }).to_string());
             stage.oura_wire.inject(When::every().path(TOKEN), Fault::Answer(refusal));
             stage.pass(NEARLY_A_DAY);
             for _ in 0..26 {

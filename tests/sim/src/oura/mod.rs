@@ -38,7 +38,7 @@ pub use grants::{Grant, Violation};
 pub use person::{Life, Person};
 pub use settings::{
     Config, ErrorBody, LifetimeFormat, Limit, MissingScope, RevocationEnds, ScopeFormat, Settings, SleepWindow,
-    TierNames, TokenServer,
+    TierNames, TokenErrorStatus, TokenServer,
 };
 pub use throttle::Tier;
 

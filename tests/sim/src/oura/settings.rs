@@ -25,7 +25,6 @@ impl Default for Config {
 
 /// How the service behaves.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, and no two make up a state")]
 pub struct Settings {
     /// The application's id.
     pub client_id: String,
@@ -49,8 +48,8 @@ pub struct Settings {
     /// Whether a refresh gives a new refresh token. Otherwise the answer names none, and the one that was sent stays good
     /// (RFC 6749, section 6).
     pub rotates_refresh_tokens: bool,
-    /// Whether the token servers answer errors with status 200.
-    pub token_errors_are_200: bool,
+    /// The status of the token servers' errors.
+    pub token_error_status: TokenErrorStatus,
     /// What the revocation of a token ends. RFC 7009 (section 2.1) leaves that to the server, and it is not known of the
     /// real one.
     pub revocation_ends: RevocationEnds,
@@ -87,7 +86,7 @@ impl Default for Settings {
             lifetime_format: LifetimeFormat::Number,
             scope_format: ScopeFormat::Spaces,
             rotates_refresh_tokens: true,
-            token_errors_are_200: false,
+            token_error_status: TokenErrorStatus::Documented,
             revocation_ends: RevocationEnds::Grant,
             page_size: 50,
             sleep_window: SleepWindow::Day,
@@ -123,6 +122,15 @@ pub enum LifetimeFormat {
     Zero,
     /// Not at all.
     Absent,
+}
+
+/// The status that an error of a token server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenErrorStatus {
+    /// 400 or 401.
+    Documented,
+    /// 200, with the same body.
+    Ok,
 }
 
 /// How a token answer lists the scopes. RFC 6749 separates them by spaces.

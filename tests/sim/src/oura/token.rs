@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::authorize::{named, pairs};
 use super::grants::{Challenge, Code, Pair, Refused, Violation};
-use super::{LifetimeFormat, ScopeFormat, Service, Settings, TokenServer, World};
+use super::{LifetimeFormat, ScopeFormat, Service, Settings, TokenErrorStatus, TokenServer, World};
 
 /// `POST /oauth/v2/ext/oauth-token`
 pub(super) async fn new_token(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -120,7 +120,7 @@ impl World {
 
     fn answer_token(&mut self, at: TokenServer, form: &Form) -> Response {
         let mut answered = answer(self.token(at, form));
-        if self.settings.token_errors_are_200 {
+        if self.settings.token_error_status == TokenErrorStatus::Ok {
             *answered.status_mut() = StatusCode::OK;
         }
         answered

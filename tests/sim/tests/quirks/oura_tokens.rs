@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use sim::oura::{LifetimeFormat, ScopeFormat, TokenServer, Violation};
+use sim::oura::{LifetimeFormat, ScopeFormat, TokenErrorStatus, TokenServer, Violation};
 
 use crate::browser::{CALLBACK, client, code, connect, exchange, get, oura, refresh, text};
 
@@ -234,7 +234,7 @@ async fn a_token_answer_can_be_worded_otherwise() {
         oura.configure(|settings| settings.scope_format = scopes);
         assert_eq!(connect(&oura, "ada", "daily email").await["scope"], expected, "{scopes:?}");
     }
-    oura.configure(|settings| settings.token_errors_are_200 = true);
+    oura.configure(|settings| settings.token_error_status = TokenErrorStatus::Ok);
     let refused = refresh(&oura, TokenServer::New, "unknown").await;
     assert_eq!(refused.status(), 200);
     assert_eq!(refused.json::<Value>().await.unwrap()["error"], "invalid_grant");
