@@ -28,7 +28,12 @@ pub(crate) struct Baseline {
 
 impl Baseline {
     /// Starts the baseline on a core, for these athletes; `None` where `tests/bench/baseline/install` has not been run.
-    pub(crate) async fn start(world: &World, athletes: i64, in_flight: u32, core: usize) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn start(
+        world: &World,
+        athletes: i64,
+        in_flight: u32,
+        core: usize,
+    ) -> anyhow::Result<Option<Self>> {
         let python = PathBuf::from(ROOT).join("target/bench/python/bin/python");
         if !python.is_file() {
             return Ok(None);
