@@ -89,6 +89,10 @@ impl Connector {
                 let growing = after.saturating_mul(1 << put_off.saturating_sub(SOON).min(8));
                 self.go_round(next, growing.min(LONGEST_DELAY), deadline).await
             }
+            // It has not failed, so it does not wait longer each time.
+            Job::Sync { .. } if after < self.settings.period && tried(attempts) < SCHEDULE.len() => {
+                Verdict::RetryAfter(after)
+            }
             _ => self.try_again(job, attempts, after, deadline).await,
         }
     }
@@ -97,8 +101,7 @@ impl Connector {
     /// tried often enough; it never becomes a dead letter. A grant to be stored goes round in new messages, because
     /// nobody will ever issue it again, and one to be revoked, because nobody else knows it any more.
     pub(super) async fn try_again(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Verdict {
-        let tried = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-        let scheduled = SCHEDULE.get(tried).copied();
+        let scheduled = SCHEDULE.get(tried(attempts)).copied();
         match job {
             Job::Sync { .. } => match scheduled.map(|least| after.max(least)) {
                 Some(wait) if wait < self.settings.period => Verdict::RetryAfter(wait),
@@ -172,4 +175,9 @@ impl Connector {
             tracing::warn!(%athlete, %error, "the reason could not be noted on the connection");
         }
     }
+}
+
+/// How often a job was tried before this reception of its message.
+fn tried(attempts: u32) -> usize {
+    usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX)
 }
