@@ -24,7 +24,7 @@ class CommandLine:
     @classmethod
     def built(cls, endpoint: str, logs: Path) -> "CommandLine":
         """The program, built from the sources beside this."""
-        run(["cargo", "build", "--package", "operator"], logs / "operator-build.log", os.environ, ROOT)
+        run(["cargo", "build", "--workspace", "--bin", "connector"], logs / "operator-build.log", os.environ, ROOT)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         return cls(target / "debug/connector", endpoint, logs)
 

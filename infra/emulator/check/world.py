@@ -23,7 +23,7 @@ class World(Orders):
 @contextlib.contextmanager
 def world(logs: Path) -> Iterator[World]:
     """The simulators, for as long as the block."""
-    run(["cargo", "build", "--package", "sim", "--example", "serve"], logs / "simulators-build.log", os.environ, ROOT)
+    run(["cargo", "build", "--workspace", "--example", "serve"], logs / "simulators-build.log", os.environ, ROOT)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     with obeying(target / "debug/examples/serve", logs / "simulators.log") as serving:
         yield World(serving.process, serving.log, serving.facts)
