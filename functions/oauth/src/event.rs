@@ -1,8 +1,8 @@
 //! API Gateway's events (HTTP API, payload format 2.0) as HTTP requests, and answers in the form it takes them.
 //!
-//! API Gateway hands over what a browser sent as it was sent: a query may hold characters that no URI holds, a header or a
-//! body may be anything. Whatever the event holds, there is a request: what can't be read is left out, and the routes
-//! answer to what is missing.
+//! API Gateway passes on what the browser sent, unchecked: a query may contain characters that are not valid in a URI,
+//! and a header or body may contain anything. Every event becomes a request. Parts that can't be read are left out, and
+//! the routes handle their absence.
 //!
 //! Sources: AWS, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
 
@@ -14,14 +14,14 @@ use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use serde_json::{Map, Value, json};
 
-/// What is kept of a path or a query; the routes refuse far shorter ones as too large.
+/// A path or query is cut after so many bytes. The routes already refuse much shorter ones as too large.
 const LONGEST: usize = 16 * 1024;
 
 /// The request in an event.
 pub(crate) fn request(event: &Value) -> Request<Vec<u8>> {
     let mut request = Request::new(body(event));
     let method = text(event, "/requestContext/http/method").parse();
-    // No route of ours has the path of an event without one, or with a method that is none.
+    // An event without a path or with an invalid method gets a path that matches no route.
     let path = if method.is_ok() { text(event, "/rawPath") } else { "/" };
     *request.method_mut() = method.unwrap_or(Method::GET);
     *request.uri_mut() = uri(path, text(event, "/rawQueryString"));
@@ -69,7 +69,8 @@ fn header(name: HeaderName, value: &Value) -> Option<(HeaderName, HeaderValue)> 
     Some((name, HeaderValue::from_bytes(value.as_str()?.as_bytes()).ok()?))
 }
 
-/// What no URI holds is percent-encoded, which says the same: the query's reader decodes it.
+/// Characters that are not valid in a URI are percent-encoded. The meaning stays the same, because the query parser
+/// decodes them.
 fn uri(path: &str, query: &str) -> Uri {
     let (path, query) = (encoded(path, b"/"), encoded(query, b"/?"));
     let slash = if path.starts_with('/') { "" } else { "/" };

@@ -29,9 +29,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// Answers an event, whatever it holds: an event that ends without an answer rings an alarm.
+/// Answers every event, valid or not: an invocation that fails triggers an alarm.
 async fn answer(connector: &Connector, limit: &RateLimit, event: &str, deadline: Deadline) -> Value {
-    // Half a surrogate pair is no text, and makes the whole event unreadable: it has no path then.
+    // A lone surrogate makes the whole event invalid JSON; it is then handled like an event without a path.
     let event = serde_json::from_str(event).unwrap_or_default();
     if event::source(&event).is_some_and(|address| !limit.admits(address, Instant::now())) {
         return event::answer(connector.refuse_flood());

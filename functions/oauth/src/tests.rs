@@ -121,7 +121,7 @@ mod raw_queries {
     }
 
     #[tokio::test]
-    async fn in_a_path_lead_nowhere() {
+    async fn in_a_path_are_answered_with_404() {
         let deployed = Deployed::new().await;
         for path in ["/\"", "/a b", "//connect", "", "connect\u{0}", "/connect?x", "/connect#", "*", "http://[::1"] {
             assert_eq!(deployed.send(&event("GET", path, "a=b")).await.0, 404, "{path:?}");
@@ -144,7 +144,7 @@ async fn an_athlete_connects_through_events() {
     for (body, is_encoded) in [(encoded, true), (form, false)] {
         let press = with(event("POST", "/connect", ""), "body", body.into());
         let press = with(press, "isBase64Encoded", is_encoded.into());
-        // One cookie that no header can hold costs itself only.
+        // A cookie that is not a valid header value is dropped; the other cookies are kept.
         let press = with(press, "cookies", json!(["other=\u{0}", "name=é", &cookie]));
         let left = deployed.answer(&press.to_string()).await;
         assert_eq!(left["statusCode"], 303, "{left}");
@@ -208,7 +208,7 @@ mod odd_events {
     }
 
     #[test]
-    fn of_any_text_are_answered() {
+    fn with_random_text_are_answered() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let deployed = runtime.block_on(Deployed::new());
         let config = ProptestConfig::with_cases(200);

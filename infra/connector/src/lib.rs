@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
 /// Says what is wrong with a command line, or what was asked about it.
 fn misread(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // What was asked for: help, or the version. Nobody is left to tell if that fails.
+        // Prints the help or the version. If printing fails, there is no other output to report the failure to.
         let _ = error.print();
         return Ending::Fine.into();
     }

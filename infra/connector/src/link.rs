@@ -1,5 +1,5 @@
-//! `connector link ATHLETE`: the personal link, when the one in the profile form is out of reach; with `--renew` another
-//! one in place of every earlier link, when somebody else has got hold of one.
+//! `connector link ATHLETE` prints the personal link, for when the operator can't read the profile form. With `--renew`
+//! it ends every earlier link and prints a new one, for when a link has leaked.
 
 use clap::Args;
 use connector::{LINK_LIFETIME, Link};
@@ -54,7 +54,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     let expires = if options.renew {
         end_links(enrolment, now, installation).await?
     } else if enrolment.link_expires > now + HARDLY {
-        // The same link as in the form as long as that is good: it expires with it.
+        // The same link as in the form while that one is valid; both expire at the same time.
         enrolment.link_expires
     } else {
         enrolment.links_from.map_or(now + LIFETIME, |from| from.max(now + LIFETIME))
@@ -75,8 +75,8 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     Ok(Report::new(Ending::Fine, &printed, link.as_str()))
 }
 
-/// Ends every link that was given out until now; answers when the new one expires. Links are told apart by when they
-/// expire, so that is later than the expiry of any earlier one.
+/// Ends every link issued until now; returns when the new link expires. Links are identified by their expiry, so the
+/// new expiry is later than every earlier one.
 async fn end_links(enrolment: &Enrolment, now: Timestamp, installation: &Installation) -> Result<Timestamp, Failure> {
     let latest = enrolment.link_expires.max(now + LINK_LIFETIME);
     let expires = Timestamp::from_second((latest + SKEW).as_second()).unwrap_or(latest);

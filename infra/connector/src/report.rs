@@ -55,8 +55,8 @@ impl From<Ending> for ExitCode {
     }
 }
 
-/// Writes to standard output what a terminal can show without harm. Whoever stopped reading, as `head` does, has seen
-/// enough.
+/// Writes text to standard output, with terminal control characters escaped. A closed pipe, for example from `head`, is
+/// not an error.
 pub(crate) fn print(text: &str) {
     if !text.is_empty() {
         let _ = writeln!(anstream::stdout().lock(), "{}", harmless(text));
@@ -81,7 +81,7 @@ pub(crate) fn ask(question: &str) {
 /// The sequences that the styles of `table` are written with, and the one that ends them.
 const STYLES: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
 
-/// The text with everything escaped that a terminal would obey, except our own styles.
+/// Escapes every terminal control sequence except our own styles.
 fn harmless(text: &str) -> String {
     let mut harmless = String::new();
     let mut rest = text;

@@ -35,8 +35,8 @@ use tokio::task::spawn_blocking;
 
 use crate::server::Server;
 
-/// An open DynamoDB. Dropping it ends its server and all its connections. The clients it has given out fail from then
-/// on, and once the last request under way has been carried out, the database is closed.
+/// An open DynamoDB. Dropping it stops its server and closes all connections. Its clients fail from then on. The
+/// database closes when the last running request has finished.
 pub struct Dynamo {
     /// Before the database, so that the server has ended when the database is dropped.
     server: OnceCell<Server>,
@@ -83,8 +83,8 @@ impl Dynamo {
         Client::from_conf(config.build())
     }
 
-    /// Where this database can be reached over HTTP. The first call opens the port. The path of the address is a secret:
-    /// who has it may read and write everything.
+    /// Where this database can be reached over HTTP. The first call opens the port. The path of the address is a
+    /// secret: a client that knows it can read and write everything.
     pub async fn endpoint(&self) -> Result<String, StartError> {
         let server = self.server.get_or_try_init(async || Server::start(&self.database)).await?;
         Ok(server.endpoint.clone())

@@ -1,8 +1,8 @@
 //! The database on a port of 127.0.0.1, for what tests put between a store and a database.
 //!
-//! Every user of the machine and every page in a browser can reach such a port. So the path of each request has to be
-//! the server's own: 256 random bits, which are nowhere but in the [endpoint](Server::endpoint). A request with an
-//! `Origin` comes from a web page and is refused whatever its path, and no answer allows a page to read it.
+//! Every user of the machine and every page in a browser can reach such a port. So each request must contain a secret
+//! path of 256 random bits, which only the [endpoint](Server::endpoint) contains. A request with an `Origin` comes from
+//! a web page and is refused whatever its path, and no answer allows a page to read it.
 //!
 //! The server runs on a thread of its own, so it goes on answering while the caller's runtime is busy.
 

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB: what it keeps, and whom it refuses.
+//! The embedded DynamoDB: persistence, and which requests it refuses.
 
 #![expect(clippy::unwrap_used, reason = "the lints know test functions, but not what those share")]
 
@@ -66,7 +66,7 @@ mod databases {
     }
 
     #[tokio::test]
-    async fn a_failed_condition_is_told_as_dynamodb_tells_it() {
+    async fn a_failed_condition_returns_the_error_of_dynamodb() {
         let dynamo = Dynamo::in_memory().await.unwrap();
         create(&dynamo.client()).await;
         for client in [dynamo.client(), dynamo::client_at(&dynamo.endpoint().await.unwrap())] {
@@ -127,7 +127,7 @@ mod strangers {
         (answer.status().as_u16(), answer.headers().clone(), answer.text().await.unwrap())
     }
 
-    /// Refused, and with no word that a page could read or a browser take for a permission.
+    /// Asserts that the request was refused, and that the response neither discloses data nor has CORS headers.
     fn refused(answer: &(u16, HeaderMap, String)) {
         let (status, headers, body) = answer;
         assert_eq!((*status, body.as_str()), (403, ""));

@@ -45,7 +45,7 @@ impl Pilot {
             let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
             let port =
                 lines.find_map(|line| line.strip_prefix("listening on 127.0.0.1:")?.split(',').next()?.parse().ok());
-            // It goes on logging, and must find somebody who reads.
+            // The process keeps logging, so this thread keeps reading its output; otherwise the pipe would fill up.
             std::thread::spawn(move || lines.for_each(drop));
             (process, port)
         });
@@ -68,7 +68,7 @@ mod the_table {
     use super::*;
 
     #[tokio::test]
-    async fn is_on_no_port_but_the_pages_own_is_open() {
+    async fn opens_no_port_beside_the_web_server() {
         let pilot = Pilot::start().await;
         assert_eq!(sim::listening(pilot.process.id()).unwrap(), [pilot.port]);
     }

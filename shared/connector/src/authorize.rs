@@ -8,9 +8,10 @@
 //! **Invariant**: a code is exchanged at most once, by the browser that asked for it, at the token endpoint of the issuer
 //! that gave it; nothing that goes wrong here changes a connection that works.
 //!
-//! A code buys a grant that exists at Oura from then on. So whatever sealing it needs is at hand before the code is sent,
-//! and a grant that will not be used, or that another account's has replaced, is revoked as `disconnect` does it: unless
-//! that could end one that is in use. A grant whose answer was lost on the way is nothing we could name to Oura.
+//! Once a code is exchanged, the grant exists at Oura. So everything that sealing needs is read before the code is
+//! sent. A grant that will not be used, or that a grant of another account has replaced, is revoked as in `disconnect`.
+//! It is kept if the revocation could end a grant in use. If the token response is lost, the grant can't be revoked,
+//! because its token is not known.
 
 use std::time::Duration;
 
@@ -153,7 +154,7 @@ impl Connector {
             .and_then(|verifier| String::from_utf8(verifier.expose_secret().to_vec()).ok())
             .ok_or(Page::SessionLost)?;
         let credentials = self.secrets.oura(deadline).await.map_err(|error| page_of(error.into()))?;
-        // The key is at hand before the code is spent: nothing may stand between the grant and the table.
+        // Read the key before the code is exchanged, so that the grant can be stored at once.
         let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
         let callback = self.settings.callback();
         // What follows the answer must fit in before the deadline: the grant can't be asked for again.
@@ -262,7 +263,8 @@ impl Connector {
                 }
                 Ok(Connect::Raced) => {}
                 Err(error) => {
-                    // The table may have taken it all the same. In a minute it is known whether the grant is in use.
+                    // The write may still have succeeded. A consistent read in a minute shows whether the grant is in
+                    // use.
                     let (grant, oura_user) = unused();
                     self.revoke_later(athlete, grant, oura_user, REVOCATION, deadline).await;
                     return Err(page_of(error.into()));
@@ -274,8 +276,8 @@ impl Connector {
         Err(Page::TryAgain)
     }
 
-    /// Has the grant that a new one replaced revoked, if it is of another Oura account. Of the same, or of one that is not
-    /// known, its revocation could end the new one as well.
+    /// Revokes the replaced grant if it belongs to another Oura account. If the account is the same or unknown, the
+    /// revocation could also end the new grant.
     async fn revoke_replaced(&self, new: &NewConnection, replaced: Option<Replaced>, deadline: Deadline) {
         let Some(Replaced { grant, scopes, oura_user: Some(former) }) = replaced else { return };
         if new.oura_user.as_ref().is_some_and(|now| *now != former) {

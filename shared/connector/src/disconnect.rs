@@ -9,11 +9,11 @@
 //! athlete. Such a revocation is dropped: nothing here can use its grant any more. The same goes for a grant that was just
 //! issued and will not be used, and for one that another account's grant has replaced.
 //!
-//! The table is read immediately before the revocation is sent, when the token and the credentials are at hand. What
-//! stays open is a visit to Oura under way at that moment: consent given before the revocation arrives at Oura, and stored
-//! here after the table was read. Should Oura end that consent as well, the next sync finds out and asks the athlete to
-//! connect again. An account that Oura never named can't be found at another athlete; of such a grant only the athlete's
-//! own connection says whether it is in use.
+//! The table is read immediately before the revocation is sent, after the token and the credentials were read. One race
+//! remains: the athlete consents before the revocation arrives at Oura, and the grant is stored here after the table
+//! was read. If Oura ends that consent, too, the next sync detects it and asks the athlete to connect again. If Oura
+//! never named the account, other athletes' connections can't be searched for it. Then only the athlete's own
+//! connection shows whether the grant is in use.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub enum Revocation {
     /// The grant is of Oura's other token server, to which it is never sent: it ends when the athlete removes the access in
     /// their Oura account.
     Elsewhere,
-    /// It was not asked to: the grant is in use, or the Oura account has another that is, which Oura could end as well.
+    /// No revocation was sent: this grant, or another grant of the same Oura account, is in use and could end with it.
     InUse,
 }
 
@@ -138,12 +138,12 @@ impl Connector {
     ) {
         let revoked = self.revoke(athlete, &grant, oura_user.as_deref(), deadline.earlier(TO_QUEUE)).await;
         if let Err(setback) = revoked {
-            tracing::warn!(%athlete, %setback, "the grant that will not be used is left to the queue to revoke");
+            tracing::warn!(%athlete, %setback, "could not revoke the unused grant now; queueing the revocation");
             self.revoke_later(athlete, grant, oura_user, REVOCATION, deadline).await;
         }
     }
 
-    /// Queues the revocation of a grant that is not used here any more, or will be found not to be.
+    /// Queues the revocation of a grant that is probably unused; the job checks again before it revokes.
     pub(crate) async fn revoke_later(
         &self,
         athlete: &AthleteId,
@@ -158,7 +158,7 @@ impl Connector {
         }
     }
 
-    /// Tells Oura that this grant is no longer wanted, unless it is, or that could end another grant that is. One that
+    /// Revokes the grant at Oura, unless it is in use or its revocation could end another grant in use. A grant that
     /// Oura no longer knows counts as revoked.
     pub(crate) async fn revoke(
         &self,
@@ -190,7 +190,7 @@ impl Connector {
             .map_err(|error| Setback::retry(UNWELL, format!("the grant could not be revoked: {error}")))
     }
 
-    /// Whether this grant is in use, or another of the same Oura account, as far as anybody can know.
+    /// Whether this grant or another grant of the same Oura account is in use, as far as the table shows.
     async fn is_in_use(
         &self,
         athlete: &AthleteId,

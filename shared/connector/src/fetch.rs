@@ -219,7 +219,7 @@ fn the_reason(reasons: &[Forbidden]) -> Forbidden {
     }
 }
 
-/// What it means for the athlete that Oura forbids access. Only a reason that Oura gave can ask something of them.
+/// Maps the reason why Oura forbids access to an error. Only a reason that Oura itself gave asks the athlete to act.
 fn forbidden(reason: Forbidden) -> Setback {
     match reason {
         Forbidden::Scope => Setback::NeedsAthlete(Status::ScopeMissing),

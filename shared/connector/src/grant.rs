@@ -55,17 +55,17 @@ const LOOK: Duration = Duration::from_millis(200);
 /// tries every few minutes, and the refresh token spent.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
-/// After a refresh that the worker saw end without a pair, wait this long before sending the token again: less than the
-/// job's own retry takes. No pair can be under way here, and if one was lost, the token is spent and waiting does not
-/// help. But a token server may still be working on a request whose connection was lost, and could take the same token a
-/// second time for a stolen one; and another job of this athlete may be waiting for the lease at this moment.
+/// After a refresh that ended without a token pair, wait this long before sending the token again. It is shorter than
+/// the job's own retry. No pair is on the queue here, and if the response was lost, the token is spent and waiting does
+/// not help. But the token server may still be processing a request whose connection was lost. It could treat a second
+/// use of the token as theft. Without this wait, another job that waits for the lease would send the token at once.
 const RESEND: SignedDuration = SignedDuration::from_secs(20);
 
-/// How long the token server has to refuse a grant for a reason that is not the athlete's before the athlete is asked to
-/// connect again.
+/// When the token server has refused a grant for this long, for a reason outside the athlete's control, the athlete is
+/// asked to connect again.
 const REFUSED_FOR_GOOD: SignedDuration = SignedDuration::from_hours(24);
 
-/// What staff are told then.
+/// The note that staff see in that case.
 pub(crate) const RECONNECT: &str = "Oura's token server has refused to refresh this grant for a day (it may have moved): the \
      athlete connects again; until then it is tried once a day";
 
@@ -172,7 +172,7 @@ impl Connector {
         }
     }
 
-    /// When the refresh token may be sent again that a refresh begun at `since` may have spent.
+    /// When the refresh token may be sent again, after a refresh begun at `since` that may have spent it.
     async fn unsettled(
         &self,
         athlete: &AthleteId,
@@ -226,7 +226,7 @@ impl Connector {
                 };
                 let setback = self.refresh_refused(&connection, &token_url, refused, error, deadline).await;
                 match &setback {
-                    // One that is looked at once a day was lost on the first of them.
+                    // Already counted as lost when it was first refused; later daily retries do not count it again.
                     Setback::NeedsAthlete(status) if *status == connection.status => {}
                     Setback::NeedsAthlete(_) => self.meter.count(Happening::ConsentLost),
                     Setback::RetryAfter { .. } | Setback::NeedsOperator(_) => {
@@ -248,9 +248,9 @@ impl Connector {
         Ok(Session { access_token: issued.access_token, connection, lease, refreshed: true })
     }
 
-    /// The endpoint that a grant's refresh token may be sent to, together with the client secret: the one sealed with it,
-    /// which this installation got the grant from. The copy in the clear is believed only where there is no other, and only
-    /// if it is an endpoint that this installation knows.
+    /// The endpoint that a grant's refresh token may be sent to, together with the client secret: the one sealed with
+    /// it, which this installation got the grant from. The plaintext copy is used only if no sealed one exists, and
+    /// only if this installation knows that endpoint.
     fn endpoint_to_refresh_at(
         &self,
         athlete: &AthleteId,
@@ -339,7 +339,7 @@ impl Connector {
         let before = refused(connection);
         let elsewhere = *token_url != self.oura.endpoints().token;
         match error {
-            // What the wrong token server says, and one that has moved on (seen live in August and September 2026).
+            // Errors of a token server that does not know the application (seen live in August and September 2026).
             TokenError::Refused { code } if code == "invalid_request" => {}
             TokenError::Refused { .. } | TokenError::InvalidClient if elsewhere => {}
             TokenError::InvalidGrant => return None,
@@ -396,8 +396,8 @@ impl Connector {
         refused.is_some_and(|since| self.clock.now().duration_since(since) >= REFUSED_FOR_GOOD)
     }
 
-    /// Whether a connection that [`Status::NeedsConsent`] holds a grant that the token server may accept again once its
-    /// refusals are over: the athlete is asked to connect again, and meanwhile it is tried once a day.
+    /// Whether a connection with [`Status::NeedsConsent`] holds a grant that the token server may accept again later.
+    /// The athlete is asked to connect again; meanwhile the grant is tried once a day.
     pub(crate) fn may_be_accepted_again(&self, connection: &Connection) -> bool {
         connection.grant.is_some() && self.is_for_good(refused(connection))
     }
@@ -464,7 +464,7 @@ impl Connector {
         let Some(begun) = begun else { return };
         let doubted = self.clock.now() + RESEND - SETTLED;
         if let Err(error) = self.store.doubt_refresh(athlete, begun, doubted, deadline.instant()).await {
-            tracing::warn!(athlete = %athlete, %error, "could not note how the refresh ended; the next one begins later");
+            tracing::warn!(athlete = %athlete, %error, "could not store how the refresh ended; the next waits longer");
         }
     }
 
@@ -576,7 +576,7 @@ fn random_id() -> String {
 mod tests {
     use super::*;
 
-    /// What the release before this member sealed, and what it looks for in what is sealed now.
+    /// The sealed format of the previous release, which has no `token_url`.
     #[derive(Serialize, Deserialize)]
     struct Former {
         access: String,

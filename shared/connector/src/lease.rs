@@ -3,10 +3,10 @@
 //! Smartabase may carry out a request after it has answered with an error or not at all. If the lease were released before
 //! that, the next sync could look the record up, find nothing, and create it a second time. So a lease can be released only
 //! while every request that changes the site has had a clear answer:
-//! - [`Lease::change`] takes the permission to release out of the lease before such a request is sent, and puts it back when
-//!   a clear answer has come;
-//! - whatever else ends the request (an error, an early return, a panic, a task that is cut off) drops the permission, and
-//!   no later answer brings it back;
+//! - [`Lease::change`] takes the release permission out of the lease before such a request is sent, and puts it back
+//!   after a clear answer;
+//! - if the request ends in any other way (an error, an early return, a panic, a cancelled task), the permission is
+//!   dropped for good;
 //! - a lease without the permission is left to run out, which takes at least a minute longer than the invocation.
 
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use store::{AthleteId, Connection};
 
 use crate::Connector;
 
-/// See the module. Dropping it releases nothing.
+/// A lease that this process holds. Dropping it does not release it.
 #[derive(Debug)]
 pub(crate) struct Lease {
     fence: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Lease {
     release: Option<ReleasePermission>,
 }
 
-/// Is in at most one place: in the lease, or with the request that is under way.
+/// A token for the right to release. It is held by the lease or by the running request, never by both.
 #[derive(Debug)]
 struct ReleasePermission;
 
@@ -35,7 +35,7 @@ impl Lease {
         Some(Self { fence: lease.fence, until: lease.until, release: Some(ReleasePermission) })
     }
 
-    /// The number that every write under this lease shows.
+    /// The fencing token that every write under this lease must present.
     pub(crate) fn fence(&self) -> u64 {
         self.fence
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_later_answer_settles_a_request_in_doubt() {
+    async fn a_later_answer_does_not_restore_the_release_permission() {
         let mut lease = lease();
         for answer in [Err(DOUBT), Ok(()), Err(Error::NotFound), Ok(())] {
             let _ = lease.change(ready(answer)).await;
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn request_that_is_cut_off_leaves_the_lease_to_run_out() {
+    async fn a_cancelled_request_leaves_the_lease_to_expire() {
         let mut lease = lease();
         tokio::select! {
             biased;

@@ -21,7 +21,7 @@ pub(crate) enum Happening {
     OuraRefused,
     /// Smartabase refused our name and password.
     SmartabaseRefused,
-    /// A visitor met something else that the operator has to mend.
+    /// A visitor's request failed for another reason that the operator has to fix.
     OperatorNeeded,
 }
 

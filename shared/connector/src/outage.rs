@@ -1,16 +1,17 @@
 //! An outage of the Smartabase site: how it is noticed, how long syncs leave Oura alone, and how it ends.
 //!
-//! - **Noticed.** A sign-in that fails because the site is down asks nothing about any athlete, so one is enough. A request
-//!   about an athlete may fail because of that athlete's record; so [`ATHLETES`] of them must fail without an import
-//!   between them that the site answers.
-//! - **Waited for.** The table holds the outage ([`store::Outage`]), which a batch reads with its connections. While it is
-//!   in force, a sync ends before it asks Oura. The first lasts a minute, and each one after it twice as long, up to half
-//!   of the time between two ticks.
-//! - **Ended.** When it is over, one job of all processes signs in; the others of its process wait for the answer. The job
-//!   that asks writes the next, longer outage first, so that a process that dies leaves the others waiting and not asking.
-//!   Once the site answers, everybody goes on. An import that is answered resets the length.
+//! - **Detected.** A failed sign-in involves no athlete, so one failure is enough. A request about an athlete may fail
+//!   because of that athlete's record. So requests about [`ATHLETES`] athletes must fail, with no answered import in
+//!   between.
+//! - **Waited out.** The table stores the outage ([`store::Outage`]), and each batch reads it with its connections.
+//!   While it is in force, a sync stops before it sends a request to Oura. The first lasts a minute, and each one after
+//!   it twice as long, up to half of the time between two ticks.
+//! - **Ended.** When the wait is over, one job across all processes probes the site with a sign-in; other jobs of its
+//!   process wait for the result. The probing job first stores the next, longer outage. So if its process dies, the
+//!   others keep waiting and do not probe. Once the site answers, all syncs continue. An answered import resets the
+//!   length.
 //!
-//! What a sync could not deliver is not lost: the window is looked at again, and days that leave it are owed.
+//! No data is lost: the next sync covers the same window again, and days that leave the window are recorded as debts.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex as Cell, MutexGuard, PoisonError};
@@ -33,7 +34,7 @@ const ATHLETES: usize = 3;
 /// The first outage, which each further one doubles.
 const FIRST: Duration = Duration::from_mins(1);
 
-/// An outage that ended so long ago does not make the next one longer.
+/// An outage that ended longer ago than this does not lengthen the next one.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// The longest that a job waits for another one of its process to find out whether the site answers.
@@ -43,7 +44,7 @@ const MAX_PROBE: Duration = Duration::from_secs(40);
 #[derive(Debug, Default)]
 pub(crate) struct Site {
     known: Cell<Known>,
-    /// Held by the job that finds out whether the site answers.
+    /// Locked by the job that probes the site.
     probe: Mutex<()>,
 }
 
@@ -166,12 +167,11 @@ impl Connector {
         match self.store.replace_outage(Service::Smartabase, Some(read), &next, deadline.instant()).await {
             Ok(OutageWrite::Done) => {}
             Ok(OutageWrite::Refused(other)) => self.learn(other),
-            Err(error) => tracing::warn!(%error, "could not store that Smartabase answers; other processes wait on"),
+            Err(error) => tracing::warn!(%error, "could not store the outage's end; other processes keep waiting"),
         }
     }
 
-    /// The outage that is over and of which it is not known whether the site answers again; an error while one is in
-    /// force.
+    /// The outage whose wait is over but that was not probed yet; an error while an outage is in force.
     fn outage_to_probe(&self) -> Result<Option<Outage>, Setback> {
         let known = self.known().outage.clone();
         match known.filter(|outage| outage.answered_at.is_none()) {
@@ -182,14 +182,14 @@ impl Connector {
         }
     }
 
-    /// How long a job waits that meets an outage: all of its length, so that jobs come back as far apart as they came, and
-    /// not all at once when it is over.
+    /// How long a job waits when an outage is in force: its full length, so that jobs return spread out and not all at
+    /// once.
     fn wait(&self, outage: &Outage) -> Duration {
         let left = outage.until.duration_since(self.clock.now());
         length(outage.failures, self.longest_outage()).max(left.max(SignedDuration::ZERO).unsigned_abs())
     }
 
-    /// Half of the time between two ticks: whoever meets an outage at a tick comes back before the next.
+    /// Half of the time between two ticks, so that a job put off at one tick returns before the next.
     fn longest_outage(&self) -> Duration {
         (self.settings.period / 2).max(FIRST)
     }

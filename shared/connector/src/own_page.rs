@@ -1,11 +1,11 @@
-//! Tells a form that was sent from our own page from one that another site made the browser send.
+//! CSRF protection: distinguishes forms sent from our own page from forms that another site made the browser send.
 //!
 //! The connect page sets a random cookie and repeats its value in its forms (a double submit). Another site can make a
 //! browser send a form to us, but it can neither read this cookie nor set it: browsers take a cookie with the prefix
 //! `__Host-` from this very host only, over TLS or on a loopback address. Nothing is stored, so opening the page changes
 //! nothing here.
 //!
-//! The cookie has no end of its own and every page of one browser repeats the same value, so several open tabs, a page
+//! The cookie is a session cookie, and every page in one browser repeats the same value. So several open tabs, a page
 //! that was left open overnight and the *back* button all work.
 
 use cookie::{Cookie, SameSite};
@@ -26,7 +26,7 @@ pub(crate) const ENTRY: &str = "token";
 /// Where a browser says that a request came from (W3C Fetch Metadata); pages can't set it.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// What a page of ours and the browser's cookie share.
+/// The CSRF token that our page and the cookie both contain.
 pub(crate) struct Token {
     /// The text that both hold.
     pub(crate) text: SecretString,
@@ -60,7 +60,7 @@ impl Token {
 
 /// Whether a form was sent from a page that this browser got from us.
 pub(crate) fn is_from_our_page(headers: &HeaderMap, form: &str) -> bool {
-    // Browsers that are too old to say so are left to the token.
+    // Browsers that are too old to send this header are checked by the token alone.
     let elsewhere = headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "same-origin" && site != "none");
     let cookie = sent_cookie(headers, COOKIE_NAME).filter(|text| is_token(text));
     let repeated = entry(form, ENTRY);

@@ -4,16 +4,16 @@
 //! less than half of that, so that connects, backfills and repeats have room. Athletes come up in bursts, not one by
 //! one: what becomes visible in a queue at the same moment is worked off by few invocations that read the table once.
 //!
-//! A hold can leave a tick with little room or none, a tick may never happen, and the queue may take a part of its jobs.
-//! So the turn does not follow the clock: a tick that can't plan everybody goes on after the athlete whom the tick before
-//! planned last. A hold that Oura sets while a tick's jobs are running makes the worker skip those that come up during
-//! it. Should that happen at the same time of every tick, it must not hit the same athletes: each tick begins another
-//! burst first.
+//! A hold can leave little or no room in a tick, a tick may be missed, and the queue may accept only some jobs. So the
+//! order does not depend on the clock: a tick that can't plan all athletes continues after the athlete that the
+//! previous tick planned last. If Oura sets a hold while a tick's jobs run, the worker skips the jobs that start during
+//! the hold. If this happens at the same moment of every tick, it must not always hit the same athletes. So each tick
+//! starts with a different burst.
 //!
 //! **Invariant**: in no five minutes do the plans of consecutive ticks begin more syncs than the budget allows.
 //!
-//! **Invariant**: no athlete is planned twice more often than another, whatever holds there are and whatever ticks are
-//! missed: after `n` jobs, each of `athletes` has had at least `floor(n / athletes)`.
+//! **Invariant**: the numbers of times that any two athletes were planned differ by at most one, despite holds and
+//! missed ticks: after `n` jobs, each of `athletes` has had at least `floor(n / athletes)`.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub struct Tick<'a> {
     pub athletes: &'a [AthleteId],
     /// Until when Oura has asked the application to be quiet.
     pub held_until: Option<Timestamp>,
-    /// Whom the last tick that could not plan everybody planned last, as far as the queue took its jobs.
+    /// The last athlete whose job the queue accepted from the most recent tick that could not plan all athletes.
     pub last: Option<AthleteId>,
 }
 
@@ -173,7 +173,7 @@ mod tests {
             self.second += i64::try_from(self.period.as_secs()).unwrap();
         }
 
-        /// A tick with a hold that lasts for so many seconds more, of whose jobs the queue takes so many for certain.
+        /// Runs a tick with so many seconds of hold left, where the queue is known to accept so many of its jobs.
         fn tick(&mut self, hold: i64, queued: usize) -> Plan {
             let mut tick = tick(self.squad, self.second, self.period);
             tick.held_until = Some(Timestamp::from_second(self.second + hold).unwrap());

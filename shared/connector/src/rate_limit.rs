@@ -17,7 +17,8 @@ pub(crate) const WINDOW: Duration = Duration::from_mins(1);
 /// presses the button and comes back from Oura, stays within it.
 const MOST_REQUESTS: u32 = 300;
 
-/// Addresses counted at once. What comes from more of them than this is no single client's doing, and is let through.
+/// The most addresses counted at once. Requests from further addresses are let through: so many addresses are not one
+/// client.
 const MOST_ADDRESSES: usize = 10_000;
 
 /// Counts requests by the address they come from.

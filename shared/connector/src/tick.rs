@@ -94,7 +94,7 @@ impl Connector {
     async fn note_last(&self, last: Option<&(Job, Duration)>, deadline: Deadline) {
         let Some((job, _)) = last else { return };
         if let Err(error) = self.store.set_last_planned(job.athlete(), deadline.handover().instant()).await {
-            tracing::error!(%error, "could not note who was planned last; the next tick plans the same athletes again");
+            tracing::error!(%error, "could not store the last planned athlete; the next tick plans the same athletes");
         }
     }
 }

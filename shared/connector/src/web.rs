@@ -123,7 +123,7 @@ impl Connector {
     async fn come_back(&self, query: &str, headers: &HeaderMap, deadline: Deadline) -> Response<String> {
         let page = self.arrive(Return::read(query), sent_cookie(headers, COOKIE_NAME).as_deref(), deadline).await;
         let mut response = self.page(&page);
-        // It is made of printable ASCII, so this does not fail; were it to, the state is spent all the same.
+        // The value is printable ASCII, so this does not fail. If it did, the state would still be consumed.
         if let Ok(spent) = HeaderValue::try_from(browser_cookie(String::new(), 0).to_string()) {
             response.headers_mut().append(SET_COOKIE, spent);
         }
@@ -146,7 +146,7 @@ impl Connector {
     }
 
     fn page(&self, page: &Page) -> Response<String> {
-        // What Oura's refusal of our credentials has counted has an alarm of its own.
+        // A refusal of our credentials by Oura is already counted, and has its own alarm.
         if *page == Page::Misconfigured && !self.meter.has_counted(Happening::OuraRefused) {
             self.meter.count(Happening::OperatorNeeded);
         }

@@ -18,7 +18,7 @@ pub(crate) const DATA_LIMIT: usize = 8 << 20;
 pub(crate) const SMALL_LIMIT: usize = 64 << 10;
 /// Longest wait that a 429 can impose. Oura's windows are minutes; a mistaken header must not stop a person for years.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
-/// September 2001 in Unix seconds. A number below it is no instant at which a rate limit of today ends.
+/// September 2001 in Unix seconds. A smaller number can't be the time when a rate limit ends.
 const EARLIEST_RESET: Duration = Duration::from_secs(1_000_000_000);
 
 /// An answer of any status. A success is complete.
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
 enum Author {
     /// Oura, in these words.
     Oura(Map<String, Value>),
-    /// Oura or something in between: there are no words to tell by.
+    /// Oura or an intermediary: the body is empty, so the author is unknown.
     Unknown,
     /// Something in between: a CDN, a firewall, a proxy, or another server altogether.
     Foreign,
@@ -124,15 +124,15 @@ impl From<Lost> for ApiError {
 }
 
 impl Answer {
-    /// Whose words a refusal is in. This is the one place that decides what counts as Oura's own answer, because only
-    /// Oura's own answer says something about a person.
+    /// Decides who wrote a refusal. Only this function decides what counts as Oura's own answer, because only Oura's
+    /// own answer proves anything about a person.
     ///
     /// A refusal is Oura's own if its body is a JSON object with one of the members that Oura documents for its errors:
     /// - `title` or `detail` (RFC 7807), as text; `detail` may also be the list of a validation error;
     /// - `error` (RFC 6749 and 6750), as text.
     ///
-    /// An empty body is nobody's words: Oura itself was seen to answer 400, 401, 403, 404 and 429 so. Such an answer
-    /// means what its status means at Oura, and no more.
+    /// An empty body has an unknown author: Oura itself was seen to send 400, 401, 403, 404 and 429 without a body.
+    /// Such an answer means only what its status means at Oura.
     ///
     /// Everything else is foreign: HTML, plain text, a list, JSON with other members (an API gateway writes
     /// `{"message": "Forbidden"}`), a body that is cut short or over [`SMALL_LIMIT`].

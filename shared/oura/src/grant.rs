@@ -1,8 +1,9 @@
 //! What a token endpoint grants, and which of its answers are usable.
 //!
-//! A token answer that replaces a spent token can't be asked for again. So a pair whose two tokens are there is taken,
-//! whatever is odd beside them, and what is odd is replaced by what is safe: an unreadable lifetime by a short one, an
-//! unreadable list of scopes by "not known". `tests/it/token_answers.rs` lists the answers, one a line, with what each means.
+//! A refresh can't be repeated, because its refresh token is spent. So a response with both tokens is accepted even if
+//! its other members are invalid. Those are replaced by safe values: an unreadable lifetime by a short one, an
+//! unreadable list of scopes by "not known". `tests/it/token_answers.rs` lists the answers, one a line, with what each
+//! means.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -51,8 +52,8 @@ const SCOPES: [&str; 17] = [
 pub struct Grant {
     /// Opens the API until it expires.
     pub access_token: SecretString,
-    /// Works once: it buys the next pair, and is spent. After a refresh whose answer names none, the one that was sent: it
-    /// is still good (RFC 6749, section 6).
+    /// Single-use: a refresh spends it. If the refresh response contains no refresh token, this is the one that was
+    /// sent, which stays valid (RFC 6749, section 6).
     pub refresh_token: SecretString,
     /// Lifetime of the access token from now; longer than zero, at most a year, an hour if the answer does not say. The
     /// only one to trust, since Oura publishes several.
@@ -80,8 +81,8 @@ impl Scopes {
     /// Reads what a server says was granted: separated by spaces, commas, semicolons or `+`, with or without `extapi:`, in
     /// any case.
     ///
-    /// That `daily` was not granted is a verdict on a person, so only a list that is understood says it: one of plain names
-    /// of which at least one is a scope of Oura's. Any other list without `daily` is [`unknown`](Self::unknown).
+    /// A missing `daily` makes the athlete act, so it is concluded only from a list that is understood: plain names, at
+    /// least one of which is a scope of Oura. Any other list without `daily` is [`unknown`](Self::unknown).
     #[must_use]
     pub fn granted(list: &str) -> Self {
         let list = list.to_ascii_lowercase().replace([',', ';', '+'], " ");

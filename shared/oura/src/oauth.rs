@@ -173,7 +173,7 @@ async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) 
     } else if answer.body.is_empty() {
         Err(TokenError::Uncertain { why: EMPTY })
     } else {
-        // Neither another 2xx nor a wrong content type nor a bad byte makes the tokens in the body less valuable.
+        // The tokens in the body are used despite another 2xx status, a wrong content type or invalid UTF-8.
         Ok(HttpResponse::new(legible(&answer.body).into_bytes()))
     }
 }

@@ -1,10 +1,11 @@
 //! One page of a collection: its documents, each still unread, and where the next page is.
 //!
-//! A page is believed only if it is whole. A document that a page lacks looks to the caller like one that Oura took back,
-//! so a page that says in any way that there is more, or that something went wrong, is an error and not fewer documents.
+//! A page is accepted only if it is complete. To the caller, a missing document looks like a deleted one. So a page
+//! that mentions further pages in an unknown way, or an error, is itself an error, never a shorter list.
 //!
-//! One document must not cost the others. A body that is not JSON, because a document holds a bare `NaN` or a broken
-//! character, is cut into its documents by its brackets and strings alone; each is then read by itself.
+//! One damaged document must not make the others unreadable. A body that is not JSON, because a document holds a bare
+//! `NaN` or a broken character, is cut into its documents by its brackets and strings alone; each is then read by
+//! itself.
 
 use std::fmt;
 

@@ -16,8 +16,8 @@ use crate::{ConfigurationError, Deadline, Deployment};
 /// How long a secret that was read is believed.
 const BELIEVED: Duration = Duration::from_mins(5);
 
-/// The least time between two looks for the key of a link that no known version signed. Anybody can send such links, and
-/// every look costs two requests; whoever was given a link just after a rotation waits this long at most.
+/// The minimum time between two look-ups for a link that no known key version signed. Any client can send such links,
+/// and each look-up costs two requests. A visitor with a link signed just after a rotation waits at most this long.
 const BETWEEN_LOOKS: Duration = Duration::from_mins(1);
 
 /// How many versions of the root key are remembered as gone.
@@ -104,7 +104,7 @@ pub struct SecretsManager {
     keyring: Cached<Keyring>,
     /// When every version of the key that may have signed a link was last read.
     last_look: Mutex<Option<Instant>>,
-    /// Versions of the key that were found to be gone, and when. Believed as long as a secret is.
+    /// Key versions that Secrets Manager no longer has, and when that was found; cached as long as a secret.
     gone: Mutex<VecDeque<(String, Instant)>>,
 }
 

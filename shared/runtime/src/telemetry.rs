@@ -70,7 +70,7 @@ fn filter(level: &str) -> Targets {
     Targets::new().with_default(LevelFilter::WARN).with_target(METRICS, LevelFilter::OFF).with_targets(ours)
 }
 
-/// Escapes what JSON leaves as it is and a terminal would obey: logs are read in terminals, too.
+/// Escapes terminal control characters that JSON allows, because operators read logs in terminals.
 #[derive(Clone)]
 struct Visible<W>(W);
 

@@ -8,13 +8,13 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// `text` with every character escaped that a terminal would obey. Line breaks and tabs stay.
+/// Escapes every terminal control character in `text`, except line breaks and tabs.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| obeyed(letter) && !matches!(letter, '\n' | '\t'))
 }
 
-/// The same for a part of a line, in which a line break would begin a line of the sender's choice.
+/// The same for text within one line: line breaks are escaped, too, so that the sender can't forge a line.
 #[must_use]
 pub fn visible_on_one_line(text: &str) -> Cow<'_, str> {
     escaped(text, obeyed)

@@ -313,7 +313,7 @@ mod links_with_unknown_keys {
     }
 
     #[tokio::test]
-    async fn ask_again_after_a_look_that_was_not_answered() {
+    async fn ask_again_after_a_failed_look_up() {
         let vault = Vault::open().await;
         vault.put(KEY, CURRENT, "old", "root of old");
         vault.secrets.keyring(soon()).await.unwrap();

@@ -84,7 +84,7 @@ fn mend_word(word: &str, json: &mut String) {
     }
 }
 
-/// Writes a string from behind its opening quote to its closing one; answers how much was read.
+/// Copies a string, from after its opening quote to its closing quote; returns how many bytes were read.
 fn mend_string(text: &str, json: &mut String) -> usize {
     let mut rest = text;
     while let Some(next) = rest.chars().next() {

@@ -118,8 +118,8 @@ impl Client {
         }
     }
 
-    /// The members of a group. A group that does not exist looks like one without members. One member who can't be read
-    /// spoils the answer: who is missing from it would count as outside the group.
+    /// The members of a group. A group that does not exist looks like one without members. One unreadable member makes
+    /// the whole answer an error: a member missing from the result would count as outside the group.
     pub async fn group_members(
         &self,
         credentials: &Credentials,
@@ -195,7 +195,7 @@ impl Client {
             let first = cursor.is_none();
             let page = match self.read(endpoint, credentials, &body(cursor), deadline).await? {
                 Some(page) => page,
-                // No body at all is how some sites say that there is no event. A page that was announced has one.
+                // Some sites answer with an empty body if there is no event. A follow-up page always has a body.
                 None if first => return Ok(found),
                 None => return Err(Error::NotJson { status: 200, starts: "empty" }),
             };

@@ -57,8 +57,7 @@ pub enum Error {
         /// The site's message, on one line and cut, or the kind of refusal where it gives no message.
         says: String,
     },
-    /// JSON of a shape that is not known, or that does not say whether it is whole. What it would say of anybody is not
-    /// known then.
+    /// JSON of an unknown shape, or JSON that may be incomplete. Nothing may be concluded from it about any user.
     #[error("unexpected answer: {what}")]
     Unexpected {
         /// What could not be read, and where in the answer it is.

@@ -126,7 +126,7 @@ impl<'a> ImportBody<'a> {
     }
 }
 
-/// What an answer may have in it that has no list of events and means that there is none.
+/// The members that an answer without a list of events may have, and still mean "no events".
 const WITHOUT_EVENTS: [&str; 8] = [
     "events",
     "export",
@@ -223,7 +223,7 @@ impl<'a> Wanted<'a> {
             Some(_) => return Err(unreadable("formName")),
         };
         if let Some(form) = form.filter(|form| form.trim() != self.form.as_str().trim()) {
-            // Another spelling of the same name may be this form or another one: neither may be concluded.
+            // A name that differs only in spelling may mean this form or another one, so the answer is an error.
             let same = letters(form) == letters(self.form.as_str());
             return if same { Err(unreadable("formName")) } else { Ok(None) };
         }

@@ -11,14 +11,14 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::message::text;
 
-/// The spellings that can only mean the page after this one, and the one that may also be the page's own.
+/// The member names of the next cursor, and the one name that some sites use for the current cursor.
 const NEXT: [&str; 2] = ["nextCursor", "next_cursor"];
 const PLAIN: &str = "cursor";
 
 /// Words in the name of a member that say, if the member has a value, that there is more.
 const MORE: [&str; 11] =
     ["next", "more", "page", "pages", "paging", "token", "offset", "remaining", "partial", "link", "links"];
-/// The same, wherever they stand in the name.
+/// The same, as substrings anywhere in the name.
 const MORE_ANYWHERE: [&str; 8] =
     ["cursor", "continu", "paginat", "truncat", "incomplete", "hasmore", "hasnext", "nextpage"];
 /// Words in the name of a member that say, if the member is false, that there is more.
@@ -67,7 +67,7 @@ pub(crate) fn require_whole(answer: &Value) -> Result<(), Error> {
 struct Marks {
     next: Vec<String>,
     plain: Vec<String>,
-    /// Whether some mark is there and says that nothing follows.
+    /// Whether a known member says explicitly that there is no further page.
     end: bool,
 }
 

@@ -23,14 +23,14 @@ pub struct Roster {
     /// Users that the site says are deleted, of those that were asked about. Someone whom the account may no longer see is
     /// missing without being here.
     pub deleted: Vec<UserId>,
-    /// What of the answer could not be read: each cost only itself.
+    /// The entries that could not be read; the others are unaffected.
     pub unreadable: Vec<Unreadable>,
 }
 
 /// A user, or a merger of two, that could not be read, or not in full.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Where in the answer it is, and what of it can't be read. Names nobody.
+    /// The position in the answer, and the field that can't be read. Contains no personal data.
     pub what: String,
     /// Whose it is, as far as that can be read.
     pub user: Option<UserId>,
@@ -53,7 +53,7 @@ impl Unreadable {
 }
 
 impl Roster {
-    /// Whether the site says that a user is deleted, and says nothing else of them.
+    /// Whether the site lists the user as deleted and mentions the user nowhere else.
     pub(crate) fn says_deleted(&self, user: UserId) -> bool {
         self.deleted.contains(&user)
             && self.merged.iter().all(|(old, _)| *old != user)
@@ -178,8 +178,8 @@ impl RosterPages {
     }
 }
 
-/// A user as far as they can be read, and what of them can't. Without an id there is none; with a UUID that can't be read
-/// they are there, as a user without one.
+/// Reads one user; also returns the field that can't be read. An entry without a readable id gives no user. An
+/// unreadable UUID gives a user without a UUID.
 fn read_user(entry: &Value, guessed: bool) -> (Option<User>, Option<&'static str>) {
     if !entry.is_object() {
         return (None, Some("the user"));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_deleted_is_said_by_the_site_and_by_nothing_else() {
+    fn a_user_is_deleted_only_if_the_site_lists_them_as_deleted() {
         for (page, deleted) in [
             (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7]}), true),
             (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": ["7"]}), true),

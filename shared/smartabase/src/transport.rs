@@ -34,7 +34,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// How long to wait where the site asks for fewer requests and says until when in a way that can't be read.
 const UNREADABLE_WAIT: Duration = Duration::from_mins(5);
-/// No site is left alone for longer than this, whatever it says.
+/// The longest wait; a longer `Retry-After` is cut to it.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Sends calls to one site.
@@ -231,7 +231,7 @@ impl Answer {
                     None => Ok(answer),
                 }
             }
-            // Accepted for later, or a part: not the whole of what was asked for.
+            // 202 (accepted for later), 206 (partial) and the like: not the complete answer.
             (201..=299, Purpose::Read) => Err(Error::unexpected(format!("status {status} where 200 is due"))),
             (200..=299, Purpose::Import) => self.json(),
             _ => Err(self.refused(purpose)),
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_or_a_promise_of_an_answer_is_none() {
+    fn a_partial_or_deferred_answer_is_not_accepted() {
         for status in [202, 204, 206] {
             assert!(matches!(judge(status, b"", Purpose::Read), Err(Error::Unexpected { .. })), "{status}");
             assert_eq!(judge(status, b"", Purpose::Import), Ok(None), "{status}");

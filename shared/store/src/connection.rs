@@ -56,7 +56,7 @@ pub struct Connection {
     pub status: Status,
     /// When [`status`](Self::status) was last set.
     pub status_at: Timestamp,
-    /// What an operator must mend, in words; of a lapsed membership, what else the athlete must do.
+    /// What the operator must fix, in words; with a lapsed membership, what else the athlete must do.
     pub note: Option<String>,
     /// The athlete's user id at Smartabase.
     pub user_id: u64,

@@ -173,7 +173,7 @@ impl Store {
         })
     }
 
-    /// The athlete whom this Oura account feeds, if it feeds one. One consistent `GetItem`.
+    /// The athlete that this Oura account is connected to, if any. One consistent `GetItem`.
     pub async fn owner(&self, oura_user: &str, deadline: Instant) -> Result<Option<AthleteId>, StoreError> {
         let key = Key::owner(oura_user);
         let item = self.get(&key, "reading whose an Oura account is", deadline).await?;

@@ -159,7 +159,7 @@ impl Store {
             .when("attribute_not_exists(#links_from) OR #links_from <= :links_from", [LINKS_FROM], [])
             .set(LINKS_FROM, instant(from))
             .set(LINK_EXPIRES, instant(from))
-            // No link was made from this, so whatever the enrolment makes one from is something else.
+            // No link has this basis, so the next enrolment sees a different one and writes a new link.
             .set(BASIS, text("renewed"));
         Ok(match edit.send(self, "ending an athlete's links", deadline).await? {
             Edited::Applied(_) => Change::Done,

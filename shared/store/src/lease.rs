@@ -143,8 +143,8 @@ impl Store {
     /// Notes at `now` that the refresh begun at `begun` is thought to have come to nothing, unless somebody noted it
     /// before, and answers when it was noted; `None` if it has ended meanwhile. One `UpdateItem`.
     ///
-    /// From then on the table is known to answer, so that an answer on its way through the queue has time to arrive. When
-    /// none can be on its way, an earlier `now` lets the next refresh begin sooner.
+    /// The wait counts from `now`, when the table is known to answer, so that a token pair on the queue has time to
+    /// arrive. If none can be on the queue, the caller passes an earlier `now` to allow the next refresh sooner.
     pub async fn doubt_refresh(
         &self,
         athlete: &AthleteId,

@@ -1,9 +1,9 @@
-//! An outage of a remote service, as all processes know it: until when syncs leave it alone, and how often in a row it was
-//! found down.
+//! An outage of a remote service, shared by all processes: until when syncs send it no requests, and how many times in
+//! a row it was found down.
 //!
 //! It is a row of its own beside the service's hold, which a release without this row reads alone: a hold says that our
-//! credentials were refused, and an outage says nothing about them. Every change names the state it was decided on, so of
-//! several processes that decide at the same time one decides for all.
+//! credentials were refused, and an outage says nothing about them. Every write is conditional on the version that was
+//! read, so if several processes write at the same time, one succeeds.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ const VERSION: &str = "version";
 /// What is known of an outage, over or not. Its row stays in the table when it is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// Syncs leave the service alone until then. Whoever continues after that first asks whether it answers.
+    /// Until then, syncs send no requests to the service. After that, the next job first probes whether it answers.
     pub until: Timestamp,
     /// What the service did, for people.
     pub why: String,

@@ -70,7 +70,7 @@ async fn compare(world: &World, athletes: i64, worker: Effort) -> anyhow::Result
         println!("    no baseline to compare with: run tests/bench/baseline/install");
         return Ok(());
     };
-    // A first round, after which connections stand and digests are known.
+    // A warm-up round, so that connections are open and digests are known.
     baseline.round().await?;
     let _ = world.oura.take();
     let (effort, changed) = baseline.round().await?;

@@ -135,7 +135,7 @@ impl World {
         .into()
     }
 
-    /// The authorities that vouch for the services, as a PEM file.
+    /// The CA certificates of the simulated services, as a PEM file.
     pub(crate) fn authorities(&self) -> String {
         self.trusted.display().to_string()
     }

@@ -39,7 +39,7 @@ async fn somebody_who_was_never_enrolled_has_no_link() {
     aws.run(&["link", "a-1"]).await.refused(1, &["never enrolled", "run the enrolment"]);
 }
 
-/// Somebody else has got hold of an athlete's link.
+/// `link --renew`: an athlete's link has leaked.
 mod renewing {
     use super::*;
     use store::Enrolment;

@@ -1,5 +1,5 @@
-//! Names on the site's roster, messages of services and files' names are other people's text. None of it makes a
-//! terminal do anything: no title, no cleared screen, no line of its own.
+//! Roster names, messages from services and file names are untrusted text. They must not control the terminal: they
+//! can't set its title, clear the screen or start a new line.
 
 use store::{Service, Status};
 
@@ -7,8 +7,8 @@ use crate::aws::{Aws, STACK, keyring};
 use crate::program::{Ended, Program};
 use crate::squad::{self, ago, id, soon};
 
-/// Sets the window's title, clears the screen, begins a line, goes back to the beginning of it, and turns letters around;
-/// the second time in the form that needs no escape character.
+/// Control sequences that set the title, clear the screen, start a line, return to its start and reverse the text
+/// direction. The C1 form, which needs no escape character, is included.
 const EVIL: &str = "Eve\u{1b}]0;title\u{7}\u{1b}[2J\nAda\r\u{9b}2J\u{202e}";
 
 /// What is shown of it.

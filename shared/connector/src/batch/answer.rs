@@ -27,11 +27,11 @@ const RESCUES: u32 = 360;
 /// and then a quarter of an hour apart, which is the longest that a queue keeps a new message back.
 const REVOCATIONS: u32 = 672;
 
-/// After so many messages, a day's worth, a backfill that always finds another worker busy with its athlete counts as one
-/// that fails.
+/// A backfill that was put off so many times (about a day) because another worker was busy with its athlete counts as
+/// failed.
 const PUT_OFF: u32 = 100;
 
-/// So many of them come back as soon as they may; each one after that waits twice as long.
+/// The first so many put-off messages return without extra delay; after that, the delay doubles each time.
 const SOON: u32 = 6;
 
 /// How long a job that only an operator can unblock is left alone before it is tried again, and in the end buried.
@@ -79,8 +79,8 @@ impl Connector {
         self.try_again(job, attempts, after, deadline).await
     }
 
-    /// When a job comes back that was not tried, or not to its end, because another worker was busy with the athlete. A
-    /// backfill goes round in a new message: receptions count towards the dead-letter queue, and it has not failed.
+    /// When to retry a job that was not finished because another worker was busy with the athlete. A backfill is sent
+    /// as a new message: it has not failed, and a further receive would count towards the dead-letter queue.
     pub(super) async fn put_off(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Verdict {
         match job {
             Job::Backfill { athlete, from, to, put_off } if *put_off < PUT_OFF => {

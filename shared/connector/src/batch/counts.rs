@@ -28,7 +28,7 @@ pub(super) struct Counts {
     needs_operator: usize,
     pub(super) failed: usize,
     pub(super) unreadable: usize,
-    /// How the connections of the batch's syncs stand, but for those whose athletes have to update the Oura app.
+    /// The statuses of the connections that the batch synced, without athletes who must update the Oura app.
     statuses: Vec<Status>,
     outdated_apps: usize,
     /// The syncs of athletes in order that have not got through, by their place in the batch, and since when those go

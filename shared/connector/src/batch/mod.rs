@@ -1,15 +1,16 @@
 //! A batch of messages, as the worker receives it.
 //!
-//! The connections and holds of the whole batch are read in one request. Then every athlete's jobs run on their own:
-//! bounded in number and time, and isolated, so that one that fails, hangs or panics takes nobody with it. What must be
-//! tried again is handed back with its own delay; what can never be handled goes to the dead-letter queue at once. Only an
-//! athlete whose refreshed grant is in the batch is not synced beside it: until that is stored, the table holds a spent
-//! one.
+//! The connections and holds of the whole batch are read in one request. Then each athlete's jobs run separately, with
+//! limits on their number and time: a job that fails, hangs or panics does not affect other athletes. Jobs to retry go
+//! back to the queue, each with its own delay. Jobs that can never succeed go to the dead-letter queue at once. If an
+//! athlete's refreshed grant is in the batch, it is stored before the athlete is synced: until then, the table holds a
+//! spent grant.
 //!
-//! The jobs of one athlete run one after the other, since side by side they would fetch the same documents and then wait
-//! for each other's lease; each but the first reads the connection anew. Of several syncs one runs, and a backfill whose
-//! days are among those of another is done with that one. When a job finds another process busy with the athlete, those
-//! behind it are put off as well. That is no failure, and does not count towards the dead-letter queue.
+//! The jobs of one athlete run one after the other, since side by side they would fetch the same documents and then
+//! wait for each other's lease; each but the first reads the connection anew. Of several syncs one runs, and a backfill
+//! whose days are among those of another is done with that one. When a job finds another process busy with the athlete,
+//! the athlete's remaining jobs are put off, too. This is not a failure and does not count towards the dead-letter
+//! queue.
 //!
 //! How one job is run is in `run`, what becomes of one that did not end well in `answer`, what is counted in `counts`.
 
@@ -169,8 +170,8 @@ impl Connector {
         }
     }
 
-    /// Runs a job from the batch's snapshot. One that follows another of its athlete reads the connection anew first,
-    /// consistently: the job before it has most likely changed it a moment ago.
+    /// Runs a job from the batch's snapshot. A job that follows another job of the same athlete first rereads the
+    /// connection with a consistent read, because the earlier job has probably changed it.
     async fn run_in_turn(
         &self,
         job: &Job,

@@ -32,7 +32,7 @@ pub(super) enum Outcome {
     Ended(Synced),
     /// It was not begun.
     HandedBack,
-    /// Another worker was busy with the athlete, or had been meanwhile.
+    /// Another worker is busy with the athlete, or was busy between our read and our write.
     Busy,
     NeedsAthlete,
     NeedsOperator,
@@ -105,7 +105,7 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<Synced, Setback> {
         let Some(connection) = snapshot.connections.get(athlete) else { return absent(athlete, snapshot) };
-        // History can't be brought without the lease, so it is not fetched while another worker has that.
+        // A backfill can't be delivered without the lease, so nothing is fetched while another worker holds it.
         if connection.lease.as_ref().is_some_and(|lease| self.clock.now() < lease.until) {
             return Err(Setback::Busy { after: OVERTAKEN, why: "another worker has the athlete's lease" });
         }

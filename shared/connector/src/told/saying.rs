@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn another_oura_account_is_told_for_a_week() {
+    fn a_changed_oura_account_is_shown_to_staff_for_a_week() {
         let changed = |hours| Some(now() - SignedDuration::from_hours(hours));
         let reason = |connection: &Connection| say(Some(connection), "UTC")[0][3].1.clone();
         let fresh = Connection { account_changed_at: changed(1), ..granted("tokens") };

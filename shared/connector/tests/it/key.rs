@@ -1,4 +1,4 @@
-//! The root key, while Secrets Manager is down: a grant is not lost for want of it.
+//! No grant is lost if Secrets Manager goes down and the root key can't be read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -58,7 +58,7 @@ async fn secrets_manager(down: Arc<AtomicBool>) -> Secrets {
 }
 
 #[tokio::test]
-async fn a_key_that_is_forgotten_during_the_exchange_costs_no_grant() {
+async fn a_key_that_expires_during_the_exchange_loses_no_grant() {
     let (down, connector): (Arc<AtomicBool>, Arc<OnceLock<Arc<Connector>>>) = Default::default();
     let secrets = secrets_manager(Arc::clone(&down)).await;
     let exchanging = Arc::clone(&connector);

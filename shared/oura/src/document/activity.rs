@@ -17,7 +17,7 @@ pub struct DailyActivity {
     pub id: String,
     /// The day on which it began, at 04:00.
     pub day: Date,
-    /// When it is of, as far as it says.
+    /// The document's timestamp, if it has a readable one.
     #[serde(default, deserialize_with = "lenient_time")]
     pub timestamp: Option<LocalTime>,
     /// Activity score, 1 to 100.

@@ -40,8 +40,8 @@ pub trait Document: DeserializeOwned + Clone + fmt::Debug + Send + Sync + sealed
     /// The day that Oura files the document under. It is not to be derived from any time within the document.
     fn day(&self) -> Date;
 
-    /// When Oura says that the document is of. It tells two documents of one day apart, and nothing else. `None` if the
-    /// document does not say, or not readably.
+    /// The document's timestamp. It only decides between two documents of one day. `None` if it is missing or can't be
+    /// read.
     fn timestamp(&self) -> Option<Timestamp>;
 }
 

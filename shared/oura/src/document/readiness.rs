@@ -17,7 +17,7 @@ pub struct DailyReadiness {
     pub id: String,
     /// The day of waking up.
     pub day: Date,
-    /// When it is of, as far as it says.
+    /// The document's timestamp, if it has a readable one.
     #[serde(default, deserialize_with = "lenient_time")]
     pub timestamp: Option<LocalTime>,
     /// Readiness score, 1 to 100.

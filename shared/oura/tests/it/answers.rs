@@ -1,7 +1,7 @@
 //! What Oura's answers about data mean, as tables: what comes, and what follows from it.
 //!
-//! Three rules run through all of them. Only Oura's own clear word says something about a person. A document is missing
-//! only if a whole answer lacks it. What can't be read costs only the document that it is in.
+//! Three rules apply to all of them. Only Oura's own explicit answer proves anything about a person. A document is
+//! missing only if a complete answer does not contain it. An unreadable value affects only its own document.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -95,7 +95,7 @@ mod refusals {
             (304, "", ApiError::Rejected { status: 304 }),
             (404, HTML, foreign(404)),
             (451, HTML, foreign(451)),
-            // Oura's own bad day.
+            // A server error of Oura.
             (408, "", ApiError::Unwell { status: Some(408) }),
             (500, HTML, ApiError::Unwell { status: Some(500) }),
             (503, r#"{"detail":"Your membership has lapsed"}"#, ApiError::Unwell { status: Some(503) }),
@@ -133,9 +133,9 @@ mod refusals {
         assert_eq!(error, ApiError::Foreign { status: 426 });
     }
 
-    /// What the header can say is in the table beside its reader; whoever wrote it, it is obeyed.
+    /// The values of the header are tested beside its parser. The wait is obeyed even if an intermediary sent it.
     #[tokio::test]
-    async fn of_a_throttle_are_obeyed_whoever_wrote_them() {
+    async fn of_a_throttle_are_obeyed_from_any_author() {
         for (headers, body, after, tier) in [
             (&[("retry-after", "30"), ("x-ratelimit-tier", "token")][..], "", Some(30), Tier::Token),
             (&[("retry-after", "1800.5")], HTML, Some(1801), Tier::Unknown),

@@ -3,8 +3,8 @@
 //! Each line of the table is an answer to a refresh, and what it means there. An exchange of a code reads the same answer
 //! in the same way, but for an answer without a refresh token, which is no grant.
 //!
-//! Two rules stand behind the lines. A pair whose two tokens are there is taken, whatever is odd beside them, because it
-//! can't be asked for again. And only the token server's own word, the code `invalid_grant`, says that a consent is lost.
+//! Two rules explain the table. A response with both tokens is accepted even if its other members are invalid, because
+//! it can't be requested again. Only the error code `invalid_grant` means that the consent is lost.
 
 use std::time::Duration;
 
@@ -258,7 +258,7 @@ async fn an_exchange_reads_the_same_but_needs_a_refresh_token() {
 
 /// Bytes that are no UTF-8, and a byte-order mark, in an answer that is JSON but for them.
 #[tokio::test]
-async fn a_bad_byte_beside_the_pair_costs_nothing() {
+async fn a_pair_beside_invalid_utf8_is_accepted() {
     for body in [
         &b"\xef\xbb\xbf{\"access_token\": \"aa\", \"refresh_token\": \"rr\", \"expires_in\": 60}"[..],
         b"{\"access_token\": \"aa\", \"refresh_token\": \"rr\", \"expires_in\": 60, \"owner\": \"Zo\xeb\"}",

@@ -336,7 +336,7 @@ fn nothing_secret_is_printed() {
 }
 
 #[tokio::test]
-async fn to_an_endpoint_that_is_not_https_nothing_is_sent() {
+async fn nothing_is_sent_to_an_endpoint_that_is_not_https() {
     let server = Server::start(|_| usable()).await;
     let port = server.url.port().unwrap();
     // Each of these names is this machine, so a request would arrive.

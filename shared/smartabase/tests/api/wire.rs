@@ -330,7 +330,7 @@ async fn a_wait_in_another_notation_is_read_or_replaced_by_a_default() {
 
 /// A site that dies after the head of its answer says as much as one that has nothing to say.
 #[tokio::test]
-async fn nothing_up_to_the_end_of_a_connection_is_no_empty_answer() {
+async fn a_body_that_may_be_cut_off_is_not_an_empty_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = client(&format!("http://{}/site", listener.local_addr().unwrap()));
     let dying = tokio::spawn(async move {

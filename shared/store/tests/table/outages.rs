@@ -11,7 +11,7 @@ fn outage(until: i64, version: u64, answered_at: Option<i64>) -> Outage {
 }
 
 #[tokio::test]
-async fn one_of_two_who_decided_on_the_same_state_is_refused() {
+async fn the_second_write_based_on_the_same_version_is_refused() {
     let table = Table::new().await;
     let replace = async |read: Option<&Outage>, next: &Outage| {
         table.store.replace_outage(SITE, read, next, soon()).await.unwrap()

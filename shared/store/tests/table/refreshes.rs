@@ -155,7 +155,7 @@ async fn a_refresh_known_to_have_spent_nothing_is_settled_and_may_begin_again_at
 }
 
 #[tokio::test]
-async fn since_when_a_grant_is_refused_stays_until_it_is_replaced() {
+async fn refused_since_is_kept_until_the_grant_is_replaced() {
     for end in 0..4 {
         let table = Table::new().await;
         let (ada, fence) = (athlete("ada"), table.refreshing().await);

@@ -218,8 +218,8 @@ impl World {
         connections.into_iter().map(|(number, connection)| (number, connection.status)).collect()
     }
 
-    /// In an hour in which a CDN has refused everything of Oura's API, nobody has learnt anything about a membership, nor,
-    /// where it stood before the token server too, about a consent.
+    /// While a CDN refuses every request to Oura's API, no connection may become `MembershipLapsed`. If the CDN is also
+    /// in front of the token server, no connection loses its consent.
     pub(crate) async fn cdn_says_nothing(&self, before: &BTreeMap<u32, Status>) -> Checked {
         let tokens = self.conditions.cdn == Some(Refusal::ApiAndTokens);
         let after = self.statuses().await;
@@ -239,8 +239,8 @@ impl World {
         Ok(())
     }
 
-    /// Who has been in order for two ticks an hour or more apart, without anything in the way, was synced. `fine` says
-    /// whether there was nothing in anybody's way at the tick that began at `began`.
+    /// Checks that every athlete who was healthy at two ticks at least an hour apart, without faults in between, was
+    /// synced. `fine` says whether the tick that began at `began` had no faults.
     pub(crate) async fn uneventful_is_synced(&mut self, began: Timestamp, fine: bool) -> Checked {
         let connections = self.connections().await;
         for place in 0..self.athletes.len() {

@@ -1,8 +1,8 @@
 //! What holds for longer than a tick: the site is down for a day, a CDN refuses everything for an hour, Oura's revocation
 //! endpoint fails for a day, the token server writes its answers in another form.
 //!
-//! Like everything else it is drawn from the seed by its place in the story. The rules for it are the first on their wires
-//! and return whenever a wire is healed, so a scene takes place under them.
+//! Like everything else, conditions are derived from the seed and the tick. Their rules are the first on each wire and
+//! are set again whenever a wire is healed, so they stay in force during a scene.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,7 +106,7 @@ impl Conditions {
     pub(crate) const FINE: Self =
         Self { site_down: None, cdn: None, revocation: None, token_answers: TokenAnswers::Documented };
 
-    /// Whether workers have to be on the wires to notice.
+    /// Whether workers must use the wires to meet these conditions.
     pub(crate) fn on_the_wires(self) -> bool {
         self.site_down.is_some() || self.cdn.is_some()
     }
@@ -271,7 +271,7 @@ impl Refusal {
     }
 }
 
-/// What a CDN says to whom it takes for a robot.
+/// The response of a CDN to a client that it takes for a bot.
 fn blocked() -> Answer {
     let page = "<!DOCTYPE html><html><head><title>403 Forbidden</title></head><body><h1>Request blocked</h1>\
                 <p>If you have a membership, contact the owner of the site.</p></body></html>";
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_is_left_out_leaves_the_other_conditions_as_they_were() {
+    fn leaving_out_a_kind_does_not_change_the_other_conditions() {
         let mut without = Scale::full(3, 1, 60);
         without.kinds.remove(&Kind::Outages);
         for (tick, conditions) in season(3) {

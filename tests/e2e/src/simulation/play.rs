@@ -230,7 +230,7 @@ impl Play<'_> {
         scene::heal(&self.world);
     }
 
-    /// Works off what the tick queued, and what comes back soon; answers whether the weather was foul.
+    /// Processes the jobs of the tick and the retries due soon; returns whether faults were injected.
     async fn work(&mut self, tick: Tick) -> bool {
         let mut scenes: Vec<(usize, Received, (Adventure, usize, usize))> = Vec::new();
         let mut plain = Vec::new();

@@ -1,7 +1,7 @@
 //! Athletes who connect again before Oura has heard of an earlier revocation, and rings that somebody else wears meanwhile.
 //!
-//! A guest is a user of the site who borrows rings: no athlete of the story, and nothing goes wrong with their jobs but what
-//! goes wrong with everybody's. While a guest has a ring, its owner can't connect.
+//! A guest is a user of the site who borrows rings. A guest is not one of the story's athletes, and only faults that
+//! affect all jobs affect a guest's jobs. While a guest has a ring, its owner can't connect.
 
 use local::Visit;
 use sim::wire::{Fault, Gate};
@@ -159,7 +159,7 @@ impl World {
         self.athletes[athlete].causes.insert(Cause::Lent);
         let page = visited.map_or_else(|error| error.to_string(), |visit| visit.status.to_string());
         self.athletes[athlete].tell(now, format!("guest {user} connects the ring: {page}"));
-        // A ring whose owner is not known yet is nobody's so far, and may go to either.
+        // Until Oura has named the ring's account, either athlete may connect the ring.
         let known = self.guest_connection(guest).await.is_some_and(|connection| connection.oura_user.is_some());
         if !known {
             self.give_back(guest).await;

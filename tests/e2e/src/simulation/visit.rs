@@ -25,7 +25,7 @@ pub(crate) async fn generation(world: &World, athlete: usize) -> u64 {
     connection(world, athlete).await.map_or(0, |connection| connection.generation)
 }
 
-/// Takes down how a visit ended that began at the generation `before`.
+/// Records the outcome of a visit that began at generation `before`.
 pub(crate) async fn visited(world: &mut World, athlete: usize, before: u64, visit: anyhow::Result<Visit>) {
     let after = connection(world, athlete).await;
     let now = world.now();

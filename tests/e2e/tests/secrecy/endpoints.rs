@@ -1,5 +1,5 @@
-//! Somebody who can write to the table and the queue, and reads no secret, points grants at a token server of their own.
-//! Nothing is ever sent there: neither a refresh token nor the client secret.
+//! An attacker can write to the table and the queue but can read no secret, and points grants at their own token
+//! server. Nothing is ever sent there: neither a refresh token nor the client secret.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use url::Url;
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// A stage with Ada connected, and the server of somebody else, which would answer as Oura's does.
+/// A stage with Ada connected, and the attacker's token server, which would answer like Oura's.
 struct Attack {
     stage: Stage,
     theirs: Wire,

@@ -1,4 +1,4 @@
-//! What Oura answers about an athlete, and what something else answers in its place: who is told what.
+//! Answers about an athlete, from Oura or from an intermediary, and what athletes, staff and operators then see.
 
 use e2e::{
     ADA, BEN, DAYS, NIGHTS, STANDINGS, Spent, ada, ada_and_ben, athlete, connected, connection, curtain, deadline,
@@ -16,7 +16,7 @@ const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const DATA: &str = "/v2/usercollection/";
 const SLEEP: &str = "/v2/usercollection/sleep";
 
-/// Oura's day of the night that is revised here, and the date it stands under.
+/// Oura's day of the night that these tests change, and the date of its event at the site.
 const WAKING: Date = date(2026, 3, 2);
 const EVENING: Date = date(2026, 3, 1);
 
@@ -236,7 +236,7 @@ mod an_outdated_app {
     }
 
     #[tokio::test]
-    async fn that_gives_way_to_a_lapsed_membership_is_told_as_one() {
+    async fn followed_by_a_lapsed_membership_is_reported_as_lapsed() {
         let stage = connected(ada()).await;
         stage.oura.set_outdated_app("ada", true);
         hours(&stage, 1).await;

@@ -144,7 +144,7 @@ async fn imports_down_for_hours_cost_two_tries_a_tick() {
 }
 
 #[tokio::test]
-async fn site_that_fails_for_a_minute_delays_nobody_to_the_next_tick() {
+async fn site_down_for_a_minute_delays_no_sync_to_the_next_tick() {
     let stage = with_news().await;
     stage.smartabase_wire.inject(When::every(), Fault::DropBefore);
     stage.process.tick().await.unwrap();
@@ -213,7 +213,7 @@ async fn invariant_6_record_that_breaks_the_site_holds_nobody_else() {
     curtain(&stage).await;
 }
 
-/// Only the athlete whose record breaks the site has news after a real outage, and is the first in every batch.
+/// After a real outage, only the athlete whose record breaks the site has new data, and is first in every batch.
 #[tokio::test]
 async fn invariant_6_record_that_breaks_the_site_does_not_prolong_an_outage() {
     let stage = with_news().await;

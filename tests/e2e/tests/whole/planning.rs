@@ -91,7 +91,7 @@ async fn a_tick_with_room_for_everybody_writes_nothing() {
     stage.process.tick().await.unwrap();
     let cost = stage.cost().table;
     assert_eq!((cost.operations("Query"), cost.operations("GetItem"), cost.len()), (4, 1, 5));
-    // While some have to wait, one more row is read and written, whoever has to.
+    // While some athletes have to wait, each tick reads and writes one more row.
     hold(&stage).await;
     let _ = stage.cost();
     stage.process.tick().await.unwrap();
@@ -100,7 +100,7 @@ async fn a_tick_with_room_for_everybody_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_tick_that_could_not_note_whom_it_planned_is_made_up_for() {
+async fn a_tick_that_cannot_store_its_last_athlete_skips_none() {
     let stage = site(100).await;
     hold(&stage).await;
     stage.table_wire.inject(When::every().operation("UpdateItem"), Fault::Answer(Answer::status(500)));

@@ -49,7 +49,7 @@ async fn a_fault_of_the_set_up_is_named_to_the_operator() {
 }
 
 #[tokio::test]
-async fn what_is_no_error_code_is_not_repeated() {
+async fn a_malformed_error_code_is_not_logged() {
     let stage = enrolled(ada()).await;
     for code in ["<script>alert(1)</script>", "Invalid Scope", "a\u{1b}[31m", &"a".repeat(41), "", "zürich", "a\nb"] {
         let (status, page, log) = sent_back(&stage, code).await;
@@ -61,7 +61,7 @@ async fn what_is_no_error_code_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn what_passes_by_itself_asks_for_patience() {
+async fn a_temporary_error_asks_the_athlete_to_try_again() {
     let stage = enrolled(ada()).await;
     for code in ["server_error", "temporarily_unavailable"] {
         let (status, page, log) = sent_back(&stage, code).await;
@@ -73,7 +73,7 @@ async fn what_passes_by_itself_asks_for_patience() {
 }
 
 #[tokio::test]
-async fn declining_is_the_athletes_choice() {
+async fn a_declined_consent_logs_no_warning() {
     let stage = enrolled(ada()).await;
     let (status, page, log) = sent_back(&stage, "access_denied").await;
     assert!(status == 200 && page.contains("Nothing was connected"), "{page}");

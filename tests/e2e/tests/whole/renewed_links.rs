@@ -120,7 +120,7 @@ async fn staff_are_told_of_a_ring_connected_after_a_disconnection() {
 }
 
 #[tokio::test]
-async fn the_same_ring_connected_again_is_no_news() {
+async fn the_same_ring_connected_again_is_not_reported() {
     let stage = connected(two_rings()).await;
     assert_eq!(stage.connect(ADA, "ada").await.unwrap().status, 200);
     stage.settle().await;

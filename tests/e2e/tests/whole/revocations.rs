@@ -191,7 +191,7 @@ mod disconnecting_from_a_taken_account {
     }
 
     #[tokio::test]
-    async fn is_told_to_the_operator_who_does_it() {
+    async fn is_reported_to_the_operator_who_disconnects() {
         let (stage, _, uuid) = taken().await;
         let ended = stage.process.connector.end_connection(&athlete(uuid), deadline()).await.unwrap();
         assert_eq!(format!("{ended:?}"), "InUse");

@@ -1,5 +1,5 @@
-//! Answers of a Smartabase site that are easily read wrongly: pages that are announced where nobody looks, users in another
-//! shape, odd bytes, and answers that are not the site's own.
+//! Answers of a Smartabase site that are easily misread: cursors in unusual places, users in another shape, invalid
+//! bytes, and answers of an intermediary.
 //!
 //! Each test names its input. What such an answer means to the client alone is the table in
 //! `shared/smartabase/tests/api/specification.rs`.

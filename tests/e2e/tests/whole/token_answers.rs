@@ -1,5 +1,5 @@
-//! Odd answers of the token server: a pair whose two tokens are there is used, and consent is lost by its own word alone.
-//! What each answer means is listed in `shared/oura/tests/it/token_answers.rs`; here is what follows from it.
+//! Unusual token responses: a response with both tokens is used, and only `invalid_grant` ends the consent. What each
+//! answer means is listed in `shared/oura/tests/it/token_answers.rs`; here is what follows from it.
 
 use std::time::Duration;
 
@@ -296,7 +296,7 @@ mod no_pair_came {
         }
     }
 
-    /// The pair was issued and its answer lost: only the athlete can mend that, and is asked soon.
+    /// The response with the new pair was lost. Only new consent helps, so the athlete is asked to connect again soon.
     #[tokio::test]
     async fn of_a_token_that_was_spent_asks_for_consent_at_the_retry() {
         let stage = connected(ada()).await;
@@ -311,7 +311,7 @@ mod no_pair_came {
 
     /// Another job of the same athlete waits for the lease at that moment.
     #[tokio::test]
-    async fn sends_the_token_no_second_time_at_once() {
+    async fn does_not_send_the_token_again_at_once() {
         let stage = connected(ada()).await;
         stage.oura_wire.inject(When::every().path(TOKEN), Fault::Answer(Answer::status(503)));
         stage.pass(NEARLY_A_DAY);
@@ -329,9 +329,9 @@ mod no_pair_came {
         curtain(&stage).await;
     }
 
-    /// A worker that dies may have left the pair on the queue, so nobody sends the token again for ten minutes.
+    /// A worker that died may have put the pair on the queue, so no job sends the token again for ten minutes.
     #[tokio::test]
-    async fn after_a_worker_died_is_not_known_and_waits() {
+    async fn after_a_worker_died_waits_ten_minutes() {
         let stage = connected(ada()).await;
         let gate = Gate::new();
         stage.oura_wire.inject(When::every().path(TOKEN).first(1), Fault::HoldBefore(gate.clone()));
@@ -403,7 +403,7 @@ mod refused_for_a_day {
     }
 
     #[tokio::test]
-    async fn is_tried_once_a_day_and_goes_on_when_it_is_mended() {
+    async fn is_tried_once_a_day_and_recovers_when_accepted_again() {
         let stage = connected(ada()).await;
         stage.pass(NEARLY_A_DAY);
         refuse(&stage, "invalid_request");
@@ -435,7 +435,7 @@ mod refused_for_a_day {
         curtain(&stage).await;
     }
 
-    /// The operator's own mistake at the server in use is never the athlete's business.
+    /// If the operator's settings for the current token server are wrong, the athlete is not asked to act.
     #[tokio::test]
     async fn by_another_code_asks_nothing_of_the_athlete() {
         for code in ["unauthorized_client", "unsupported_grant_type"] {
@@ -451,7 +451,7 @@ mod refused_for_a_day {
         }
     }
 
-    /// A token server that an operator has left for another, and that no longer knows the application.
+    /// The operator has switched to another token server, and the old one no longer knows the application.
     #[tokio::test]
     async fn by_a_server_that_is_no_longer_in_use_asks_the_athlete() {
         for (status, code) in [(401, "invalid_client"), (400, "unauthorized_client")] {

@@ -179,7 +179,8 @@ impl Grants {
         self.issue_pair(self.all.len() - 1, expires)
     }
 
-    /// Trades a refresh token for the next pair, or, without rotation, for an access token, and stays good.
+    /// Exchanges a refresh token for a new pair. Without rotation, returns only an access token, and the refresh token
+    /// stays valid.
     pub(super) fn refresh(
         &mut self,
         token: &str,

@@ -212,7 +212,7 @@ async fn a_refresh_without_rotation_names_no_refresh_token_and_keeps_the_old() {
 }
 
 #[tokio::test]
-async fn a_token_answer_can_be_worded_otherwise() {
+async fn lifetime_and_scopes_use_the_configured_format() {
     let (oura, _) = oura(|_| {}).await;
     for (lifetime, expected) in [
         (LifetimeFormat::Text, Some(json!("86400"))),

@@ -95,7 +95,7 @@ async fn a_search_is_paged_on_request() {
 }
 
 #[tokio::test]
-async fn a_cursor_stands_where_the_site_has_it() {
+async fn the_cursor_is_in_the_configured_place() {
     for (place, pointer) in [
         (CursorPlace::Top, "/cursor"),
         (CursorPlace::Pagination, "/pagination/cursor"),

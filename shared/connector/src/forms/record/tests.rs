@@ -307,7 +307,7 @@ fn of_two_documents_of_one_day_the_later_timestamp_is_kept() {
         (of("z", early.into()), of("a", late.into()), "a"),
         (of("a", early.into()), of("z", late.into()), "z"),
         (of("z", "2026-03-03T02:00:00+01:00".into()), of("a", "2026-03-03T01:30:00Z".into()), "a"),
-        // One that does not say when it is of gives way.
+        // A document without a timestamp loses.
         (of("z", Value::Null), of("a", early.into()), "a"),
         (of("z", "soon".into()), of("a", early.into()), "a"),
         (of("z", 1_772_500_000.into()), of("a", early.into()), "a"),
