@@ -1,7 +1,7 @@
 //! An outage of the Smartabase site: how it is noticed, how long syncs leave Oura alone, and how it ends.
 //!
 //! - **Detected.** A failed sign-in involves no athlete, so one failure is enough. A request about an athlete may fail
-//!   because of that athlete's record. So requests about [`ATHLETES`] athletes must fail, with no answered import in
+//!   because of that athlete's record. So requests about [`FAILED_ATHLETES`] athletes must fail, with no answered import in
 //!   between.
 //! - **Waited out.** The table stores the outage ([`store::Outage`]), and each batch reads it with its connections.
 //!   While it is in force, a sync stops before it sends a request to Oura. The first lasts a minute, and each one after
@@ -13,7 +13,7 @@
 //!
 //! No data is lost: the next sync covers the same window again, and days that leave the window are recorded as debts.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex as Cell, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,13 +29,19 @@ use crate::setback::UNWELL;
 use crate::{Connector, Setback};
 
 /// The site is down when requests about so many athletes have failed, and none of their imports was answered.
-const ATHLETES: usize = 3;
+const FAILED_ATHLETES: usize = 3;
+
+/// Failures this far apart are not of one outage.
+const FAILURES_TOGETHER: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long the failures of an athlete are not counted whose request failed while the site answered an import of another.
+const FAILED_ALONE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The first outage, which each further one doubles.
-const FIRST: Duration = Duration::from_mins(1);
+const FIRST_OUTAGE: Duration = Duration::from_mins(1);
 
 /// An outage that ended longer ago than this does not lengthen the next one.
-const RECENT: SignedDuration = SignedDuration::from_hours(1);
+const OUTAGE_RESET_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// The longest that a job waits for another one of its process to find out whether the site answers.
 const MAX_PROBE: Duration = Duration::from_secs(40);
@@ -53,7 +59,40 @@ struct Known {
     /// The latest state of the outage in the table.
     outage: Option<Outage>,
     /// The athletes whose requests have failed since an import was last answered.
-    failed: BTreeSet<AthleteId>,
+    failed: BTreeMap<AthleteId, Timestamp>,
+    /// The athletes whose requests failed while the site answered an import of another: their failures say nothing about
+    /// the site. Each with when that was seen.
+    failed_alone: BTreeMap<AthleteId, Timestamp>,
+}
+
+impl Known {
+    /// Notes that a request about an athlete failed; answers whether the site is down, as far as this process can see.
+    /// Then the count begins again: should the table not take the outage, other athletes have to fail before the next try.
+    fn fails_about(&mut self, athlete: &AthleteId, now: Timestamp) -> bool {
+        self.forget(now);
+        if self.failed_alone.contains_key(athlete) {
+            return false;
+        }
+        self.failed.insert(athlete.clone(), now);
+        let down = self.failed.len() >= FAILED_ATHLETES;
+        if down {
+            self.failed.clear();
+        }
+        down
+    }
+
+    /// The site answered an import: the athletes whose requests failed before did so alone.
+    fn answers_import(&mut self, now: Timestamp) {
+        self.forget(now);
+        let alone = std::mem::take(&mut self.failed).into_keys().map(|athlete| (athlete, now));
+        self.failed_alone.extend(alone);
+    }
+
+    /// Drops what is too long ago to say something about the site now.
+    fn forget(&mut self, now: Timestamp) {
+        self.failed.retain(|_, at| now.duration_since(*at) < FAILURES_TOGETHER);
+        self.failed_alone.retain(|_, at| now.duration_since(*at) < FAILED_ALONE);
+    }
 }
 
 impl Connector {
@@ -81,18 +120,19 @@ impl Connector {
 
     /// Notes that a request to the site failed: one about an athlete, or a sign-in.
     pub(crate) async fn site_failed(&self, athlete: Option<&AthleteId>, error: &Error, deadline: Deadline) {
-        if !is_sign_of_outage(error) {
+        // At the deadline it is we who break off, which says nothing about the site.
+        if !is_sign_of_outage(error) || deadline.remaining().is_zero() {
             return;
         }
+        let now = self.clock.now();
         {
             let mut known = self.known();
             if let Some(athlete) = athlete {
-                known.failed.insert(athlete.clone());
-                if known.failed.len() < ATHLETES {
+                if !known.fails_about(athlete, now) {
                     return;
                 }
             }
-            if known.outage.as_ref().is_some_and(|outage| outage.in_force(self.clock.now())) {
+            if known.outage.as_ref().is_some_and(|outage| outage.in_force(now)) {
                 return;
             }
         }
@@ -105,7 +145,7 @@ impl Connector {
     pub(crate) async fn site_answered_import(&self, deadline: Deadline) {
         let (read, ended) = {
             let mut known = self.known();
-            known.failed.clear();
+            known.answers_import(self.clock.now());
             let recovering = known.outage.as_ref().filter(|outage| outage.answered_at.is_some() && outage.failures > 0);
             let Some(read) = recovering.cloned() else { return };
             let ended = Outage { failures: 0, version: read.version + 1, ..read.clone() };
@@ -130,7 +170,6 @@ impl Connector {
             OutageWrite::Done => {
                 let Outage { until, failures, why, .. } = &next;
                 tracing::warn!(%until, failures, why, "Smartabase is down; no sync asks Oura until then");
-                self.known().failed.clear();
                 self.learn(Some(next));
             }
             OutageWrite::Refused(other) => self.learn(other),
@@ -157,6 +196,7 @@ impl Connector {
         let now = self.clock.now();
         let answered = Outage { until: now, answered_at: Some(now), version: next.version + 1, ..next.clone() };
         tracing::info!("Smartabase answers again; syncs go on");
+        self.known().failed.clear();
         self.learn(Some(answered.clone()));
         self.replace(&next, answered, deadline).await;
         Ok(())
@@ -191,7 +231,7 @@ impl Connector {
 
     /// Half of the time between two ticks, so that a job put off at one tick returns before the next.
     fn longest_outage(&self) -> Duration {
-        (self.settings.period / 2).max(FIRST)
+        (self.settings.period / 2).max(FIRST_OUTAGE)
     }
 
     /// Remembers a state of the outage, unless a later one is known.
@@ -227,7 +267,7 @@ fn is_sign_of_outage(error: &Error) -> bool {
 
 /// The outage that follows one that is over. It lasts at least as long as the site asked for, if that is not too long.
 fn next_outage(before: Option<&Outage>, now: Timestamp, longest: Duration, asked: Duration, why: String) -> Outage {
-    let recent = before.filter(|before| now.duration_since(before.until) < RECENT);
+    let recent = before.filter(|before| now.duration_since(before.until) < OUTAGE_RESET_AFTER);
     let failures = recent.map_or(0, |before| before.failures).saturating_add(1);
     let lasts = length(failures, longest).max(asked.min(longest));
     let until = now.checked_add(lasts).unwrap_or(Timestamp::MAX);
@@ -238,7 +278,7 @@ fn next_outage(before: Option<&Outage>, now: Timestamp, longest: Duration, asked
 /// How long syncs wait after so many failures in a row.
 fn length(failures: u64, longest: Duration) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    FIRST.saturating_mul(2u32.saturating_pow(doublings.min(16))).min(longest)
+    FIRST_OUTAGE.saturating_mul(2u32.saturating_pow(doublings.min(16))).min(longest)
 }
 
 #[cfg(test)]
@@ -253,6 +293,42 @@ mod tests {
 
     fn after(before: Option<&Outage>, now: i64) -> Outage {
         next_outage(before, at(now), LONGEST, Duration::ZERO, String::new())
+    }
+
+    fn athlete(name: &str) -> AthleteId {
+        AthleteId::parse(name).unwrap()
+    }
+
+    #[test]
+    fn three_athletes_who_fail_together_are_an_outage() {
+        let mut known = Known::default();
+        let fails = ["ada", "ada", "bo", "cy", "di"].map(|name| known.fails_about(&athlete(name), at(0)));
+        assert_eq!(fails, [false, false, false, true, false]);
+    }
+
+    #[test]
+    fn failures_hours_apart_are_no_outage() {
+        let mut known = Known::default();
+        let fails = [("ada", 0), ("bo", 7_200), ("cy", 14_400)]
+            .map(|(name, second)| known.fails_about(&athlete(name), at(second)));
+        assert_eq!(fails, [false, false, false]);
+    }
+
+    #[test]
+    fn athletes_who_fail_while_others_are_answered_are_no_outage() {
+        let mut known = Known::default();
+        let poisoned = ["ada", "bo", "cy"].map(athlete);
+        known.fails_about(&poisoned[0], at(0));
+        known.fails_about(&poisoned[1], at(0));
+        known.answers_import(at(1));
+        known.fails_about(&poisoned[2], at(2));
+        known.answers_import(at(3));
+        for second in [10, 130, 730] {
+            assert!(poisoned.iter().all(|athlete| !known.fails_about(athlete, at(second))), "{second}");
+        }
+        assert!(!known.fails_about(&athlete("di"), at(800)));
+        assert!(!known.fails_about(&athlete("ed"), at(800)));
+        assert!(known.fails_about(&athlete("fy"), at(800)), "others still count");
     }
 
     #[test]
