@@ -6,10 +6,11 @@ use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
-use reqwest::header::{RETRY_AFTER, UPGRADE};
+use reqwest::header::RETRY_AFTER;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
+use crate::oauth::code_in;
 use crate::{ApiError, Forbidden, Throttle, Tier};
 
 /// Largest body of data that is read, after decompression. A page of a collection is a small part of this.
@@ -20,6 +21,23 @@ pub(crate) const SMALL_LIMIT: usize = 64 << 10;
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// September 2001 in Unix seconds. A smaller number can't be the time when a rate limit ends.
 const EARLIEST_RESET: Duration = Duration::from_secs(1_000_000_000);
+
+/// The error codes of OAuth (RFC 6749, 6750 and 7009).
+const OAUTH_CODES: [&str; 13] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_scope",
+    "invalid_token",
+    "insufficient_scope",
+    "access_denied",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+    "unsupported_token_type",
+    "server_error",
+    "temporarily_unavailable",
+];
 
 /// An answer of any status. A success is complete.
 pub(crate) struct Answer {
@@ -129,10 +147,10 @@ impl Answer {
     ///
     /// A refusal is Oura's own if its body is a JSON object with one of the members that Oura documents for its errors:
     /// - `title` or `detail` (RFC 7807), as text; `detail` may also be the list of a validation error;
-    /// - `error` (RFC 6749 and 6750), as text.
+    /// - `error`, with a code of OAuth. Other servers write the status in words here: `"error": "Payment Required"`.
     ///
     /// An empty body has an unknown author: Oura itself was seen to send 400, 401, 403, 404 and 429 without a body.
-    /// Such an answer means only what its status means at Oura.
+    /// Such an answer says nothing about a person's membership, app or consent.
     ///
     /// Everything else is foreign: HTML, plain text, a list, JSON with other members (an API gateway writes
     /// `{"message": "Forbidden"}`), a body that is cut short or over [`SMALL_LIMIT`].
@@ -146,7 +164,8 @@ impl Answer {
         let Ok(Value::Object(body)) = serde_json::from_slice(&self.body) else { return Author::Foreign };
         let text = |name: &str| body.get(name).is_some_and(Value::is_string);
         let validation = body.get("detail").is_some_and(Value::is_array);
-        let ours = text("title") || text("detail") || text("error") || validation;
+        let oauth = body.get("error").and_then(code_in).is_some_and(|code| OAUTH_CODES.contains(&&*code));
+        let ours = text("title") || text("detail") || oauth || validation;
         if ours { Author::Oura(body) } else { Author::Foreign }
     }
 
@@ -165,13 +184,17 @@ impl Answer {
             Author::Unknown => Map::new(),
             Author::Foreign => return ApiError::Foreign { status },
         };
+        // Any proxy may send these two statuses, for the protocol or for its own bill. So they are about the person only with
+        // the explanation that Oura gives in both of its forms, `{"title", "detail"}` and `{"detail"}`.
+        let explained = |detail| {
+            let has_detail = said.get("detail").and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
+            ApiError::Forbidden { detail: if has_detail { detail } else { Forbidden::Unknown } }
+        };
         match self.status {
             StatusCode::UNAUTHORIZED => ApiError::TokenRefused,
-            StatusCode::PAYMENT_REQUIRED => ApiError::Forbidden { detail: Forbidden::Membership },
+            StatusCode::PAYMENT_REQUIRED => explained(Forbidden::Membership),
             StatusCode::FORBIDDEN => ApiError::Forbidden { detail: forbidden(&said) },
-            // With an `Upgrade` header it is about the protocol that we speak (RFC 9110), so a proxy wrote it.
-            StatusCode::UPGRADE_REQUIRED if self.headers.contains_key(UPGRADE) => ApiError::Foreign { status },
-            StatusCode::UPGRADE_REQUIRED => ApiError::Forbidden { detail: Forbidden::OutdatedApp },
+            StatusCode::UPGRADE_REQUIRED => explained(Forbidden::OutdatedApp),
             _ => ApiError::Rejected { status },
         }
     }

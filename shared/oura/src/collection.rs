@@ -11,6 +11,8 @@ use crate::{ApiError, Client, Document};
 
 /// Most pages that are followed. Oura does not publish its page size; a month of documents fits in a few.
 const MOST_PAGES: u32 = 50;
+/// Most unreadable documents of one answer that are named. Oura's real documents of such a window are fewer.
+const MOST_UNREADABLE: usize = 1_000;
 /// Longest id that is named for an unreadable document; real ones are a third of it.
 const LONGEST_ID: usize = 128;
 
@@ -43,14 +45,14 @@ impl Days {
 pub struct Documents<D> {
     /// Everything readable on the days wanted, each document once, by day and then by id.
     pub documents: Vec<D>,
-    /// Everything that is not, unless it is known to belong to another day.
+    /// Everything that is not, unless it is known to belong to another day; each once, by id.
     pub unreadable: Vec<Unreadable>,
     /// How many requests it took: one for each page.
     pub requests: u32,
 }
 
 /// A document that is not what Oura documents. Says where, never what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unreadable {
     /// The collection it is in.
     pub collection: &'static str,
@@ -86,7 +88,12 @@ impl Client {
             query.extend(token.as_deref().map(|token| ("next_token", token)));
             let answer = self.get(&path, &query, access_token, deadline).await?;
             let page = Page::read(&answer.headers, &answer.body)?;
-            page.documents.into_iter().for_each(|document| gathered.add(document));
+            for document in page.documents {
+                gathered.add(document);
+                if gathered.unreadable.len() > MOST_UNREADABLE {
+                    return Err(ApiError::Unreadable { what: "more unreadable documents than such a window can have" });
+                }
+            }
             // An empty page with a token is not the last; a token seen before would go round for ever.
             match page.next {
                 None => return Ok(gathered.finish(days, requests)),
@@ -111,28 +118,27 @@ fn fields<D: Document>() -> String {
 /// requests: of two with the same id the later counts.
 struct Gathered<D> {
     by_id: BTreeMap<String, D>,
-    unreadable: Vec<Unreadable>,
+    unreadable: BTreeSet<Unreadable>,
 }
 
 impl<D: Document> Gathered<D> {
     fn new() -> Self {
-        Self { by_id: BTreeMap::new(), unreadable: Vec::new() }
+        Self { by_id: BTreeMap::new(), unreadable: BTreeSet::new() }
     }
 
     fn add(&mut self, text: &[u8]) {
         match read::<D>(text) {
             Ok(document) => drop(self.by_id.insert(document.id().to_owned(), document)),
-            Err(unreadable) if self.unreadable.contains(&unreadable) => {}
-            Err(unreadable) => self.unreadable.push(unreadable),
+            Err(unreadable) => drop(self.unreadable.replace(unreadable)),
         }
     }
 
     fn finish(self, days: Days, requests: u32) -> Documents<D> {
-        let Self { by_id, mut unreadable } = self;
+        let Self { by_id, unreadable } = self;
         let mut documents: Vec<D> = by_id.into_values().filter(|document| days.contains(document.day())).collect();
         documents.sort_by_key(Document::day);
-        unreadable.retain(|document| document.day.is_none_or(|day| days.contains(day)));
-        Documents { documents, unreadable, requests }
+        let unreadable = unreadable.into_iter().filter(|document| document.day.is_none_or(|day| days.contains(day)));
+        Documents { documents, unreadable: unreadable.collect(), requests }
     }
 }
 

@@ -111,14 +111,14 @@ pub enum ApiError {
 /// Why Oura forbids access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forbidden {
-    /// A 402, or a 403 that says so: the membership has lapsed.
+    /// A 402 with Oura's explanation, or a 403 that says so: the membership has lapsed.
     Membership,
     /// A 403 that says so: the person did not grant the scope this data needs.
     Scope,
-    /// A 426: the person's Oura app is too old.
+    /// A 426 with Oura's explanation: the person's Oura app is too old.
     OutdatedApp,
-    /// A 403 that does not say. Oura documents a lapsed membership and a missing scope as reasons, but an answer without
-    /// words may also come from something in between.
+    /// A 403 that does not say, or a 402 or 426 without an explanation. Oura documents a lapsed membership and a missing
+    /// scope as reasons, but an answer without words may also come from something in between.
     Unknown,
 }
 

@@ -1,8 +1,8 @@
 //! What a token endpoint grants, and which of its answers are usable.
 //!
 //! A refresh can't be repeated, because its refresh token is spent. So a response with both tokens is accepted even if
-//! its other members are invalid. Those are replaced by safe values: an unreadable lifetime by a short one, an
-//! unreadable list of scopes by "not known". `tests/it/token_answers.rs` lists the answers, one a line, with what each
+//! its other members are invalid, and even if the body is not JSON because of them. Those are replaced by safe values: an
+//! unreadable lifetime by a short one, an unreadable list of scopes by "not known". `tests/it/token_answers.rs` lists the answers, one a line, with what each
 //! means.
 
 use std::collections::BTreeSet;
@@ -15,8 +15,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::TokenError;
 use crate::oauth::{code_in, said};
+use crate::{TokenError, page};
 
 /// Longest lifetime that is believed, so that adding it to a date is always possible. Oura's are a day to a month.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(366 * 24);
@@ -81,14 +81,14 @@ impl Scopes {
     /// Reads what a server says was granted: separated by spaces, commas, semicolons or `+`, with or without `extapi:`, in
     /// any case.
     ///
-    /// A missing `daily` makes the athlete act, so it is concluded only from a list that is understood: plain names, at
-    /// least one of which is a scope of Oura. Any other list without `daily` is [`unknown`](Self::unknown).
+    /// A missing `daily` makes the athlete act, so it is concluded only from a list in which every name is a scope of Oura:
+    /// an unknown name may be the new name of `daily`. Any other list without `daily` is [`unknown`](Self::unknown), and
+    /// Oura's own refusal of the data decides later.
     #[must_use]
     pub fn granted(list: &str) -> Self {
         let list = list.to_ascii_lowercase().replace([',', ';', '+'], " ");
         let scopes = Self::parse(&list);
-        let plain = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-:/".contains(&byte));
-        let understood = scopes.iter().all(plain) && scopes.iter().any(|scope| SCOPES.contains(&scope));
+        let understood = scopes.iter().all(|scope| SCOPES.contains(&scope));
         if understood || scopes.contains("daily") { scopes } else { Self::unknown() }
     }
 
@@ -146,7 +146,7 @@ pub(crate) struct TokenAnswer {
 
 impl From<Map<String, Value>> for TokenAnswer {
     fn from(answer: Map<String, Value>) -> Self {
-        let token = |name: &str| answer.get(name)?.as_str().filter(|token| is_token(token)).map(str::to_owned);
+        let token = |name: &str| token_in(answer.get(name)?).map(str::to_owned);
         let scopes = answer.get("scope").and_then(scope_list).map(|list| Scopes::granted(&list)).unwrap_or_default();
         Self {
             access_token: AccessToken::new(token("access_token").unwrap_or_default()),
@@ -227,6 +227,19 @@ impl TokenAnswer {
     }
 }
 
+/// The members of a success that is not JSON as a whole, if both tokens can be read. With one token alone, the other may
+/// be what is damaged, and a spent refresh token must not be taken for a living one.
+pub(crate) fn damaged_pair(body: &str) -> Option<Map<String, Value>> {
+    let members = page::readable_members(body.as_bytes())?;
+    let has = |name: &str| members.get(name).and_then(token_in).is_some();
+    (has("access_token") && has("refresh_token")).then_some(members)
+}
+
+/// The token in a member, without the white space around it.
+fn token_in(value: &Value) -> Option<&str> {
+    value.as_str().map(str::trim_ascii).filter(|token| is_token(token))
+}
+
 /// Whether this can be a token at all: RFC 6749 (appendix A) has them visible ASCII, and an access token with anything
 /// else could not stand in a header.
 fn is_token(text: &str) -> bool {
@@ -282,7 +295,7 @@ mod tests {
             let mut odd = whole.clone();
             odd.as_object_mut().unwrap().remove(name);
             assert!(refused(&odd), "{name} missing");
-            for wrong in ["null", r#""""#, r#"" ""#, "0", "-1", "[]", "{}", "true", r#""60 ""#, r#""a\nb""#, r#""é""#]
+            for wrong in ["null", r#""""#, r#"" ""#, "0", "-1", "[]", "{}", "true", r#""6 0""#, r#""a\nb""#, r#""é""#]
             {
                 odd[name] = serde_json::from_str(wrong).unwrap();
                 assert!(refused(&odd), "{name}: {wrong}");

@@ -11,13 +11,14 @@ use oauth2::{
     TokenUrl,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::answer::{self, Answer, Lost};
 use crate::client::is_confidential;
-use crate::grant::TokenAnswer;
+use crate::grant::{TokenAnswer, damaged_pair};
 use crate::{ApiError, Client, ClientCredentials, Grant, TokenError};
 
 /// The path under which the older token server revokes; the newer one's is `/oauth/v2/ext/oauth-revoke`.
@@ -173,8 +174,12 @@ async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) 
     } else if answer.body.is_empty() {
         Err(TokenError::Uncertain { why: EMPTY })
     } else {
-        // The tokens in the body are used despite another 2xx status, a wrong content type or invalid UTF-8.
-        Ok(HttpResponse::new(legible(&answer.body).into_bytes()))
+        // The tokens in the body are used despite another 2xx status, a wrong content type, invalid UTF-8 or invalid JSON
+        // in another member.
+        let body = legible(&answer.body);
+        let is_json = serde_json::from_str::<IgnoredAny>(&body).is_ok();
+        let damaged = (!is_json).then(|| damaged_pair(&body)).flatten();
+        Ok(HttpResponse::new(damaged.map_or(body, |pair| Value::Object(pair).to_string()).into_bytes()))
     }
 }
 

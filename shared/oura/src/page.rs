@@ -1,20 +1,22 @@
 //! One page of a collection: its documents, each still unread, and where the next page is.
 //!
 //! A page is accepted only if it is complete. To the caller, a missing document looks like a deleted one. So a page
-//! that mentions further pages in an unknown way, or an error, is itself an error, never a shorter list.
+//! that mentions further pages in an unknown way, an error, or that it is only a part, is itself an error, never a
+//! shorter list.
 //!
 //! One damaged document must not make the others unreadable. A body that is not JSON, because a document holds a bare
 //! `NaN` or a broken character, is cut into its documents by its brackets and strings alone; each is then read by
 //! itself.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use http::HeaderMap;
 use http::header::LINK;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::ApiError;
 
@@ -37,11 +39,11 @@ impl<'a> Page<'a> {
         };
         let Envelope { data, next_token, others } = envelope;
         let documents = data.ok_or(NO_PAGE)?;
-        if others.iter().any(|(name, value)| matches!(&**name, "error" | "errors") && says_something(value)) {
+        if others.iter().any(|(name, value)| says_wrong(name, value)) {
             return Err(ApiError::Unreadable { what: "an error beside the documents" });
         }
         let next = next_token.filter(|token| !token.is_empty());
-        let more = || others.iter().any(|(name, value)| says_more(name, value)) || has_next_link(headers);
+        let more = || any_says_more(others.iter().map(|(name, value)| (name, value))) || has_next_link(headers);
         if next.is_none() && more() {
             return Err(ApiError::Unreadable { what: "a next page that is not in next_token" });
         }
@@ -51,6 +53,9 @@ impl<'a> Page<'a> {
 
 const NO_PAGE: ApiError = ApiError::Unreadable { what: "JSON that is no page of documents" };
 const NOT_JSON: ApiError = ApiError::Unreadable { what: "a body that is not JSON" };
+
+/// Most members of a page that is not JSON. Oura documents two.
+const MOST_MEMBERS: usize = 64;
 
 /// The members of a page. What Oura does not document is kept, to see whether it means that there is more.
 #[derive(Default)]
@@ -65,17 +70,20 @@ impl<'a> Envelope<'a> {
     fn cut(body: &'a [u8]) -> Result<Self, ApiError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let mut envelope = Self::default();
-        let mut seen = Vec::new();
-        for (name, value) in members(body).ok_or(NOT_JSON)? {
+        let members = members(body).ok_or(NOT_JSON)?;
+        if members.len() > MOST_MEMBERS {
+            return Err(NO_PAGE);
+        }
+        let mut seen = HashSet::new();
+        for (name, value) in members {
             match &*name {
                 "data" => envelope.data = Some(parts(value, b'[').ok_or(NO_PAGE)?),
                 "next_token" => envelope.next_token = serde_json::from_slice(value).map_err(|_| NO_PAGE)?,
                 _ => envelope.others.push((name.clone(), serde_json::from_slice(value).map_err(|_| NOT_JSON)?)),
             }
-            if seen.contains(&name) {
+            if !seen.insert(name) {
                 return Err(NO_PAGE);
             }
-            seen.push(name);
         }
         Ok(envelope)
     }
@@ -114,16 +122,49 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
     }
 }
 
+/// A member's name in one spelling: `isLast`, `is_last` and `is-last` are the same.
+fn one_spelling(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+}
+
+/// Whether a member beside the documents says that something went wrong: an error, an explanation of one (RFC 7807), or
+/// that documents are missing.
+fn says_wrong(name: &str, value: &Value) -> bool {
+    match &*one_spelling(name) {
+        "error" | "errors" | "title" | "detail" | "partial" | "ispartial" | "incomplete" => says_something(value),
+        _ => false,
+    }
+}
+
+/// Whether members that Oura does not document say that there is another page, each by itself or as the number of this
+/// page and of all (`"page": 1, "total_pages": 2`).
+fn any_says_more<'v>(members: impl Iterator<Item = (&'v String, &'v Value)> + Clone) -> bool {
+    let number = |names: &[&str]| {
+        members.clone().filter(|(name, _)| names.contains(&&*one_spelling(name))).find_map(|(_, value)| value.as_f64())
+    };
+    let page = number(&["page", "currentpage", "pagenumber"]).unwrap_or(1.0);
+    let pages = number(&["totalpages", "pagecount", "lastpage"]).unwrap_or(1.0);
+    // Some count from zero.
+    pages > page.max(1.0) || members.clone().any(|(name, value)| says_more(name, value))
+}
+
 /// Whether a member that Oura does not document says that there is another page: `nextToken`, `pagination.cursor`,
-/// `links.next`, `has_more` and the like, with something in it.
+/// `links.next`, `has_more`, `truncated`, `remaining` and the like with something in it, or `is_last` with a no.
 fn says_more(name: &str, value: &Value) -> bool {
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let name = one_spelling(name);
+    // The requests that a rate limit leaves are no documents.
+    if name.contains("ratelimit") {
+        return false;
+    }
     let onward = ["next", "cursor", "continu", "pagetoken", "hasmore"].iter().any(|word| name.contains(word));
-    if (onward && !name.contains("prev")) || name == "more" {
+    if (onward && !name.contains("prev")) || ["more", "truncated", "istruncated", "remaining"].contains(&&*name) {
         return says_something(value);
     }
+    if ["last", "islast", "lastpage", "islastpage", "complete", "iscomplete"].contains(&&*name) {
+        return *value == Value::Bool(false);
+    }
     match value {
-        Value::Object(members) => members.iter().any(|(name, value)| says_more(name, value)),
+        Value::Object(members) => any_says_more(members.iter()),
         Value::Array(items) => items.iter().any(|item| says_more("", item)),
         // As in a list of links.
         Value::String(text) => name == "rel" && text.eq_ignore_ascii_case("next"),
@@ -154,6 +195,12 @@ fn has_next_link(headers: &HeaderMap) -> bool {
 /// The members of an object that need not be JSON within: names and the texts of their values.
 pub(crate) fn members(text: &[u8]) -> Option<Vec<(String, &[u8])>> {
     parts(text, b'{')?.into_iter().map(member).collect()
+}
+
+/// The members of such an object whose names and values are JSON, each by itself. The others are left out.
+pub(crate) fn readable_members(text: &[u8]) -> Option<Map<String, Value>> {
+    let members = parts(text, b'{')?.into_iter().filter_map(member);
+    Some(members.filter_map(|(name, value)| Some((name, serde_json::from_slice(value).ok()?))).collect())
 }
 
 fn member(text: &[u8]) -> Option<(String, &[u8])> {

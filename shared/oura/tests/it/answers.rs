@@ -50,9 +50,16 @@ mod refusals {
             (401, HTML, foreign(401)),
             (401, r#"{"message":"Unauthorized"}"#, foreign(401)),
             (401, "Unauthorized", foreign(401)),
-            // 402: the membership, by its status alone.
+            (401, r#"{"status":401,"error":"Unauthorized"}"#, foreign(401)),
+            // 402: the membership, if Oura explains it. Any gateway may send the status for its own bill.
             (402, r#"{"detail":"hush"}"#, membership()),
-            (402, "", membership()),
+            (402, r#"{"status":402,"title":"Payment Required","detail":"hush"}"#, membership()),
+            (402, r#"{"status":402,"title":"Payment Required"}"#, forbidden(Forbidden::Unknown)),
+            (402, r#"{"title":"Payment Required","detail":" "}"#, forbidden(Forbidden::Unknown)),
+            (402, r#"{"error":"access_denied"}"#, forbidden(Forbidden::Unknown)),
+            (402, r#"{"detail":[{"loc":["query"],"msg":"hush"}]}"#, forbidden(Forbidden::Unknown)),
+            (402, "", forbidden(Forbidden::Unknown)),
+            (402, r#"{"status":402,"error":"Payment Required"}"#, foreign(402)),
             (402, HTML, foreign(402)),
             (402, "DEPLOYMENT_DISABLED", foreign(402)),
             // 403: the membership or the scope, if the answer says which.
@@ -65,6 +72,8 @@ mod refusals {
             (403, r#"{"detail":"Missing required scope: daily"}"#, forbidden(Forbidden::Scope)),
             (403, r#"{"title":"Forbidden","detail":"Needs SCOPES daily"}"#, forbidden(Forbidden::Scope)),
             (403, r#"{"error":"insufficient_scope"}"#, forbidden(Forbidden::Scope)),
+            (403, r#"{"error":"Membership required"}"#, foreign(403)),
+            (403, r#"{"timestamp":"x","status":403,"error":"Forbidden","path":"/scope"}"#, foreign(403)),
             (403, r#"{"detail":"Scope missing or subscription expired"}"#, forbidden(Forbidden::Unknown)),
             (403, r#"{"title":"Forbidden","detail":null}"#, forbidden(Forbidden::Unknown)),
             (403, r#"{"detail":[{"loc":["scope"],"msg":"scope"}]}"#, forbidden(Forbidden::Unknown)),
@@ -84,9 +93,12 @@ mod refusals {
             (403, r#""membership""#, foreign(403)),
             (403, r#"{"detail":"membership"#, foreign(403)),
             (403, "{}", foreign(403)),
-            // 426: the person's app, by its status alone.
+            // 426: the person's app, if Oura explains it. Any proxy may send the status for the protocol (RFC 9110).
             (426, r#"{"title":"Upgrade Required","detail":"hush"}"#, forbidden(Forbidden::OutdatedApp)),
-            (426, "", forbidden(Forbidden::OutdatedApp)),
+            (426, r#"{"detail":"hush"}"#, forbidden(Forbidden::OutdatedApp)),
+            (426, r#"{"title":"Upgrade Required"}"#, forbidden(Forbidden::Unknown)),
+            (426, "", forbidden(Forbidden::Unknown)),
+            (426, r#"{"status":426,"error":"Upgrade Required"}"#, foreign(426)),
             (426, HTML, foreign(426)),
             // Our request. An operator has to look at it, unless it never reached Oura.
             (400, r#"{"detail":"hush"}"#, ApiError::Rejected { status: 400 }),
@@ -124,13 +136,6 @@ mod refusals {
             let client = Client::new(Endpoints { revoke, ..server.client().endpoints().clone() }).unwrap();
             assert_eq!(client.revoke(&credentials(), &secret("hush"), later()).await, expected, "{body}");
         }
-    }
-
-    #[tokio::test]
-    async fn with_an_upgrade_header_are_about_the_protocol() {
-        let server = Server::start(|_| answer(426, &[("upgrade", "h2c"), ("connection", "upgrade")], "")).await;
-        let error = server.client().documents::<Sleep>(&secret("token"), DAYS, later()).await.unwrap_err();
-        assert_eq!(error, ApiError::Foreign { status: 426 });
     }
 
     /// The values of the header are tested beside its parser. The wait is obeyed even if an intermediary sent it.
@@ -203,7 +208,22 @@ mod successes {
             br#"{"data": [], "links": {"self": "x", "next": "y"}}"#,
             br#"{"data": [], "links": [{"rel": "next", "href": "y"}]}"#,
             br#"{"data": [NaN], "next_token": null, "has_more": true}"#,
+            br#"{"data": [], "truncated": true}"#,
+            br#"{"data": [], "meta": {"is_truncated": true}}"#,
+            br#"{"data": [], "is_last": false}"#,
+            br#"{"data": [], "last": false, "totalPages": 1}"#,
+            br#"{"data": [], "complete": false}"#,
+            br#"{"data": [], "remaining": 3}"#,
+            br#"{"data": [], "page": 1, "total_pages": 2}"#,
+            br#"{"data": [], "total_pages": 2}"#,
+            br#"{"data": [], "meta": {"currentPage": 0, "pageCount": 2}}"#,
+            // There is less than there should be.
+            br#"{"data": [], "next_token": null, "partial": true}"#,
+            br#"{"data": [], "next_token": "a", "incomplete": true}"#,
             // Something went wrong.
+            br#"{"data": [], "next_token": null, "detail": "hush"}"#,
+            br#"{"data": [], "next_token": null, "title": "Internal Server Error", "status": 500}"#,
+            br#"{"data": [], "next_token": "a", "detail": [{"msg": "hush"}]}"#,
             br#"{"data": [], "next_token": null, "error": "upstream"}"#,
             br#"{"data": [], "next_token": null, "errors": [{"detail": "hush"}]}"#,
         ] {
@@ -230,6 +250,9 @@ mod successes {
             br#"{"data": [], "next_token": null, "has_more": false, "cursor": null, "error": null, "errors": []}"#,
             br#"{"data": [], "links": {"self": "x", "prev": "y", "next": null}, "previous_cursor": "z"}"#,
             br#"{"data": [], "meta": {"request": "a", "more_info": "https://example.org"}}"#,
+            br#"{"data": [], "truncated": false, "partial": false, "is_last": true, "remaining": 0, "complete": true}"#,
+            br#"{"data": [], "is_last": null, "detail": null, "title": "", "page": 2, "total_pages": 2}"#,
+            br#"{"data": [], "pagination": {"page": 0, "total_pages": 1}, "rate_limit": {"remaining": 4999}}"#,
         ] {
             let found = read::<DailySleep>(body.to_vec()).await.unwrap_or_else(|error| panic!("{error}"));
             let (documents, unreadable) = (found.documents.len(), found.unreadable.len());
@@ -275,6 +298,23 @@ mod successes {
             let named = (lost.id.as_deref(), lost.day, lost.field.as_str());
             assert_eq!(named, (id, day.map(|day| date(2026, 3, day)), field), "{said}");
         }
+    }
+
+    /// Bodies up to the size limit, made to cost as much time as they can.
+    #[tokio::test]
+    async fn with_too_much_in_them_are_errors() {
+        let names: String = (0..65).map(|number| format!(r#", "{number}": 0"#)).collect();
+        let damaged: Vec<_> = (0..1_001).map(|number| format!(r#"{{"id": "{number}"}}"#)).collect();
+        for body in [
+            format!(r#"{{"data": [NaN]{names}}}"#),
+            format!(r#"{{"data": [{}], "next_token": null}}"#, damaged.join(",")),
+        ] {
+            let read = read::<DailySleep>(body.into_bytes()).await;
+            assert!(matches!(read, Err(ApiError::Unreadable { .. })), "{:?}", read.map(|found| found.requests));
+        }
+        // The same damage a thousand times is one.
+        let body = format!(r#"{{"data": [{}], "next_token": null}}"#, vec!["{}"; 5_000].join(","));
+        assert_eq!(read::<DailySleep>(body.into_bytes()).await.unwrap().unreadable.len(), 1);
     }
 
     /// The first page is damaged, and there is a second.

@@ -191,10 +191,10 @@ async fn an_unreadable_document_loses_only_itself() {
     assert_eq!(
         found.unreadable,
         [
+            unreadable(None, None, "document"),
             unreadable(Some("b"), Some(3), "contributors.hrv_balance"),
             unreadable(Some("c"), Some(4), "score"),
             unreadable(Some("dayless"), None, "day"),
-            unreadable(None, None, "document"),
         ]
     );
     assert!(!format!("{found:?}").contains("98765"), "{found:?}");

@@ -3,8 +3,8 @@
 //! Each line of the table is an answer to a refresh, and what it means there. An exchange of a code reads the same answer
 //! in the same way, but for an answer without a refresh token, which is no grant.
 //!
-//! Two rules explain the table. A response with both tokens is accepted even if its other members are invalid, because
-//! it can't be requested again. Only the error code `invalid_grant` means that the consent is lost.
+//! Two rules explain the table. A response with both tokens is accepted even if its other members are invalid, or the
+//! body is not JSON because of them, because it can't be requested again. Only the error code `invalid_grant` means that the consent is lost.
 
 use std::time::Duration;
 
@@ -80,9 +80,9 @@ const BESIDE_THE_PAIR: &[(&str, Means)] = &[
     (r#""scope": "ExtApi:Daily,EXTAPI:PERSONAL""#, Pair(HOUR, "daily personal")),
     (r#""scope": ["daily", "personal"]"#, Pair(HOUR, "daily personal")),
     (r#""scope": ["extapi:daily extapi:personal"]"#, Pair(HOUR, "daily personal")),
-    // A list that is understood and does not name `daily` says that it was left out.
+    // A list of nothing but Oura's scopes that does not name `daily` says that it was left out.
     (r#""scope": "personal email""#, Pair(HOUR, "email personal")),
-    (r#""scope": "personal something_new""#, Pair(HOUR, "personal something_new")),
+    (r#""scope": "extapi:email EXTAPI:SPO2Daily""#, Pair(HOUR, "email spo2daily")),
     // One that can't be read says nothing, whatever it may contain.
     (r#""scope": null"#, Pair(HOUR, "")),
     (r#""scope": """#, Pair(HOUR, "")),
@@ -92,6 +92,17 @@ const BESIDE_THE_PAIR: &[(&str, Means)] = &[
     (r#""scope": {"daily": true}"#, Pair(HOUR, "")),
     (r#""scope": "daily|personal""#, Pair(HOUR, "")),
     (r#""scope": "read""#, Pair(HOUR, "")),
+    // A name that is not known may be the new name of `daily`.
+    (r#""scope": "personal something_new""#, Pair(HOUR, "")),
+    (r#""scope": "openid email extapi.daily""#, Pair(HOUR, "")),
+    (r#""scope": "personal daily:read""#, Pair(HOUR, "")),
+    (r#""scope": "daily something_new""#, Pair(HOUR, "daily something_new")),
+    // A member that is not JSON: a bare `NaN`, a raw control character in another text, a comma too many.
+    (r#""expires_in": NaN"#, Pair(HOUR, "")),
+    (r#""expires_in": NaN, "scope": "daily""#, Pair(HOUR, "daily")),
+    ("\"owner\": \"Zo\u{1}e\", \"expires_in\": 60", Pair(60, "")),
+    ("\"ow\nner\": 1, \"expires_in\": 60", Pair(60, "")),
+    (r#""expires_in": 60,"#, Pair(60, "")),
     (r#""scope": "openid""#, Pair(HOUR, "")),
     (r#""scope": "<b>personal</b> email""#, Pair(HOUR, "")),
     // What is not needed may be anything.
@@ -112,6 +123,14 @@ const ANSWERS: &[(u16, &str, Means)] = &[
     (200, r#"{"access_token": "aa", "refresh_token": ["rr"]}"#, SameRefreshToken),
     (200, r#"{"access_token": "aa", "refresh_token": "r\nr"}"#, SameRefreshToken),
     (200, r#"{"access_token": "aa", "refreshToken": "rr"}"#, SameRefreshToken),
+    // White space around a token.
+    (200, r#"{"access_token": "aa", "refresh_token": "rr\n"}"#, Pair(HOUR, "")),
+    (200, r#"{"access_token": "\taa ", "refresh_token": " rr"}"#, Pair(HOUR, "")),
+    // Not JSON, and the refresh token is not there, or is what is damaged.
+    (200, r#"{"access_token": "aa", "expires_in": NaN}"#, Unknown),
+    (200, "{\"access_token\": \"aa\", \"refresh_token\": \"r\nr\"}", Unknown),
+    (200, r#"{"access_token": "aa", "refresh_token": rr}"#, Unknown),
+    (200, r#"{"access_token": "aa", "refresh_token": "rr", "expires_in": NaN"#, Unknown),
     // The access token: the same.
     (200, r#"{"refresh_token": "rr"}"#, NoGrant),
     (200, r#"{"access_token": null, "refresh_token": "rr"}"#, NoGrant),
