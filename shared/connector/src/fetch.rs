@@ -34,8 +34,9 @@ impl Connector {
     }
 
     /// Fetches the four collections. An access token that opens none of them is refreshed once, and only what was refused
-    /// is asked again. A collection that Oura refuses while it gives others is left out and named, whatever the reason: no
-    /// membership has lapsed while others answer.
+    /// is asked again. A collection that is refused while Oura gives others is left out and named, whatever the reason and
+    /// whoever refuses it: no membership has lapsed while others answer, and the others need not wait for it. What
+    /// something between us and Oura refuses is asked once more before that.
     pub(crate) async fn fetch(
         &self,
         session: &mut Session,
@@ -51,24 +52,32 @@ impl Connector {
         );
         let any_refused = refused(&activity) || refused(&readiness) || refused(&daily_sleep) || refused(&sleep);
         // A token that opens one collection is alive: what refuses it beside that wants a scope, not another token.
-        let alive = activity.is_ok() || readiness.is_ok() || daily_sleep.is_ok() || sleep.is_ok();
-        if any_refused && !alive && !session.refreshed {
+        let mut alive = activity.is_ok() || readiness.is_ok() || daily_sleep.is_ok() || sleep.is_ok();
+        let repeat: Option<fn(&ApiError) -> bool> = if alive {
+            Some(|error| matches!(error, ApiError::Foreign { .. }))
+        } else if any_refused && !session.refreshed {
             *session = self.refresh(session.connection.clone(), deadline).await?;
+            Some(|error| matches!(error, ApiError::TokenRefused))
+        } else {
+            None
+        };
+        if let Some(repeat) = repeat {
             let token = session.access_token.clone();
             (activity, readiness, daily_sleep, sleep) = tokio::join!(
-                self.again(activity, &token, days, deadline),
-                self.again(readiness, &token, days, deadline),
-                self.again(daily_sleep, &token, days, deadline),
-                self.again(sleep, &token, days, deadline),
+                self.again(activity, repeat, &token, days, deadline),
+                self.again(readiness, repeat, &token, days, deadline),
+                self.again(daily_sleep, repeat, &token, days, deadline),
+                self.again(sleep, repeat, &token, days, deadline),
             );
+            alive = activity.is_ok() || readiness.is_ok() || daily_sleep.is_ok() || sleep.is_ok();
         }
         let athlete = &session.connection.athlete;
         let mut documents = Documents::default();
         let mut reasons = Vec::new();
-        documents.activity = self.read(activity, &mut documents, &mut reasons, athlete, deadline).await?;
-        documents.readiness = self.read(readiness, &mut documents, &mut reasons, athlete, deadline).await?;
-        documents.daily_sleep = self.read(daily_sleep, &mut documents, &mut reasons, athlete, deadline).await?;
-        documents.sleep = self.read(sleep, &mut documents, &mut reasons, athlete, deadline).await?;
+        documents.activity = self.read(activity, alive, &mut documents, &mut reasons, athlete, deadline).await?;
+        documents.readiness = self.read(readiness, alive, &mut documents, &mut reasons, athlete, deadline).await?;
+        documents.daily_sleep = self.read(daily_sleep, alive, &mut documents, &mut reasons, athlete, deadline).await?;
+        documents.sleep = self.read(sleep, alive, &mut documents, &mut reasons, athlete, deadline).await?;
         if documents.refused.len() < 4 {
             return Ok(documents);
         }
@@ -81,9 +90,13 @@ impl Connector {
 
     /// Asks Oura whose account this is, which any token tells (Oura's published specification). A refused access token is
     /// refreshed once, as for a collection.
+    ///
+    /// If Oura forbids only this, the athlete need not act. So the collections of `days` are asked as well, and only what
+    /// forbids all of them is reported as the athlete's. Their documents are not used, because their owner is not known.
     pub(crate) async fn oura_user(
         &self,
         session: &mut Session,
+        days: Days,
         deadline: Deadline,
     ) -> Result<oura::OuraUserId, Setback> {
         let mut asked = self.oura.personal_info(&session.access_token, deadline.instant()).await;
@@ -99,6 +112,10 @@ impl Connector {
                  athlete connect again"
                     .to_owned(),
             )),
+            Err(ApiError::Forbidden { .. }) => {
+                self.fetch(session, days, deadline).await?;
+                Err(Setback::retry(UNWELL, "Oura gives data of this athlete, but does not say whose account it is"))
+            }
             Err(error) => Err(self.oura_setback(athlete, error, deadline).await),
         }
     }
@@ -110,17 +127,20 @@ impl Connector {
     async fn again<D: Document>(
         &self,
         answer: Answer<D>,
+        repeat: fn(&ApiError) -> bool,
         token: &SecretString,
         days: Days,
         deadline: Deadline,
     ) -> Answer<D> {
-        if refused(&answer) { self.collection(token, days, deadline).await } else { answer }
+        if answer.as_ref().is_err_and(repeat) { self.collection(token, days, deadline).await } else { answer }
     }
 
-    /// Takes the documents of one collection, or notes that it was refused and why.
+    /// Takes the documents of one collection, or notes that it was refused and why. `alive`: at least one collection
+    /// answered.
     async fn read<D: Document>(
         &self,
         answer: Answer<D>,
+        alive: bool,
         documents: &mut Documents,
         reasons: &mut Vec<Forbidden>,
         athlete: &AthleteId,
@@ -138,6 +158,12 @@ impl Connector {
             Err(ApiError::Forbidden { detail }) => {
                 documents.refused.insert(D::COLLECTION);
                 reasons.push(detail);
+                Ok(Vec::new())
+            }
+            Err(error @ (ApiError::Foreign { .. } | ApiError::Rejected { .. })) if alive => {
+                let collection = D::COLLECTION;
+                tracing::warn!(%athlete, collection, %error, "this collection is left out; the others are delivered");
+                documents.refused.insert(collection);
                 Ok(Vec::new())
             }
             Err(error) => Err(self.oura_setback(athlete, error, deadline).await),

@@ -168,7 +168,7 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<Synced, Setback> {
         if session.connection.oura_user.is_none() {
-            self.settle_owner(session, deadline).await?;
+            self.settle_owner(session, days, deadline).await?;
         }
         let documents = self.fetch(session, days, deadline).await?;
         let records = self.forms.records(&documents, days);
@@ -279,8 +279,8 @@ impl Connector {
     }
 
     /// Learns whose account the grant opens, which a lapsed membership kept from us when it was connected.
-    async fn settle_owner(&self, session: &mut Session, deadline: Deadline) -> Result<(), Setback> {
-        let user = self.oura_user(session, deadline).await?;
+    async fn settle_owner(&self, session: &mut Session, days: Days, deadline: Deadline) -> Result<(), Setback> {
+        let user = self.oura_user(session, days, deadline).await?;
         let (athlete, generation) = (&session.connection.athlete, session.connection.generation);
         match self.store.settle_owner(athlete, generation, user.as_str(), deadline.instant()).await? {
             Settle::Settled => {

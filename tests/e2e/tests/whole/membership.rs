@@ -4,6 +4,8 @@ use e2e::{ADA, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, 
 use jiff::SignedDuration;
 use jiff::civil::date;
 use local::Stage;
+use serde_json::json;
+use sim::wire::{Answer, Fault, When};
 use store::Status;
 
 /// Ticks on the hour, so many times; what it cost.
@@ -31,7 +33,7 @@ async fn a_membership_lapsed_at_connect_does_not_stop_the_connect() {
     let spent = hours(&stage, 23).await;
     assert_eq!((spent.collections, spent.personal, spent.imports), (0, 0, 0), "no call before a day is over");
     let spent = hours(&stage, 24).await;
-    assert_eq!((spent.collections, spent.personal, spent.imports), (0, 1, 0), "one look a day");
+    assert_eq!((spent.collections, spent.personal, spent.imports), (4, 1, 0), "one look a day");
 
     stage.oura.set_member("ada", true);
     hours(&stage, 25).await;
@@ -61,6 +63,33 @@ async fn a_membership_that_lapses_later_pauses_the_athlete_until_it_is_renewed()
     assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::Active);
     faithful(&stage, ADA, "ada");
     curtain(&stage).await;
+}
+
+/// 402 and 403 with Oura's explanation, at `personal_info` alone, while nobody knows yet whose account it is.
+#[tokio::test]
+async fn a_membership_has_not_lapsed_while_the_collections_answer() {
+    let explained = "The user's Oura subscription has expired";
+    for status in [402, 403] {
+        let stage = enrolled(ada()).await;
+        let whose = || When::every().path("/v2/usercollection/personal_info");
+        stage.oura_wire.inject(whose(), Fault::Answer(Answer::status(503)));
+        stage.connect(ADA, "ada").await.unwrap();
+        stage.oura_wire.heal();
+        let body = json!({"detail": explained}).to_string();
+        let refusal = Answer::status(status).header("content-type", "application/json").body(&body);
+        stage.oura_wire.inject(whose(), Fault::Answer(refusal));
+        stage.pass(SignedDuration::from_mins(15));
+        stage.tick().await.unwrap();
+        let found = connection(&stage, "uuid-ada").await.unwrap();
+        assert_eq!((found.status, found.held_until, found.oura_user), (Status::Active, None, None), "{status}");
+        assert!(stage.smartabase.events(NIGHTS).is_empty(), "nothing is delivered for an unknown owner");
+
+        stage.oura_wire.heal();
+        let _ = hours(&stage, 1).await;
+        assert_eq!(connection(&stage, "uuid-ada").await.unwrap().oura_user.as_deref(), Some("ada"), "{status}");
+        faithful(&stage, ADA, "ada");
+        curtain(&stage).await;
+    }
 }
 
 #[tokio::test]

@@ -100,11 +100,16 @@ mod a_refusal_without_ouras_word {
     async fn names_no_athlete_if_it_is_a_gateways() {
         names_no_athlete(says(403, &json!({"message": "Forbidden"}))).await;
         names_no_athlete(Answer::status(403).body("RBAC: access denied")).await;
+        for (status, error) in [(402, "Payment Required"), (403, "Forbidden"), (426, "Upgrade Required")] {
+            names_no_athlete(says(status, &json!({"status": status, "error": error}))).await;
+        }
     }
 
     #[tokio::test]
     async fn names_no_athlete_if_it_gives_no_reason() {
-        names_no_athlete(Answer::status(403)).await;
+        for status in [402, 403, 426] {
+            names_no_athlete(Answer::status(status)).await;
+        }
         names_no_athlete(says(403, &json!({"status": 403, "title": "Forbidden", "detail": "Access denied"}))).await;
     }
 
@@ -133,13 +138,18 @@ mod one_refused_collection {
 
     #[tokio::test]
     async fn is_left_out_and_named_and_the_rest_is_delivered() {
-        for refusal in [
-            Answer::status(401),
-            Answer::status(403),
-            says(403, &json!({"detail": "The user's Oura subscription has expired"})),
-            says(403, &json!({"detail": "Missing required scope: daily"})),
-            Answer::status(402),
-            Answer::status(426),
+        for (refusal, requests) in [
+            (Answer::status(401), 4),
+            (Answer::status(403), 4),
+            (says(403, &json!({"detail": "The user's Oura subscription has expired"})), 4),
+            (says(403, &json!({"detail": "Missing required scope: daily"})), 4),
+            (Answer::status(402), 4),
+            (Answer::status(426), 4),
+            (says(404, &json!({"detail": "Not Found"})), 4),
+            (says(422, &json!({"detail": [{"loc": ["query"], "msg": "Input is not valid"}]})), 4),
+            // Something between us and Oura refuses this one, again and again.
+            (html(403), 5),
+            (html(404), 5),
         ] {
             let stage = connected(ada()).await;
             let nights = stage.smartabase.events(NIGHTS);
@@ -153,11 +163,11 @@ mod one_refused_collection {
             let _ = stage.cost();
             stage.tick().await.unwrap();
             let spent = Spent::since(&stage);
-            assert_eq!((spent.collections, spent.personal, spent.tokens), (4, 0, 0), "{what}");
+            assert_eq!((spent.collections, spent.personal, spent.tokens), (requests, 0, 0), "{what}");
             let found = adas(&stage).await;
             assert_eq!((found.status, found.held_until), (Status::Active, None), "{what}");
             let note = found.note.unwrap_or_default();
-            assert!(note.contains("refuses sleep of this athlete") && note.contains("update the Oura app"), "{note}");
+            assert!(note.contains("sleep") && !note.contains("daily_"), "{what}: {note}");
             let day = stage.smartabase.event_on(ADA, DAYS, WAKING).unwrap();
             assert_eq!(day.value("Steps"), Some("12345"), "{what}");
             assert_eq!(stage.smartabase.events(NIGHTS), nights, "no night is emptied: {what}");
@@ -171,7 +181,7 @@ mod one_refused_collection {
         }
     }
 
-    /// Something between us and Oura refuses it: as if it had not answered at all.
+    /// Something between us and Oura refuses one request for it.
     #[tokio::test]
     async fn is_asked_again_if_the_refusal_is_not_ouras() {
         let stage = connected(ada()).await;
@@ -269,11 +279,12 @@ mod an_outdated_app {
     }
 }
 
-/// 402 on all collections.
+/// 402 on all collections, with Oura's explanation.
 #[tokio::test]
 async fn a_402_is_a_lapsed_membership_and_looked_at_once_a_day() {
     let stage = connected(ada()).await;
-    stage.oura_wire.inject(When::every().path(DATA), Fault::Answer(Answer::status(402)));
+    let refusal = says(402, &json!({"status": 402, "title": "Payment Required", "detail": "The membership has ended"}));
+    stage.oura_wire.inject(When::every().path(DATA), Fault::Answer(refusal));
     let spent = hours(&stage, 12).await;
     assert_eq!((spent.collections, spent.personal), (4, 0));
     let found = adas(&stage).await;
