@@ -22,7 +22,8 @@ pub fn visible_on_one_line(text: &str) -> Cow<'_, str> {
 
 /// Control characters, line and paragraph separators, and what changes the direction of the letters that follow.
 fn obeyed(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn escaped(text: &str, wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -57,6 +58,7 @@ mod tests {
             ("gpj.\u{202e}exe", r"gpj.\u202eexe"),
             ("\u{2066}x\u{2069}", r"\u2066x\u2069"),
             ("one\u{2028}two", r"one\u2028two"),
+            ("\u{200e}a\u{200f}b\u{61c}c", r"\u200ea\u200fb\u061cc"),
         ] {
             assert_eq!(visible(text), shown);
             assert_eq!(visible_on_one_line(text), shown);
