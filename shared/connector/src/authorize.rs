@@ -26,7 +26,7 @@ use secrecy::{ExposeSecret, SecretString};
 use store::{Connect, Enrolment, NewConnection, NewState, Purpose, Replaced, State, Status, StoredGrant, TakeState};
 use url::Url;
 
-use crate::disconnect::{REVOCATION, TO_QUEUE};
+use crate::disconnect::{QUEUE_RESERVE, REVOCATION};
 use crate::grant::{TO_STORE, sealed};
 use crate::job::Job;
 use crate::link::{Link, LinkFault};
@@ -237,17 +237,21 @@ impl Connector {
         };
         let unused = || (sealed(&new.grant, &new.scopes), new.oura_user.clone());
         for _ in 0..ATTEMPTS {
-            match self.store.connect(&new, deadline.earlier(TO_QUEUE).instant()).await {
+            match self.store.connect(&new, deadline.earlier(QUEUE_RESERVE).instant()).await {
                 Ok(Connect::Connected { connection, replaced }) => {
                     tracing::info!(%athlete, lapsed, "connected");
-                    if connection.account_changed_at == Some(now) {
+                    let is_account_new = connection.account_changed_at == Some(now);
+                    if is_account_new {
                         tracing::warn!(
                             %athlete,
                             "the Oura account is not known to be the one before; the form for staff says so"
                         );
                     }
                     self.revoke_replaced(&new, replaced, deadline).await;
-                    self.queue_backfill(athlete, owed, window.last, deadline).await;
+                    // Without history, a backfill of today soon has the form for staff say so.
+                    if self.settings.backfill_days > 0 || is_account_new {
+                        self.queue_backfill(athlete, owed, window.last, deadline).await;
+                    }
                     let (history, every) = (self.history(), self.settings.period);
                     return Ok(if lapsed {
                         Page::ConnectedLapsed { name }
@@ -298,9 +302,6 @@ impl Connector {
         to: jiff::civil::Date,
         deadline: Deadline,
     ) {
-        if self.settings.backfill_days == 0 {
-            return;
-        }
         let job = Job::Backfill { athlete: athlete.clone(), from, to, put_off: 0 };
         if let Err(error) = self.queue.send(&[(job, Duration::ZERO)], deadline).await {
             tracing::warn!(%athlete, %error, "the backfill waits for the next tick");
@@ -349,7 +350,8 @@ impl Return {
         Self {
             code: entry("code").map(SecretString::from),
             state: entry("state").map(SecretString::from),
-            error: entry("error"),
+            // Empty, it says nothing.
+            error: entry("error").filter(|error| !error.is_empty()),
             issuer: entry("iss"),
             // Present and empty says that nothing was granted; absent says nothing.
             scope: entry("scope"),

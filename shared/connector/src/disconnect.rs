@@ -6,8 +6,9 @@
 //!
 //! What Oura does with a person's other grants when one is revoked is not documented. So a revocation is not sent while
 //! the Oura account has another grant that is in use: the athlete has connected again, or the ring now feeds another
-//! athlete. Such a revocation is dropped: nothing here can use its grant any more. The same goes for a grant that was just
-//! issued and will not be used, and for one that another account's grant has replaced.
+//! athlete. Such a revocation is dropped: nothing here can use its grant any more. While it is not known whether the
+//! athlete's new grant is of the same account, the revocation waits on the queue, for a week at most. The same goes for a
+//! grant that was just issued and will not be used, and for one that another account's grant has replaced.
 //!
 //! The table is read immediately before the revocation is sent, after the token and the credentials were read. One race
 //! remains: the athlete consents before the revocation arrives at Oura, and the grant is stored here after the table
@@ -32,7 +33,7 @@ use crate::{Connector, Setback, grant};
 pub(crate) const REVOCATION: Duration = Duration::from_mins(1);
 
 /// Kept back from the deadline to queue a revocation that could not be sent at once.
-pub(crate) const TO_QUEUE: Duration = Duration::from_secs(3);
+pub(crate) const QUEUE_RESERVE: Duration = Duration::from_secs(3);
 
 /// Whether Oura has revoked what was erased here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ impl Connector {
         let mut oura_user = connection.oura_user.clone();
         let is_taken = connection.status == Status::OuraAccountTaken && oura_user.is_none();
         if is_taken {
-            let asked = self.account_of(&connection.athlete, &grant, deadline.earlier(TO_QUEUE)).await;
+            let asked = self.account_of(&connection.athlete, &grant, deadline.earlier(QUEUE_RESERVE)).await;
             oura_user = asked.unwrap_or_default();
         }
         Some(Withdrawn { is_shared: is_taken && oura_user.is_none(), grant, oura_user })
@@ -136,7 +137,7 @@ impl Connector {
         oura_user: Option<String>,
         deadline: Deadline,
     ) {
-        let revoked = self.revoke(athlete, &grant, oura_user.as_deref(), deadline.earlier(TO_QUEUE)).await;
+        let revoked = self.revoke(athlete, &grant, oura_user.as_deref(), deadline.earlier(QUEUE_RESERVE)).await;
         if let Err(setback) = revoked {
             tracing::warn!(%athlete, %setback, "could not revoke the unused grant now; queueing the revocation");
             self.revoke_later(athlete, grant, oura_user, REVOCATION, deadline).await;
@@ -190,7 +191,9 @@ impl Connector {
             .map_err(|error| Setback::retry(UNWELL, format!("the grant could not be revoked: {error}")))
     }
 
-    /// Whether this grant or another grant of the same Oura account is in use, as far as the table shows.
+    /// Whether this grant or another grant of the same Oura account is in use, as far as the table shows. It is a
+    /// setback while the athlete has another grant in use and the account of one of the two is not known: the revocation is
+    /// tried again later.
     async fn is_in_use(
         &self,
         athlete: &AthleteId,
@@ -200,35 +203,32 @@ impl Connector {
     ) -> Result<bool, Setback> {
         let oura_user = match oura_user {
             Some(named) => Some(named.to_owned()),
-            None if self.is_own_in_use(athlete, grant, None, deadline).await? => return Ok(true),
             None => self.account_of(athlete, grant, deadline).await?,
         };
-        if self.is_own_in_use(athlete, grant, oura_user.as_deref(), deadline).await? {
-            return Ok(true);
+        if let Some(own) = self.store.connection(athlete, deadline.instant()).await? {
+            if own.grant.as_ref().is_some_and(|stored| stored.sealed.to_base64() == grant.sealed) {
+                return Ok(true);
+            }
+            if Self::is_valid_at_oura(&own) {
+                if oura_user.is_none() || own.oura_user.is_none() {
+                    return Err(Setback::retry(
+                        UNWELL,
+                        "the athlete has another grant, perhaps of the same Oura account",
+                    ));
+                }
+                if own.oura_user == oura_user {
+                    return Ok(true);
+                }
+            }
         }
         let Some(oura_user) = oura_user else { return Ok(false) };
         match self.store.owner(&oura_user, deadline.instant()).await? {
             Some(owner) if owner != *athlete => {
                 let other = self.store.connection(&owner, deadline.instant()).await?;
-                Ok(other.is_some_and(|other| is_living(&other) && other.oura_user == Some(oura_user)))
+                Ok(other.is_some_and(|other| Self::is_valid_at_oura(&other) && other.oura_user == Some(oura_user)))
             }
             Some(_) | None => Ok(false),
         }
-    }
-
-    /// Whether the athlete's own connection uses this grant, or another that may be of the same Oura account.
-    async fn is_own_in_use(
-        &self,
-        athlete: &AthleteId,
-        grant: &SealedGrant,
-        oura_user: Option<&str>,
-        deadline: Deadline,
-    ) -> Result<bool, Setback> {
-        let Some(own) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(false) };
-        let is_this = own.grant.as_ref().is_some_and(|stored| stored.sealed.to_base64() == grant.sealed);
-        // An account that is not known on either side may be the same.
-        let may_be_same = oura_user.is_none() || own.oura_user.is_none() || own.oura_user.as_deref() == oura_user;
-        Ok(is_this || (is_living(&own) && may_be_same))
     }
 
     /// The Oura account that a grant opens, as Oura says while the access token works.
@@ -251,17 +251,23 @@ impl Connector {
         }
     }
 
+    /// Whether the connection has a grant that Oura still accepts, or may accept again.
+    fn is_valid_at_oura(connection: &Connection) -> bool {
+        match connection.status {
+            Status::Disconnected => false,
+            Status::NeedsConsent => Self::may_be_accepted_again(connection),
+            Status::Active | Status::MembershipLapsed | Status::ScopeMissing | Status::OuraAccountTaken => {
+                connection.grant.is_some()
+            }
+        }
+    }
+
     /// Oura has two token servers, on two hosts of its domain; a token of one is never sent to the other.
     fn is_of_another_server(&self, token_url: &Url) -> bool {
         let (issued, revoke) = (token_url.domain(), self.oura.endpoints().revoke.domain());
         let at_oura = |domain: Option<&str>| domain.is_some_and(|domain| domain.ends_with(oura::DOMAIN));
         at_oura(issued) && at_oura(revoke) && issued != revoke
     }
-}
-
-/// Whether the connection has a grant that Oura still honours, as far as we know.
-fn is_living(connection: &Connection) -> bool {
-    connection.grant.is_some() && !matches!(connection.status, Status::Disconnected | Status::NeedsConsent)
 }
 
 fn opened(grant: &SealedGrant) -> Result<Sealed, Setback> {

@@ -23,7 +23,7 @@ use oura::{Grant, TokenError};
 use runtime::{Deadline, SecretName};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use store::{AthleteId, Claim, Connection, OpenError, Purpose, Save, Sealed, Service, Status, StoredGrant};
+use store::{AthleteId, Claim, Connection, OpenError, Purpose, Refusals, Save, Sealed, Service, Status, StoredGrant};
 use url::Url;
 
 use crate::job::{Job, SealedGrant};
@@ -59,11 +59,14 @@ const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 /// the job's own retry. No pair is on the queue here, and if the response was lost, the token is spent and waiting does
 /// not help. But the token server may still be processing a request whose connection was lost. It could treat a second
 /// use of the token as theft. Without this wait, another job that waits for the lease would send the token at once.
-const RESEND: SignedDuration = SignedDuration::from_secs(20);
+const WAIT_AFTER_FAILED_REFRESH: SignedDuration = SignedDuration::from_secs(20);
 
-/// When the token server has refused a grant for this long, for a reason outside the athlete's control, the athlete is
-/// asked to connect again.
-const REFUSED_FOR_GOOD: SignedDuration = SignedDuration::from_hours(24);
+/// When the token server has refused a grant again and again for this long, for a reason outside the athlete's control,
+/// the athlete is asked to connect again.
+const MAX_REFUSED_TIME: SignedDuration = SignedDuration::from_hours(24);
+
+/// Refusals that are further apart than this, and than two ticks, are counted anew: nothing was tried in between.
+const MAX_REFUSAL_GAP: SignedDuration = SignedDuration::from_hours(6);
 
 /// The note that staff see in that case.
 pub(crate) const RECONNECT: &str = "Oura's token server has refused to refresh this grant for a day (it may have moved): the \
@@ -95,8 +98,8 @@ struct Failed {
 enum RefreshToken {
     /// It is certainly as good as before.
     Unspent {
-        /// Since when the token server has [refused](Connection::refresh_refused) the grant.
-        refused: Option<Timestamp>,
+        /// How the token server has [refused](Connection::refresh_refused) the grant.
+        refused: Option<Refusals>,
     },
     /// Oura may have taken it for one that we never heard of: nothing is on its way through the queue.
     Doubtful,
@@ -219,7 +222,7 @@ impl Connector {
         let issued = match answer {
             Ok(issued) => issued,
             Err(error) => {
-                let refused = self.refused_since(&connection, &token_url, &error);
+                let refused = self.refusals(&connection, &token_url, &error);
                 let token = match error {
                     TokenError::Uncertain { .. } | TokenError::Unusable { .. } => RefreshToken::Doubtful,
                     _ => RefreshToken::Unspent { refused },
@@ -333,9 +336,9 @@ impl Connector {
         }
     }
 
-    /// Since when the token server has refused this grant for a reason that is not the athlete's, this answer included;
-    /// `None` if this answer is no such refusal.
-    fn refused_since(&self, connection: &Connection, token_url: &Url, error: &TokenError) -> Option<Timestamp> {
+    /// How the token server has refused this grant for a reason that is not the athlete's, this answer included; `None`
+    /// if there was no such refusal.
+    fn refusals(&self, connection: &Connection, token_url: &Url, error: &TokenError) -> Option<Refusals> {
         let before = refused(connection);
         let elsewhere = *token_url != self.oura.endpoints().token;
         match error {
@@ -346,7 +349,8 @@ impl Connector {
             // Nothing is said about the grant.
             _ => return before,
         }
-        before.or(Some(self.clock.now()))
+        let two_ticks = SignedDuration::try_from(self.settings.period.saturating_mul(2)).unwrap_or(SignedDuration::MAX);
+        Some(refused_again(before, self.clock.now(), MAX_REFUSAL_GAP.max(two_ticks)))
     }
 
     /// What a refused refresh means, and what follows from it.
@@ -354,7 +358,7 @@ impl Connector {
         &self,
         connection: &Connection,
         token_url: &Url,
-        refused: Option<Timestamp>,
+        refused: Option<Refusals>,
         error: TokenError,
         deadline: Deadline,
     ) -> Setback {
@@ -371,7 +375,7 @@ impl Connector {
                 }
             }
             TokenError::InvalidClient if !elsewhere => self.client_refused(deadline).await,
-            TokenError::Refused { .. } | TokenError::InvalidClient if self.is_for_good(refused) => {
+            TokenError::Refused { .. } | TokenError::InvalidClient if refused.is_some_and(is_for_good) => {
                 tracing::warn!(athlete = %connection.athlete, %error, "{RECONNECT}");
                 Setback::NeedsAthlete(Status::NeedsConsent)
             }
@@ -385,21 +389,17 @@ impl Connector {
             TokenError::Refused { .. } => Setback::NeedsOperator(format!(
                 "Oura refused a refresh ({error}); the athlete is not to blame: check OuraTokenUrl and the application"
             )),
-            // The job's own retry comes later than `RESEND`.
+            // The job's own retry comes later than `WAIT_AFTER_FAILED_REFRESH`.
             TokenError::Unwell { .. } | TokenError::Uncertain { .. } | TokenError::Unusable { .. } => {
                 Setback::retry(UNWELL, format!("the grant could not be refreshed: {error}"))
             }
         }
     }
 
-    fn is_for_good(&self, refused: Option<Timestamp>) -> bool {
-        refused.is_some_and(|since| self.clock.now().duration_since(since) >= REFUSED_FOR_GOOD)
-    }
-
     /// Whether a connection with [`Status::NeedsConsent`] holds a grant that the token server may accept again later.
     /// The athlete is asked to connect again; meanwhile the grant is tried once a day.
-    pub(crate) fn may_be_accepted_again(&self, connection: &Connection) -> bool {
-        connection.grant.is_some() && self.is_for_good(refused(connection))
+    pub(crate) fn may_be_accepted_again(connection: &Connection) -> bool {
+        connection.grant.is_some() && refused(connection).is_some_and(is_for_good)
     }
 
     /// Oura does not know our application, or its secret is wrong: everybody waits, nobody is blamed.
@@ -451,18 +451,18 @@ impl Connector {
         (now, now + rest + SKEW)
     }
 
-    /// Gives the lease back, and notes that the refresh token was not spent, and since when it is refused.
-    async fn settle(&self, athlete: &AthleteId, fence: u64, refused: Option<Timestamp>, deadline: Deadline) {
+    /// Gives the lease back, and notes that the refresh token was not spent, and how it was refused.
+    async fn settle(&self, athlete: &AthleteId, fence: u64, refused: Option<Refusals>, deadline: Deadline) {
         if let Err(error) = self.store.settle_refresh(athlete, fence, refused, deadline.instant()).await {
             tracing::warn!(athlete = %athlete, %error, "the lease is left to run out");
         }
     }
 
-    /// Notes that the refresh begun at `begun` ended without a pair, so that the next may begin after [`RESEND`]. Should
+    /// Notes that the refresh begun at `begun` ended without a pair, so that the next may begin after [`WAIT_AFTER_FAILED_REFRESH`]. Should
     /// that fail, it begins after [`SETTLED`], as after a worker that died.
     async fn doubt(&self, athlete: &AthleteId, begun: Option<Timestamp>, deadline: Deadline) {
         let Some(begun) = begun else { return };
-        let doubted = self.clock.now() + RESEND - SETTLED;
+        let doubted = self.clock.now() + WAIT_AFTER_FAILED_REFRESH - SETTLED;
         if let Err(error) = self.store.doubt_refresh(athlete, begun, doubted, deadline.instant()).await {
             tracing::warn!(athlete = %athlete, %error, "could not store how the refresh ended; the next waits longer");
         }
@@ -547,10 +547,21 @@ impl Connector {
     }
 }
 
-/// Since when the token server has refused this very grant, if it has.
-fn refused(connection: &Connection) -> Option<Timestamp> {
+/// How the token server has refused this very grant, if it has.
+fn refused(connection: &Connection) -> Option<Refusals> {
     let issued = connection.rotated_at.unwrap_or(connection.connected_at);
-    connection.refresh_refused.filter(|since| *since >= issued)
+    connection.refresh_refused.filter(|refused| refused.since >= issued)
+}
+
+/// Whether a grant has been refused for so long that the athlete is asked to connect again.
+fn is_for_good(refused: Refusals) -> bool {
+    refused.last.duration_since(refused.since) >= MAX_REFUSED_TIME
+}
+
+/// The refusals, with one more. Those before count only if the last one is recent, or if they were enough already.
+fn refused_again(before: Option<Refusals>, now: Timestamp, max_gap: SignedDuration) -> Refusals {
+    let counted = before.filter(|before| is_for_good(*before) || now.duration_since(before.last) <= max_gap);
+    Refusals { since: counted.map_or(now, |before| before.since), last: now }
 }
 
 /// A stored grant as the queue carries it.
@@ -581,6 +592,30 @@ mod tests {
     struct Former {
         access: String,
         refresh: String,
+    }
+
+    /// The hours of the refusals; whether the last of them has the athlete connect again.
+    fn refused_at(hours: &[i64]) -> bool {
+        let mut refused = None;
+        for hour in hours {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(*hour);
+            refused = Some(refused_again(refused, now, MAX_REFUSAL_GAP));
+        }
+        refused.is_some_and(is_for_good)
+    }
+
+    /// One refusal, then an outage of the site in which nothing is refreshed, then another.
+    #[test]
+    fn two_refusals_a_day_apart_are_not_a_day_of_refusals() {
+        assert!(!refused_at(&[0, 24]));
+        assert!(!refused_at(&[0, 24, 30, 36]));
+        assert!(!refused_at(&[0, 6, 12, 18]));
+    }
+
+    #[test]
+    fn refusals_through_a_day_are_for_good_also_when_tried_once_a_day() {
+        assert!(refused_at(&[0, 6, 12, 18, 24]));
+        assert!(refused_at(&[0, 6, 12, 18, 24, 48, 72]));
     }
 
     #[test]

@@ -24,12 +24,13 @@ pub enum Setback {
     /// The operator has to mend something; the text says what.
     #[error("{0}")]
     NeedsOperator(String),
-    /// Another worker is busy with the athlete. That is no failure: try again after the time given.
+    /// Something must end before the job can begin: another worker is busy with the athlete, or an outage or a hold is
+    /// known. That is no failure: try again after the time given.
     #[error("{why}")]
     Busy {
         /// How long to wait.
         after: Duration,
-        /// What the other worker does.
+        /// What must end.
         why: &'static str,
     },
     /// Another worker, or the athlete's own reconnect or disconnect, got there first; what it did stands.
@@ -56,6 +57,14 @@ pub(crate) fn until(instant: Timestamp, now: Timestamp) -> Duration {
 impl Setback {
     pub(crate) fn retry(after: Duration, why: impl Into<String>) -> Self {
         Self::RetryAfter { after, why: why.into() }
+    }
+
+    /// The same of a job that only waited and asked nothing yet: it is put off and has not failed.
+    pub(crate) fn not_begun(self, why: &'static str) -> Self {
+        match self {
+            Self::RetryAfter { after, .. } => Self::Busy { after, why },
+            other => other,
+        }
     }
 
     /// The same, and if it is tried again, then not before so much time has passed.

@@ -104,12 +104,12 @@ impl Connector {
     ) -> Result<(Synced, Option<Date>), Setback> {
         if let Some(why) = self.idle(&connection, holds) {
             return match self.pause(&connection, holds) {
-                Some(after) => Err(Setback::retry(after, why)),
+                Some(after) => Err(Setback::Busy { after, why }),
                 // The connection remembers what it owes; it is paid once the athlete has acted.
                 None => Ok((Synced::Skipped(why), None)),
             };
         }
-        self.site_answers(holds, deadline).await?;
+        self.site_answers(holds, deadline).await.map_err(|setback| setback.not_begun("Smartabase is down"))?;
         let (chunk, next) = chunk(days.first, days.last);
         let mut session = self.session(connection, deadline).await?;
         let synced = self.bring(&mut session, chunk, Goal::History(next), holds, deadline).await;
@@ -297,7 +297,7 @@ impl Connector {
         let now = self.clock.now();
         match connection.status {
             Status::Disconnected => Some("disconnected"),
-            Status::NeedsConsent if !self.may_be_accepted_again(connection) => Some("waiting for the athlete"),
+            Status::NeedsConsent if !Self::may_be_accepted_again(connection) => Some("waiting for the athlete"),
             Status::NeedsConsent if connection.held_until.is_none_or(|until| until > now) => {
                 Some("waiting for the athlete; one look a day")
             }

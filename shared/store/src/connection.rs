@@ -46,6 +46,7 @@ pub(crate) const INTENDED: &str = "intended";
 pub(crate) const REFRESH_BEGUN: &str = "refresh_begun";
 pub(crate) const REFRESH_DOUBTED: &str = "refresh_doubted";
 pub(crate) const REFRESH_REFUSED: &str = "refresh_refused";
+pub(crate) const REFRESH_REFUSED_LAST: &str = "refresh_refused_last";
 
 /// The link between an athlete and an Oura account. It outlives a disconnection, without its grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,9 +103,9 @@ pub struct Connection {
     pub refresh_begun: Option<Timestamp>,
     /// When somebody first thought that this refresh came to nothing.
     pub refresh_doubted: Option<Timestamp>,
-    /// Since when the token server has refused to refresh this grant for a reason that is not the athlete's. A release that
+    /// That the token server has refused to refresh this grant for a reason that is not the athlete's. A release that
     /// does not know this attribute leaves it there when it stores a new grant, so what is older than the grant says nothing.
-    pub refresh_refused: Option<Timestamp>,
+    pub refresh_refused: Option<Refusals>,
 }
 
 /// How a connection stands.
@@ -145,6 +146,23 @@ pub struct Brought {
     pub last: Date,
     /// When that was done.
     pub at: Timestamp,
+}
+
+/// Refusals to refresh a grant that followed each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusals {
+    /// When the first was received.
+    pub since: Timestamp,
+    /// When the last was received.
+    pub last: Timestamp,
+}
+
+impl Refusals {
+    fn read(reader: &Reader<'_>) -> Result<Option<Self>, StoreError> {
+        let Some(since) = reader.instant(REFRESH_REFUSED)? else { return Ok(None) };
+        let last = reader.instant(REFRESH_REFUSED_LAST)?.map_or(since, |last| last.max(since));
+        Ok(Some(Self { since, last }))
+    }
 }
 
 /// The exclusive right to work on one connection, until it ends.
@@ -341,7 +359,7 @@ impl Connection {
             brought: Brought::read(&reader)?,
             refresh_begun: reader.instant(REFRESH_BEGUN)?,
             refresh_doubted: reader.instant(REFRESH_DOUBTED)?,
-            refresh_refused: reader.instant(REFRESH_REFUSED)?,
+            refresh_refused: Refusals::read(&reader)?,
         })
     }
 
@@ -380,7 +398,8 @@ impl Connection {
             .set_or_remove(BROUGHT_AT, self.brought.map(|brought| instant(brought.at)))
             .set_or_remove(REFRESH_BEGUN, self.refresh_begun.map(instant))
             .set_or_remove(REFRESH_DOUBTED, self.refresh_doubted.map(instant))
-            .set_or_remove(REFRESH_REFUSED, self.refresh_refused.map(instant))
+            .set_or_remove(REFRESH_REFUSED, self.refresh_refused.map(|refused| instant(refused.since)))
+            .set_or_remove(REFRESH_REFUSED_LAST, self.refresh_refused.map(|refused| instant(refused.last)))
             .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete, SHARDS))))
             .set_or_remove(ATHLETE, listed.then(|| text(self.athlete.as_str())))
     }

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
 use crate::connection::{
-    EXPIRES_AT, FENCE, GENERATION, GRANT, REFRESH_BEGUN, REFRESH_DOUBTED, REFRESH_REFUSED, ROTATED_AT, SCOPES, STATUS,
-    STATUS_AT, Status, StoredGrant, TOKEN_URL,
+    EXPIRES_AT, FENCE, GENERATION, GRANT, REFRESH_BEGUN, REFRESH_DOUBTED, REFRESH_REFUSED, REFRESH_REFUSED_LAST,
+    ROTATED_AT, SCOPES, STATUS, STATUS_AT, Status, StoredGrant, TOKEN_URL,
 };
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
@@ -96,6 +96,7 @@ fn replace(athlete: &AthleteId, from_generation: u64, grant: &StoredGrant, scope
         .remove(REFRESH_BEGUN)
         .remove(REFRESH_DOUBTED)
         .remove(REFRESH_REFUSED)
+        .remove(REFRESH_REFUSED_LAST)
         .set(GENERATION, number(from_generation.saturating_add(1)))
 }
 

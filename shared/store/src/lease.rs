@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::athlete::AthleteId;
 use crate::connection::{
     Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease, REFRESH_BEGUN, REFRESH_DOUBTED, REFRESH_REFUSED,
+    REFRESH_REFUSED_LAST, Refusals,
 };
 use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
@@ -163,18 +164,19 @@ impl Store {
     }
 
     /// Notes that the refresh begun under the lease won with `fence` is over and brought no pair, and gives the lease back.
-    /// `refused` is since when the token server has [refused](Connection::refresh_refused) this grant. One `UpdateItem`.
+    /// `refused` is how the token server has [refused](Connection::refresh_refused) this grant. One `UpdateItem`.
     pub async fn settle_refresh(
         &self,
         athlete: &AthleteId,
         fence: u64,
-        refused: Option<Timestamp>,
+        refused: Option<Refusals>,
         deadline: Instant,
     ) -> Result<Release, StoreError> {
         let edit = releasing(athlete, fence)
             .remove(REFRESH_BEGUN)
             .remove(REFRESH_DOUBTED)
-            .set_or_remove(REFRESH_REFUSED, refused.map(instant));
+            .set_or_remove(REFRESH_REFUSED, refused.map(|refused| instant(refused.since)))
+            .set_or_remove(REFRESH_REFUSED_LAST, refused.map(|refused| instant(refused.last)));
         self.released(edit, deadline).await
     }
 

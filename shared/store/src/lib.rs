@@ -76,7 +76,7 @@ mod state;
 mod turn;
 
 pub use athlete::{AthleteId, InvalidAthleteId};
-pub use connection::{Brought, Change, Connection, Lease, Status, StoredGrant};
+pub use connection::{Brought, Change, Connection, Lease, Refusals, Status, StoredGrant};
 pub use consent::{Connect, Disconnect, NewConnection, Replaced, Settle};
 pub use credentials::Trial;
 pub use enrolment::{Enrolment, StaffForm, Telling, Told};
@@ -92,3 +92,4 @@ pub use requests::Store;
 pub use sealed::{NotSealed, Sealed};
 pub use snapshot::Snapshot;
 pub use state::{NewState, State, TakeState};
+pub use turn::LastPlan;

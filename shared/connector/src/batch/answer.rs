@@ -10,6 +10,7 @@ use crate::grant::RECONNECT;
 use crate::job::Job;
 use crate::plan::LONGEST_DELAY;
 use crate::setback::{LOOK_AGAIN, OUTDATED_APP, UNWELL};
+use crate::standing::has_outdated_app;
 use crate::{Connector, Setback};
 
 /// The least a job waits before it is tried again, by how often it was tried: a table or a service
@@ -27,12 +28,11 @@ const RESCUES: u32 = 360;
 /// and then a quarter of an hour apart, which is the longest that a queue keeps a new message back.
 const REVOCATIONS: u32 = 672;
 
-/// A backfill that was put off so many times (about a day) because another worker was busy with its athlete counts as
-/// failed.
-const PUT_OFF: u32 = 100;
+/// A backfill that was put off so many times (about a day) counts as failed.
+const MAX_PUT_OFFS: u32 = 100;
 
 /// The first so many put-off messages return without extra delay; after that, the delay doubles each time.
-const SOON: u32 = 6;
+const IMMEDIATE_RETRIES: u32 = 6;
 
 /// How long a job that only an operator can unblock is left alone before it is tried again, and in the end buried.
 const BLOCKED: Duration = Duration::from_mins(15);
@@ -79,20 +79,23 @@ impl Connector {
         self.try_again(job, attempts, after, deadline).await
     }
 
-    /// When to retry a job that was not finished because another worker was busy with the athlete. A backfill is sent
-    /// as a new message: it has not failed, and a further receive would count towards the dead-letter queue.
+    /// When to retry a job that was not finished, although nothing failed: another worker was busy with the athlete, an
+    /// outage or a hold was known, or there was too little time to begin. A backfill is sent as a new message: a further
+    /// receive would count towards the dead-letter queue.
     pub(super) async fn put_off(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Verdict {
         match job {
-            Job::Backfill { athlete, from, to, put_off } if *put_off < PUT_OFF => {
+            Job::Backfill { athlete, from, to, put_off } if *put_off < MAX_PUT_OFFS => {
                 let next = Job::Backfill { athlete: athlete.clone(), from: *from, to: *to, put_off: put_off + 1 };
                 // The first few come back at once, so that no athlete waits for their history; then they grow rarer.
-                let growing = after.saturating_mul(1 << put_off.saturating_sub(SOON).min(8));
+                let growing = after.saturating_mul(1 << put_off.saturating_sub(IMMEDIATE_RETRIES).min(8));
                 self.go_round(next, growing.min(LONGEST_DELAY), deadline).await
             }
             // It has not failed, so it does not wait longer each time.
             Job::Sync { .. } if after < self.settings.period && tried(attempts) < SCHEDULE.len() => {
                 Verdict::RetryAfter(after)
             }
+            // It has not failed, so it is the same try that comes back.
+            Job::Rescue { .. } | Job::Revoke { .. } if tried(attempts) < SCHEDULE.len() => Verdict::RetryAfter(after),
             _ => self.try_again(job, attempts, after, deadline).await,
         }
     }
@@ -154,7 +157,7 @@ impl Connector {
         };
         // That consent is gone was found out with the grant that was read; about its successor it says nothing.
         let generation = if status == Status::NeedsConsent { read.generation } else { current.generation };
-        let refused = status == Status::NeedsConsent && self.may_be_accepted_again(&current);
+        let refused = status == Status::NeedsConsent && Self::may_be_accepted_again(&current);
         let note = note.or(refused.then_some(RECONNECT));
         let look_again = (refused || status == Status::MembershipLapsed).then(|| now + LOOK_AGAIN);
         match self.store.set_status(athlete, generation, status, note, look_again, now, deadline.instant()).await {
@@ -166,11 +169,19 @@ impl Connector {
         }
     }
 
-    /// Leaves word on the connection of what the operator must mend, unless it stands there already.
+    /// Stores on the connection what the operator must mend, unless it is stored there already. An athlete to whom Oura
+    /// gives no data is still looked at once a day; if the note says that they must update the Oura app, it stays.
     async fn note(&self, athlete: &AthleteId, reason: &str, snapshot: &Snapshot, deadline: Deadline) {
-        let Some(read) = snapshot.connections.get(athlete).filter(|read| read.note.as_deref() != Some(reason)) else {
+        let Some(read) = snapshot.connections.get(athlete) else { return };
+        if read.status == Status::MembershipLapsed {
+            let look_again = self.clock.now() + LOOK_AGAIN;
+            if let Err(error) = self.store.hold_athlete(athlete, look_again, deadline.instant()).await {
+                tracing::warn!(%athlete, %error, "the next daily look could not be stored; every tick looks");
+            }
+        }
+        if has_outdated_app(read) || read.note.as_deref() == Some(reason) {
             return;
-        };
+        }
         if let Err(error) = self.store.set_note(athlete, read.connected_at, Some(reason), deadline.instant()).await {
             tracing::warn!(%athlete, %error, "the reason could not be noted on the connection");
         }

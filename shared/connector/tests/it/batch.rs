@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderMap, Uri};
 use connector::forms::{FormField, Source, Unit};
-use connector::job::Job;
+use connector::job::{Job, SealedGrant};
 use connector::{Connector, Message, Verdict};
 use jiff::SignedDuration;
 use oura::{DailySleep, Endpoints, Field, Quantity};
@@ -144,6 +144,33 @@ async fn a_job_that_could_not_finish_is_not_begun() {
     let answers = installation.connector.work(batch([sync(&quiet)]), Deadline::within(Duration::from_secs(19))).await;
     assert_eq!(verdicts(answers), [Verdict::RetryAfter(Duration::ZERO)]);
     assert_eq!(oura.asked_for("quiet"), 0);
+}
+
+#[tokio::test]
+async fn a_grant_for_which_no_time_is_left_comes_back_at_once() {
+    let installation = Installation::new().await;
+    let quiet = installation.connected("quiet").await;
+    let connection = installation.connector.store.connection(&quiet, soon().instant()).await.unwrap().unwrap();
+    let stored = connection.grant.unwrap();
+    let grant = SealedGrant {
+        sealed: stored.sealed.to_base64(),
+        token_url: stored.token_url,
+        expires_at: stored.expires_at,
+        scopes: connection.scopes,
+    };
+    let rescue = Job::Rescue { athlete: quiet.clone(), generation: 1, grant: grant.clone(), tries: 0 };
+    let revoke = Job::Revoke { athlete: quiet, grant, oura_user: None, tries: 0 };
+    for attempts in 1..=5 {
+        for job in [&rescue, &revoke] {
+            let mut messages = batch([job.to_message()]);
+            messages[0].attempts = attempts;
+            let answers = installation.connector.work(messages, Deadline::within(Duration::from_secs(19))).await;
+            // The queue hands a message out five times; the last time, it is put into a new one.
+            let expected = if attempts < 5 { Verdict::RetryAfter(Duration::ZERO) } else { Verdict::Done };
+            assert_eq!(verdicts(answers), [expected]);
+        }
+    }
+    assert_eq!((installation.waiting.len(), installation.waiting.dead_letters()), (2, vec![]));
 }
 
 #[tokio::test]

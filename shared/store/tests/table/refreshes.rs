@@ -3,7 +3,7 @@
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use store::{Claim, Disconnect, Release, Save};
+use store::{Claim, Disconnect, Refusals, Release, Save};
 
 use crate::wire::Act;
 use crate::{Table, at, athlete, authorised, grant, soon};
@@ -159,9 +159,10 @@ async fn refused_since_is_kept_until_the_grant_is_replaced() {
     for end in 0..4 {
         let table = Table::new().await;
         let (ada, fence) = (athlete("ada"), table.refreshing().await);
-        table.store.settle_refresh(&ada, fence, Some(at(5)), soon()).await.unwrap();
+        let refused = Some(Refusals { since: at(5), last: at(7) });
+        table.store.settle_refresh(&ada, fence, refused, soon()).await.unwrap();
         let Claim::Won(claimed) = table.claimed_to_refresh("another", 9, 1, -600).await else { panic!("settled") };
-        assert_eq!(claimed.refresh_refused, Some(at(5)), "a claim leaves it");
+        assert_eq!(claimed.refresh_refused, refused, "a claim leaves it");
         match end {
             0 => drop(table.store.settle_refresh(&ada, claimed.fence, None, soon()).await.unwrap()),
             1 => drop(

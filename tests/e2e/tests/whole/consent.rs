@@ -1,8 +1,12 @@
 //! The visit to Oura and back, and every way in which it can go wrong.
 
-use e2e::{ADA, BEN, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, gives_nothing_away};
+use e2e::{
+    ADA, BEN, STANDINGS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, gives_nothing_away, living,
+};
 use jiff::SignedDuration;
+use jiff::civil::date;
 use local::{Cast, Stage, Visit};
+use sim::oura::Life;
 use sim::wire::{Answer, Fault, When};
 use store::Status;
 use url::Url;
@@ -69,6 +73,33 @@ async fn consent_without_any_scope_is_refused_with_the_reason() {
     let back = stage.oura.approve_only(&consent, "ada", &[]);
     let visit = stage.arrive(back.as_str(), &cookie).await.unwrap();
     ended(&stage, &visit, &back, 403, "Sleep data was not shared").await;
+    curtain(&stage).await;
+}
+
+/// `?code=...&state=...&error=`
+#[tokio::test]
+async fn an_empty_error_beside_a_code_connects() {
+    let stage = enrolled(ada()).await;
+    let (consent, cookie) = stage.depart(ADA).await.unwrap();
+    let back = with(&stage.oura.approve(&consent, "ada"), "error", Some(""));
+    assert_eq!(stage.arrive(back.as_str(), &cookie).await.unwrap().status, 200);
+    assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::Active);
+    stage.settle().await;
+    curtain(&stage).await;
+}
+
+/// `BackfillDays` is 0.
+#[tokio::test]
+async fn another_account_is_reported_at_once_without_history() {
+    let mut cast = Cast { variables: vec![("BACKFILL_DAYS", "0".to_owned())], ..ada() };
+    cast.people.push(living("other", "Europe/Berlin", Life::Regular { since: date(2026, 1, 1) }));
+    let stage = connected(cast).await;
+    let reason = || stage.smartabase.profile(ADA, STANDINGS).unwrap().value("Reason").unwrap_or_default().to_owned();
+    assert_eq!(reason(), "");
+    assert_eq!(stage.connect(ADA, "other").await.unwrap().status, 200);
+    stage.process.work().await;
+    assert!(reason().contains("perhaps another Oura account"), "{}", reason());
+    stage.settle().await;
     curtain(&stage).await;
 }
 

@@ -108,8 +108,26 @@ async fn a_tick_that_cannot_store_its_last_athlete_skips_none() {
     assert_eq!((planned.queued, planned.postponed), (50, 50), "the jobs are queued all the same");
     stage.table_wire.heal();
     for _ in 0..2 {
+        stage.pass(PERIOD);
+        hold(&stage).await;
         stage.process.tick().await.unwrap();
     }
     let turns = turns(&stage);
     assert_eq!(turns.len(), 100, "{turns:?}");
+}
+
+/// EventBridge delivers a tick again some seconds later.
+#[tokio::test]
+async fn a_tick_that_fires_again_plans_the_same_athletes() {
+    let stage = site(250).await;
+    for planned in [100, 200, 250] {
+        for _ in 0..3 {
+            stage.process.tick().await.unwrap();
+            stage.pass(SignedDuration::from_secs(5));
+        }
+        assert_eq!(turns(&stage).len(), planned);
+        stage.pass(SignedDuration::from_secs(45));
+    }
+    let turns = turns(&stage);
+    assert_eq!((turns["uuid-000"], turns["uuid-049"], turns["uuid-050"]), (6, 6, 3), "{turns:?}");
 }

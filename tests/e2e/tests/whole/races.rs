@@ -7,7 +7,8 @@ use jiff::SignedDuration;
 use jiff::civil::{Date, date};
 use local::{Cast, Stage};
 use sim::oura::Life;
-use store::Claim;
+use sim::wire::{Answer, Fault, When};
+use store::{Claim, Service};
 
 /// Ada, whose ring has been worn for half a year before she connected.
 async fn with_history() -> Stage {
@@ -82,6 +83,37 @@ mod in_one_batch {
         told_truly(&stage, ADA, "ada", date(2025, 8, 2), date(2025, 8, 20));
         curtain(&stage).await;
     }
+}
+
+/// 503 from Smartabase for six hours.
+#[tokio::test]
+async fn a_backfill_waits_for_the_end_of_an_outage_without_becoming_a_dead_letter() {
+    let stage = with_history().await;
+    stage.smartabase_wire.inject(When::every(), Fault::Answer(Answer::status(503)));
+    backfill(&stage, date(2025, 8, 1), date(2025, 8, 20));
+    stage.process.work_until(stage.clock.now() + SignedDuration::from_hours(6)).await;
+    assert_eq!((stage.process.waiting.len(), stage.process.waiting.dead_letters()), (1, vec![]));
+    stage.smartabase_wire.heal();
+    stage.settle().await;
+    told_truly(&stage, ADA, "ada", date(2025, 8, 2), date(2025, 8, 20));
+    curtain(&stage).await;
+}
+
+/// Oura asks everybody to wait, again and again.
+#[tokio::test]
+async fn a_backfill_waits_for_holds_of_oura_without_becoming_a_dead_letter() {
+    let stage = with_history().await;
+    backfill(&stage, date(2025, 8, 1), date(2025, 8, 20));
+    for _ in 0..12 {
+        let now = stage.clock.now();
+        let until = now + SignedDuration::from_mins(10);
+        stage.process.connector.store.set_hold(Service::Oura, until, "a test", deadline().instant()).await.unwrap();
+        stage.process.work_until(now + SignedDuration::from_mins(9)).await;
+    }
+    assert_eq!((stage.process.waiting.len(), stage.process.waiting.dead_letters()), (1, vec![]));
+    stage.settle().await;
+    told_truly(&stage, ADA, "ada", date(2025, 8, 2), date(2025, 8, 20));
+    curtain(&stage).await;
 }
 
 mod with_another_worker {

@@ -123,6 +123,33 @@ mod a_queued_revocation {
         works(&stage, ADA, "uuid-ada", "ada-2").await;
     }
 
+    /// Oura answers 503 when asked whose account the new grant opens.
+    #[tokio::test]
+    async fn waits_until_the_account_of_the_newer_consent_is_known() {
+        for (ring, is_ended) in [("ada-2", true), ("ada", false)] {
+            let stage = connected_first(ada_with_two_rings()).await;
+            refuse_revocations(&stage);
+            stage.disconnect(ADA).await.unwrap();
+            stage.oura_wire.heal();
+            let whose = When::every().path("/v2/usercollection/personal_info");
+            stage.oura_wire.inject(whose, Fault::Answer(Answer::status(503)));
+            assert_eq!(stage.connect(ADA, ring).await.unwrap().status, 200);
+            assert_eq!(connection(&stage, "uuid-ada").await.unwrap().oura_user, None);
+            for _ in 0..4 {
+                stage.pass(SignedDuration::from_mins(1));
+                stage.process.work().await;
+            }
+            assert!(!revoked(&stage, "ada")[0]);
+            assert!(stage.process.waiting.bodies().iter().any(|body| body.contains("revoke")), "it is not given up");
+            stage.oura_wire.heal();
+            stage.process.work_until(stage.clock.now() + SignedDuration::from_mins(20)).await;
+            assert_eq!(revoked(&stage, "ada")[0], is_ended, "{ring}");
+            assert!(!revoked(&stage, ring).last().unwrap(), "{ring}");
+            assert_eq!(stage.process.waiting.dead_letters(), []);
+            works(&stage, ADA, "uuid-ada", ring).await;
+        }
+    }
+
     #[tokio::test]
     async fn is_sent_when_the_newer_consent_is_over() {
         let stage = connected(ada()).await;
@@ -234,6 +261,30 @@ mod a_grant_that_is_not_used {
         stage.settle().await;
         assert_eq!(revoked(&stage, "ada"), [true, true]);
         curtain(&stage).await;
+    }
+
+    /// 400 `invalid_request` for a day: the other athlete's grant is kept, and tried once a day.
+    #[tokio::test]
+    async fn is_left_alone_while_the_other_athletes_grant_may_be_accepted_again() {
+        let stage = connected_first(ada_and_ben()).await;
+        let refusal = Answer::status(400).body(r#"{"error":"invalid_request"}"#);
+        stage.oura_wire.inject(When::every().path("/oauth/v2/ext/oauth-token"), Fault::Answer(refusal));
+        stage.pass(SignedDuration::from_hours(24));
+        for _ in 0..26 {
+            stage.tick().await.unwrap();
+            stage.pass(SignedDuration::from_hours(1));
+        }
+        let ada = connection(&stage, "uuid-ada").await.unwrap();
+        assert_eq!((ada.status, ada.grant.is_some()), (Status::NeedsConsent, true));
+        stage.oura_wire.heal();
+        let _ = stage.cost();
+        assert_eq!(stage.connect(BEN, "ada").await.unwrap().status, 409);
+        stage.settle().await;
+        assert_eq!(Spent::since(&stage).revocations, 0);
+        assert_eq!(revoked(&stage, "ada"), [false, false]);
+        stage.pass(SignedDuration::from_hours(24));
+        stage.tick().await.unwrap();
+        works(&stage, ADA, "uuid-ada", "ada").await;
     }
 
     #[tokio::test]
