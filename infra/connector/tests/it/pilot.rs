@@ -9,7 +9,7 @@ use local::{Cast, Stage};
 use sim::oura::{Life, Person};
 use sim::smartabase::{Config, User};
 use sim::wire::{Answer, Fault};
-use store::{KeyVersion, Keyring, schema};
+use store::{AthleteId, KeyVersion, Keyring, Purpose, schema};
 
 use crate::program::{Ended, Program};
 
@@ -126,10 +126,17 @@ async fn disconnecting_revokes_at_oura_and_keeps_the_records() {
 #[tokio::test]
 async fn what_cannot_be_revoked_from_here_is_not_told_as_revoked() {
     let mut pilot = Pilot::start().await;
-    // The grant is of Oura's older token server; what is revoked now goes to the newer one.
+    // The grant is of Oura's older token server; what is revoked now goes to the newer one. A release before sealed it,
+    // without the endpoint.
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let dynamo = Dynamo::at(std::path::Path::new(&pilot.file)).await.unwrap();
-    let request = dynamo.client().update_item().table_name(TABLE).update_expression("SET token_url = :older");
+    let keyring = Keyring::new(KeyVersion { id: "local".to_owned(), secret: KEY.into() });
+    let tokens = br#"{"access":"an access token","refresh":"a refresh token"}"#;
+    let sealed = keyring.seal(Purpose::Grant, &AthleteId::parse("uuid-ada").unwrap(), tokens).unwrap();
+    let request =
+        dynamo.client().update_item().table_name(TABLE).update_expression("SET token_url = :older, #grant = :grant");
+    let request = request.expression_attribute_names("#grant", "grant");
+    let request = request.expression_attribute_values(":grant", AttributeValue::B(sealed.as_bytes().to_vec().into()));
     let request = request.expression_attribute_values(":older", text("https://api.ouraring.com/oauth/token"));
     request.key("pk", text("ATHLETE#uuid-ada")).key("sk", text("CONNECTION")).send().await.unwrap();
     let newer = "https://moi.ouraring.com/oauth/v2/ext/oauth-revoke";
