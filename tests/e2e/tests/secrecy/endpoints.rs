@@ -11,7 +11,7 @@ use local::Stage;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sim::oura::TokenServer;
-use sim::wire::Wire;
+use sim::wire::{Answer, Fault, When, Wire};
 use store::{Connection, Purpose, Sealed, Status};
 use url::Url;
 
@@ -139,7 +139,7 @@ async fn a_rescue_or_revoke_message_with_another_endpoint_is_not_obeyed() {
         let athlete = athlete("uuid-ada");
         let rescue = Job::Rescue { athlete: athlete.clone(), generation: 1, grant: grant.clone(), tries: 0 };
         let revoke = Job::Revoke { athlete, grant, oura_user: None, tries: 0 };
-        for message in [revoke, rescue] {
+        for message in [revoke.clone(), rescue] {
             attack.stage.process.waiting.send(message.to_message(), Duration::ZERO);
             attack.stage.process.work().await;
             attack.tick().await;
@@ -147,6 +147,19 @@ async fn a_rescue_or_revoke_message_with_another_endpoint_is_not_obeyed() {
         attack.nothing_was_sent_there();
         assert!(!attack.stage.oura.grants("ada")[0].revoked, "the grant is in use");
         assert_eq!(attack.ada().await.status, Status::Active);
+        // The athlete disconnects while Oura takes no revocation, and the attacker's message takes the place of ours.
+        let revocation = When::every().path("/oauth/v2/ext/oauth-revoke");
+        attack.stage.oura_wire.inject(revocation, Fault::Answer(Answer::status(503)));
+        attack.stage.disconnect(ADA).await.unwrap();
+        attack.stage.oura_wire.heal();
+        attack.stage.pass(SignedDuration::from_mins(1));
+        assert_eq!(attack.stage.process.waiting.receive(10).len(), 1);
+        let _ = attack.stage.cost();
+        attack.stage.process.waiting.send(revoke.to_message(), Duration::ZERO);
+        attack.stage.process.work().await;
+        assert_eq!(Spent::since(&attack.stage).revocations, 1, "sent to Oura");
+        assert!(attack.stage.oura.grants("ada")[0].revoked);
+        attack.nothing_was_sent_there();
     }
 }
 
