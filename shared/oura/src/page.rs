@@ -138,29 +138,30 @@ fn says_wrong(name: &str, value: &Value) -> bool {
 
 /// Whether members that Oura does not document say that there is another page, each by itself or as the number of this
 /// page and of all (`"page": 1, "total_pages": 2`).
-fn any_says_more<'v>(members: impl Iterator<Item = (&'v String, &'v Value)> + Clone) -> bool {
+fn any_says_more<'v>(members: impl Iterator<Item = (&'v String, &'v Value)>) -> bool {
+    let members: Vec<_> = members.map(|(name, value)| (one_spelling(name), value)).collect();
     let number = |names: &[&str]| {
-        members.clone().filter(|(name, _)| names.contains(&&*one_spelling(name))).find_map(|(_, value)| value.as_f64())
+        members.iter().filter(|(name, _)| names.contains(&&**name)).find_map(|(_, value)| value.as_f64())
     };
     let page = number(&["page", "currentpage", "pagenumber"]).unwrap_or(1.0);
     let pages = number(&["totalpages", "pagecount", "lastpage"]).unwrap_or(1.0);
     // Some count from zero.
-    pages > page.max(1.0) || members.clone().any(|(name, value)| says_more(name, value))
+    pages > page.max(1.0) || members.iter().any(|(name, value)| says_more(name, value))
 }
 
 /// Whether a member that Oura does not document says that there is another page: `nextToken`, `pagination.cursor`,
-/// `links.next`, `has_more`, `truncated`, `remaining` and the like with something in it, or `is_last` with a no.
+/// `links.next`, `has_more`, `truncated`, `remaining` and the like with something in it, or `is_last` with a no. The name
+/// is in [`one_spelling`].
 fn says_more(name: &str, value: &Value) -> bool {
-    let name = one_spelling(name);
     // The requests that a rate limit leaves are no documents.
     if name.contains("ratelimit") {
         return false;
     }
     let onward = ["next", "cursor", "continu", "pagetoken", "hasmore"].iter().any(|word| name.contains(word));
-    if (onward && !name.contains("prev")) || ["more", "truncated", "istruncated", "remaining"].contains(&&*name) {
+    if (onward && !name.contains("prev")) || ["more", "truncated", "istruncated", "remaining"].contains(&name) {
         return says_something(value);
     }
-    if ["last", "islast", "lastpage", "islastpage", "complete", "iscomplete"].contains(&&*name) {
+    if ["last", "islast", "lastpage", "islastpage", "complete", "iscomplete"].contains(&name) {
         return *value == Value::Bool(false);
     }
     match value {

@@ -300,13 +300,13 @@ mod successes {
         }
     }
 
-    /// Bodies up to the size limit, made to cost as much time as they can.
+    /// More members, or more different damaged documents, than a page can have.
     #[tokio::test]
     async fn with_too_much_in_them_are_errors() {
-        let names: String = (0..65).map(|number| format!(r#", "{number}": 0"#)).collect();
+        let names: Vec<_> = (0..65).map(|number| format!(r#""{number}": 0"#)).collect();
         let damaged: Vec<_> = (0..1_001).map(|number| format!(r#"{{"id": "{number}"}}"#)).collect();
         for body in [
-            format!(r#"{{"data": [NaN]{names}}}"#),
+            format!(r#"{{"data": [NaN], {}}}"#, names.join(",")),
             format!(r#"{{"data": [{}], "next_token": null}}"#, damaged.join(",")),
         ] {
             let read = read::<DailySleep>(body.into_bytes()).await;
