@@ -142,7 +142,10 @@ mod a_queued_revocation {
             assert!(!revoked(&stage, "ada")[0]);
             assert!(stage.process.waiting.bodies().iter().any(|body| body.contains("revoke")), "it is not given up");
             stage.oura_wire.heal();
-            stage.process.work_until(stage.clock.now() + SignedDuration::from_mins(20)).await;
+            stage.pass(SignedDuration::from_mins(15));
+            stage.tick().await.unwrap();
+            assert_eq!(connection(&stage, "uuid-ada").await.unwrap().oura_user.as_deref(), Some(ring));
+            stage.process.work_until(stage.clock.now() + SignedDuration::from_mins(30)).await;
             assert_eq!(revoked(&stage, "ada")[0], is_ended, "{ring}");
             assert!(!revoked(&stage, ring).last().unwrap(), "{ring}");
             assert_eq!(stage.process.waiting.dead_letters(), []);
