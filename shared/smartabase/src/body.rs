@@ -31,7 +31,7 @@ pub(crate) fn read(body: &[u8]) -> Option<Body> {
     if !text.trim_start().starts_with(['{', '[']) {
         return None;
     }
-    let json = serde_json::from_str(&mend(&text)).ok()?;
+    let json = serde_json::from_str(&repair(&text)).ok()?;
     Some(Body { json, guessed })
 }
 
@@ -48,16 +48,16 @@ fn decode(body: &[u8]) -> (String, bool) {
 }
 
 /// The text with its strings and bare words made JSON. Structure is left as it is.
-fn mend(text: &str) -> String {
+fn repair(text: &str) -> String {
     let mut json = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
         let read = if next == '"' {
             json.push('"');
-            1 + mend_string(rest.get(1..).unwrap_or_default(), &mut json)
+            1 + repair_string(rest.get(1..).unwrap_or_default(), &mut json)
         } else if is_bare(next) {
             let word = rest.get(..rest.find(|c| !is_bare(c)).unwrap_or(rest.len())).unwrap_or_default();
-            mend_word(word, &mut json);
+            repair_word(word, &mut json);
             word.len()
         } else {
             json.push(if next.is_control() { ' ' } else { next });
@@ -74,7 +74,7 @@ fn is_bare(c: char) -> bool {
 }
 
 /// A number or word that JSON has stays; any other, such as `NaN` or `1e999`, becomes a text.
-fn mend_word(word: &str, json: &mut String) {
+fn repair_word(word: &str, json: &mut String) {
     if serde_json::from_str::<Value>(word).is_ok() {
         json.push_str(word);
     } else {
@@ -85,7 +85,7 @@ fn mend_word(word: &str, json: &mut String) {
 }
 
 /// Copies a string, from after its opening quote to its closing quote; returns how many bytes were read.
-fn mend_string(text: &str, json: &mut String) -> usize {
+fn repair_string(text: &str, json: &mut String) -> usize {
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
         let read = match next {
@@ -93,7 +93,7 @@ fn mend_string(text: &str, json: &mut String) -> usize {
                 json.push('"');
                 return text.len() - rest.len() + 1;
             }
-            '\\' => mend_escape(rest, json),
+            '\\' => repair_escape(rest, json),
             next if next < ' ' => {
                 let _ = write!(json, "\\u{:04x}", u32::from(next));
                 next.len_utf8()
@@ -110,7 +110,7 @@ fn mend_string(text: &str, json: &mut String) -> usize {
 
 /// Writes the escape that the text begins with; answers how much was read. Half a character outside the basic plane
 /// becomes the replacement character, and a backslash that escapes nothing stays one.
-fn mend_escape(text: &str, json: &mut String) -> usize {
+fn repair_escape(text: &str, json: &mut String) -> usize {
     let (written, read) = match (unit(text), text.get(1..2)) {
         (Some(0xD800..0xDC00), _) if matches!(text.get(6..).and_then(unit), Some(0xDC00..0xE000)) => {
             (text.get(..12).unwrap_or_default(), 12)
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_no_object_or_list_is_not_mended() {
+    fn what_is_cut_off_or_no_object_or_list_is_not_repaired() {
         for body in [
             &b""[..],
             b" ",
@@ -196,8 +196,8 @@ mod tests {
             let text = value.to_string();
             let value: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(json(text.as_bytes()), Some(value.clone()));
-            // Mending changes no JSON either.
-            prop_assert_eq!(serde_json::from_str::<Value>(&mend(&text)).unwrap(), value);
+            // A repair changes no JSON either.
+            prop_assert_eq!(serde_json::from_str::<Value>(&repair(&text)).unwrap(), value);
         }
 
         #[test]

@@ -92,7 +92,8 @@ impl Client {
             return Err(Error::unexpected(format!("usersynchronise: {}", merger.what)));
         }
         // A user who was merged is gone, too, but not deleted.
-        Ok(users.iter().copied().filter(|user| roster.says_deleted(*user)).collect())
+        let deleted = roster.clearly_deleted();
+        Ok(users.iter().copied().filter(|user| deleted.contains(user)).collect())
     }
 
     async fn roster_knowing(
@@ -156,7 +157,9 @@ impl Client {
     ///
     /// Asks `eventsearch`, and where the site can't answer that (404, 422, or something other than JSON) `synchronise`. An
     /// answer that is not understood to its last event, or not known to be whole, is an error, never "none": taking it for
-    /// that would store a record twice.
+    /// that would store a record twice. One answer without a word is "none" all the same: an empty body with 200 in place of
+    /// the first page, because real sites answer so. It has to arrive whole, with `Content-Length: 0` or as a complete
+    /// chunked body.
     pub async fn events(
         &self,
         credentials: &Credentials,
@@ -200,7 +203,11 @@ impl Client {
                 None => return Err(Error::NotJson { status: 200, starts: "empty" }),
             };
             wanted.read(&page, &mut found)?;
-            cursor = cursors.next(&page)?;
+            // The caller retries a circle for ever without a note to the operator, and reports what is unexpected.
+            cursor = cursors.next(&page).map_err(|error| match error {
+                Error::CursorRepeats => Error::unexpected("`cursor` refers to a page that was read before"),
+                error => error,
+            })?;
             if cursor.is_none() {
                 return Ok(found);
             }

@@ -7,14 +7,14 @@ use std::time::Duration;
 /// No text here holds anything that was sent, nor anything the site said except the message of a refusal, shortened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// 401. Do not try again with these credentials: when the site locks an account is unknown.
+    /// 401, unless a proxy or firewall sends it with a page that names it. Do not try again with these credentials: when the site locks an account is unknown.
     #[error("the site refuses the username or the password")]
     WrongCredentials,
-    /// 403 that is not a web page. The account may not use this form or group, or the API at all; an administrator of the
+    /// 403 in the site's own words: without a body, with "access denied", or with an RPC exception. The account may not use this form or group, or the API at all; an administrator of the
     /// site must mend it.
     #[error("the account has no permission for this form or group")]
     Forbidden,
-    /// 404, or a refusal saying that there is no such application: the address of the site is wrong.
+    /// 404 without a body, with a web page or with an RPC exception, or a refusal saying that there is no such application: the address of the site is wrong.
     #[error("there is no such site or endpoint at this address")]
     NotFound,
     /// 429 (and a 503 with `Retry-After`, when reading). Wait, then try again.
@@ -42,8 +42,8 @@ pub enum Error {
         /// What happened instead.
         why: &'static str,
     },
-    /// An answer in something other than JSON, such as a web page: it may not be the site's own, and says nothing about the
-    /// account or anybody else. With a 2xx status an import may have been carried out.
+    /// An answer in something other than JSON, such as a web page, or a 401, 403 or 404 in another form than the site's: it
+    /// may not be the site's own, and says nothing about the account or any user. With a 2xx status an import may have been carried out.
     #[error("the site answered with status {status} and {starts} instead of JSON")]
     NotJson {
         /// The HTTP status.
@@ -63,7 +63,8 @@ pub enum Error {
         /// What could not be read, and where in the answer it is.
         what: String,
     },
-    /// Paging went in a circle, so what was read can't be complete.
+    /// The pages of the roster went in a circle, so what was read can't be complete. A look-up of events that does so is
+    /// [`Unexpected`](Error::Unexpected).
     #[error("a page refers to one that was read before")]
     CursorRepeats,
     /// The answer is larger than any that makes sense, and was not read to its end.

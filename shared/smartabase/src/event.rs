@@ -222,10 +222,16 @@ impl<'a> Wanted<'a> {
             Some(Value::String(form)) => Some(form),
             Some(_) => return Err(unreadable("formName")),
         };
-        if let Some(form) = form.filter(|form| form.trim() != self.form.as_str().trim()) {
+        let asked = self.form.as_str();
+        let other = form.filter(|form| form.trim() != asked.trim());
+        if let Some(form) = other {
             // A name that differs only in spelling may mean this form or another one, so the answer is an error.
-            let same = letters(form) == letters(self.form.as_str());
-            return if same { Err(unreadable("formName")) } else { Ok(None) };
+            if letters(form) == letters(asked) {
+                return Err(unreadable("formName"));
+            }
+            if !may_be_encoded(form) && !may_be_encoded(asked) {
+                return Ok(None);
+            }
         }
         let user = UserId::read(entry.get("userId")).ok_or_else(|| unreadable("userId"))?;
         if user != self.user {
@@ -235,6 +241,10 @@ impl<'a> Wanted<'a> {
         if date < self.first || date > self.last {
             return Ok(None);
         }
+        // It is the event that was asked for, if the name is the form's in another encoding.
+        if other.is_some() {
+            return Err(unreadable("formName"));
+        }
         let id = EventId::read(entry.get("id")).ok_or_else(|| unreadable("id"))?;
         Ok(Some(StoredEvent { id, user, date, fields: read_fields(entry, place)? }))
     }
@@ -243,6 +253,17 @@ impl<'a> Wanted<'a> {
 /// The letters and digits of a form's name, in lower case.
 fn letters(name: &str) -> String {
     name.replace("&amp;", "&").chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether a name may come in another encoding: as an HTML entity, percent-encoded, or with letters outside ASCII. Letters
+/// that were guessed, because the page is not UTF-8, are outside ASCII as well.
+fn may_be_encoded(name: &str) -> bool {
+    let is_entity = |at: usize| name.get(at..).is_some_and(|rest| rest.contains(';'));
+    let is_percent = |at: usize| {
+        let digits = name.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    !name.is_ascii() || name.find('&').is_some_and(is_entity) || name.match_indices('%').any(|(at, _)| is_percent(at))
 }
 
 /// The events of a page of `eventsearch` or, under `export`, of `synchronise`. No events at all may come as an empty list,

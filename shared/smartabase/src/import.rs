@@ -1,5 +1,7 @@
 //! What became of an import.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::error::Error;
@@ -99,13 +101,9 @@ impl<'a> Sent<'a> {
 
     /// The fields that these messages say do not exist, each once.
     fn unknown(&self, messages: &[String]) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for name in messages.iter().flat_map(|message| unknown_fields(message, &self.names)) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
+        let mut known = HashSet::new();
+        let names = messages.iter().flat_map(|message| unknown_fields(message, &self.names));
+        names.filter(|name| known.insert(name.clone())).collect()
     }
 }
 
@@ -124,13 +122,9 @@ pub(crate) fn read_import(answer: &Value, events: &[Event]) -> Result<Import, Er
         return not_imported(&refusal);
     }
 
-    let mut ids = Vec::with_capacity(events.len());
-    for id in forms.ids {
-        // The same id twice is one event where there should be two.
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
+    // The same id twice is one event where there should be two.
+    let mut known = HashSet::new();
+    let ids: Vec<EventId> = forms.ids.iter().copied().filter(|id| known.insert(*id)).collect();
     if ids.len() != events.len() {
         return Ok(Import::FewerIds { sent: events.len(), ids });
     }

@@ -2,6 +2,7 @@
 //!
 //! Two facts about an import are told in its `message` only: how many records went in, and which fields do not exist.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -76,19 +77,21 @@ fn counts(message: &str) -> Option<(Range<usize>, u64, u64)> {
 ///
 /// The list is not quoted, so names that were `sent` are recognised first, the longest that fits: they may hold commas
 /// and brackets.
-pub(crate) fn unknown_fields(message: &str, sent: &[&str]) -> Vec<String> {
+pub(crate) fn unknown_fields<'a>(message: &'a str, sent: &[&'a str]) -> Vec<String> {
     let mut names = Vec::new();
+    let mut known = HashSet::new();
     let mut rest = message;
     while let Some((_, after)) = rest.split_once(NAMES_BEFORE) {
         // Another wording of the end still leaves the last bracket.
         let (list, after) = after.split_once(NAMES_AFTER).or_else(|| after.rsplit_once(']')).unwrap_or((after, ""));
-        read_names(list, sent, &mut names);
+        names.extend(read_names(list, sent).into_iter().filter(|name| known.insert(*name)).map(str::to_owned));
         rest = after;
     }
     names
 }
 
-fn read_names(list: &str, sent: &[&str], names: &mut Vec<String>) {
+fn read_names<'a>(list: &'a str, sent: &[&'a str]) -> Vec<&'a str> {
+    let mut names = Vec::new();
     let mut rest = list;
     while !rest.is_empty() {
         let known = sent.iter().filter(|name| !name.is_empty() && ends_after(rest, name)).max_by_key(|name| name.len());
@@ -96,11 +99,12 @@ fn read_names(list: &str, sent: &[&str], names: &mut Vec<String>) {
             Some(name) => (*name, rest.get(name.len()..).unwrap_or_default()),
             None => rest.split_at(rest.find(", ").unwrap_or(rest.len())),
         };
-        if !name.trim().is_empty() && !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
+        if !name.trim().is_empty() {
+            names.push(name);
         }
         rest = after.strip_prefix(", ").unwrap_or(after);
     }
+    names
 }
 
 /// Whether a list goes on with this name, and then ends or has another.
@@ -117,6 +121,15 @@ pub(crate) fn repeatable(text: &str, names: &[&str], values: &[&str]) -> String 
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
     }
+}
+
+/// A name that the site chose, for people to read: cut as above, and with its control characters escaped.
+pub(crate) fn repeatable_name(name: &str) -> String {
+    repeatable(name, &[], &[]).chars().map(escaped).collect()
+}
+
+fn escaped(c: char) -> String {
+    if matches!(c, '\'' | '"' | '\\') { c.to_string() } else { c.escape_debug().to_string() }
 }
 
 /// Replaces the values wherever they stand as whole words, except inside names, and in "1 out of 2 records", which is always

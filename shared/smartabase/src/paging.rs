@@ -9,31 +9,56 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::message::text;
+use crate::ids::read_id;
+use crate::message::{repeatable_name, text};
 
-/// The member names of the next cursor, and the one name that some sites use for the current cursor.
-const NEXT: [&str; 2] = ["nextCursor", "next_cursor"];
-const PLAIN: &str = "cursor";
+/// The member names of the next cursor.
+const NEXT_CURSOR_NAMES: [&str; 2] = ["nextCursor", "next_cursor"];
+/// The member name that most sites use for the next cursor, and some for the cursor of the page itself.
+const CURSOR_NAME: &str = "cursor";
 
 /// Words in the name of a member that say, if the member has a value, that there is more.
-const MORE: [&str; 11] =
+const WORDS_FOR_MORE: [&str; 11] =
     ["next", "more", "page", "pages", "paging", "token", "offset", "remaining", "partial", "link", "links"];
 /// The same, as substrings anywhere in the name.
-const MORE_ANYWHERE: [&str; 8] =
-    ["cursor", "continu", "paginat", "truncat", "incomplete", "hasmore", "hasnext", "nextpage"];
+const PARTS_FOR_MORE: [&str; 10] = [
+    "cursor",
+    "continu",
+    "paginat",
+    "truncat",
+    "incomplete",
+    "hasmore",
+    "hasnext",
+    "nextpage",
+    "morepage",
+    "remaining",
+];
+/// Words that make of a number of pages the number of further ones: then 1 is not the first of one page.
+const WORDS_FOR_FURTHER: [&str; 5] = ["next", "more", "remaining", "left", "has"];
 /// Words in the name of a member that say, if the member is false, that there is more.
-const ALL: [&str; 5] = ["last", "complete", "final", "finished", "done"];
+const WORDS_FOR_WHOLE: [&str; 5] = ["last", "complete", "final", "finished", "done"];
+/// The words of which the name of a member consists that says how many entries there are in all, as `totalCount`. Users are
+/// not among them: an answer about the events of one user may count the user.
+const WORDS_OF_TOTALS: [&str; 13] = [
+    "total", "count", "of", "event", "events", "result", "results", "record", "records", "entries", "items",
+    "elements", "hits",
+];
+/// The members that may hold such a number, beside the answer itself.
+const PLACES_OF_TOTALS: [&str; 6] = ["export", "pagination", "paging", "page", "meta", "metadata"];
 
 /// The cursors seen while reading one list, so that paging ends even where the site does not end it.
 #[derive(Default)]
 pub(crate) struct Cursors {
     seen: HashSet<String>,
     sent: Option<String>,
+    /// How many entries the pages had so far.
+    entries: usize,
 }
 
 impl Cursors {
     /// The cursor of the page after this one, `None` if this is known to be the last.
     pub(crate) fn next(&mut self, page: &Value) -> Result<Option<String>, Error> {
+        self.entries += entries(page);
         let marks = Marks::of(page)?;
         // A plain cursor that repeats what was sent may be the page's own.
         let plain: Vec<String> =
@@ -43,7 +68,7 @@ impl Cursors {
             None => match only(plain)? {
                 Some(cursor) => cursor,
                 None if !marks.plain.is_empty() && !marks.end => return Err(Error::CursorRepeats),
-                None => return reject_unknown_marks(page).map(|()| None),
+                None => return reject_unknown_marks(page, &mut Vec::new(), self.entries).map(|()| None),
             },
         };
         if !self.seen.insert(cursor.clone()) {
@@ -82,18 +107,17 @@ impl Marks {
             ("export.pagination.", export.and_then(|export| export.get("pagination"))),
         ];
         for (place, object) in places.into_iter().filter_map(|(place, object)| Some((place, object?))) {
-            for name in NEXT.into_iter().chain([PLAIN]) {
+            for name in NEXT_CURSOR_NAMES.into_iter().chain([CURSOR_NAME]) {
                 let Some(value) = object.get(name) else { continue };
                 let cursor = match value {
+                    // Also `0` and `"null"`: a cursor to follow has more to say.
+                    value if !is_set(value) => String::new(),
                     Value::String(_) | Value::Number(_) => text(Some(value)).trim().to_owned(),
-                    value if is_set(value) => {
-                        return Err(Error::unexpected(format!("`{place}{name}` can't be read")));
-                    }
-                    _ => String::new(),
+                    _ => return Err(Error::unexpected(format!("`{place}{name}` can't be read"))),
                 };
                 if cursor.is_empty() {
                     marks.end = true;
-                } else if name == PLAIN {
+                } else if name == CURSOR_NAME {
                     marks.plain.push(cursor);
                 } else {
                     marks.next.push(cursor);
@@ -114,22 +138,23 @@ fn only(cursors: Vec<String>) -> Result<Option<String>, Error> {
     Ok(first)
 }
 
-/// An error if a member that is not known says that the answer goes on. Lists are not looked into: they hold records.
-fn reject_unknown_marks(page: &Value) -> Result<(), Error> {
-    let mut rest = vec![(String::new(), page)];
-    while let Some((place, object)) = rest.pop() {
-        for (name, value) in object.as_object().into_iter().flatten() {
-            let known = matches!(place.as_str(), "" | "pagination." | "export." | "export.pagination.")
-                && (NEXT.contains(&name.as_str()) || name == PLAIN);
-            if value.is_object() {
-                rest.push((format!("{place}{name}."), value));
-            } else if !known && looks_like_more(name, value) {
-                let what = format!(
-                    "`{place}{name}` may say that the answer goes on, and how is not known, so it can't be taken for whole"
-                );
-                return Err(Error::unexpected(what));
-            }
+/// An error if a member that is not known says that the answer goes on, after so many entries. Lists are not looked into:
+/// they hold records. `path` leads from the answer to this object of it.
+fn reject_unknown_marks<'a>(object: &'a Value, path: &mut Vec<&'a str>, entries: usize) -> Result<(), Error> {
+    let has_cursor = matches!(path.as_slice(), [] | ["pagination" | "export"] | ["export", "pagination"]);
+    for (name, value) in object.as_object().into_iter().flatten() {
+        path.push(name);
+        let known = has_cursor && (NEXT_CURSOR_NAMES.contains(&name.as_str()) || name == CURSOR_NAME);
+        if value.is_object() {
+            reject_unknown_marks(value, path, entries)?;
+        } else if !known && (looks_like_more(name, value) || is_higher_total(path, value, entries)) {
+            let member = repeatable_name(&path.join("."));
+            let what = format!(
+                "`{member}` may say that the answer goes on, and how is not known, so it can't be taken for whole"
+            );
+            return Err(Error::unexpected(what));
         }
+        path.pop();
     }
     Ok(())
 }
@@ -138,21 +163,63 @@ fn reject_unknown_marks(page: &Value) -> Result<(), Error> {
 fn looks_like_more(name: &str, value: &Value) -> bool {
     let words = words(name);
     let has = |word: &str| words.iter().any(|other| other == word);
-    if let Value::Bool(truth) = value
-        && ALL.iter().any(|word| has(word))
+    let has_any = |list: &[&str]| list.iter().any(|word| has(word));
+    if has_any(&WORDS_FOR_WHOLE)
+        && let Some(whole) = read_answer(&words, value)
     {
-        return !truth;
+        return !whole;
     }
     // Echoes what was asked, or says how large a page is.
     if !is_set(value) || has("paginate") || has("size") || has("per") {
         return false;
     }
     // The first of one page.
-    if (has("page") || has("pages")) && !has("next") && value.as_f64().is_some_and(|number| number <= 1.0) {
+    let counts_pages = has_any(&["page", "pages"]) && !has_any(&WORDS_FOR_FURTHER);
+    if counts_pages && value.as_f64().is_some_and(|number| number <= 1.0) {
         return false;
     }
     let squashed = words.concat();
-    MORE.iter().any(|word| has(word)) || MORE_ANYWHERE.iter().any(|part| squashed.contains(part))
+    has_any(&WORDS_FOR_MORE) || PARTS_FOR_MORE.iter().any(|part| squashed.contains(part))
+}
+
+/// The yes or no that a member says, in whatever notation. A number may be one only where the name asks a question, such as
+/// `isLastPage` or `complete`: that `lastSynchronisationTimeOnServer` is 0 says neither.
+fn read_answer(words: &[String], value: &Value) -> Option<bool> {
+    let asks = words.first().is_some_and(|first| first == "is")
+        || words.last().is_some_and(|last| last == "page" || WORDS_FOR_WHOLE.contains(&last.as_str()));
+    match text(Some(value)).trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" => Some(true),
+        "false" | "no" => Some(false),
+        "1" if asks => Some(true),
+        "0" if asks => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether the member at this path says that there are more entries in all than were read.
+fn is_higher_total(path: &[&str], value: &Value, entries: usize) -> bool {
+    let Some((name, places)) = path.split_last() else { return false };
+    let Some(total) = read_id(value) else { return false };
+    let words = words(name);
+    words.iter().any(|word| word == "total" || word == "count")
+        && words.iter().all(|word| WORDS_OF_TOTALS.contains(&word.as_str()))
+        && places.iter().all(|place| PLACES_OF_TOTALS.contains(place))
+        && usize::try_from(total).map_or(true, |total| total > entries)
+}
+
+/// How many entries all lists of an answer have together, or those inside them, as in `groupmembers`, where they are more.
+/// A total that counts only some of these lists is no higher, so that a whole answer never looks cut.
+fn entries(answer: &Value) -> usize {
+    let Value::Object(members) = answer else { return 0 };
+    let count = |(name, value): (&String, &Value)| match value {
+        Value::Array(_) if name.starts_with("idsOfDeleted") => 0,
+        Value::Array(items) => {
+            let inner = items.iter().filter_map(|item| item.get("results")?.as_array());
+            items.len().max(inner.map(Vec::len).sum())
+        }
+        value => entries(value),
+    };
+    members.iter().map(count).sum()
 }
 
 /// The words of a name, in lower case: `nextPage`, `next_page` and `next-page` have the same two.

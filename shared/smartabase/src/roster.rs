@@ -53,12 +53,16 @@ impl Unreadable {
 }
 
 impl Roster {
-    /// Whether the site lists the user as deleted and mentions the user nowhere else.
-    pub(crate) fn says_deleted(&self, user: UserId) -> bool {
-        self.deleted.contains(&user)
-            && self.merged.iter().all(|(old, _)| *old != user)
-            && self.users.iter().all(|other| other.id != user)
-            && self.unreadable.iter().all(|other| other.user != Some(user))
+    /// The users whom the site lists as deleted and mentions nowhere else.
+    pub(crate) fn clearly_deleted(&self) -> HashSet<UserId> {
+        let mut deleted: HashSet<UserId> = self.deleted.iter().copied().collect();
+        let merged = self.merged.iter().map(|(old, _)| *old);
+        let listed = self.users.iter().map(|user| user.id);
+        let unread = self.unreadable.iter().filter_map(|unreadable| unreadable.user);
+        for user in merged.chain(listed).chain(unread) {
+            deleted.remove(&user);
+        }
+        deleted
     }
 }
 
@@ -213,6 +217,7 @@ pub(crate) fn read_members(answer: &Value) -> Result<Vec<UserId>, Error> {
     }
     require_whole(answer)?;
     let mut members = Vec::new();
+    let mut known = HashSet::new();
     for (outer, result) in list(answer, "results", "groupmembers")?.iter().enumerate() {
         // Nothing but what was searched for means that nobody was found.
         if !result.as_object().is_some_and(|result| result.keys().all(|name| name == "results" || name == "search")) {
@@ -224,7 +229,7 @@ pub(crate) fn read_members(answer: &Value) -> Result<Vec<UserId>, Error> {
                 let place = format!("results[{outer}].results[{inner}]");
                 Error::unexpected(format!("groupmembers: {place}: `userId` can't be read"))
             })?;
-            if !members.contains(&id) {
+            if known.insert(id) {
                 members.push(id);
             }
         }
@@ -348,7 +353,11 @@ mod tests {
             ),
             (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7], "mergedUsers": [{"oldId": 7}]}), false),
         ] {
-            assert_eq!(read(std::slice::from_ref(&page)).unwrap().says_deleted(UserId(7)), deleted, "{page}");
+            assert_eq!(
+                read(std::slice::from_ref(&page)).unwrap().clearly_deleted().contains(&UserId(7)),
+                deleted,
+                "{page}"
+            );
         }
     }
 

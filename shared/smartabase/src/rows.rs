@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::ids::UserId;
-use crate::message::text;
+use crate::message::{repeatable_name, text};
 
 /// A user on the way in, where the API wants an object; everywhere else it wants the bare number.
 #[derive(Serialize)]
@@ -49,7 +49,8 @@ pub(crate) fn read_fields(record: &Value, place: &str) -> Result<BTreeMap<String
             };
             // How to send it back is not known, and an update that leaves it out would erase it.
             if matches!(pair.get("value"), Some(Value::Array(_) | Value::Object(_))) {
-                return Err(Error::unexpected(format!("{place}: the value of {key:?} can't be read")));
+                let key = repeatable_name(key);
+                return Err(Error::unexpected(format!("{place}: the value of `{key}` can't be read")));
             }
             let stored: &mut String = fields.entry(key.clone()).or_default();
             if stored.is_empty() {

@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::body::{self, Body};
 use crate::error::{BuildError, Error};
+use crate::message::is_true;
 use crate::refusal::Refusal;
 use crate::site::{Credentials, Site};
 
@@ -36,6 +37,24 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 const UNREADABLE_WAIT: Duration = Duration::from_mins(5);
 /// The longest wait; a longer `Retry-After` is cut to it.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// How a body begins in which the site refuses an account something.
+const DENIED: &[u8] = b"access denied";
+/// What proxies, firewalls and CDNs call themselves on the pages with which they refuse a request.
+const INTERMEDIARIES: [&str; 12] = [
+    "cloudflare",
+    "cloudfront",
+    "akamai",
+    "incapsula",
+    "imperva",
+    "fastly",
+    "sucuri",
+    "zscaler",
+    "fortinet",
+    "fortiguard",
+    "squid",
+    "awselb",
+];
 
 /// Sends calls to one site.
 #[derive(Clone, Debug)]
@@ -242,10 +261,10 @@ impl Answer {
     fn refused(&self, purpose: Purpose) -> Error {
         let status = self.status;
         match status {
-            401 => Error::WrongCredentials,
-            // A page may come from a proxy or firewall in front of the site, which knows nothing of the account.
-            403 if self.starts() != "html" => Error::Forbidden,
-            404 => Error::NotFound,
+            401 if !self.names_intermediary() => Error::WrongCredentials,
+            403 if self.is_in_site_form() => Error::Forbidden,
+            404 if self.is_in_site_form() || (self.starts() == "html" && !self.names_intermediary()) => Error::NotFound,
+            401 | 403 | 404 => Error::NotJson { status, starts: self.starts() },
             429 => Error::Throttled { after: self.retry_after() },
             503 if purpose == Purpose::Read && self.headers.contains_key(RETRY_AFTER) => {
                 Error::Throttled { after: self.retry_after() }
@@ -254,6 +273,26 @@ impl Answer {
             _ if self.starts() == "html" => Error::NotJson { status, starts: "html" },
             _ => Error::Rejected { status },
         }
+    }
+
+    /// Whether a refusal has one of the forms in which the site refuses: nothing at all, "access denied", or an RPC
+    /// exception. Any other may come from a proxy, firewall or gateway in front of the site, which knows nothing of the
+    /// account or of the site's address. Only a 404 may also be a web page: that is how Apache, in which the site runs,
+    /// says it.
+    fn is_in_site_form(&self) -> bool {
+        let text = body::unmarked(&self.body).trim_ascii();
+        let says = text.get(..DENIED.len()).unwrap_or(text);
+        text.is_empty()
+            || says.eq_ignore_ascii_case(DENIED)
+            || body::read(text).is_some_and(|body| is_true(body.json.get("__is_rpc_exception__")))
+    }
+
+    /// Whether the answer is a web page that names the proxy or firewall it comes from. A 401 counts as the site's own in
+    /// every other form, because what the site's own looks like is unknown, and another attempt may lock the account.
+    fn names_intermediary(&self) -> bool {
+        // Cloudflare also puts this script of its own into pages of the site.
+        let page = String::from_utf8_lossy(&self.body).to_ascii_lowercase().replace("cloudflareinsights", "");
+        self.starts() == "html" && INTERMEDIARIES.iter().any(|name| page.contains(name))
     }
 
     fn json(&self) -> Result<Option<Body>, Error> {
@@ -366,7 +405,10 @@ mod tests {
             (403, "access denied", Error::Forbidden),
             (403, "", Error::Forbidden),
             (403, "<html>", Error::NotJson { status: 403, starts: "html" }),
+            (403, "RBAC: access denied", Error::NotJson { status: 403, starts: "text" }),
             (401, "<html>", Error::WrongCredentials),
+            (401, "<html>cloudflare", Error::NotJson { status: 401, starts: "html" }),
+            (404, "404 page not found", Error::NotJson { status: 404, starts: "text" }),
             (404, "<html>", Error::NotFound),
             (429, "{}", Error::Throttled { after: None }),
             (500, "{}", Error::Unwell { status: Some(500) }),

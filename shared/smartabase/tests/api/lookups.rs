@@ -120,7 +120,8 @@ async fn what_synchronise_cannot_mend_is_told_at_once() {
 async fn a_search_in_a_circle_ends_in_an_error() {
     let page = json!({"events": [event(1, "03/03/2026")], "cursor": "c1"}).to_string();
     let site = Scripted::saying(&[&page, &page, &page]).await;
-    assert_eq!(ids(&site.client).await, Err(Error::CursorRepeats));
+    let what = "`cursor` refers to a page that was read before".to_owned();
+    assert_eq!(ids(&site.client).await, Err(Error::Unexpected { what }));
     assert_eq!(site.requests().len(), 2);
 }
 

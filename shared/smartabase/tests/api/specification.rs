@@ -3,6 +3,9 @@
 //! A row is an answer as it comes over the wire, and what the caller may conclude. Where the conclusion is about a person
 //! (a member of the group, deleted, merged) or that there is no event on a date, only the site's own clear word counts,
 //! in an answer that is known to be whole. Everything else is an error, and the error names what was not understood.
+//!
+//! One such word is the empty body: real sites answer `eventsearch` with 200 and no body if there is no event. It counts
+//! only if it arrived whole, that is with `Content-Length: 0` or as a complete chunked body, and only as the first page.
 
 use axum::body::Body;
 use axum::http::Response;
@@ -110,7 +113,7 @@ mod look_up {
             (&[br#"{"events":[],"cursor":"c1","export":{"cursor":"c2"}}"#], NotSent("two different cursors")),
             // A page that was announced and does not come, or comes again.
             (&[br#"{"events":[],"cursor":"c1"}"#, b"", b"<html>"], NotSent("html instead of JSON")),
-            (&[br#"{"events":[],"cursor":"c1"}"#, br#"{"events":[],"cursor":"c1"}"#], NotSent("read before")),
+            (&[br#"{"events":[],"cursor":"c1"}"#, br#"{"events":[],"cursor":"c1"}"#], NotSent("`cursor`")),
             (&[br#"{"events":[],"cursor":"c1"}"#, b"500 "], NotSent("status 500")),
             // Part of an answer, or the promise of one.
             (&[b"206 {\"events\":[]}"], NotSent("status 206")),
@@ -137,6 +140,125 @@ mod look_up {
             (&[b"\xEF\xBB\xBF<html>", b"<html>"], NotSent("html instead of JSON")),
         ])
         .await;
+    }
+
+    #[tokio::test]
+    async fn a_short_page_is_not_taken_for_the_last() {
+        check(&[
+            // One more page is not the first of one page.
+            (&[br#"{"events":[],"hasMorePages":1}"#], NotSent("`hasMorePages`")),
+            (&[br#"{"events":[],"remainingPages":1}"#], NotSent("`remainingPages`")),
+            (&[br#"{"events":[],"pagesRemaining":1}"#], NotSent("`pagesRemaining`")),
+            (&[br#"{"events":[],"pagesLeft":1}"#], NotSent("`pagesLeft`")),
+            (&[br#"{"events":[],"morePages":1}"#], NotSent("`morePages`")),
+            (&[br#"{"events":[],"page":1,"totalPages":1}"#], Created),
+            // "Not the last page" in every notation.
+            (&[br#"{"events":[],"isLastPage":"false"}"#], NotSent("`isLastPage`")),
+            (&[br#"{"events":[],"isLastPage":0}"#], NotSent("`isLastPage`")),
+            (&[br#"{"events":[],"complete":"False"}"#], NotSent("`complete`")),
+            (&[br#"{"events":[],"complete":"no"}"#], NotSent("`complete`")),
+            (&[br#"{"events":[],"complete":0}"#], NotSent("`complete`")),
+            (&[br#"{"events":[],"isLastPage":"true","complete":1}"#], Created),
+            (&[br#"{"events":[],"lastSynchronisationTimeOnServer":0}"#], Created),
+            // More events than were read.
+            (&[br#"{"events":[],"total":1}"#], NotSent("`total`")),
+            (&[br#"{"events":[],"total":"1"}"#], NotSent("`total`")),
+            (&[br#"{"events":[],"totalCount":1}"#], NotSent("`totalCount`")),
+            (&[br#"{"events":[],"eventCount":1}"#], NotSent("`eventCount`")),
+            (&[br#"{"events":[],"pagination":{"total_results":1}}"#], NotSent("`pagination.total_results`")),
+            (&[br#"{"events":[],"total":1,"cursor":"c1"}"#, EVENT], Adopted(5)),
+            (&[br#"{"events":[],"total":0}"#], Created),
+            (&[br#"{"events":[],"userCount":1}"#], Created),
+            (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":1001}],"total":1}"#], Adopted(5)),
+            (
+                &[
+                    br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":1001}],"cursor":"c1"}"#,
+                    br#"{"events":[{"id":6,"startDate":"03/03/2026","userId":1002}],"total":2}"#,
+                ],
+                Adopted(5),
+            ),
+        ])
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_says_none_ends_the_list() {
+        check(&[
+            (&[br#"{"events":[],"cursor":0}"#], Created),
+            (&[br#"{"events":[],"cursor":"0"}"#], Created),
+            (&[br#"{"events":[],"cursor":"null"}"#], Created),
+            (&[br#"{"events":[],"cursor":"None"}"#], Created),
+            (&[br#"{"events":[],"pagination":{"nextCursor":"null"}}"#], Created),
+        ])
+        .await;
+    }
+
+    /// `Error::Unexpected` is what the operator gets to read; other errors are retried without a note.
+    #[tokio::test]
+    async fn a_cursor_that_repeats_is_reported_to_the_operator() {
+        let page = br#"{"events":[],"cursor":"c1"}"#;
+        let error = found(&site(&[page, page]).await.client).await.unwrap_err();
+        assert!(matches!(&error, Error::Unexpected { what } if what.contains("`cursor`")), "{error}");
+    }
+
+    /// Names that a site chose come into the note and the log, so they are cut and escaped.
+    #[tokio::test]
+    async fn a_name_in_an_error_is_cut_and_escaped() {
+        let long = "x".repeat(100_000);
+        for page in [
+            format!(r#"{{"events":[],"next_\u001b[2J\u202e{long}":1}}"#),
+            format!(r#"{{"events":[],"a\u001b{long}":{{"next":1}}}}"#),
+            format!(
+                r#"{{"events":[{{"id":5,"startDate":"03/03/2026","userId":1001,
+                "rows":[{{"pairs":[{{"key":"\u001b{long}","value":[]}}]}}]}}]}}"#
+            ),
+        ] {
+            let error = found(&Scripted::saying(&[&page]).await.client).await.unwrap_err();
+            let Error::Unexpected { what } = error else { panic!("{error}") };
+            assert!(what.len() < 500 && what.contains("\\u{1b}"), "{} bytes", what.len());
+            assert!(!what.contains(['\u{1b}', '\u{202e}']));
+        }
+    }
+
+    /// The form is called `Schlafübersicht`, and the site may spell that in another encoding.
+    #[tokio::test]
+    async fn a_form_name_in_another_encoding_is_not_another_form() {
+        async fn found(page: &[u8], form: &str) -> Result<usize, Error> {
+            let mut answer = answer(200, "");
+            *answer.body_mut() = Body::from(page.to_vec());
+            let client = Scripted::answering([answer]).await.client;
+            let (first, last) = (date(2026, 3, 1), date(2026, 3, 7));
+            let form = FormName::from(form);
+            client.events(&credentials(), &form, UserId(1001), first, last, soon()).await.map(|found| found.len())
+        }
+        let page = |name: &[u8], day: &str, user: u64| {
+            let rest = format!("\",\"startDate\":\"{day}\",\"userId\":{user}}}]}}");
+            [&b"{\"events\":[{\"id\":5,\"formName\":\""[..], name, rest.as_bytes()].concat()
+        };
+        for (name, form) in [
+            (&b"Schlaf&uuml;bersicht"[..], "Schlafübersicht"),
+            (b"Schlaf&#252;bersicht", "Schlafübersicht"),
+            ("SchlafÃ¼bersicht".as_bytes(), "Schlafübersicht"),
+            ("Schlafu\u{308}bersicht".as_bytes(), "Schlafübersicht"),
+            (b"Schlaf\xFCbersicht \xFC", "Schlafübersicht"),
+            (b"Schlaf\x81bersicht", "Schlafübersicht"),
+            (b"Schlaf?bersicht", "Schlafübersicht"),
+            ("Schlaf\u{fffd}bersicht".as_bytes(), "Schlafübersicht"),
+            (b"Sleep&nbsp;Form", "Sleep Form"),
+            (b"Sleep%20Form", "Sleep Form"),
+            ("Sleep\u{2009}Formé".as_bytes(), "Sleep Form"),
+        ] {
+            let shown = shown(name);
+            let error = found(&page(name, "03/03/2026", 1001), form).await.expect_err(&shown);
+            assert!(error.to_string().contains("events[0]: `formName`"), "{error} from {shown}");
+            // Another user's event, or one of another day, is none of those asked for, whatever its form.
+            assert_eq!(found(&page(name, "03/03/2026", 1002), form).await, Ok(0), "{shown}");
+            assert_eq!(found(&page(name, "08/03/2026", 1001), form).await, Ok(0), "{shown}");
+        }
+        assert_eq!(found(&page("Schlafübersicht".as_bytes(), "03/03/2026", 1001), "Schlafübersicht").await, Ok(1));
+        assert_eq!(found(&page(b"Schlaf\xFCbersicht", "03/03/2026", 1001), "Schlafübersicht").await, Ok(1));
+        assert_eq!(found(&page(b"Wellness", "03/03/2026", 1001), "Sleep Form").await, Ok(0));
+        assert_eq!(found(&page(b"Wellness 100%", "03/03/2026", 1001), "Sleep Form").await, Ok(0));
     }
 
     #[tokio::test]
@@ -316,6 +438,9 @@ mod roster {
             (b"[]", Err("not an object")),
             (b"<html>", Err("html instead of JSON")),
             (b"403 <html>", Err("html instead of JSON")),
+            (br#"{"results":[{"results":[{"userId":3},{"userId":4}]}],"count":2}"#, Ok(vec![3, 4])),
+            (br#"{"results":[{"results":[{"userId":3}]}],"count":2}"#, Err("`count`")),
+            (br#"{"results":[{"search":{},"results":[]}],"count":1}"#, Ok(vec![])),
         ] {
             let answer = site(&[row]).await.client.group_members(&credentials(), "Squad", soon()).await;
             match members {
@@ -329,6 +454,53 @@ mod roster {
                 }
             }
         }
+    }
+}
+
+/// Answers that are as large as a site can make them. Work that grows with the square of the size takes hours here.
+mod large_answer {
+    use super::*;
+
+    const MANY: u64 = 300_000;
+
+    fn numbers() -> String {
+        (1..=MANY).map(|number| number.to_string()).collect::<Vec<_>>().join(",")
+    }
+
+    #[tokio::test]
+    async fn of_group_members_is_read_at_once() {
+        let members: Vec<_> = (1..=MANY).map(|id| format!(r#"{{"userId":{id}}}"#)).collect();
+        let answer = format!(r#"{{"results":[{{"results":[{}]}}]}}"#, members.join(","));
+        let client = Scripted::saying(&[&answer]).await.client;
+        let members = client.group_members(&credentials(), "Squad", soon()).await.unwrap();
+        assert_eq!(members.len(), 300_000);
+    }
+
+    #[tokio::test]
+    async fn of_deleted_users_is_read_at_once() {
+        let answer = format!(r#"{{"users":[{{"userId":1}}],"idsOfDeletedUsers":[{}]}}"#, numbers());
+        let users: Vec<_> = (MANY / 2..=MANY).map(UserId).collect();
+        let client = Scripted::saying(&[&answer]).await.client;
+        let deleted = client.deleted_users(&credentials(), &users, soon()).await.unwrap();
+        assert_eq!(deleted, users);
+    }
+
+    #[tokio::test]
+    async fn to_an_import_is_read_at_once() {
+        let answer = format!(
+            r#"{{"result":{{"state":"SUCCESSFULLY_IMPORTED"}},"eventImportResultForForm":[{{"eventImportResults":
+            {{"state":"SUCCESSFULLY_IMPORTED","ids":[{}]}}}}]}}"#,
+            numbers()
+        );
+        let imported = writing::import_into(&Scripted::saying(&[&answer]).await).await;
+        assert!(matches!(imported, Ok(Import::FewerIds { sent: 1, ids }) if ids.len() == 300_000));
+        let names = numbers().replace(',', ", ");
+        let answer = format!(
+            r#"{{"result":{{"state":"SUCCESSFULLY_IMPORTED"}},"eventImportResultForForm":[{{"eventImportResults":
+            {{"state":"SUCCESSFULLY_IMPORTED","ids":[5],"message":"The following names [{names}] were sent in the message but do not exist in the form"}}}}]}}"#
+        );
+        let imported = writing::import_into(&Scripted::saying(&[&answer]).await).await;
+        assert!(matches!(imported, Ok(Import::Imported { unknown_fields, .. }) if unknown_fields.len() == 300_000));
     }
 }
 
@@ -353,11 +525,15 @@ mod writing {
         vec![("Score".to_owned(), "82".to_owned())]
     }
 
-    async fn import(row: &'static [u8]) -> Follows {
+    pub(crate) async fn import_into(site: &Scripted) -> Result<Import, Error> {
         let time = TimeOfDay::new(21, 0).unwrap();
         let (user, date, fields) = (UserId(1), date(2026, 3, 3), fields());
         let event = Event { user, date, start: time, finish: time, existing: None, fields };
-        match site(&[row]).await.client.import(&credentials(), &FormName::from("Sleep"), &[event], soon()).await {
+        site.client.import(&credentials(), &FormName::from("Sleep"), &[event], soon()).await
+    }
+
+    async fn import(row: &'static [u8]) -> Follows {
+        match import_into(&site(&[row]).await).await {
             Ok(Import::Imported { ids, unknown_fields }) if unknown_fields.is_empty() => Stored(ids.first().unwrap().0),
             Ok(Import::Imported { .. }) => StoredWithout("Score"),
             Ok(_) => LookedUp,
@@ -467,8 +643,31 @@ mod account {
             (b"", None),
             (b"403 access denied", None),
             (b"403 ", None),
+            (b"403 Access Denied.", None),
+            (br#"403 {"__is_rpc_exception__":true,"value":{"detailMessage":"no"}}"#, None),
+            // What a firewall or gateway says with 403 does not come from the site.
+            (b"403 error code: 1020", Some("status 403")),
+            (b"403 RBAC: access denied", Some("status 403")),
+            (br#"403 {"message":"Forbidden"}"#, Some("status 403")),
+            (br#"403 {"error":"Forbidden"}"#, Some("status 403")),
+            (b"403 Forbidden", Some("status 403")),
+            (b"403 <html>access denied", Some("status 403 and html")),
+            // A 401 counts as the site's unless a page names what else sent it: another try may lock the account.
             (b"401 ", Some("refuses the username or the password")),
             (b"401 <html>", Some("refuses the username or the password")),
+            (b"401 <html>Apache Tomcat", Some("refuses the username or the password")),
+            (b"401 Unauthorized", Some("refuses the username or the password")),
+            (br#"401 {"message":"Unauthorized"}"#, Some("refuses the username or the password")),
+            (b"401 <html>CloudFlare", Some("status 401 and html")),
+            (b"401 <html>Zscaler", Some("status 401 and html")),
+            // Apache says 404 with a page; a gateway without a route says it in words of its own.
+            (b"404 ", Some("no such site")),
+            (b"404 <html>Not Found", Some("no such site")),
+            (br#"404 {"__is_rpc_exception__":true}"#, Some("no such site")),
+            (b"404 <html>cloudflare", Some("status 404 and html")),
+            (b"404 404 page not found", Some("status 404")),
+            (b"404 default backend - 404", Some("status 404")),
+            (br#"404 {"message":"no Route matched with those values"}"#, Some("status 404")),
             (
                 br#"{"__is_rpc_exception__":true,"value":{"detailMessage":"Invalid username or password"}}"#,
                 Some("Invalid username"),
