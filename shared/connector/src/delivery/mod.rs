@@ -109,8 +109,8 @@ impl Connector {
         if !documents.refused.is_empty() {
             let refused = documents.refused.iter().copied().collect::<Vec<_>>().join(", ");
             delivery.note(format!(
-                "Oura refuses {refused} of this athlete and gives the rest: if it stays so, have them update the Oura app \
-                 and connect again with everything ticked"
+                "{refused} of this athlete is refused, and Oura gives the rest: if it stays so, look in the log for who refuses \
+                 it. If it is Oura, have them update the Oura app and connect again with everything ticked"
             ));
         }
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
