@@ -127,10 +127,8 @@ impl Connector {
         let now = self.clock.now();
         {
             let mut known = self.known();
-            if let Some(athlete) = athlete {
-                if !known.fails_about(athlete, now) {
-                    return;
-                }
+            if athlete.is_some_and(|athlete| !known.fails_about(athlete, now)) {
+                return;
             }
             if known.outage.as_ref().is_some_and(|outage| outage.in_force(now)) {
                 return;
