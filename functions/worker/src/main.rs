@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use connector::{Connector, Message, Verdict};
+use connector::{Connector, Disposition, WorkerMessage};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use runtime::{Deadline, telemetry};
 
@@ -26,8 +26,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-fn message(message: SqsMessage) -> Message {
-    Message {
+fn message(message: SqsMessage) -> WorkerMessage {
+    WorkerMessage {
         id: message.message_id.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
         receipt: message.receipt_handle,
@@ -36,8 +36,8 @@ fn message(message: SqsMessage) -> Message {
 }
 
 /// Names what is to come back; everything else is deleted.
-fn response(verdicts: Vec<(String, Verdict)>) -> SqsBatchResponse {
-    let again = verdicts.into_iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Done));
+fn response(verdicts: Vec<(String, Disposition)>) -> SqsBatchResponse {
+    let again = verdicts.into_iter().filter(|(_, verdict)| !matches!(verdict, Disposition::Done));
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures = again.map(|(id, _)| failure(id)).collect();
     response

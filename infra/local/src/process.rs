@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response};
 use connector::forms::Forms;
-use connector::{Account, Connector, Enrolled, Meter, Queue, Ticked, Waiting};
+use connector::{Connector, Counters, CredentialGuard, EnrolSummary, InProcessQueue, Queue, TickSummary};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline, Secrets, Settings};
 use store::{Store, schema};
@@ -50,7 +50,7 @@ pub struct Process {
     /// The use cases.
     pub connector: Arc<Connector>,
     /// The queue.
-    pub waiting: Waiting,
+    pub waiting: InProcessQueue,
     /// Where the pages are served.
     pub address: SocketAddr,
     server: JoinHandle<()>,
@@ -69,7 +69,7 @@ impl Process {
         if !public {
             settings.public_url = Url::parse(&format!("http://{address}"))?;
         }
-        let waiting = Waiting::new(clock.clone());
+        let waiting = InProcessQueue::new(clock.clone());
         let connector = Arc::new(Connector {
             oura: oura::Client::new(settings.oura.clone())?,
             smartabase: smartabase::Client::new(settings.site.clone())?,
@@ -79,8 +79,8 @@ impl Process {
             forms,
             secrets,
             clock,
-            account: Account::default(),
-            meter: Meter::default(),
+            credential_guard: CredentialGuard::default(),
+            counters: Counters::default(),
         });
         let pages = Router::new().fallback(answer).with_state(Arc::clone(&connector));
         let server = tokio::spawn(async move {
@@ -91,12 +91,12 @@ impl Process {
     }
 
     /// What the enrol function does.
-    pub async fn enrol(&self) -> Result<Enrolled, connector::EnrolError> {
+    pub async fn enrol(&self) -> Result<EnrolSummary, connector::EnrolError> {
         self.connector.enrol(Deadline::within(ENROLMENT)).await
     }
 
     /// What the scheduler function does.
-    pub async fn tick(&self) -> Result<Ticked, connector::TickError> {
+    pub async fn tick(&self) -> Result<TickSummary, connector::TickError> {
         self.connector.tick(Deadline::within(INVOCATION)).await
     }
 

@@ -23,18 +23,20 @@ use jiff::{SignedDuration, ToSpan};
 use oura::{ApiError, Forbidden, TokenError};
 use runtime::{Deadline, SecretName};
 use secrecy::{ExposeSecret, SecretString};
-use store::{Connect, Enrolment, NewConnection, NewState, Purpose, Replaced, State, Status, StoredGrant, TakeState};
+use store::{
+    Connect, Enrolment, NewConnection, NewState, Replaced, SealPurpose, State, Status, StoredGrant, TakeState,
+};
 use url::Url;
 
 use crate::disconnect::{QUEUE_RESERVE, REVOCATION};
-use crate::grant::{TO_STORE, sealed};
-use crate::job::Job;
-use crate::link::{Link, LinkFault};
-use crate::meter::Happening;
-use crate::pages::Page;
-use crate::query::entry;
-use crate::setback::LOOK_AGAIN;
-use crate::{Connector, Setback};
+use crate::error::LOOK_AGAIN;
+use crate::http::pages::Page;
+use crate::http::params::entry;
+use crate::http::{Link, LinkFault};
+use crate::metrics::Counter;
+use crate::queue::message::Job;
+use crate::tokens::{TO_STORE, sealed};
+use crate::{Connector, JobError};
 
 /// A state, and so a visit to Oura's consent page, is good for this long: as long as Oura's code.
 pub(crate) const STATE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
@@ -46,7 +48,7 @@ const LONGEST_CODE: usize = 40;
 pub(crate) const ATTEMPTS: usize = 3;
 
 /// Where an athlete who pressed the button goes.
-pub(crate) struct Departure {
+pub(crate) struct AuthorizationStart {
     /// Oura's consent page.
     pub(crate) url: Url,
     /// The cookie that binds this browser.
@@ -54,7 +56,7 @@ pub(crate) struct Departure {
 }
 
 /// What came back from Oura.
-pub(crate) struct Return {
+pub(crate) struct CallbackParams {
     code: Option<SecretString>,
     state: Option<SecretString>,
     error: Option<String>,
@@ -64,7 +66,7 @@ pub(crate) struct Return {
 
 impl Connector {
     /// Checks the link in a query or a form, and finds the athlete it was made for.
-    pub(crate) async fn visitor(&self, query: &str, deadline: Deadline) -> Result<(Link, Enrolment), Page> {
+    pub(crate) async fn verify_link(&self, query: &str, deadline: Deadline) -> Result<(Link, Enrolment), Page> {
         let now = self.clock.now();
         let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
         let link = match Link::check(&keyring, query, now) {
@@ -88,11 +90,21 @@ impl Connector {
     }
 
     /// The button was pressed: prepares the visit to Oura.
-    pub(crate) async fn depart(&self, link: &Link, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Page> {
-        self.try_depart(link, visitor, deadline).await.map_err(page_of)
+    pub(crate) async fn begin(
+        &self,
+        link: &Link,
+        visitor: &Enrolment,
+        deadline: Deadline,
+    ) -> Result<AuthorizationStart, Page> {
+        self.try_begin(link, visitor, deadline).await.map_err(page_of)
     }
 
-    async fn try_depart(&self, link: &Link, visitor: &Enrolment, deadline: Deadline) -> Result<Departure, Setback> {
+    async fn try_begin(
+        &self,
+        link: &Link,
+        visitor: &Enrolment,
+        deadline: Deadline,
+    ) -> Result<AuthorizationStart, JobError> {
         let credentials = self.secrets.oura(deadline).await?;
         let keyring = self.secrets.keyring(deadline).await?;
         let (state, browser) = (random_text()?, random_text()?);
@@ -103,8 +115,8 @@ impl Connector {
             state.expose_secret(),
         );
         let verifier = keyring
-            .seal(Purpose::PkceVerifier, &visitor.athlete, authorization.pkce_verifier.expose_secret().as_bytes())
-            .map_err(|error| Setback::NeedsOperator(error.to_string()))?;
+            .seal(SealPurpose::PkceVerifier, &visitor.athlete, authorization.pkce_verifier.expose_secret().as_bytes())
+            .map_err(|error| JobError::NeedsOperator(error.to_string()))?;
         let kept = NewState {
             hash: fingerprint(state.expose_secret()),
             athlete: visitor.athlete.clone(),
@@ -115,15 +127,25 @@ impl Connector {
             expires: self.clock.now() + STATE_LIFETIME,
         };
         self.store.put_state(&kept, deadline.instant()).await?;
-        Ok(Departure { url: authorization.url, browser })
+        Ok(AuthorizationStart { url: authorization.url, browser })
     }
 
     /// Oura sent the athlete back: finds out how it ended, and stores the grant if there is one.
-    pub(crate) async fn arrive(&self, back: Return, browser: Option<&str>, deadline: Deadline) -> Page {
-        self.try_arrive(back, browser, deadline).await.unwrap_or_else(|page| page)
+    pub(crate) async fn handle_callback(
+        &self,
+        back: CallbackParams,
+        browser: Option<&str>,
+        deadline: Deadline,
+    ) -> Page {
+        self.try_handle_callback(back, browser, deadline).await.unwrap_or_else(|page| page)
     }
 
-    async fn try_arrive(&self, back: Return, browser: Option<&str>, deadline: Deadline) -> Result<Page, Page> {
+    async fn try_handle_callback(
+        &self,
+        back: CallbackParams,
+        browser: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Page, Page> {
         let state = back.state.ok_or(Page::SessionLost)?;
         let (now, hash) = (self.clock.now(), fingerprint(state.expose_secret()));
         let state = match self.store.take_state(&hash, now, deadline.instant()).await {
@@ -148,7 +170,7 @@ impl Connector {
         let visitor = self.still_named(&state, deadline).await?;
         let athlete = &visitor.athlete;
         let verifier = self
-            .unseal(Purpose::PkceVerifier, athlete, &state.verifier, deadline)
+            .unseal(SealPurpose::PkceVerifier, athlete, &state.verifier, deadline)
             .await
             .map_err(page_of)?
             .and_then(|verifier| String::from_utf8(verifier.expose_secret().to_vec()).ok())
@@ -316,7 +338,7 @@ impl Connector {
             // so one visitor's does not stop everybody.
             TokenError::InvalidClient => {
                 self.secrets.refused(SecretName::Oura);
-                self.meter.count(Happening::OuraRefused);
+                self.counters.count(Counter::OuraRefused);
                 tracing::error!(%athlete, "check the oura secret, and that OuraTokenUrl is the application's own server");
                 Page::Misconfigured
             }
@@ -343,7 +365,7 @@ impl Connector {
     }
 }
 
-impl Return {
+impl CallbackParams {
     /// Reads the callback's query.
     pub(crate) fn read(query: &str) -> Self {
         let entry = |name| entry(query, name);
@@ -384,26 +406,28 @@ fn authorization_refused(athlete: &store::AthleteId, error: &str) -> Page {
 }
 
 /// What a person is shown for a setback; what happened is logged.
-pub(crate) fn page_of(setback: Setback) -> Page {
+pub(crate) fn page_of(setback: JobError) -> Page {
     match setback {
-        Setback::RetryAfter { why, .. } => {
+        JobError::RetryAfter { why, .. } => {
             tracing::warn!(why, "a visitor was asked to try again");
             Page::TryAgain
         }
-        Setback::NeedsOperator(reason) => {
+        JobError::NeedsOperator(reason) => {
             tracing::error!(reason, "the operator must act");
             Page::Misconfigured
         }
-        Setback::NeedsAthlete(_) | Setback::OutdatedApp | Setback::Busy { .. } | Setback::Overtaken => Page::TryAgain,
+        JobError::NeedsAthlete(_) | JobError::OutdatedApp | JobError::Busy { .. } | JobError::Superseded => {
+            Page::TryAgain
+        }
     }
 }
 
 /// 256 random bits as text.
-pub(crate) fn random_text() -> Result<SecretString, Setback> {
+pub(crate) fn random_text() -> Result<SecretString, JobError> {
     let mut bytes = [0; 32];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|_| Setback::retry(Duration::from_secs(1), "the operating system has no randomness"))?;
+        .map_err(|_| JobError::retry(Duration::from_secs(1), "the operating system has no randomness"))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes).into())
 }
 

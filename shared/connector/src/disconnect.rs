@@ -24,10 +24,10 @@ use store::{AthleteId, Connection, Disconnect, Sealed, Status};
 use url::Url;
 
 use crate::authorize::{ATTEMPTS, page_of};
-use crate::job::{Job, SealedGrant};
-use crate::pages::Page;
-use crate::setback::UNWELL;
-use crate::{Connector, Setback, grant};
+use crate::error::UNWELL;
+use crate::http::pages::Page;
+use crate::queue::message::{Job, SealedGrant};
+use crate::{Connector, JobError, tokens};
 
 /// When a queued revocation is done: by then the disconnect has happened, or failed.
 pub(crate) const REVOCATION: Duration = Duration::from_mins(1);
@@ -61,7 +61,7 @@ pub(crate) struct Withdrawn {
 impl Connector {
     /// Disconnects the athlete.
     pub(crate) async fn disconnect(&self, athlete: &AthleteId, deadline: Deadline) -> Page {
-        let withdrawn = match self.withdraw(athlete, deadline).await {
+        let withdrawn = match self.erase_grant(athlete, deadline).await {
             Ok(withdrawn) => withdrawn,
             Err(setback) => return page_of(setback),
         };
@@ -74,8 +74,8 @@ impl Connector {
 
     /// Erases the athlete's grant, stops the syncs and has the grant revoked at Oura. The records stay. Repeating it does
     /// no harm.
-    pub async fn end_connection(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, Setback> {
-        let Some(withdrawn) = self.withdraw(athlete, deadline).await? else { return Ok(Revocation::Done) };
+    pub async fn end_connection(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, JobError> {
+        let Some(withdrawn) = self.erase_grant(athlete, deadline).await? else { return Ok(Revocation::Done) };
         Ok(self.revoke_at_once(athlete, &withdrawn, deadline).await)
     }
 
@@ -94,7 +94,11 @@ impl Connector {
 
     /// Queues the revocation and erases the grant. Answers with the grant, if there was one, for whoever does not want to
     /// wait for the queue.
-    pub(crate) async fn withdraw(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Option<Withdrawn>, Setback> {
+    pub(crate) async fn erase_grant(
+        &self,
+        athlete: &AthleteId,
+        deadline: Deadline,
+    ) -> Result<Option<Withdrawn>, JobError> {
         for _ in 0..ATTEMPTS {
             let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(None) };
             let withdrawn = self.to_withdraw(&connection, deadline).await;
@@ -102,7 +106,7 @@ impl Connector {
                 let (athlete, grant, oura_user) = (athlete.clone(), grant.clone(), oura_user.clone());
                 let job = Job::Revoke { athlete, grant, oura_user, tries: 0 };
                 let queued = self.queue.send(&[(job, REVOCATION)], deadline).await;
-                queued.map_err(|error| Setback::retry(UNWELL, error.to_string()))?;
+                queued.map_err(|error| JobError::retry(UNWELL, error.to_string()))?;
             }
             match self.store.disconnect(athlete, connection.generation, self.clock.now(), deadline.instant()).await? {
                 Disconnect::Disconnected { .. } => {
@@ -113,13 +117,13 @@ impl Connector {
                 Disconnect::Raced => {}
             }
         }
-        Err(Setback::retry(UNWELL, "the connection keeps changing"))
+        Err(JobError::retry(UNWELL, "the connection keeps changing"))
     }
 
     /// The grant of a connection, and whose account it opens. An account that was found to feed another athlete is not
     /// named on the connection, so Oura is asked once more.
     async fn to_withdraw(&self, connection: &Connection, deadline: Deadline) -> Option<Withdrawn> {
-        let grant = grant::sealed(connection.grant.as_ref()?, &connection.scopes);
+        let grant = tokens::sealed(connection.grant.as_ref()?, &connection.scopes);
         let mut oura_user = connection.oura_user.clone();
         let is_taken = connection.status == Status::OuraAccountTaken && oura_user.is_none();
         if is_taken {
@@ -167,7 +171,7 @@ impl Connector {
         grant: &SealedGrant,
         oura_user: Option<&str>,
         deadline: Deadline,
-    ) -> Result<Revocation, Setback> {
+    ) -> Result<Revocation, JobError> {
         let sealed = opened(grant)?;
         let issued_at = self.issuing_endpoint(athlete, &sealed, &grant.token_url, deadline).await?;
         if self.is_of_another_server(&issued_at) {
@@ -188,7 +192,7 @@ impl Connector {
             .revoke(&credentials, &token, deadline.instant())
             .await
             .map(|()| Revocation::Done)
-            .map_err(|error| Setback::retry(UNWELL, format!("the grant could not be revoked: {error}")))
+            .map_err(|error| JobError::retry(UNWELL, format!("the grant could not be revoked: {error}")))
     }
 
     /// Whether this grant or another grant of the same Oura account is in use, as far as the table shows. It is a
@@ -200,7 +204,7 @@ impl Connector {
         grant: &SealedGrant,
         oura_user: Option<&str>,
         deadline: Deadline,
-    ) -> Result<bool, Setback> {
+    ) -> Result<bool, JobError> {
         let oura_user = match oura_user {
             Some(named) => Some(named.to_owned()),
             None => self.account_of(athlete, grant, deadline).await?,
@@ -211,7 +215,7 @@ impl Connector {
             }
             if Self::is_valid_at_oura(&own) {
                 if oura_user.is_none() || own.oura_user.is_none() {
-                    return Err(Setback::retry(
+                    return Err(JobError::retry(
                         UNWELL,
                         "the athlete has another grant, perhaps of the same Oura account",
                     ));
@@ -237,7 +241,7 @@ impl Connector {
         athlete: &AthleteId,
         grant: &SealedGrant,
         deadline: Deadline,
-    ) -> Result<Option<String>, Setback> {
+    ) -> Result<Option<String>, JobError> {
         if grant.expires_at <= self.clock.now() {
             return Ok(None);
         }
@@ -246,7 +250,7 @@ impl Connector {
             Ok(person) => Ok(Some(person.id.as_str().to_owned())),
             Err(ApiError::TokenRefused | ApiError::Forbidden { .. } | ApiError::Rejected { .. }) => Ok(None),
             Err(error) => {
-                Err(Setback::retry(UNWELL, format!("Oura does not say whose grant is to be revoked: {error}")))
+                Err(JobError::retry(UNWELL, format!("Oura does not say whose grant is to be revoked: {error}")))
             }
         }
     }
@@ -270,7 +274,7 @@ impl Connector {
     }
 }
 
-fn opened(grant: &SealedGrant) -> Result<Sealed, Setback> {
+fn opened(grant: &SealedGrant) -> Result<Sealed, JobError> {
     Sealed::from_base64(&grant.sealed)
-        .map_err(|_| Setback::NeedsOperator("the grant in a revoke message is damaged".to_owned()))
+        .map_err(|_| JobError::NeedsOperator("the grant in a revoke message is damaged".to_owned()))
 }

@@ -1,7 +1,7 @@
 //! The use cases: plan a tick, sync an athlete, connect one, disconnect one, enrol a squad.
 //!
 //! It knows Oura, Smartabase and the table through their crates, and nothing of Lambda: the functions and the local
-//! process call the same methods of one [`Connector`]. What is pure is in [`forms`], [`plan`] and [`standing`]; what must hold under
+//! process call the same methods of one [`Connector`]. What is pure is in [`forms`], [`schedule::plan`] and [`athlete_status`]; what must hold under
 //! crashes and repeats is said at the top of the file that makes it hold.
 //!
 //! ```
@@ -13,48 +13,36 @@
 //! # Ok::<(), connector::forms::FormsError>(())
 //! ```
 
-mod account;
+pub mod athlete_status;
 mod authorize;
-mod batch;
-mod census;
+mod credential_guard;
 mod delivery;
 mod disconnect;
 mod enrol;
-mod fetch;
+mod error;
 pub mod forms;
-mod grant;
-pub mod job;
+mod http;
 mod lease;
-mod life;
-mod link;
-mod meter;
+mod metrics;
 mod outage;
-mod own_page;
-mod pages;
-pub mod plan;
-mod profile;
-mod query;
-mod queue;
-mod rate_limit;
-mod setback;
-pub mod standing;
+pub mod queue;
+pub mod schedule;
+mod staff_forms;
 mod sync;
-mod tick;
-mod told;
-mod web;
+mod tokens;
+mod worker;
 
-pub use account::Account;
-pub use batch::{Message, Verdict};
+pub use athlete_status::AthleteStatus;
+pub use credential_guard::CredentialGuard;
 pub use disconnect::Revocation;
-pub use enrol::{EnrolError, Enrolled, LINK_LIFETIME};
-pub use link::{Link, LinkFault};
-pub use meter::Meter;
-pub use queue::{Queue, QueueError, Received, Waiting};
-pub use rate_limit::RateLimit;
-pub use setback::Setback;
-pub use standing::Standing;
+pub use enrol::{EnrolError, EnrolSummary, LINK_LIFETIME};
+pub use error::JobError;
+pub use http::{Link, LinkFault, RateLimit};
+pub use metrics::Counters;
+pub use queue::{InProcessQueue, Queue, QueueError, Received};
+pub use schedule::{TickError, TickSummary};
 pub use sync::Synced;
-pub use tick::{TickError, Ticked};
+pub use worker::{Disposition, WorkerMessage};
 
 use runtime::telemetry::Metric;
 use runtime::{Clock, ConfigurationError, Deadline, Deployment, Secrets, SecretsManager, Settings};
@@ -79,9 +67,9 @@ pub struct Connector {
     /// What time it is.
     pub clock: Clock,
     /// What this process knows of the Smartabase account.
-    pub account: Account,
+    pub credential_guard: CredentialGuard,
     /// What is counted for the metrics.
-    pub meter: Meter,
+    pub counters: Counters,
 }
 
 /// Why a process can't begin. Nothing but a corrected configuration or build helps.
@@ -129,14 +117,14 @@ impl Connector {
             secrets: Secrets::Manager(SecretsManager::new(aws_sdk_secretsmanager::Client::new(aws), deployment)),
             settings,
             clock: Clock::System,
-            account: Account::default(),
-            meter: Meter::default(),
+            credential_guard: CredentialGuard::default(),
+            counters: Counters::default(),
         })
     }
 
     /// What happened since the last report, as metrics.
     fn happened(&self) -> Vec<Metric> {
-        self.meter.take(self.oura.requests()).collect()
+        self.counters.take(self.oura.requests()).collect()
     }
 
     /// Opens a connection to Oura and reads the key, so that the first athlete of a fresh process does not wait for

@@ -24,9 +24,9 @@ use store::{AthleteId, Holds, Outage, OutageWrite, Service};
 use tokio::sync::Mutex;
 use tokio::time::timeout_at;
 
-use crate::account::NotAdmitted;
-use crate::setback::UNWELL;
-use crate::{Connector, Setback};
+use crate::credential_guard::PermitError;
+use crate::error::UNWELL;
+use crate::{Connector, JobError};
 
 /// The site is down when requests about so many athletes have failed, and none of their imports was answered.
 const FAILED_ATHLETES: usize = 3;
@@ -97,14 +97,14 @@ impl Known {
 
 impl Connector {
     /// Whether a sync may go on to ask Oura: not while the site is known to be down. Costs nothing without an outage.
-    pub(crate) async fn site_answers(&self, holds: &Holds, deadline: Deadline) -> Result<(), Setback> {
+    pub(crate) async fn site_answers(&self, holds: &Holds, deadline: Deadline) -> Result<(), JobError> {
         self.learn(holds.outage.clone());
         if self.outage_to_probe()?.is_none() {
             return Ok(());
         }
         let wait = deadline.at_most(MAX_PROBE).instant();
-        let Ok(_probing) = timeout_at(wait, self.account.site.probe.lock()).await else {
-            return Err(Setback::retry(UNWELL, "another job is asking whether Smartabase answers"));
+        let Ok(_probing) = timeout_at(wait, self.credential_guard.site.probe.lock()).await else {
+            return Err(JobError::retry(UNWELL, "another job is asking whether Smartabase answers"));
         };
         // Another job may have found out meanwhile.
         match self.outage_to_probe()? {
@@ -114,7 +114,7 @@ impl Connector {
     }
 
     /// The error of a job that must wait for the end of an outage, if one is in force.
-    pub(crate) fn outage_in_force(&self) -> Result<(), Setback> {
+    pub(crate) fn outage_in_force(&self) -> Result<(), JobError> {
         self.outage_to_probe().map(drop)
     }
 
@@ -176,7 +176,7 @@ impl Connector {
     }
 
     /// Finds out whether the site answers, unless a job of another process does.
-    async fn probe(&self, outage: Outage, deadline: Deadline) -> Result<(), Setback> {
+    async fn probe(&self, outage: Outage, deadline: Deadline) -> Result<(), JobError> {
         let (now, longest) = (self.clock.now(), self.longest_outage());
         let next = next_outage(Some(&outage), now, longest, Duration::ZERO, outage.why.clone());
         match self.store.replace_outage(Service::Smartabase, Some(&outage), &next, deadline.instant()).await? {
@@ -186,10 +186,10 @@ impl Connector {
                 return self.outage_in_force();
             }
         }
-        match self.admission(deadline).await {
+        match self.permit(deadline).await {
             // A refusal of the credentials is an answer, too.
-            Ok(_) | Err(NotAdmitted::Refused(_)) => {}
-            Err(NotAdmitted::NotNow(setback)) => return Err(setback.no_sooner_than(self.wait(&next))),
+            Ok(_) | Err(PermitError::Refused(_)) => {}
+            Err(PermitError::NotNow(setback)) => return Err(setback.no_sooner_than(self.wait(&next))),
         }
         let now = self.clock.now();
         let answered = Outage { until: now, answered_at: Some(now), version: next.version + 1, ..next.clone() };
@@ -210,11 +210,11 @@ impl Connector {
     }
 
     /// The outage whose wait is over but that was not probed yet; an error while an outage is in force.
-    fn outage_to_probe(&self) -> Result<Option<Outage>, Setback> {
+    fn outage_to_probe(&self) -> Result<Option<Outage>, JobError> {
         let known = self.known().outage.clone();
         match known.filter(|outage| outage.answered_at.is_none()) {
             Some(outage) if outage.in_force(self.clock.now()) => {
-                Err(Setback::retry(self.wait(&outage), outage.why.clone()))
+                Err(JobError::retry(self.wait(&outage), outage.why.clone()))
             }
             other => Ok(other),
         }
@@ -243,7 +243,7 @@ impl Connector {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.account.site.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.credential_guard.site.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use runtime::{Deadline, Deployment, SecretError, SecretName, Secrets, SecretsManager};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use store::{AthleteId, KeyVersion, Keyring, Purpose};
+use store::{AthleteId, KeyVersion, Keyring, SealPurpose};
 
 /// What stands in for Secrets Manager, and the secrets that read from it.
 struct Vault {
@@ -218,13 +218,13 @@ async fn what_an_older_version_of_the_key_sealed_stays_readable() {
     let vault = Vault::open().await;
     let athlete = AthleteId::parse("31152").unwrap();
     let old = Keyring::new(KeyVersion { id: "old".to_owned(), secret: "root of old".into() });
-    let sealed = old.seal(Purpose::Grant, &athlete, b"tokens").unwrap();
+    let sealed = old.seal(SealPurpose::Grant, &athlete, b"tokens").unwrap();
     vault.put(KEY, "", "old", "root of old");
     vault.put(KEY, CURRENT, "new", "root of new");
 
     let keyring = vault.secrets.keyring_with("old", soon()).await.unwrap();
     assert_eq!(keyring.current(), "new");
-    assert_eq!(keyring.open(Purpose::Grant, &athlete, &sealed).unwrap().expose_secret(), b"tokens");
+    assert_eq!(keyring.open(SealPurpose::Grant, &athlete, &sealed).unwrap().expose_secret(), b"tokens");
     let asked = |version: &str| (KEY.to_owned(), version.to_owned());
     assert_eq!(vault.asked(), [asked(CURRENT), asked("old")]);
     // It is kept beside the current one.

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::athlete::AthleteId;
-use crate::edit::{Edit, Edited};
+use crate::attributes::{Item, Reader, date, instant, number, sealed, text, texts};
+use crate::client::Store;
 use crate::error::StoreError;
-use crate::item::{Item, Reader, date, instant, number, sealed, text, texts};
 use crate::keys::{ACTIVE_SHARD, ATHLETE, Key, RecordKey, SHARDS, shard};
-use crate::requests::Store;
 use crate::sealed::Sealed;
+use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
 pub(crate) const STATUS: &str = "status";
 pub(crate) const STATUS_AT: &str = "status_at";
@@ -44,7 +44,7 @@ pub(crate) const BROUGHT_LAST: &str = "brought_last";
 pub(crate) const BROUGHT_AT: &str = "brought_at";
 pub(crate) const INTENDED: &str = "intended";
 pub(crate) const REFRESH_BEGUN: &str = "refresh_begun";
-pub(crate) const REFRESH_DOUBTED: &str = "refresh_doubted";
+pub(crate) const REFRESH_SUSPECT_AT: &str = "refresh_doubted";
 pub(crate) const REFRESH_REFUSED: &str = "refresh_refused";
 pub(crate) const REFRESH_REFUSED_LAST: &str = "refresh_refused_last";
 
@@ -102,7 +102,7 @@ pub struct Connection {
     /// on the way here.
     pub refresh_begun: Option<Timestamp>,
     /// When somebody first thought that this refresh came to nothing.
-    pub refresh_doubted: Option<Timestamp>,
+    pub refresh_suspect_at: Option<Timestamp>,
     /// That the token server has refused to refresh this grant for a reason that is not the athlete's. A release that
     /// does not know this attribute leaves it there when it stores a new grant, so what is older than the grant says nothing.
     pub refresh_refused: Option<Refusals>,
@@ -178,7 +178,7 @@ pub struct Lease {
 
 /// What came of a small change to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ConnectionUpdate {
     /// It is as asked, now or already.
     Done,
     /// Nothing was changed: the connection has moved on to another generation or consent, or is disconnected.
@@ -209,12 +209,12 @@ impl Store {
         held_until: Option<Timestamp>,
         now: Timestamp,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
+    ) -> Result<ConnectionUpdate, StoreError> {
         let operation = "setting a connection's status";
         if status == Status::Disconnected {
             return Err(StoreError::Bug { operation, why: "a connection is ended by disconnecting it".to_owned() });
         }
-        let edit = Edit::of(Key::connection(athlete))
+        let edit = ItemUpdate::of(Key::connection(athlete))
             .if_equal(GENERATION, number(expect_generation))
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
             .set(STATUS, text(status.name()))
@@ -222,9 +222,9 @@ impl Store {
             .set_or_remove(NOTE, note.map(text))
             .set_or_remove(HELD_UNTIL, held_until.map(instant));
         Ok(match edit.send(self, operation, deadline).await? {
-            Edited::Applied(_) => Change::Done,
-            Edited::Refused(Some(_)) => Change::Superseded,
-            Edited::Refused(None) => Change::Gone,
+            UpdateOutcome::Applied(_) => ConnectionUpdate::Done,
+            UpdateOutcome::Refused(Some(_)) => ConnectionUpdate::Superseded,
+            UpdateOutcome::Refused(None) => ConnectionUpdate::Gone,
         })
     }
 
@@ -236,52 +236,52 @@ impl Store {
         connected_at: Timestamp,
         note: Option<&str>,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
-        let edit = Edit::of(Key::connection(athlete))
+    ) -> Result<ConnectionUpdate, StoreError> {
+        let edit = ItemUpdate::of(Key::connection(athlete))
             .if_equal(CONNECTED_AT, instant(connected_at))
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
             .set_or_remove(NOTE, note.map(text));
         Ok(match edit.send(self, "setting a connection's note", deadline).await? {
-            Edited::Applied(_) => Change::Done,
-            Edited::Refused(Some(_)) => Change::Superseded,
-            Edited::Refused(None) => Change::Gone,
+            UpdateOutcome::Applied(_) => ConnectionUpdate::Done,
+            UpdateOutcome::Refused(Some(_)) => ConnectionUpdate::Superseded,
+            UpdateOutcome::Refused(None) => ConnectionUpdate::Gone,
         })
     }
 
     /// Pauses the calls to Oura for one athlete until `until`. Never shortens a longer pause. A disconnected athlete is
-    /// [`Change::Superseded`].
+    /// [`ConnectionUpdate::Superseded`].
     pub async fn hold_athlete(
         &self,
         athlete: &AthleteId,
         until: Timestamp,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
+    ) -> Result<ConnectionUpdate, StoreError> {
         self.advance(athlete, HELD_UNTIL, until, "holding an athlete", deadline).await
     }
 
     /// Marks a connection as looked at and found unchanged. Never turns [`last_sync`](Connection::last_sync) back. A
-    /// disconnected athlete is [`Change::Superseded`].
+    /// disconnected athlete is [`ConnectionUpdate::Superseded`].
     pub async fn heartbeat(
         &self,
         athlete: &AthleteId,
         now: Timestamp,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
+    ) -> Result<ConnectionUpdate, StoreError> {
         self.advance(athlete, LAST_SYNC, now, "marking a connection as synced", deadline).await
     }
 
     /// Points a connection at another Smartabase user, whose forms are to receive the records from now on. Nothing is known
     /// of what stands there, so the window's digest is forgotten, and the next fence is taken: a job that began with the
     /// other user can note nothing more. `owed` is the history that is to be looked up in that user's forms, from when on.
-    /// A disconnected athlete is [`Change::Superseded`].
+    /// A disconnected athlete is [`ConnectionUpdate::Superseded`].
     pub async fn repoint(
         &self,
         athlete: &AthleteId,
         user_id: u64,
         owed: Option<Date>,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
-        let edit = Edit::of(Key::connection(athlete))
+    ) -> Result<ConnectionUpdate, StoreError> {
+        let edit = ItemUpdate::of(Key::connection(athlete))
             .if_exists()
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
             .when("#user_id <> :user_id", [USER_ID], [])
@@ -300,9 +300,9 @@ impl Store {
         to: Timestamp,
         operation: &'static str,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
+    ) -> Result<ConnectionUpdate, StoreError> {
         let later = format!("attribute_not_exists(#{attribute}) OR #{attribute} < :{attribute}");
-        let edit = Edit::of(Key::connection(athlete))
+        let edit = ItemUpdate::of(Key::connection(athlete))
             .if_exists()
             .when("#status <> :disconnected", [STATUS], [(":disconnected", text(Status::Disconnected.name()))])
             .when(&later, [attribute], [])
@@ -313,17 +313,17 @@ impl Store {
     /// Sends an edit that a disconnected connection refuses, and so does one that is as asked already.
     async fn unless_disconnected(
         &self,
-        edit: Edit,
+        edit: ItemUpdate,
         operation: &'static str,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
+    ) -> Result<ConnectionUpdate, StoreError> {
         let key = edit.key().clone();
         match edit.send(self, operation, deadline).await? {
-            Edited::Applied(_) => Ok(Change::Done),
-            Edited::Refused(None) => Ok(Change::Gone),
-            Edited::Refused(Some(item)) => {
+            UpdateOutcome::Applied(_) => Ok(ConnectionUpdate::Done),
+            UpdateOutcome::Refused(None) => Ok(ConnectionUpdate::Gone),
+            UpdateOutcome::Refused(Some(item)) => {
                 let disconnected = Status::read(&Reader::new(&key, &item))? == Status::Disconnected;
-                Ok(if disconnected { Change::Superseded } else { Change::Done })
+                Ok(if disconnected { ConnectionUpdate::Superseded } else { ConnectionUpdate::Done })
             }
         }
     }
@@ -358,18 +358,18 @@ impl Connection {
             intended: reader.texts(INTENDED, "names no record")?,
             brought: Brought::read(&reader)?,
             refresh_begun: reader.instant(REFRESH_BEGUN)?,
-            refresh_doubted: reader.instant(REFRESH_DOUBTED)?,
+            refresh_suspect_at: reader.instant(REFRESH_SUSPECT_AT)?,
             refresh_refused: Refusals::read(&reader)?,
         })
     }
 
     /// Writes every attribute, those that are `None` by removing them, and lists the athlete for syncing unless the
     /// connection is disconnected.
-    pub(crate) fn write(&self) -> Edit {
+    pub(crate) fn write(&self) -> ItemUpdate {
         let listed = self.status != Status::Disconnected;
         let grant = self.grant.as_ref();
         let lease = self.lease.as_ref();
-        Edit::of(Key::connection(&self.athlete))
+        ItemUpdate::of(Key::connection(&self.athlete))
             .set(STATUS, text(self.status.name()))
             .set(STATUS_AT, instant(self.status_at))
             .set_or_remove(NOTE, self.note.as_deref().map(text))
@@ -397,7 +397,7 @@ impl Connection {
             .set_or_remove(BROUGHT_LAST, self.brought.map(|brought| date(brought.last)))
             .set_or_remove(BROUGHT_AT, self.brought.map(|brought| instant(brought.at)))
             .set_or_remove(REFRESH_BEGUN, self.refresh_begun.map(instant))
-            .set_or_remove(REFRESH_DOUBTED, self.refresh_doubted.map(instant))
+            .set_or_remove(REFRESH_SUSPECT_AT, self.refresh_suspect_at.map(instant))
             .set_or_remove(REFRESH_REFUSED, self.refresh_refused.map(|refused| instant(refused.since)))
             .set_or_remove(REFRESH_REFUSED_LAST, self.refresh_refused.map(|refused| instant(refused.last)))
             .set_or_remove(ACTIVE_SHARD, listed.then(|| text(shard(&self.athlete, SHARDS))))

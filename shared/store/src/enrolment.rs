@@ -15,12 +15,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
-use crate::connection::Change;
-use crate::edit::{Edit, Edited};
+use crate::attributes::{Item, Reader, instant, number, text};
+use crate::client::Store;
+use crate::connection::ConnectionUpdate;
 use crate::error::StoreError;
-use crate::item::{Item, Reader, instant, number, text};
 use crate::keys::{ACTIVE_SHARD, ATHLETE, ENROLLED_SHARDS, Key, PK, SK, shard};
-use crate::requests::Store;
+use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
 const USER_ID: &str = "user_id";
 const NAME: &str = "name";
@@ -121,13 +121,13 @@ impl Store {
     }
 
     /// The same over an enrolment that was read before, unless the athlete's links were [ended](Self::end_links) since:
-    /// then nothing is written and the answer is [`Change::Superseded`]. One `UpdateItem`.
+    /// then nothing is written and the answer is [`ConnectionUpdate::Superseded`]. One `UpdateItem`.
     pub async fn replace_enrolment(
         &self,
         enrolment: &Enrolment,
         known: &Enrolment,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
+    ) -> Result<ConnectionUpdate, StoreError> {
         let edit = enrolment.write();
         let edit = match known.links_from {
             Some(from) => edit.when("#links_from = :known", [LINKS_FROM], [(":known", instant(from))]),
@@ -135,26 +135,26 @@ impl Store {
         };
         let key = edit.key().clone();
         match edit.send(self, "remembering an enrolment", deadline).await? {
-            Edited::Applied(_) => Ok(Change::Done),
-            Edited::Refused(None) => Ok(Change::Gone),
+            UpdateOutcome::Applied(_) => Ok(ConnectionUpdate::Done),
+            UpdateOutcome::Refused(None) => Ok(ConnectionUpdate::Gone),
             // The first attempt may have been carried out and its answer lost.
-            Edited::Refused(Some(item)) => {
+            UpdateOutcome::Refused(Some(item)) => {
                 let told = Reader::new(&key, &item).instant(TOLD)?;
-                Ok(if told == Some(enrolment.told) { Change::Done } else { Change::Superseded })
+                Ok(if told == Some(enrolment.told) { ConnectionUpdate::Done } else { ConnectionUpdate::Superseded })
             }
         }
     }
 
     /// Ends every link of the athlete that expires before `from`, and makes the next enrolment write a new one into the
-    /// form. [`Change::Superseded`] if the UUID is another user's now or its links end later already. One `UpdateItem`.
+    /// form. [`ConnectionUpdate::Superseded`] if the UUID is another user's now or its links end later already. One `UpdateItem`.
     pub async fn end_links(
         &self,
         athlete: &AthleteId,
         user_id: u64,
         from: Timestamp,
         deadline: Instant,
-    ) -> Result<Change, StoreError> {
-        let edit = Edit::of(Key::enrolment(athlete))
+    ) -> Result<ConnectionUpdate, StoreError> {
+        let edit = ItemUpdate::of(Key::enrolment(athlete))
             .if_equal(USER_ID, number(user_id))
             .when("attribute_not_exists(#links_from) OR #links_from <= :links_from", [LINKS_FROM], [])
             .set(LINKS_FROM, instant(from))
@@ -162,9 +162,9 @@ impl Store {
             // No link has this basis, so the next enrolment sees a different one and writes a new link.
             .set(BASIS, text("renewed"));
         Ok(match edit.send(self, "ending an athlete's links", deadline).await? {
-            Edited::Applied(_) => Change::Done,
-            Edited::Refused(Some(item)) if !is_forgotten(&item) => Change::Superseded,
-            Edited::Refused(_) => Change::Gone,
+            UpdateOutcome::Applied(_) => ConnectionUpdate::Done,
+            UpdateOutcome::Refused(Some(item)) if !is_forgotten(&item) => ConnectionUpdate::Superseded,
+            UpdateOutcome::Refused(_) => ConnectionUpdate::Gone,
         })
     }
 
@@ -173,8 +173,8 @@ impl Store {
     pub async fn forget_enrolment(&self, athlete: &AthleteId, deadline: Instant) -> Result<(), StoreError> {
         let attributes =
             [USER_ID, NAME, LINK_EXPIRES, LINKS_FROM, BASIS, TOLD, STATUS_TOLD, ROTATION_TOLD, ACTIVE_SHARD, ATHLETE];
-        let edit = Edit::of(Key::enrolment(athlete)).if_exists();
-        let edit = attributes.into_iter().fold(edit, Edit::remove);
+        let edit = ItemUpdate::of(Key::enrolment(athlete)).if_exists();
+        let edit = attributes.into_iter().fold(edit, ItemUpdate::remove);
         edit.send(self, "forgetting an enrolment", deadline).await?;
         Ok(())
     }
@@ -189,16 +189,16 @@ impl Store {
         deadline: Instant,
     ) -> Result<Telling, StoreError> {
         let (attribute, operation) = (form.attribute(), "intending to tell a form");
-        let edit = || Edit::of(Key::enrolment(athlete)).when("attribute_exists(#user_id)", [USER_ID], []);
+        let edit = || ItemUpdate::of(Key::enrolment(athlete)).when("attribute_exists(#user_id)", [USER_ID], []);
         // Two who say the same agree, as does one whose first request was answered by nobody.
         let alone = format!("NOT begins_with(#{attribute}, :intended) OR #{attribute} = :{attribute}");
         let alone = edit().when(&alone, [], [(":intended", text(INTENDED))]).set(attribute, text(intention(digest)));
-        if let Edited::Applied(_) = alone.send(self, operation, deadline).await? {
+        if let UpdateOutcome::Applied(_) = alone.send(self, operation, deadline).await? {
             return Ok(Telling::Noted);
         }
         Ok(match edit().set(attribute, text(BY_SEVERAL)).send(self, operation, deadline).await? {
-            Edited::Applied(_) => Telling::Overlapped,
-            Edited::Refused(_) => Telling::Gone,
+            UpdateOutcome::Applied(_) => Telling::Overlapped,
+            UpdateOutcome::Refused(_) => Telling::Gone,
         })
     }
 
@@ -212,15 +212,18 @@ impl Store {
         deadline: Instant,
     ) -> Result<Telling, StoreError> {
         let (key, attribute, operation) = (Key::enrolment(athlete), form.attribute(), "noting what a form was told");
-        let confirmed = Edit::of(key.clone()).if_equal(attribute, text(intention(digest))).set(attribute, text(digest));
+        let confirmed =
+            ItemUpdate::of(key.clone()).if_equal(attribute, text(intention(digest))).set(attribute, text(digest));
         match confirmed.send(self, operation, deadline).await? {
-            Edited::Applied(_) => Ok(Telling::Noted),
-            Edited::Refused(None) => Ok(Telling::Gone),
-            Edited::Refused(Some(item)) if Reader::new(&key, &item).text(attribute)?.as_deref() == Some(digest) => {
+            UpdateOutcome::Applied(_) => Ok(Telling::Noted),
+            UpdateOutcome::Refused(None) => Ok(Telling::Gone),
+            UpdateOutcome::Refused(Some(item))
+                if Reader::new(&key, &item).text(attribute)?.as_deref() == Some(digest) =>
+            {
                 Ok(Telling::Noted)
             }
-            Edited::Refused(Some(_)) => {
-                Edit::of(key).if_exists().remove(attribute).send(self, operation, deadline).await?;
+            UpdateOutcome::Refused(Some(_)) => {
+                ItemUpdate::of(key).if_exists().remove(attribute).send(self, operation, deadline).await?;
                 Ok(Telling::Overlapped)
             }
         }
@@ -263,8 +266,8 @@ impl Enrolment {
         self.links_from.is_some_and(|from| link_expires < from)
     }
 
-    fn write(&self) -> Edit {
-        Edit::of(Key::enrolment(&self.athlete))
+    fn write(&self) -> ItemUpdate {
+        ItemUpdate::of(Key::enrolment(&self.athlete))
             .set(USER_ID, number(self.user_id))
             .set(NAME, text(&self.name))
             .set(LINK_EXPIRES, instant(self.link_expires))

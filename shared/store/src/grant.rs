@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
+use crate::attributes::{Item, Reader, instant, number, sealed, text};
+use crate::client::Store;
 use crate::connection::{
-    EXPIRES_AT, FENCE, GENERATION, GRANT, REFRESH_BEGUN, REFRESH_DOUBTED, REFRESH_REFUSED, REFRESH_REFUSED_LAST,
+    EXPIRES_AT, FENCE, GENERATION, GRANT, REFRESH_BEGUN, REFRESH_REFUSED, REFRESH_REFUSED_LAST, REFRESH_SUSPECT_AT,
     ROTATED_AT, SCOPES, STATUS, STATUS_AT, Status, StoredGrant, TOKEN_URL,
 };
-use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
-use crate::item::{Item, Reader, instant, number, sealed, text};
 use crate::keys::Key;
-use crate::requests::Store;
+use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
 /// What came of saving a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Store {
             && Status::read(&Reader::new(&key, &item))? == Status::NeedsConsent
         {
             // Refused if somebody has moved the status or the grant since: theirs is the fresher knowledge.
-            Edit::of(key)
+            ItemUpdate::of(key)
                 .if_equal(GENERATION, number(generation))
                 .if_equal(STATUS, text(Status::NeedsConsent.name()))
                 .set(STATUS, text(Status::Active.name()))
@@ -85,8 +85,8 @@ impl Store {
 }
 
 /// The next generation in place of `from_generation`.
-fn replace(athlete: &AthleteId, from_generation: u64, grant: &StoredGrant, scopes: &str, now: Timestamp) -> Edit {
-    Edit::of(Key::connection(athlete))
+fn replace(athlete: &AthleteId, from_generation: u64, grant: &StoredGrant, scopes: &str, now: Timestamp) -> ItemUpdate {
+    ItemUpdate::of(Key::connection(athlete))
         .if_equal(GENERATION, number(from_generation))
         .set(GRANT, sealed(&grant.sealed))
         .set(TOKEN_URL, text(grant.token_url.as_str()))
@@ -94,17 +94,17 @@ fn replace(athlete: &AthleteId, from_generation: u64, grant: &StoredGrant, scope
         .set(SCOPES, text(scopes))
         .set(ROTATED_AT, instant(now))
         .remove(REFRESH_BEGUN)
-        .remove(REFRESH_DOUBTED)
+        .remove(REFRESH_SUSPECT_AT)
         .remove(REFRESH_REFUSED)
         .remove(REFRESH_REFUSED_LAST)
         .set(GENERATION, number(from_generation.saturating_add(1)))
 }
 
 /// What an edit came to, and the connection after it. Sealing is randomised, so equal bytes can only be this very grant.
-fn outcome(key: &Key, edited: Edited, grant: &StoredGrant) -> Result<(Save, Option<Item>), StoreError> {
+fn outcome(key: &Key, edited: UpdateOutcome, grant: &StoredGrant) -> Result<(Save, Option<Item>), StoreError> {
     let item = match edited {
-        Edited::Applied(item) | Edited::Refused(Some(item)) => item,
-        Edited::Refused(None) => return Ok((Save::Gone, None)),
+        UpdateOutcome::Applied(item) | UpdateOutcome::Refused(Some(item)) => item,
+        UpdateOutcome::Refused(None) => return Ok((Save::Gone, None)),
     };
     let reader = Reader::new(key, &item);
     let save = if reader.sealed(GRANT)?.as_ref() == Some(&grant.sealed) {

@@ -5,12 +5,12 @@ use std::fmt;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::edit::{Edit, Edited};
+use crate::attributes::{Item, Reader, instant, text};
+use crate::client::{Store, bounded};
 use crate::error::{StoreError, classify};
-use crate::item::{Item, Reader, instant, text};
 use crate::keys::Key;
 use crate::outage::Outage;
-use crate::requests::{Store, bounded};
+use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
 const UNTIL: &str = "until";
 const WHY: &str = "why";
@@ -57,13 +57,13 @@ impl Store {
         deadline: Instant,
     ) -> Result<Hold, StoreError> {
         let key = Key::hold(service);
-        let edit = Edit::of(key.clone())
+        let edit = ItemUpdate::of(key.clone())
             .when("attribute_not_exists(#until) OR #until < :until", [UNTIL], [])
             .set(UNTIL, instant(until))
             .set(WHY, text(why));
         match edit.send(self, "setting a hold", deadline).await? {
-            Edited::Applied(item) => Hold::read(&key, &item),
-            Edited::Refused(item) => Hold::read(&key, &item.unwrap_or_default()),
+            UpdateOutcome::Applied(item) => Hold::read(&key, &item),
+            UpdateOutcome::Refused(item) => Hold::read(&key, &item.unwrap_or_default()),
         }
     }
 

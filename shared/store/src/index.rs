@@ -7,9 +7,9 @@ use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
+use crate::client::{Store, bounded};
 use crate::error::{StoreError, classify};
 use crate::keys::{ACTIVE_SHARD, ENROLLED_SHARDS, Key, SHARDS};
-use crate::requests::{Store, bounded};
 use crate::schema::INDEX;
 
 impl Store {

@@ -32,7 +32,7 @@ pub struct KeyVersion {
 
 /// What a sealed value or a signature is for. A value made for one purpose is no good for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum SealPurpose {
     /// A grant: the token pair of one athlete.
     Grant,
     /// The PKCE verifier of one authorization under way.
@@ -75,7 +75,7 @@ pub enum OpenError {
 
 /// What a signature is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SignatureCheck {
     /// Made by a known key version, over exactly this message, for this purpose.
     Valid,
     /// Not a signature of this message.
@@ -113,7 +113,7 @@ impl Keyring {
     /// Encrypts with AES-256-GCM under the current version, bound to the purpose and the athlete.
     ///
     /// The nonce is random: fine for 2^32 values per version, which is one a second for a century.
-    pub fn seal(&self, purpose: Purpose, athlete: &AthleteId, plaintext: &[u8]) -> Result<Sealed, SealError> {
+    pub fn seal(&self, purpose: SealPurpose, athlete: &AthleteId, plaintext: &[u8]) -> Result<Sealed, SealError> {
         let header = Sealed::header(&self.current.id).ok_or(SealError::KeyId)?;
         let aad = Aad::from(associated_data(&header, purpose, athlete));
         // Sized for the tag at once, so that growing cannot leave a copy of the plaintext behind.
@@ -126,7 +126,12 @@ impl Keyring {
     }
 
     /// Decrypts what was sealed for exactly this purpose and athlete. The result is wiped from memory when dropped.
-    pub fn open(&self, purpose: Purpose, athlete: &AthleteId, sealed: &Sealed) -> Result<SecretSlice<u8>, OpenError> {
+    pub fn open(
+        &self,
+        purpose: SealPurpose,
+        athlete: &AthleteId,
+        sealed: &Sealed,
+    ) -> Result<SecretSlice<u8>, OpenError> {
         let id = sealed.key_id();
         let version = self.versions().find(|version| version.id == id);
         let version = version.ok_or_else(|| OpenError::UnknownKey(id.to_owned()))?;
@@ -145,26 +150,26 @@ impl Keyring {
     /// Signs a message with HMAC-SHA256 under the current version: `<first 8 hex digits of SHA-256 of the version's
     /// id>.<base64url of the HMAC>`, 52 characters.
     #[must_use]
-    pub fn sign(&self, purpose: Purpose, message: &[u8]) -> String {
+    pub fn sign(&self, purpose: SealPurpose, message: &[u8]) -> String {
         let tag = self.current.authenticate(purpose, message).sign();
         format!("{}.{}", self.current.tag, URL_SAFE_NO_PAD.encode(tag.as_ref()))
     }
 
     /// Checks a signature in constant time, with whichever known version made it.
     #[must_use]
-    pub fn verify(&self, purpose: Purpose, message: &[u8], signature: &str) -> Verdict {
-        let Some((tag, mac)) = signature.split_once('.') else { return Verdict::Invalid };
-        let Ok(mac) = URL_SAFE_NO_PAD.decode(mac) else { return Verdict::Invalid };
+    pub fn verify(&self, purpose: SealPurpose, message: &[u8], signature: &str) -> SignatureCheck {
+        let Some((tag, mac)) = signature.split_once('.') else { return SignatureCheck::Invalid };
+        let Ok(mac) = URL_SAFE_NO_PAD.decode(mac) else { return SignatureCheck::Invalid };
         let well_formed = tag.len() == TAG_DIGITS && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !well_formed || mac.len() != digest::SHA256_OUTPUT_LEN {
-            return Verdict::Invalid;
+            return SignatureCheck::Invalid;
         }
         let signed = signed_message(purpose, message);
-        let mut verdict = Verdict::UnknownKey;
+        let mut verdict = SignatureCheck::UnknownKey;
         for version in self.versions().filter(|version| version.tag == tag) {
             verdict = match hmac::verify(&version.signing, &signed, &mac) {
-                Ok(()) => return Verdict::Valid,
-                Err(_) => Verdict::Invalid,
+                Ok(()) => return SignatureCheck::Valid,
+                Err(_) => SignatureCheck::Invalid,
             };
         }
         verdict
@@ -208,14 +213,14 @@ impl Version {
         Self { id, tag, sealing, signing }
     }
 
-    fn authenticate(&self, purpose: Purpose, message: &[u8]) -> hmac::Context {
+    fn authenticate(&self, purpose: SealPurpose, message: &[u8]) -> hmac::Context {
         let mut context = hmac::Context::with_key(&self.signing);
         context.update(&signed_message(purpose, message));
         context
     }
 }
 
-impl Purpose {
+impl SealPurpose {
     /// The text that is authenticated with every value. Never change one.
     fn text(self) -> &'static str {
         match self {
@@ -228,7 +233,7 @@ impl Purpose {
 }
 
 /// What a sealed value is bound to. Each part but the last is preceded by its length, so no two bindings are alike.
-fn associated_data(header: &[u8], purpose: Purpose, athlete: &AthleteId) -> Vec<u8> {
+fn associated_data(header: &[u8], purpose: SealPurpose, athlete: &AthleteId) -> Vec<u8> {
     let mut data = Vec::new();
     for part in [header, purpose.text().as_bytes(), athlete.as_str().as_bytes()] {
         data.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -238,7 +243,7 @@ fn associated_data(header: &[u8], purpose: Purpose, athlete: &AthleteId) -> Vec<
 }
 
 /// What is signed for a message. No purpose's text contains a NUL, so the message begins where it ends.
-fn signed_message(purpose: Purpose, message: &[u8]) -> Vec<u8> {
+fn signed_message(purpose: SealPurpose, message: &[u8]) -> Vec<u8> {
     [purpose.text().as_bytes(), b"\0", message].concat()
 }
 
@@ -248,7 +253,8 @@ mod tests {
     use crate::sealed::NotSealed;
     use proptest::prelude::*;
 
-    const PURPOSES: [Purpose; 4] = [Purpose::Grant, Purpose::PkceVerifier, Purpose::Link, Purpose::Credentials];
+    const PURPOSES: [SealPurpose; 4] =
+        [SealPurpose::Grant, SealPurpose::PkceVerifier, SealPurpose::Link, SealPurpose::Credentials];
 
     fn version(id: &str, secret: &str) -> KeyVersion {
         KeyVersion { id: id.to_owned(), secret: secret.into() }
@@ -263,7 +269,7 @@ mod tests {
     }
 
     /// What opening gives, as something that can be compared.
-    fn open(keyring: &Keyring, purpose: Purpose, name: &str, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
+    fn open(keyring: &Keyring, purpose: SealPurpose, name: &str, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
         keyring.open(purpose, &athlete(name), sealed).map(|plaintext| plaintext.expose_secret().to_vec())
     }
 
@@ -294,27 +300,27 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..80),
         ) {
             if let Ok(sealed) = Sealed::from_bytes(&bytes) {
-                prop_assert!(open(&keyring(), Purpose::Grant, "ada", &sealed).is_err());
+                prop_assert!(open(&keyring(), SealPurpose::Grant, "ada", &sealed).is_err());
             }
         }
 
         #[test]
         fn no_text_but_the_signature_verifies(message in any::<Vec<u8>>(), forged in ".{0,60}") {
             let keyring = keyring();
-            prop_assume!(forged != keyring.sign(Purpose::Link, &message));
-            prop_assert_ne!(keyring.verify(Purpose::Link, &message, &forged), Verdict::Valid);
+            prop_assume!(forged != keyring.sign(SealPurpose::Link, &message));
+            prop_assert_ne!(keyring.verify(SealPurpose::Link, &message, &forged), SignatureCheck::Valid);
         }
     }
 
     #[test]
     fn any_flipped_bit_is_noticed() {
         let keyring = keyring();
-        let sealed = keyring.seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        let sealed = keyring.seal(SealPurpose::Grant, &athlete("ada"), b"tokens").unwrap();
         let mut seen = Vec::new();
         for (place, bit) in (0..sealed.as_bytes().len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
             let mut bytes = sealed.as_bytes().to_vec();
             bytes[place] ^= 1 << bit;
-            let outcome = Sealed::from_bytes(&bytes).map(|sealed| open(&keyring, Purpose::Grant, "ada", &sealed));
+            let outcome = Sealed::from_bytes(&bytes).map(|sealed| open(&keyring, SealPurpose::Grant, "ada", &sealed));
             match outcome {
                 Err(NotSealed) => seen.push("not sealed"),
                 Ok(Err(OpenError::UnknownKey(_))) => seen.push("unknown key"),
@@ -327,13 +333,16 @@ mod tests {
         }
         for length in 0..sealed.as_bytes().len() {
             let cut = Sealed::from_bytes(&sealed.as_bytes()[..length]);
-            assert!(cut.is_err() || open(&keyring, Purpose::Grant, "ada", &cut.unwrap()).is_err(), "{length} bytes");
+            assert!(
+                cut.is_err() || open(&keyring, SealPurpose::Grant, "ada", &cut.unwrap()).is_err(),
+                "{length} bytes"
+            );
         }
     }
 
     #[test]
     fn the_layout_is_as_documented_and_no_two_seals_are_alike() {
-        let seal = || keyring().seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        let seal = || keyring().seal(SealPurpose::Grant, &athlete("ada"), b"tokens").unwrap();
         let (one, two) = (seal(), seal());
         assert_eq!(&one.as_bytes()[..4], b"\x01\x02v1");
         assert_eq!(one.as_bytes().len(), 1 + 1 + 2 + 12 + 6 + 16);
@@ -344,41 +353,41 @@ mod tests {
     #[test]
     fn a_key_version_opens_only_its_own() {
         let (old, new) = (keyring(), Keyring::new(version("v2", "another secret")));
-        let sealed = old.seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        let sealed = old.seal(SealPurpose::Grant, &athlete("ada"), b"tokens").unwrap();
         let unknown = Err(OpenError::UnknownKey("v1".to_owned()));
-        assert_eq!(open(&new, Purpose::Grant, "ada", &sealed), unknown);
+        assert_eq!(open(&new, SealPurpose::Grant, "ada", &sealed), unknown);
         // Under the right name, but another secret.
         let impostor = Keyring::new(version("v1", "another secret"));
-        assert_eq!(open(&impostor, Purpose::Grant, "ada", &sealed), Err(OpenError::Damaged));
+        assert_eq!(open(&impostor, SealPurpose::Grant, "ada", &sealed), Err(OpenError::Damaged));
 
         let mut rotated = new;
         rotated.add(version("v1", "one secret"));
         rotated.add(version("v1", "ignored: v1 is known"));
         assert!(rotated.knows("v1") && rotated.knows("v2") && !rotated.knows("v3"));
-        assert_eq!(open(&rotated, Purpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
+        assert_eq!(open(&rotated, SealPurpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
         assert_eq!(rotated.current(), "v2");
-        assert_eq!(rotated.seal(Purpose::Grant, &athlete("ada"), b"").unwrap().key_id(), "v2");
+        assert_eq!(rotated.seal(SealPurpose::Grant, &athlete("ada"), b"").unwrap().key_id(), "v2");
     }
 
     #[test]
     fn a_key_id_that_does_not_fit_seals_nothing() {
         for id in [String::new(), "x".repeat(256)] {
             let keyring = Keyring::new(version(&id, "secret"));
-            assert_eq!(keyring.seal(Purpose::Grant, &athlete("ada"), b"tokens"), Err(SealError::KeyId));
+            assert_eq!(keyring.seal(SealPurpose::Grant, &athlete("ada"), b"tokens"), Err(SealError::KeyId));
         }
         let id = "x".repeat(255);
         let keyring = Keyring::new(version(&id, "secret"));
-        let sealed = keyring.seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
-        assert_eq!(open(&keyring, Purpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
+        let sealed = keyring.seal(SealPurpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        assert_eq!(open(&keyring, SealPurpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
     }
 
     #[test]
     fn the_keys_never_change() {
         // Both were made by another implementation (Python's `hmac` and `cryptography`). If they fail, values sealed and
         // links sent by earlier versions are lost.
-        assert_eq!(keyring().sign(Purpose::Link, b"message"), KNOWN_SIGNATURE);
+        assert_eq!(keyring().sign(SealPurpose::Link, b"message"), KNOWN_SIGNATURE);
         let sealed = Sealed::from_base64(KNOWN_SEALED).unwrap();
-        assert_eq!(open(&keyring(), Purpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
+        assert_eq!(open(&keyring(), SealPurpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
     }
 
     const KNOWN_SIGNATURE: &str = "3bfc2695.vt88se5VteRoJ6_QgimfoPMH3PMo8IU7r1UusKw4tDE";
@@ -387,42 +396,42 @@ mod tests {
     #[test]
     fn a_signature_is_good_for_its_message_purpose_and_key_alone() {
         let keyring = keyring();
-        let signature = keyring.sign(Purpose::Link, b"message");
-        let verdict = |message: &[u8], signature: &str| keyring.verify(Purpose::Link, message, signature);
-        assert_eq!(verdict(b"message", &signature), Verdict::Valid);
-        assert_eq!(verdict(b"messagf", &signature), Verdict::Invalid);
-        assert_eq!(keyring.verify(Purpose::Grant, b"message", &signature), Verdict::Invalid);
+        let signature = keyring.sign(SealPurpose::Link, b"message");
+        let verdict = |message: &[u8], signature: &str| keyring.verify(SealPurpose::Link, message, signature);
+        assert_eq!(verdict(b"message", &signature), SignatureCheck::Valid);
+        assert_eq!(verdict(b"messagf", &signature), SignatureCheck::Invalid);
+        assert_eq!(keyring.verify(SealPurpose::Grant, b"message", &signature), SignatureCheck::Invalid);
         for malformed in ["", ".", "message", &signature[..51], &format!("{signature}A"), &signature.replace('.', ":")]
         {
-            assert_eq!(verdict(b"message", malformed), Verdict::Invalid, "{malformed}");
+            assert_eq!(verdict(b"message", malformed), SignatureCheck::Invalid, "{malformed}");
         }
         // Any other character anywhere, the unused bits of the last one included.
         for (place, old) in signature.char_indices() {
             for new in ['0', '1', 'a', 'A', 'B', '-', '.'].into_iter().filter(|&new| new != old) {
                 let mut forged = signature.clone();
                 forged.replace_range(place..=place, new.encode_utf8(&mut [0; 4]));
-                assert_ne!(verdict(b"message", &forged), Verdict::Valid, "{forged}");
+                assert_ne!(verdict(b"message", &forged), SignatureCheck::Valid, "{forged}");
             }
         }
     }
 
     #[test]
     fn a_link_outlives_the_rotation_of_its_key() {
-        let signature = keyring().sign(Purpose::Link, b"message");
+        let signature = keyring().sign(SealPurpose::Link, b"message");
         let mut rotated = Keyring::new(version("v2", "another secret"));
-        assert_eq!(rotated.verify(Purpose::Link, b"message", &signature), Verdict::UnknownKey);
+        assert_eq!(rotated.verify(SealPurpose::Link, b"message", &signature), SignatureCheck::UnknownKey);
         rotated.add(version("v1", "one secret"));
-        assert_eq!(rotated.verify(Purpose::Link, b"message", &signature), Verdict::Valid);
-        assert_eq!(rotated.verify(Purpose::Link, b"another", &signature), Verdict::Invalid);
-        assert_ne!(rotated.sign(Purpose::Link, b"message"), signature);
+        assert_eq!(rotated.verify(SealPurpose::Link, b"message", &signature), SignatureCheck::Valid);
+        assert_eq!(rotated.verify(SealPurpose::Link, b"another", &signature), SignatureCheck::Invalid);
+        assert_ne!(rotated.sign(SealPurpose::Link, b"message"), signature);
     }
 
     #[test]
     fn debug_prints_no_secret() {
         let mut keyring = keyring();
         keyring.add(version("v0", "a former secret"));
-        let sealed = keyring.seal(Purpose::Grant, &athlete("ada"), b"tokens").unwrap();
-        let opened = keyring.open(Purpose::Grant, &athlete("ada"), &sealed).unwrap();
+        let sealed = keyring.seal(SealPurpose::Grant, &athlete("ada"), b"tokens").unwrap();
+        let opened = keyring.open(SealPurpose::Grant, &athlete("ada"), &sealed).unwrap();
         let printed = format!("{keyring:?} {:?} {sealed:?} {opened:?}", version("v1", "one secret"));
         assert!(printed.contains(r#"Keyring { current: "v1", former: ["v0"], .. }"#), "{printed}");
         assert!(printed.contains("Sealed(..)"), "{printed}");

@@ -13,8 +13,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 
 use crate::athlete::AthleteId;
+use crate::attributes::Item;
 use crate::hold::Service;
-use crate::item::Item;
 
 /// The partition key attribute.
 pub(crate) const PK: &str = "pk";

@@ -13,15 +13,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
+use crate::attributes::{Reader, instant, number, text};
+use crate::client::Store;
 use crate::connection::{
-    Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease, REFRESH_BEGUN, REFRESH_DOUBTED, REFRESH_REFUSED,
-    REFRESH_REFUSED_LAST, Refusals,
+    Connection, FENCE, GENERATION, LEASE_OWNER, LEASE_UNTIL, Lease, REFRESH_BEGUN, REFRESH_REFUSED,
+    REFRESH_REFUSED_LAST, REFRESH_SUSPECT_AT, Refusals,
 };
-use crate::edit::{Edit, Edited};
 use crate::error::StoreError;
-use crate::item::{Reader, instant, number, text};
 use crate::keys::Key;
-use crate::requests::Store;
+use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
 /// What came of claiming a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum Claim {
     Unsettled {
         /// When it was begun.
         since: Timestamp,
-        /// When it was [doubted](Store::doubt_refresh), if it was.
+        /// When it was [doubted](Store::suspect_refresh), if it was.
         doubted: Option<Timestamp>,
     },
     /// The connection is no longer as you read it: it has another generation, or somebody has worked on it since.
@@ -86,7 +86,7 @@ impl Store {
     /// Claims the lease of a connection that still has `generation`, to refresh its grant, and notes that a refresh has
     /// begun. Refused as [`Claim::Unsettled`] while an earlier one is not known to have ended: its answer may be on its way
     /// through the queue, and the refresh token spent. That is over once the earlier one was
-    /// [doubted](Self::doubt_refresh) at `settled` or before.
+    /// [doubted](Self::suspect_refresh) at `settled` or before.
     ///
     /// The note goes when the grant is saved or rescued, or by [`settle_refresh`](Self::settle_refresh). One `UpdateItem`.
     #[expect(clippy::too_many_arguments, reason = "one value per attribute and condition")]
@@ -103,27 +103,27 @@ impl Store {
         let edit = claiming(athlete, owner, now, until)
             .if_equal(GENERATION, number(generation))
             .when(
-                "attribute_not_exists(#refresh_begun) OR #refresh_doubted <= :settled OR #lease_owner = :lease_owner",
-                [REFRESH_BEGUN, REFRESH_DOUBTED],
+                "attribute_not_exists(#refresh_begun) OR #refresh_suspect_at <= :settled OR #lease_owner = :lease_owner",
+                [REFRESH_BEGUN, REFRESH_SUSPECT_AT],
                 [(":settled", instant(settled))],
             )
             .set(REFRESH_BEGUN, instant(now))
-            .remove(REFRESH_DOUBTED);
+            .remove(REFRESH_SUSPECT_AT);
         self.claimed(edit, now, Some((GENERATION, generation)), deadline).await
     }
 
     async fn claimed(
         &self,
-        edit: Edit,
+        edit: ItemUpdate,
         now: Timestamp,
         expected: Option<(&'static str, u64)>,
         deadline: Instant,
     ) -> Result<Claim, StoreError> {
         let key = edit.key().clone();
         match edit.send(self, "claiming a lease", deadline).await? {
-            Edited::Applied(item) => Ok(Claim::Won(Connection::read(&key, &item)?)),
-            Edited::Refused(None) => Ok(Claim::Gone),
-            Edited::Refused(Some(item)) => {
+            UpdateOutcome::Applied(item) => Ok(Claim::Won(Connection::read(&key, &item)?)),
+            UpdateOutcome::Refused(None) => Ok(Claim::Gone),
+            UpdateOutcome::Refused(Some(item)) => {
                 let reader = Reader::new(&key, &item);
                 if let Some((attribute, value)) = expected
                     && reader.required(attribute, Reader::number)? != value
@@ -133,7 +133,7 @@ impl Store {
                 let lease = Lease::read(&reader, reader.required(FENCE, Reader::number)?)?;
                 match (lease, reader.instant(REFRESH_BEGUN)?) {
                     (Some(lease), _) if now < lease.until => Ok(Claim::Held { until: lease.until }),
-                    (_, Some(since)) => Ok(Claim::Unsettled { since, doubted: reader.instant(REFRESH_DOUBTED)? }),
+                    (_, Some(since)) => Ok(Claim::Unsettled { since, doubted: reader.instant(REFRESH_SUSPECT_AT)? }),
                     // Only a lease or a refresh refuses what the expectation does not; this is half a lease.
                     (_, None) => Err(reader.damaged(LEASE_OWNER, "is missing")),
                 }
@@ -146,20 +146,20 @@ impl Store {
     ///
     /// The wait counts from `now`, when the table is known to answer, so that a token pair on the queue has time to
     /// arrive. If none can be on the queue, the caller passes an earlier `now` to allow the next refresh sooner.
-    pub async fn doubt_refresh(
+    pub async fn suspect_refresh(
         &self,
         athlete: &AthleteId,
         begun: Timestamp,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let edit = Edit::of(Key::connection(athlete))
+        let edit = ItemUpdate::of(Key::connection(athlete))
             .if_equal(REFRESH_BEGUN, instant(begun))
-            .set_once(REFRESH_DOUBTED, instant(now));
+            .set_once(REFRESH_SUSPECT_AT, instant(now));
         let key = edit.key().clone();
         match edit.send(self, "doubting a refresh", deadline).await? {
-            Edited::Applied(item) => Reader::new(&key, &item).instant(REFRESH_DOUBTED),
-            Edited::Refused(_) => Ok(None),
+            UpdateOutcome::Applied(item) => Reader::new(&key, &item).instant(REFRESH_SUSPECT_AT),
+            UpdateOutcome::Refused(_) => Ok(None),
         }
     }
 
@@ -174,7 +174,7 @@ impl Store {
     ) -> Result<Release, StoreError> {
         let edit = releasing(athlete, fence)
             .remove(REFRESH_BEGUN)
-            .remove(REFRESH_DOUBTED)
+            .remove(REFRESH_SUSPECT_AT)
             .set_or_remove(REFRESH_REFUSED, refused.map(|refused| instant(refused.since)))
             .set_or_remove(REFRESH_REFUSED_LAST, refused.map(|refused| instant(refused.last)));
         self.released(edit, deadline).await
@@ -185,16 +185,16 @@ impl Store {
         self.released(releasing(athlete, fence), deadline).await
     }
 
-    async fn released(&self, edit: Edit, deadline: Instant) -> Result<Release, StoreError> {
+    async fn released(&self, edit: ItemUpdate, deadline: Instant) -> Result<Release, StoreError> {
         Ok(match edit.send(self, "releasing a lease", deadline).await? {
-            Edited::Applied(_) => Release::Released,
-            Edited::Refused(_) => Release::Lost,
+            UpdateOutcome::Applied(_) => Release::Released,
+            UpdateOutcome::Refused(_) => Release::Lost,
         })
     }
 }
 
-fn claiming(athlete: &AthleteId, owner: &str, now: Timestamp, until: Timestamp) -> Edit {
-    Edit::of(Key::connection(athlete))
+fn claiming(athlete: &AthleteId, owner: &str, now: Timestamp, until: Timestamp) -> ItemUpdate {
+    ItemUpdate::of(Key::connection(athlete))
         .if_exists()
         .when(
             "attribute_not_exists(#lease_until) OR #lease_until <= :now OR #lease_owner = :lease_owner",
@@ -206,6 +206,6 @@ fn claiming(athlete: &AthleteId, owner: &str, now: Timestamp, until: Timestamp) 
         .increment(FENCE)
 }
 
-fn releasing(athlete: &AthleteId, fence: u64) -> Edit {
-    Edit::of(Key::connection(athlete)).if_equal(FENCE, number(fence)).remove(LEASE_OWNER).remove(LEASE_UNTIL)
+fn releasing(athlete: &AthleteId, fence: u64) -> ItemUpdate {
+    ItemUpdate::of(Key::connection(athlete)).if_equal(FENCE, number(fence)).remove(LEASE_OWNER).remove(LEASE_UNTIL)
 }

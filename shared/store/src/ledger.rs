@@ -14,15 +14,15 @@ use jiff::civil::Date;
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
+use crate::attributes::{Item, Reader, date, instant, number, text, texts};
+use crate::client::{Store, Transacted, bounded};
 use crate::connection::{
     BACKFILL_FROM, BROUGHT_AT, BROUGHT_FIRST, BROUGHT_LAST, Connection, DIGEST, FENCE, INTENDED, LAST_DAY, LAST_SYNC,
     LEASE_OWNER, LEASE_UNTIL, NOTE, USER_ID,
 };
-use crate::edit::{Edit, Edited};
 use crate::error::{StoreError, classify};
-use crate::item::{Item, Reader, date, instant, number, text, texts};
 use crate::keys::{Key, PK, RecordKey, SK};
-use crate::requests::{Store, Transacted, bounded};
+use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
 /// Always `written`. A release that kept intentions here, too, reads it, and one may be rolled back to.
 const STATE: &str = "state";
@@ -241,8 +241,8 @@ impl Store {
         }
         let edit = held(athlete, fence).add(INTENDED, texts(records)).remove(DIGEST);
         Ok(match edit.send(self, "intending records", deadline).await? {
-            Edited::Applied(_) => Fenced::Done,
-            Edited::Refused(_) => Fenced::Lost,
+            UpdateOutcome::Applied(_) => Fenced::Done,
+            UpdateOutcome::Refused(_) => Fenced::Lost,
         })
     }
 
@@ -270,7 +270,7 @@ impl Store {
         let edits: Vec<_> = written
             .into_iter()
             .map(|(record, written)| {
-                Edit::of(Key::record(athlete, record))
+                ItemUpdate::of(Key::record(athlete, record))
                     .set(STATE, text("written"))
                     .set(EVENT, number(written.event))
                     .set(USER_ID, number(user_id))
@@ -294,7 +294,7 @@ impl Store {
     async fn fenced(
         &self,
         connection: TransactWriteItem,
-        records: &[Edit],
+        records: &[ItemUpdate],
         operation: &'static str,
         deadline: Instant,
     ) -> Result<Fenced, StoreError> {
@@ -338,7 +338,7 @@ impl Entry {
 }
 
 impl Finish {
-    fn write(self, edit: Edit) -> Edit {
+    fn write(self, edit: ItemUpdate) -> ItemUpdate {
         let mut edit = edit.set_or_remove(NOTE, self.note.map(text));
         if self.released {
             edit = edit.remove(LEASE_OWNER).remove(LEASE_UNTIL);
@@ -367,6 +367,6 @@ impl Finish {
 }
 
 /// The connection, as long as no later lease has been won.
-fn held(athlete: &AthleteId, fence: u64) -> Edit {
-    Edit::of(Key::connection(athlete)).if_equal(FENCE, number(fence))
+fn held(athlete: &AthleteId, fence: u64) -> ItemUpdate {
+    ItemUpdate::of(Key::connection(athlete)).if_equal(FENCE, number(fence))
 }

@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use store::{AthleteId, Claim, KeyVersion, Keyring, NewConnection, Purpose, Status, Store, StoredGrant, schema};
+//! use store::{AthleteId, Claim, KeyVersion, Keyring, NewConnection, SealPurpose, Status, Store, StoredGrant, schema};
 //! use tokio::time::Instant;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -27,7 +27,7 @@
 //! let now: jiff::Timestamp = "2026-03-02T08:00:00Z".parse()?;
 //! let deadline = Instant::now() + Duration::from_secs(10);
 //! let grant = StoredGrant {
-//!     sealed: keyring.seal(Purpose::Grant, &athlete, b"the token pair")?,
+//!     sealed: keyring.seal(SealPurpose::Grant, &athlete, b"the token pair")?,
 //!     token_url: "https://oura.test/token".parse()?,
 //!     expires_at: "2026-03-03T08:00:00Z".parse()?,
 //! };
@@ -53,43 +53,43 @@
 //! ```
 
 mod athlete;
+mod attributes;
+mod client;
 mod connection;
-mod consent;
-mod credentials;
-mod edit;
+mod credential_probe;
 mod enrolment;
 mod error;
 mod grant;
 mod hold;
 mod index;
-mod item;
 mod keyring;
 mod keys;
+mod last_planned;
 mod lease;
 mod ledger;
+mod lifecycle;
+mod oauth_state;
 mod outage;
-mod requests;
 pub mod schema;
 mod sealed;
 mod snapshot;
-mod state;
-mod turn;
+mod update_expression;
 
 pub use athlete::{AthleteId, InvalidAthleteId};
-pub use connection::{Brought, Change, Connection, Lease, Refusals, Status, StoredGrant};
-pub use consent::{Connect, Disconnect, NewConnection, Replaced, Settle};
-pub use credentials::Trial;
+pub use client::Store;
+pub use connection::{Brought, Connection, ConnectionUpdate, Lease, Refusals, Status, StoredGrant};
+pub use credential_probe::ProbeClaim;
 pub use enrolment::{Enrolment, StaffForm, Telling, Told};
 pub use error::StoreError;
 pub use grant::Save;
 pub use hold::{Hold, Holds, Service};
-pub use keyring::{KeyVersion, Keyring, OpenError, Purpose, SealError, Verdict};
+pub use keyring::{KeyVersion, Keyring, OpenError, SealError, SealPurpose, SignatureCheck};
 pub use keys::RecordKey;
+pub use last_planned::LastPlan;
 pub use lease::{Claim, Release};
 pub use ledger::{BackfillDebt, Entry, Fenced, Finish, Record, WindowDigest, Written};
+pub use lifecycle::{Connect, Disconnect, NewConnection, Replaced, Settle};
+pub use oauth_state::{NewState, State, TakeState};
 pub use outage::{Outage, OutageWrite};
-pub use requests::Store;
 pub use sealed::{NotSealed, Sealed};
 pub use snapshot::Snapshot;
-pub use state::{NewState, State, TakeState};
-pub use turn::LastPlan;

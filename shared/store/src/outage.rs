@@ -8,12 +8,12 @@
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::edit::{Edit, Edited};
+use crate::attributes::{Item, Reader, instant, number, text};
+use crate::client::Store;
 use crate::error::StoreError;
 use crate::hold::Service;
-use crate::item::{Item, Reader, instant, number, text};
 use crate::keys::Key;
-use crate::requests::Store;
+use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
 const UNTIL: &str = "until";
 const WHY: &str = "why";
@@ -69,7 +69,7 @@ impl Store {
         deadline: Instant,
     ) -> Result<OutageWrite, StoreError> {
         let key = Key::outage(service);
-        let edit = Edit::of(key.clone());
+        let edit = ItemUpdate::of(key.clone());
         let edit = match read {
             None => edit.if_absent(),
             Some(read) => edit.if_equal(VERSION, number(read.version)),
@@ -81,8 +81,10 @@ impl Store {
             .set_or_remove(ANSWERED_AT, next.answered_at.map(instant))
             .set(VERSION, number(next.version));
         Ok(match edit.send(self, "replacing an outage", deadline).await? {
-            Edited::Applied(_) => OutageWrite::Done,
-            Edited::Refused(item) => OutageWrite::Refused(item.map(|item| Outage::read(&key, &item)).transpose()?),
+            UpdateOutcome::Applied(_) => OutageWrite::Done,
+            UpdateOutcome::Refused(item) => {
+                OutageWrite::Refused(item.map(|item| Outage::read(&key, &item)).transpose()?)
+            }
         })
     }
 }

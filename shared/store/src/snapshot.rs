@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use tokio::time::Instant;
 
 use crate::athlete::AthleteId;
+use crate::client::Store;
 use crate::connection::Connection;
 use crate::error::StoreError;
 use crate::hold::{Holds, Service};
 use crate::keys::Key;
-use crate::requests::Store;
 
 /// Connections and holds, as they were a moment ago.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

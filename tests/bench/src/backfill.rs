@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::Context;
-use connector::job::Job;
+use connector::queue::message::Job;
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
@@ -17,10 +17,10 @@ use crate::world::{Manner, World};
 const DELAY: Duration = Duration::from_millis(50);
 
 /// What SQS hands out at most (the template's `BatchSize`).
-const BATCH: usize = connector::plan::BURST as usize;
+const BATCH: usize = connector::schedule::plan::BURST as usize;
 
 /// Oura's allowance in five minutes, and what ticks may take of it.
-const ALLOWANCE: u32 = connector::plan::ALLOWANCE;
+const ALLOWANCE: u32 = connector::schedule::plan::ALLOWANCE;
 
 pub(crate) async fn measure(functions: &Functions) -> anyhow::Result<()> {
     println!("one worker, each service answering after {DELAY:?}; what is left over goes round as in the queue\n");

@@ -24,7 +24,7 @@ pub(crate) struct Options {
 /// Athletes in flight at once (`CONCURRENCY` of the worker's batch).
 const IN_FLIGHT: u32 = 64;
 
-/// Deliveries to Smartabase at once (`shared/connector/src/account.rs`).
+/// Deliveries to Smartabase at once (`shared/connector/src/credential_guard.rs`).
 const DELIVERIES: f64 = 4.0;
 
 pub(crate) async fn measure(functions: &Functions, options: Options) -> anyhow::Result<()> {

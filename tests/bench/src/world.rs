@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use connector::job::Job;
+use connector::queue::message::Job;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use local::{Cast, Stage};

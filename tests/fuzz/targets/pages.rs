@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::{Client, Config};
 use connector::forms::Forms;
-use connector::{Account, Connector, Meter, Queue, Waiting};
+use connector::{CredentialGuard, Connector, Counters, Queue, InProcessQueue};
 use fuzz::for_good;
 use http::Request;
 use libfuzzer_sys::fuzz_target;
@@ -48,12 +48,12 @@ fn connector() -> Connector {
         oura: oura::Client::new(settings.oura.clone()).expect("a client"),
         smartabase: smartabase::Client::new(settings.site.clone()).expect("a client"),
         store: Store::new(Client::from_conf(database), "connector"),
-        queue: Queue::InProcess(Waiting::new(clock.clone())),
+        queue: Queue::InProcess(InProcessQueue::new(clock.clone())),
         secrets: Secrets::Given(secrets),
         settings,
         clock,
-        account: Account::default(),
-            meter: Meter::default(),
+        credential_guard: CredentialGuard::default(),
+            counters: Counters::default(),
     }
 }
 

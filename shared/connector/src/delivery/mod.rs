@@ -17,8 +17,8 @@
 //! **Invariant**: no record is created without a look at the site under the same lease since its last unconfirmed
 //! attempt; a record is `written` with a digest only after Smartabase confirmed exactly that content under that id.
 
-mod change;
-mod desk;
+mod diff;
+mod form_writer;
 
 use jiff::Timestamp;
 use oura::Days;
@@ -26,14 +26,14 @@ use runtime::Deadline;
 use smartabase::{EventId, MAX_EVENTS};
 use store::{Connection, Fenced, RecordKey, Written};
 
-use crate::account::NotAdmitted;
+use crate::athlete_status::LACKS_FIELDS;
+use crate::credential_guard::PermitError;
 use crate::forms::{Documents, Record};
 use crate::lease::Lease;
-use crate::standing::LACKS_FIELDS;
-use crate::{Connector, Setback};
+use crate::{Connector, JobError};
 
-use change::{Change, changes};
-use desk::Desk;
+use diff::{RecordChange, changes};
+use form_writer::FormWriter;
 
 /// What came of a delivery.
 pub(crate) struct Delivery<'a> {
@@ -46,7 +46,7 @@ pub(crate) struct Delivery<'a> {
     /// What an operator must mend, one sentence each.
     pub(crate) notes: Vec<String>,
     /// What ended the delivery early.
-    pub(crate) setback: Option<Setback>,
+    pub(crate) setback: Option<JobError>,
 }
 
 impl<'a> Delivery<'a> {
@@ -66,7 +66,7 @@ impl<'a> Delivery<'a> {
 
     /// Takes down a confirmed event. Without a digest the record is looked up and sent again at every tick, until what
     /// is wrong with it has been mended.
-    fn wrote(&mut self, change: &Change, event: EventId, unknown_fields: &[String], several: bool) {
+    fn wrote(&mut self, change: &RecordChange, event: EventId, unknown_fields: &[String], several: bool) {
         if !unknown_fields.is_empty() {
             self.note(format!(
                 "the form {:?} {LACKS_FIELDS} {}: add them, or take them out of forms.toml",
@@ -101,7 +101,7 @@ impl Connector {
         records: &[Record],
         days: Days,
         deadline: Deadline,
-    ) -> Result<Delivery<'a>, Setback> {
+    ) -> Result<Delivery<'a>, JobError> {
         let ledger = self.store.records(connection, &self.keys(days), deadline.instant()).await?;
         let changes = changes(&self.forms, documents, records, &ledger);
         let fence = lease.fence();
@@ -116,27 +116,27 @@ impl Connector {
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             return Ok(delivery);
         }
-        let admission = self.admission_to_deliver(deadline).await.map_err(NotAdmitted::setback)?;
-        let mut desks = Vec::new();
+        let permit = self.admission_to_deliver(deadline).await.map_err(PermitError::setback)?;
+        let mut writers = Vec::new();
         for (form, mut changes) in changes {
-            let desk = Desk { connector: self, admission: &admission, form, connection, deadline };
-            match desk.adopt(&mut changes, &mut delivery).await {
-                Ok(()) => desks.push((desk, changes)),
+            let writer = FormWriter { connector: self, permit: &permit, form, connection, deadline };
+            match writer.reconcile(&mut changes, &mut delivery).await {
+                Ok(()) => writers.push((writer, changes)),
                 // This form can't be read; the others can.
-                Err(Setback::NeedsOperator(note)) => delivery.note(note),
+                Err(JobError::NeedsOperator(note)) => delivery.note(note),
                 Err(setback) => return Err(setback),
             }
         }
-        let intended = desks.iter().flat_map(|(_, changes)| changes).map(|change| change.key.clone()).collect();
+        let intended = writers.iter().flat_map(|(_, changes)| changes).map(|change| change.key.clone()).collect();
         match self.store.intend(&connection.athlete, fence, &intended, deadline.instant()).await? {
             Fenced::Done => {}
-            Fenced::Lost => return Err(Setback::Overtaken),
+            Fenced::Lost => return Err(JobError::Superseded),
         }
-        for (desk, changes) in &desks {
+        for (writer, changes) in &writers {
             for batch in changes.chunks(MAX_EVENTS) {
-                match desk.send(batch, &mut delivery).await {
+                match writer.send(batch, &mut delivery).await {
                     Ok(()) => {}
-                    Err(Setback::NeedsOperator(note)) => delivery.note(note),
+                    Err(JobError::NeedsOperator(note)) => delivery.note(note),
                     Err(setback) => {
                         delivery.setback = Some(setback);
                         return Ok(delivery);

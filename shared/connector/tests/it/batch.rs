@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderMap, Uri};
 use connector::forms::{FormField, Source, Unit};
-use connector::job::{Job, SealedGrant};
-use connector::{Connector, Message, Verdict};
+use connector::queue::message::{Job, SealedGrant};
+use connector::{Connector, Disposition, WorkerMessage};
 use jiff::SignedDuration;
 use oura::{DailySleep, Endpoints, Field, Quantity};
 use runtime::Deadline;
@@ -20,7 +20,7 @@ use crate::installation::{Installation, now, soon};
 use crate::sqs::Sqs;
 
 /// What comes back after this is left alone for a while.
-const UNWELL: Verdict = Verdict::RetryAfter(Duration::from_secs(30));
+const UNWELL: Disposition = Disposition::RetryAfter(Duration::from_secs(30));
 
 /// A field with a defect, which shows when there is a document to read.
 static DEFECT: Field<DailySleep> =
@@ -75,9 +75,9 @@ fn sync(athlete: &AthleteId) -> String {
     Job::Sync { athlete: athlete.clone(), tick: now() }.to_message()
 }
 
-fn batch<const N: usize>(bodies: [String; N]) -> Vec<Message> {
+fn batch<const N: usize>(bodies: [String; N]) -> Vec<WorkerMessage> {
     let numbered = bodies.into_iter().enumerate();
-    let message = |(number, body)| Message {
+    let message = |(number, body)| WorkerMessage {
         id: format!("message {number}"),
         body,
         receipt: Some(format!("receipt {number}")),
@@ -87,7 +87,7 @@ fn batch<const N: usize>(bodies: [String; N]) -> Vec<Message> {
 }
 
 /// The verdicts, after a look at their order.
-fn verdicts(answers: Vec<(String, Verdict)>) -> Vec<Verdict> {
+fn verdicts(answers: Vec<(String, Disposition)>) -> Vec<Disposition> {
     for (number, (id, _)) in answers.iter().enumerate() {
         assert_eq!(*id, format!("message {number}"));
     }
@@ -107,7 +107,7 @@ async fn a_panic_costs_one_job_and_nobody_elses() {
     let quiet = installation.connected("quiet").await;
     let messages = batch([sync(&panics), "not a job".to_owned(), sync(&quiet)]);
     let answers = installation.connector.work(messages, soon()).await;
-    assert_eq!(verdicts(answers), [UNWELL, Verdict::Done, Verdict::Done]);
+    assert_eq!(verdicts(answers), [UNWELL, Disposition::Done, Disposition::Done]);
     let synced = installation.connector.store.connection(&quiet, soon().instant()).await.unwrap().unwrap();
     assert_eq!(synced.last_sync, Some(now()), "the other job did its work");
 
@@ -142,7 +142,7 @@ async fn a_job_that_could_not_finish_is_not_begun() {
     let installation = Installation::with(|connector| oura.install(connector)).await;
     let quiet = installation.connected("quiet").await;
     let answers = installation.connector.work(batch([sync(&quiet)]), Deadline::within(Duration::from_secs(19))).await;
-    assert_eq!(verdicts(answers), [Verdict::RetryAfter(Duration::ZERO)]);
+    assert_eq!(verdicts(answers), [Disposition::RetryAfter(Duration::ZERO)]);
     assert_eq!(oura.asked_for("quiet"), 0);
 }
 
@@ -166,7 +166,7 @@ async fn a_grant_for_which_no_time_is_left_comes_back_at_once() {
             messages[0].attempts = attempts;
             let answers = installation.connector.work(messages, Deadline::within(Duration::from_secs(19))).await;
             // The queue hands a message out five times; the last time, it is put into a new one.
-            let expected = if attempts < 5 { Verdict::RetryAfter(Duration::ZERO) } else { Verdict::Done };
+            let expected = if attempts < 5 { Disposition::RetryAfter(Duration::ZERO) } else { Disposition::Done };
             assert_eq!(verdicts(answers), [expected]);
         }
     }
@@ -182,10 +182,10 @@ async fn an_athlete_is_synced_once_in_a_batch_and_not_for_a_tick_that_is_over() 
     let at =
         |seconds| Job::Sync { athlete: late.clone(), tick: now() - SignedDuration::from_secs(seconds) }.to_message();
     let messages = batch([sync(&quiet), at(901), sync(&quiet)]);
-    assert_eq!(verdicts(installation.connector.work(messages, soon()).await), [Verdict::Done; 3]);
+    assert_eq!(verdicts(installation.connector.work(messages, soon()).await), [Disposition::Done; 3]);
     assert_eq!((oura.asked_for("quiet"), oura.asked_for("late")), (4, 0));
     // A period later to the second, the next tick's job is only just coming.
-    assert_eq!(verdicts(installation.connector.work(batch([at(900)]), soon()).await), [Verdict::Done]);
+    assert_eq!(verdicts(installation.connector.work(batch([at(900)]), soon()).await), [Disposition::Done]);
     assert_eq!(oura.asked_for("late"), 4);
 }
 
@@ -205,7 +205,7 @@ async fn without_the_table_everything_readable_comes_back() {
     };
     let messages = batch([sync(&athlete), "not a job".to_owned(), backfill.to_message()]);
     let answers = installation.connector.work(messages, soon()).await;
-    assert_eq!(verdicts(answers), [UNWELL, Verdict::Done, UNWELL]);
+    assert_eq!(verdicts(answers), [UNWELL, Disposition::Done, UNWELL]);
     assert_eq!(installation.waiting.dead_letters().len(), 1);
 }
 
@@ -213,6 +213,6 @@ async fn without_the_table_everything_readable_comes_back() {
 async fn a_job_about_nobody_is_done() {
     let installation = Installation::new().await;
     let answers = installation.connector.work(batch([sync(&AthleteId::parse("nobody").unwrap())]), soon()).await;
-    assert_eq!(verdicts(answers), [Verdict::Done]);
+    assert_eq!(verdicts(answers), [Disposition::Done]);
     assert_eq!(installation.connector.work(Vec::new(), soon()).await, []);
 }

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector::forms::Forms;
-use connector::{Account, Connector, Link, Meter, Queue, Waiting};
+use connector::{Connector, Counters, CredentialGuard, InProcessQueue, Link, Queue};
 use dynamo::Dynamo;
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline, Given, Secrets, Settings};
 use store::{
-    AthleteId, Enrolment, KeyVersion, Keyring, NewConnection, Purpose, Status, Store, StoredGrant, Told, schema,
+    AthleteId, Enrolment, KeyVersion, Keyring, NewConnection, SealPurpose, Status, Store, StoredGrant, Told, schema,
 };
 
 const TABLE: &str = "connector";
 
 pub(crate) struct Installation {
     pub(crate) connector: Arc<Connector>,
-    pub(crate) waiting: Waiting,
+    pub(crate) waiting: InProcessQueue,
     _dynamo: Dynamo,
 }
 
@@ -41,7 +41,7 @@ impl Installation {
             keyring(),
         );
         let clock = Clock::manual(now());
-        let waiting = Waiting::new(clock.clone());
+        let waiting = InProcessQueue::new(clock.clone());
         let mut connector = Connector {
             forms: Forms::shipped().unwrap(),
             oura: oura::Client::new(settings.oura.clone()).unwrap(),
@@ -51,8 +51,8 @@ impl Installation {
             secrets: Secrets::Given(given),
             settings,
             clock,
-            account: Account::default(),
-            meter: Meter::default(),
+            credential_guard: CredentialGuard::default(),
+            counters: Counters::default(),
         };
         change(&mut connector);
         Self { connector: Arc::new(connector), waiting, _dynamo: dynamo }
@@ -83,7 +83,7 @@ impl Installation {
         let athlete = AthleteId::parse(name).unwrap();
         let tokens = format!(r#"{{"access":"{name}","refresh":"refresh {name}"}}"#);
         let grant = StoredGrant {
-            sealed: keyring().seal(Purpose::Grant, &athlete, tokens.as_bytes()).unwrap(),
+            sealed: keyring().seal(SealPurpose::Grant, &athlete, tokens.as_bytes()).unwrap(),
             token_url: self.connector.settings.oura.token.clone(),
             expires_at: now() + SignedDuration::from_hours(24),
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connector::job::Job;
+use connector::queue::message::Job;
 use runtime::Deadline;
 use serde_json::{Value, json};
 use store::AthleteId;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::{Queue, Waiting};
+use connector::{InProcessQueue, Queue};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Clock, Deadline};
 
@@ -10,9 +10,9 @@ fn start() -> Timestamp {
     "2026-03-03T07:30:00Z".parse().unwrap()
 }
 
-fn waiting() -> (Waiting, Clock) {
+fn waiting() -> (InProcessQueue, Clock) {
     let clock = Clock::manual(start());
-    (Waiting::new(clock.clone()), clock)
+    (InProcessQueue::new(clock.clone()), clock)
 }
 
 fn bodies(received: &[connector::Received]) -> Vec<&str> {
@@ -76,7 +76,8 @@ async fn it_serves_as_the_connectors_queue() {
     let (waiting, _) = waiting();
     let queue = Queue::InProcess(waiting.clone());
     let deadline = Deadline::within(Duration::from_mins(1));
-    let job = connector::job::Job::Sync { athlete: store::AthleteId::parse("31152").unwrap(), tick: start() };
+    let job =
+        connector::queue::message::Job::Sync { athlete: store::AthleteId::parse("31152").unwrap(), tick: start() };
     queue.send(&[(job.clone(), Duration::from_secs(7))], deadline).await.unwrap();
     assert_eq!(waiting.bodies(), [job.to_message()]);
     assert_eq!(waiting.last_visible(Timestamp::MAX), Some(start() + SignedDuration::from_secs(7)));

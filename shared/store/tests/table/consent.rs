@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use store::{
-    BackfillDebt, Change, Connect, Disconnect, Fenced, Finish, Record, RecordKey, Save, Settle, Status, WindowDigest,
-    Written,
+    BackfillDebt, Connect, ConnectionUpdate, Disconnect, Fenced, Finish, Record, RecordKey, Save, Settle, Status,
+    WindowDigest, Written,
 };
 use tokio::sync::oneshot;
 
@@ -244,7 +244,7 @@ async fn nothing_brings_a_grant_back_after_a_disconnection() {
     assert_eq!((saved, rescued), (Save::Superseded, Save::Superseded));
     for generation in [generation, generation + 1] {
         let status = table.store.set_status(&ada, generation, Status::Active, None, None, at(6), soon()).await.unwrap();
-        assert_eq!(status, Change::Superseded);
+        assert_eq!(status, ConnectionUpdate::Superseded);
     }
     assert_eq!(table.connection("ada").await.grant, None);
 }

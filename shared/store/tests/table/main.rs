@@ -30,8 +30,8 @@ use aws_sdk_dynamodb::{Client, types};
 use dynamo::Dynamo;
 use jiff::{SignedDuration, Timestamp};
 use store::{
-    AthleteId, BackfillDebt, Claim, Connect, Connection, Finish, KeyVersion, Keyring, NewConnection, Purpose, Status,
-    Store, StoredGrant, WindowDigest, schema,
+    AthleteId, BackfillDebt, Claim, Connect, Connection, Finish, KeyVersion, Keyring, NewConnection, SealPurpose,
+    Status, Store, StoredGrant, WindowDigest, schema,
 };
 use tokio::time::Instant;
 use wire::Wire;
@@ -117,7 +117,7 @@ fn keyring() -> Keyring {
 /// A grant that differs from every other one.
 fn grant(name: &str) -> StoredGrant {
     StoredGrant {
-        sealed: keyring().seal(Purpose::Grant, &athlete(name), b"tokens").unwrap(),
+        sealed: keyring().seal(SealPurpose::Grant, &athlete(name), b"tokens").unwrap(),
         token_url: "https://oura.test/oauth/token".parse().unwrap(),
         expires_at: at(86_400),
     }

@@ -80,7 +80,7 @@ async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_c
     );
     let doubt = |begun, now| {
         let store = table.store.clone();
-        async move { store.doubt_refresh(&athlete("ada"), at(begun), at(now), soon()).await.unwrap() }
+        async move { store.suspect_refresh(&athlete("ada"), at(begun), at(now), soon()).await.unwrap() }
     };
     assert_eq!(doubt(5, 7200).await, None, "that is another refresh");
     assert_eq!(doubt(0, 7200).await, Some(at(7200)));
@@ -90,7 +90,7 @@ async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_c
     // One doubted at the very instant counts as over.
     let claim = table.claimed_to_refresh("a third", 7800, 1, 7200).await;
     let Claim::Won(connection) = claim else { panic!("{claim:?}") };
-    assert_eq!((connection.refresh_begun, connection.refresh_doubted), (Some(at(7800)), None));
+    assert_eq!((connection.refresh_begun, connection.refresh_suspect_at), (Some(at(7800)), None));
     assert_eq!(doubt(0, 7801).await, None);
 }
 
@@ -99,15 +99,15 @@ async fn a_doubt_ends_with_the_refresh_it_is_about() {
     for end in 0..3 {
         let table = Table::new().await;
         let (ada, fence) = (athlete("ada"), table.refreshing().await);
-        table.store.doubt_refresh(&ada, at(0), at(1), soon()).await.unwrap();
-        assert_eq!(table.connection("ada").await.refresh_doubted, Some(at(1)));
+        table.store.suspect_refresh(&ada, at(0), at(1), soon()).await.unwrap();
+        assert_eq!(table.connection("ada").await.refresh_suspect_at, Some(at(1)));
         match end {
             0 => drop(table.store.settle_refresh(&ada, fence, None, soon()).await.unwrap()),
             1 => drop(table.store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(2), soon()).await.unwrap()),
             _ => drop(table.store.rescue_grant(&ada, 1, &grant("ada"), "daily", at(2), soon()).await.unwrap()),
         }
         let ended = table.connection("ada").await;
-        assert_eq!((ended.refresh_begun, ended.refresh_doubted), (None, None));
+        assert_eq!((ended.refresh_begun, ended.refresh_suspect_at), (None, None));
     }
 }
 
@@ -180,7 +180,7 @@ async fn an_earlier_doubt_lets_the_next_refresh_begin_sooner() {
     let table = Table::new().await;
     let (ada, fence) = (athlete("ada"), table.refreshing().await);
     // Over at 20, for one who counts what was doubted 600 seconds ago as over.
-    assert_eq!(table.store.doubt_refresh(&ada, at(0), at(-580), soon()).await.unwrap(), Some(at(-580)));
+    assert_eq!(table.store.suspect_refresh(&ada, at(0), at(-580), soon()).await.unwrap(), Some(at(-580)));
     table.store.release(&ada, fence, soon()).await.unwrap();
     let early = table.claimed_to_refresh("another", 19, 1, 19 - 600).await;
     assert_eq!(early, Claim::Unsettled { since: at(0), doubted: Some(at(-580)) });
@@ -192,7 +192,7 @@ async fn an_earlier_doubt_lets_the_next_refresh_begin_sooner() {
 async fn only_the_holder_of_the_lease_settles_a_refresh() {
     let table = Table::new().await;
     let fence = table.refreshing().await;
-    table.store.doubt_refresh(&athlete("ada"), at(0), at(1), soon()).await.unwrap();
+    table.store.suspect_refresh(&athlete("ada"), at(0), at(1), soon()).await.unwrap();
     let later = table.claimed_to_refresh("another", 600, 1, 1).await;
     assert!(matches!(later, Claim::Won(_)), "{later:?}");
     assert_eq!(table.store.settle_refresh(&athlete("ada"), fence, None, soon()).await.unwrap(), Release::Lost);

@@ -1,8 +1,8 @@
 //! Every write whose answer was lost can be made again: it does no harm, and says what is true.
 
 use store::{
-    Change, Claim, Connect, Disconnect, Fenced, Record, RecordKey, Release, Save, Service, Settle, StaffForm, Status,
-    StoreError, TakeState, Telling, Written,
+    Claim, Connect, ConnectionUpdate, Disconnect, Fenced, Record, RecordKey, Release, Save, Service, Settle, StaffForm,
+    Status, StoreError, TakeState, Telling, Written,
 };
 
 use crate::wire::Act;
@@ -84,7 +84,7 @@ async fn the_small_changes_again_are_done() {
     let hold = twice!(table, 0, store.hold_athlete(&ada, at(1), soon()));
     let heartbeat = twice!(table, 0, store.heartbeat(&ada, at(1), soon()));
     let repoint = twice!(table, 0, store.repoint(&ada, 18, None, soon()));
-    assert_eq!([set, hold, heartbeat, repoint], [Change::Done; 4]);
+    assert_eq!([set, hold, heartbeat, repoint], [ConnectionUpdate::Done; 4]);
     let hold = twice!(table, 0, store.set_hold(Service::Oura, at(1), "throttled", soon()));
     assert_eq!(hold.until, at(1));
     twice!(table, 0, store.lift_hold(Service::Oura, soon()));

@@ -1,7 +1,7 @@
 //! Remembering and taking a state.
 
 use futures::future::join_all;
-use store::{NewState, Purpose, State, TakeState};
+use store::{NewState, SealPurpose, State, TakeState};
 
 use crate::{Table, at, athlete, keyring, soon};
 
@@ -10,7 +10,7 @@ fn state(hash: &str) -> NewState {
         hash: hash.to_owned(),
         athlete: athlete("ada"),
         user_id: 17,
-        verifier: keyring().seal(Purpose::PkceVerifier, &athlete("ada"), b"verifier").unwrap(),
+        verifier: keyring().seal(SealPurpose::PkceVerifier, &athlete("ada"), b"verifier").unwrap(),
         browser: "cookie hash".to_owned(),
         link_expires: at(1000),
         expires: at(600),

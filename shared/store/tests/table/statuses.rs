@@ -2,7 +2,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::date;
-use store::{BackfillDebt, Change, Fenced, Finish, Status, StoreError, WindowDigest};
+use store::{BackfillDebt, ConnectionUpdate, Fenced, Finish, Status, StoreError, WindowDigest};
 
 use crate::{Table, at, athlete, soon};
 
@@ -16,7 +16,7 @@ async fn every_status_is_stored_with_its_note_and_hold_and_they_are_removed_agai
     let ada = athlete("ada");
     for status in STATUSES {
         let change = table.store.set_status(&ada, 1, status, Some("mend it"), Some(at(9)), at(5), soon()).await;
-        assert_eq!(change.unwrap(), Change::Done);
+        assert_eq!(change.unwrap(), ConnectionUpdate::Done);
         let expected = store::Connection {
             status,
             status_at: at(5),
@@ -40,8 +40,8 @@ async fn a_status_is_about_one_generation() {
             store.set_status(&athlete(name), generation, Status::NeedsConsent, None, None, at(5), soon()).await.unwrap()
         }
     };
-    assert_eq!(set("ada", 2).await, Change::Superseded);
-    assert_eq!(set("nobody", 1).await, Change::Gone);
+    assert_eq!(set("ada", 2).await, ConnectionUpdate::Superseded);
+    assert_eq!(set("nobody", 1).await, ConnectionUpdate::Gone);
     assert_eq!(table.connection("ada").await.status, Status::Active);
 }
 
@@ -54,17 +54,17 @@ async fn a_note_comes_and_goes_and_changes_nothing_else() {
     store.set_status(&ada, 1, Status::MembershipLapsed, None, Some(at(9)), at(5), soon()).await.unwrap();
     let before = table.connection("ada").await;
     for note in [Some("mend it"), Some("mend that"), None] {
-        assert_eq!(store.set_note(&ada, before.connected_at, note, soon()).await.unwrap(), Change::Done);
+        assert_eq!(store.set_note(&ada, before.connected_at, note, soon()).await.unwrap(), ConnectionUpdate::Done);
         let expected = store::Connection { note: note.map(str::to_owned), ..before.clone() };
         assert_eq!(table.connection("ada").await, expected);
     }
     assert_eq!(
         store.set_note(&ada, before.connected_at + 1.second(), Some("mend it"), soon()).await.unwrap(),
-        Change::Superseded
+        ConnectionUpdate::Superseded
     );
     assert_eq!(
         store.set_note(&athlete("nobody"), before.connected_at, Some("mend it"), soon()).await.unwrap(),
-        Change::Gone
+        ConnectionUpdate::Gone
     );
     assert_eq!(table.connection("ada").await, before);
     assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
@@ -85,8 +85,8 @@ async fn holds_and_heartbeats_only_move_forward() {
     table.connected("ada").await;
     let ada = athlete("ada");
     for (to, kept) in [(20, 20), (10, 20), (20, 20), (30, 30)] {
-        assert_eq!(table.store.hold_athlete(&ada, at(to), soon()).await.unwrap(), Change::Done);
-        assert_eq!(table.store.heartbeat(&ada, at(to), soon()).await.unwrap(), Change::Done);
+        assert_eq!(table.store.hold_athlete(&ada, at(to), soon()).await.unwrap(), ConnectionUpdate::Done);
+        assert_eq!(table.store.heartbeat(&ada, at(to), soon()).await.unwrap(), ConnectionUpdate::Done);
         let connection = table.connection("ada").await;
         assert_eq!((connection.held_until, connection.last_sync), (Some(at(kept)), Some(at(kept))));
     }
@@ -114,7 +114,7 @@ async fn a_connection_pointed_at_another_user_is_kept_and_what_was_begun_with_th
     let running = table.claimed("ada").await;
     for _ in 0..2 {
         let owed = Some(date(2026, 1, 1));
-        assert_eq!(store.repoint(&ada, 18, owed, soon()).await.unwrap(), Change::Done);
+        assert_eq!(store.repoint(&ada, 18, owed, soon()).await.unwrap(), ConnectionUpdate::Done);
         let now = table.connection("ada").await;
         assert_eq!(now.backfill_from, owed);
         assert_eq!((now.user_id, now.digest, now.fence), (18, None, running + 1), "once");
@@ -128,21 +128,21 @@ async fn a_connection_pointed_at_another_user_is_kept_and_what_was_begun_with_th
 async fn small_changes_neither_make_nor_revive_a_connection() {
     let table = Table::new().await;
     let nobody = athlete("nobody");
-    assert_eq!(table.store.hold_athlete(&nobody, at(1), soon()).await.unwrap(), Change::Gone);
-    assert_eq!(table.store.heartbeat(&nobody, at(1), soon()).await.unwrap(), Change::Gone);
-    assert_eq!(table.store.repoint(&nobody, 18, None, soon()).await.unwrap(), Change::Gone);
+    assert_eq!(table.store.hold_athlete(&nobody, at(1), soon()).await.unwrap(), ConnectionUpdate::Gone);
+    assert_eq!(table.store.heartbeat(&nobody, at(1), soon()).await.unwrap(), ConnectionUpdate::Gone);
+    assert_eq!(table.store.repoint(&nobody, 18, None, soon()).await.unwrap(), ConnectionUpdate::Gone);
     assert!(table.item("ATHLETE#nobody", "CONNECTION").await.is_none());
 
     let ada = athlete("ada");
     table.connected("ada").await;
     table.store.disconnect(&ada, 1, at(1), soon()).await.unwrap();
     let ended = table.connection("ada").await;
-    assert_eq!(table.store.hold_athlete(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
-    assert_eq!(table.store.heartbeat(&ada, at(2), soon()).await.unwrap(), Change::Superseded);
-    assert_eq!(table.store.repoint(&ada, 18, None, soon()).await.unwrap(), Change::Superseded);
+    assert_eq!(table.store.hold_athlete(&ada, at(2), soon()).await.unwrap(), ConnectionUpdate::Superseded);
+    assert_eq!(table.store.heartbeat(&ada, at(2), soon()).await.unwrap(), ConnectionUpdate::Superseded);
+    assert_eq!(table.store.repoint(&ada, 18, None, soon()).await.unwrap(), ConnectionUpdate::Superseded);
     assert_eq!(
         table.store.set_note(&ada, ended.connected_at, Some("mend it"), soon()).await.unwrap(),
-        Change::Superseded
+        ConnectionUpdate::Superseded
     );
     assert_eq!(table.connection("ada").await, ended);
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use secrecy::ExposeSecret;
 use sim::oura::Violation;
 use sim::smartabase::Event;
-use store::{AthleteId, Connection, Purpose, Status, Store};
+use store::{AthleteId, Connection, SealPurpose, Status, Store};
 
 use super::conditions::Refusal;
 use super::truth::told;
@@ -178,7 +178,7 @@ impl World {
             return broken(promise, Some(athlete), "the access token was used while the table knew nothing of it");
         }
         let Some(stored) = connection.and_then(|connection| connection.grant.as_ref()) else { return Ok(()) };
-        let opened = self.vault.newest().open(Purpose::Grant, &one.id, &stored.sealed);
+        let opened = self.vault.newest().open(SealPurpose::Grant, &one.id, &stored.sealed);
         let Ok(opened) = opened else {
             return broken("a stored grant opens", Some(athlete), "no key opens the stored grant");
         };
@@ -200,7 +200,7 @@ impl World {
         let needed = |status| matches!(status, Status::Active | Status::MembershipLapsed | Status::NeedsConsent);
         let needed = connection.filter(|connection| needed(connection.status));
         let Some(stored) = needed.and_then(|connection| connection.grant.as_ref()) else { return Ok(()) };
-        let Ok(opened) = self.vault.newest().open(Purpose::Grant, id, &stored.sealed) else { return Ok(()) };
+        let Ok(opened) = self.vault.newest().open(SealPurpose::Grant, id, &stored.sealed) else { return Ok(()) };
         let text = String::from_utf8_lossy(opened.expose_secret()).into_owned();
         let grants = self.stage.oura.grants(&one.person);
         let is_stored = |token: Option<&str>| token.is_some_and(|token| text.contains(token));

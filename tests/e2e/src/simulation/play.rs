@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::job::Job;
-use connector::{Connector, Message, Received, Verdict};
+use connector::queue::message::Job;
+use connector::{Connector, Disposition, Received, WorkerMessage};
 use jiff::{SignedDuration, Timestamp};
 use runtime::Deadline;
 use sim::oura::Tier;
@@ -454,8 +454,8 @@ impl Play<'_> {
 }
 
 /// One batch, and what is to become of each message.
-async fn handle(process: &Arc<Connector>, batch: Vec<Received>) -> Vec<(Received, Verdict)> {
-    let messages = batch.iter().enumerate().map(|(position, message)| Message {
+async fn handle(process: &Arc<Connector>, batch: Vec<Received>) -> Vec<(Received, Disposition)> {
+    let messages = batch.iter().enumerate().map(|(position, message)| WorkerMessage {
         id: position.to_string(),
         body: message.body.clone(),
         receipt: None,

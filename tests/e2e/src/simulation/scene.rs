@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector::{Connector, Message, Received, Verdict};
+use connector::{Connector, Disposition, Received, WorkerMessage};
 use jiff::SignedDuration;
 use runtime::Deadline;
 use serde_json::{Value, json};
@@ -144,10 +144,10 @@ async fn intervene(
     meanwhile: Meanwhile,
     second: &Arc<Connector>,
     other: usize,
-) -> Option<JoinHandle<Verdict>> {
+) -> Option<JoinHandle<Disposition>> {
     match meanwhile {
         Meanwhile::Duplicate => {}
-        Meanwhile::Overtaken => {
+        Meanwhile::Superseded => {
             world.workers[other].jump(LEASE_OVER);
             let verdict = finished(start(Arc::clone(second), message)).await;
             world.workers[other].jump(-LEASE_OVER);
@@ -196,21 +196,21 @@ pub(crate) async fn disconnect(world: &mut World, athlete: usize) {
     }
 }
 
-fn start(process: Arc<Connector>, message: &Received) -> JoinHandle<Verdict> {
+fn start(process: Arc<Connector>, message: &Received) -> JoinHandle<Disposition> {
     let Received { body, attempts, .. } = message.clone();
-    let batch = vec![Message { id: "0".to_owned(), body, receipt: None, attempts }];
+    let batch = vec![WorkerMessage { id: "0".to_owned(), body, receipt: None, attempts }];
     tokio::spawn(async move {
         let verdicts = process.work(batch, Deadline::within(INVOCATION)).await;
-        verdicts.into_iter().next().map_or(Verdict::Done, |(_, verdict)| verdict)
+        verdicts.into_iter().next().map_or(Disposition::Done, |(_, verdict)| verdict)
     })
 }
 
-async fn finished(working: JoinHandle<Verdict>) -> Verdict {
+async fn finished(working: JoinHandle<Disposition>) -> Disposition {
     working.await.unwrap()
 }
 
-pub(crate) fn hand_back(world: &World, message: Received, verdict: Verdict) {
-    if let Verdict::RetryAfter(delay) = verdict {
+pub(crate) fn hand_back(world: &World, message: Received, verdict: Disposition) {
+    if let Disposition::RetryAfter(delay) = verdict {
         world.stage.process.waiting.put_back(message, delay);
     }
 }

@@ -112,7 +112,7 @@ pub(crate) struct Tick {
 
 /// Something that happens to an athlete between two ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Happening {
+pub(crate) enum Counter {
     /// The night of so many days ago is edited.
     Edited { back: i64 },
     /// It is removed.
@@ -203,7 +203,7 @@ pub(crate) enum Meanwhile {
     /// Another worker has the same message.
     Duplicate,
     /// So long that the lease has run out, by the other worker's clock.
-    Overtaken,
+    Superseded,
     /// The athlete connects once more, and the other worker has the message.
     Renewed,
     /// The athlete disconnects.
@@ -306,7 +306,7 @@ impl Scale {
     }
 
     /// What happens to an athlete before this tick.
-    pub(crate) fn happenings(&self, athlete: u32, tick: Tick) -> Vec<Happening> {
+    pub(crate) fn happenings(&self, athlete: u32, tick: Tick) -> Vec<Counter> {
         let mut draw = self.draw("happenings", &place(athlete, tick));
         let mut happen = Vec::new();
         // Every kind draws the same numbers whether or not it takes part.
@@ -323,17 +323,17 @@ impl Scale {
                 continue;
             }
             happen.push(match (kind, choice) {
-                (Kind::Nights, 0 | 1) => Happening::Edited { back },
-                (Kind::Nights, 2) => Happening::Removed { back },
-                (Kind::Nights, _) => Happening::Added { back },
-                (Kind::Staff, _) => Happening::Deleted { back },
-                (Kind::Consent, 0) => Happening::Withdrawn,
-                (Kind::Consent, 1) => Happening::ScopeWithdrawn,
-                (Kind::Consent, 2) => Happening::Disconnected,
-                (Kind::Consent, _) => Happening::Renewed,
-                (Kind::Membership, _) => Happening::Lapsed { days: length },
-                (Kind::Throttles, _) => Happening::Throttled { minutes: back * 7 + 2 },
-                _ => Happening::Expired,
+                (Kind::Nights, 0 | 1) => Counter::Edited { back },
+                (Kind::Nights, 2) => Counter::Removed { back },
+                (Kind::Nights, _) => Counter::Added { back },
+                (Kind::Staff, _) => Counter::Deleted { back },
+                (Kind::Consent, 0) => Counter::Withdrawn,
+                (Kind::Consent, 1) => Counter::ScopeWithdrawn,
+                (Kind::Consent, 2) => Counter::Disconnected,
+                (Kind::Consent, _) => Counter::Renewed,
+                (Kind::Membership, _) => Counter::Lapsed { days: length },
+                (Kind::Throttles, _) => Counter::Throttled { minutes: back * 7 + 2 },
+                _ => Counter::Expired,
             });
         }
         happen
@@ -483,7 +483,7 @@ fn meanwhile(draw: &mut fastrand::Rng, spot: Spot, after: bool) -> Meanwhile {
         _ => false,
     };
     match draw.u8(0..100) {
-        0..60 if safe => Meanwhile::Overtaken,
+        0..60 if safe => Meanwhile::Superseded,
         0..40 => Meanwhile::Duplicate,
         40..65 => Meanwhile::Renewed,
         65..80 => Meanwhile::Disconnected,

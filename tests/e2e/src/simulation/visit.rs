@@ -8,7 +8,7 @@ use sim::oura::{Kind, Period, Tier};
 use store::Connection;
 
 use super::scene::disconnect;
-use super::story::Happening;
+use super::story::Counter;
 use super::world::{Cause, World};
 use crate::{NIGHTS, deadline};
 
@@ -50,42 +50,41 @@ pub(crate) async fn connection(world: &World, athlete: usize) -> Option<Connecti
 }
 
 /// Something happens to an athlete between two ticks.
-pub(crate) async fn happen(world: &mut World, athlete: usize, day: u32, happening: Happening) {
+pub(crate) async fn happen(world: &mut World, athlete: usize, day: u32, happening: Counter) {
     let now = world.now();
     let one = &mut world.athletes[athlete];
     one.tell(now, format!("{happening:?}"));
-    one.eventful |=
-        !matches!(happening, Happening::Edited { .. } | Happening::Removed { .. } | Happening::Added { .. });
+    one.eventful |= !matches!(happening, Counter::Edited { .. } | Counter::Removed { .. } | Counter::Added { .. });
     match happening {
-        Happening::Edited { back } => world.edit_night(athlete, back),
-        Happening::Removed { back } => {
+        Counter::Edited { back } => world.edit_night(athlete, back),
+        Counter::Removed { back } => {
             let day = world.today().saturating_sub(back.days());
             world.stage.oura.remove_night(&world.athletes[athlete].person, day);
         }
-        Happening::Added { back } => {
+        Counter::Added { back } => {
             let day = world.today().saturating_sub((back + 1).days());
             let begins = day.saturating_sub(1.days()).at(20, 0, 0, 0);
             let period = Period { kind: Kind::LongSleep, begins, minutes: 600, finished: true };
             world.stage.oura.put_period(&world.athletes[athlete].person, day, period);
         }
-        Happening::Deleted { back } => world.delete_event(athlete, back),
-        Happening::Withdrawn => {
+        Counter::Deleted { back } => world.delete_event(athlete, back),
+        Counter::Withdrawn => {
             world.stage.oura.withdraw(&one.person);
             one.causes.insert(Cause::Withdrawn);
         }
-        Happening::ScopeWithdrawn => {
+        Counter::ScopeWithdrawn => {
             world.stage.oura.withdraw_scope(&one.person, "daily");
             one.causes.insert(Cause::ScopeWithdrawn);
         }
-        Happening::Disconnected => disconnect(world, athlete).await,
-        Happening::Renewed => visit(world, athlete).await,
-        Happening::Expired => world.stage.oura.expire_access_tokens(&one.person),
-        Happening::Lapsed { days } => {
+        Counter::Disconnected => disconnect(world, athlete).await,
+        Counter::Renewed => visit(world, athlete).await,
+        Counter::Expired => world.stage.oura.expire_access_tokens(&one.person),
+        Counter::Lapsed { days } => {
             world.stage.oura.set_member(&one.person, false);
             one.causes.insert(Cause::Lapsed);
             one.member_again = Some(day + days);
         }
-        Happening::Throttled { minutes } => {
+        Counter::Throttled { minutes } => {
             world.stage.oura.throttle(Tier::Token, &one.person, now + jiff::SignedDuration::from_mins(minutes));
         }
     }

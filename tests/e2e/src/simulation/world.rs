@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use connector::{Account, Connector, Meter, Queue};
+use connector::{Connector, Counters, CredentialGuard, Queue};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use local::{Cast, Stage, site_forms};
@@ -262,8 +262,8 @@ impl Worker {
                 forms: model.forms.clone(),
                 secrets: Secrets::Given(vault.given()),
                 clock: clock.clone(),
-                account: Account::default(),
-                meter: Meter::default(),
+                credential_guard: CredentialGuard::default(),
+                counters: Counters::default(),
                 settings,
             })
         };

@@ -7,10 +7,10 @@ use e2e::{ADA, BEN, DAYS, LINKS, NIGHTS, keeps_secrets, told_truly};
 use sim::oura::Violation;
 use store::Status;
 
-use crate::house::{House, PERIOD};
+use crate::failure_mode::{FailureMode, Then};
+use crate::harness::{Harness, PERIOD};
 use crate::request::{Remote, Target};
 use crate::scenario::Scenario;
-use crate::way::{Then, Way};
 
 /// How many periods may pass until everything is as it should be.
 const ROUNDS: usize = 16;
@@ -19,7 +19,7 @@ const ROUNDS: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Strike {
     pub(crate) target: Target,
-    pub(crate) way: Way,
+    pub(crate) way: FailureMode,
     /// Whether the database client repeats what failed, as it does when deployed.
     pub(crate) patient: bool,
 }
@@ -65,7 +65,7 @@ impl Case {
     }
 
     /// Rounds of ticks until there is nothing left to do.
-    async fn settle(&self, house: &mut House, done: &mut Option<()>, lost: &[&str]) {
+    async fn settle(&self, house: &mut Harness, done: &mut Option<()>, lost: &[&str]) {
         for _ in 0..ROUNDS {
             house.stage.pass(PERIOD);
             let _ = house.stage.cost();
@@ -90,7 +90,7 @@ impl Case {
 
     /// Whose living refresh token is neither in the table nor on the queue, as it may be when the answer to a refresh is
     /// lost, or a process dies before it has stored one: they, and only they, may be asked to connect again.
-    async fn lost(&self, house: &House) -> Vec<&'static str> {
+    async fn lost(&self, house: &Harness) -> Vec<&'static str> {
         let may_lose = self.strike.as_ref().is_some_and(|Strike { target, way, .. }| {
             way.then() == Some(Then::Die) || (target.is_refresh() && way.arrives())
         });
@@ -114,10 +114,10 @@ impl Case {
 
     /// One athlete's misfortune is no other's: unless the process died or the request was for all of them, at most one of
     /// the two is not served at once.
-    async fn isolated(&self, house: &House) {
+    async fn isolated(&self, house: &Harness) {
         let Some(strike) = &self.strike else { return };
         let shared = strike.way.then().is_some()
-            || (strike.way == Way::Throttled && strike.target.remote != Remote::Table)
+            || (strike.way == FailureMode::Throttled && strike.target.remote != Remote::Table)
             || (strike.target.remote == Remote::Table && !strike.target.what.contains("ATHLETE#uuid-"))
             || (strike.target.remote == Remote::Smartabase && !strike.target.what.contains(" of "))
             || strike.target.what.starts_with("BatchGetItem of 5");
@@ -140,7 +140,7 @@ impl Case {
     }
 
     /// An athlete whose refresh token was lost is told so, connects again, and everything is as before.
-    async fn reconnect(&self, house: &mut House, lost: &[&str]) {
+    async fn reconnect(&self, house: &mut Harness, lost: &[&str]) {
         for (user, person, uuid) in ATHLETES.into_iter().filter(|(_, _, uuid)| lost.contains(uuid)) {
             let Some(connection) = house.connection(uuid).await else { continue };
             if connection.status == Status::NeedsConsent {
@@ -153,7 +153,7 @@ impl Case {
         }
     }
 
-    async fn must_be_true(&self, house: &House, lost: &[&str]) {
+    async fn must_be_true(&self, house: &Harness, lost: &[&str]) {
         let stage = &house.stage;
         assert_eq!(stage.smartabase.duplicates(), []);
         assert_eq!(stage.smartabase.violations(), []);
@@ -207,7 +207,7 @@ impl Case {
 }
 
 /// Whether nothing is left to do but what only an athlete can do.
-async fn is_quiet(house: &House, lost: &[&str]) -> bool {
+async fn is_quiet(house: &Harness, lost: &[&str]) -> bool {
     let now = house.stage.clock.now();
     let mut quiet = house.stage.process.waiting.is_empty();
     for (_, _, uuid) in ATHLETES {

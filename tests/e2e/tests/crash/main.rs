@@ -2,7 +2,7 @@
 //! happened.
 //!
 //! Each case has a stage of its own: simulated services, a real table, and wires that count and fail. A scenario is first
-//! run unharmed, which gives the names of its requests; then once for each of them and each [`way`](way::Way). A process
+//! run unharmed, which gives the names of its requests; then once for each of them and each [`way`](way::FailureMode). A process
 //! that dies is the end of its tasks, with a new connector on the same table and queue; its messages become visible again
 //! when their visibility time-out is over. A request that hangs is waited out: the clock of the process, not ours.
 //!
@@ -22,11 +22,11 @@
 )]
 
 mod case;
-mod house;
+mod failure_mode;
+mod fault_injector;
+mod harness;
 mod request;
 mod scenario;
-mod watch;
-mod way;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -37,9 +37,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use case::{Case, Strike};
+use failure_mode::FailureMode;
 use request::Target;
 use scenario::Scenario;
-use way::Way;
 
 /// Fewer cases than this mean that the scenarios have shrunk.
 const AT_LEAST: usize = 1_500;
@@ -115,7 +115,7 @@ fn main() -> ExitCode {
 fn strikes(scenario: Scenario, requests: &[Target]) -> impl Iterator<Item = Case> + use<'_> {
     requests.iter().flat_map(move |target| {
         let patience = [false, true];
-        let all = patience.into_iter().flat_map(|patient| Way::ALL.into_iter().map(move |way| (patient, way)));
+        let all = patience.into_iter().flat_map(|patient| FailureMode::ALL.into_iter().map(move |way| (patient, way)));
         all.filter(|(patient, way)| !patient || (target.is_write() && way.is_repeated()))
             .map(move |(patient, way)| Case { scenario, strike: Some(Strike { target: target.clone(), way, patient }) })
     })

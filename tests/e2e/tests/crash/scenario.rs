@@ -12,9 +12,9 @@ use sim::oura::{Kind, Life, Period};
 use sim::smartabase::User;
 use store::Status;
 
-use crate::house::{House, PERIOD, Shown};
+use crate::failure_mode::FailureMode;
+use crate::harness::{Harness, PERIOD, Shown};
 use crate::request::{Remote, Target};
-use crate::way::Way;
 
 /// A story of which every request is made to fail once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Scenario {
     }
 
     /// Everything before the requests that are made to fail.
-    pub(crate) async fn open(self, patient: bool) -> House {
+    pub(crate) async fn open(self, patient: bool) -> Harness {
         let ada = User::new(ADA, "uuid-ada", "Ada", "Sample");
         let ben = User::new(BEN, "uuid-ben", "Ben", "Sample");
         let cast = Cast {
@@ -114,7 +114,7 @@ impl Scenario {
             variables: vec![("LOOKBACK_DAYS", "4".to_owned()), ("BACKFILL_DAYS", self.history().to_string())],
             ..Cast::new()
         };
-        let mut house = House::open(cast, patient).await;
+        let mut house = Harness::open(cast, patient).await;
         for (person, days) in [("ada", self.worn()), ("ben", 2)] {
             for ago in 1..=days {
                 house.stage.oura.live_regular_day(person, TODAY.saturating_sub(ago.days()));
@@ -192,7 +192,7 @@ impl Scenario {
     }
 
     /// The story. `None` when what was to be done by a person was not done, as far as they know.
-    pub(crate) async fn act(self, house: &mut House) -> Option<()> {
+    pub(crate) async fn act(self, house: &mut Harness) -> Option<()> {
         match self {
             Self::FirstSync
             | Self::ChangedNight
@@ -247,7 +247,7 @@ impl Scenario {
     }
 
     /// What people do again until they are told that it is done.
-    pub(crate) async fn insist(self, house: &mut House) -> Option<()> {
+    pub(crate) async fn insist(self, house: &mut Harness) -> Option<()> {
         let ok = |page: Option<Shown>| page.filter(|page| page.status == 200).map(drop);
         match self {
             Self::Connect | Self::Reconnect => ok(house.visit(ADA, "ada").await),
@@ -258,7 +258,7 @@ impl Scenario {
     }
 }
 
-impl House {
+impl Harness {
     async fn join(&mut self, user: i64, person: &str) {
         let page = self.visit(user, person).await.unwrap();
         assert_eq!(page.status, 200, "{}", page.text);
@@ -321,7 +321,7 @@ impl House {
             what: "UpdateItem ATHLETE#uuid-ada/CONNECTION grant+token_url+expires_at+scopes".to_owned(),
             nth: 1,
         };
-        self.begin(Some((save, Way::HangsBefore)));
+        self.begin(Some((save, FailureMode::HangsBefore)));
         self.tick().await;
         self.work().await;
         let (_, struck) = self.watch.end();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use connector::job::{Job, SealedGrant};
+use connector::queue::message::{Job, SealedGrant};
 use e2e::{ADA, Spent, ada, athlete, connection, deadline};
 use jiff::{SignedDuration, Timestamp};
 use local::Stage;
@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use sim::oura::TokenServer;
 use sim::wire::{Answer, Fault, When, Wire};
-use store::{Connection, Purpose, Sealed, Status};
+use store::{Connection, SealPurpose, Sealed, Status};
 use url::Url;
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
@@ -68,10 +68,10 @@ impl Attack {
     async fn sealed_before(&self) -> Sealed {
         let sealed = self.ada().await.grant.unwrap().sealed;
         let keyring = self.stage.process.connector.secrets.keyring(deadline()).await.unwrap();
-        let opened = keyring.open(Purpose::Grant, &athlete("uuid-ada"), &sealed).unwrap();
+        let opened = keyring.open(SealPurpose::Grant, &athlete("uuid-ada"), &sealed).unwrap();
         let mut tokens: Value = serde_json::from_slice(opened.expose_secret()).unwrap();
         tokens.as_object_mut().unwrap().remove("token_url");
-        keyring.seal(Purpose::Grant, &athlete("uuid-ada"), tokens.to_string().as_bytes()).unwrap()
+        keyring.seal(SealPurpose::Grant, &athlete("uuid-ada"), tokens.to_string().as_bytes()).unwrap()
     }
 
     async fn seal_as_before(&self) {
@@ -181,7 +181,7 @@ async fn a_release_before_finds_what_it_looks_for() {
     let attack = Attack::begin().await;
     let grant = attack.ada().await.grant.unwrap();
     let keyring = attack.stage.process.connector.secrets.keyring(deadline()).await.unwrap();
-    let opened = keyring.open(Purpose::Grant, &athlete("uuid-ada"), &grant.sealed).unwrap();
+    let opened = keyring.open(SealPurpose::Grant, &athlete("uuid-ada"), &grant.sealed).unwrap();
     let tokens: Value = serde_json::from_slice(opened.expose_secret()).unwrap();
     let living = &attack.stage.oura.grants("ada")[0];
     assert_eq!(tokens["access"].as_str(), living.access_token.as_deref());

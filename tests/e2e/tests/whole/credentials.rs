@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use connector::forms::Forms;
-use connector::job::Job;
+use connector::queue::message::Job;
 use e2e::{Spent, athlete, beside, connected, connection, curtain, deadline, faithful, opening, squad};
 use jiff::SignedDuration;
 use jiff::civil::date;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use connector::forms::Forms;
-use connector::job::Job;
+use connector::queue::message::Job;
 use e2e::{
     ADA, DAYS, NIGHTS, Spent, ada, ada_and_ben, athlete, beside, connected, connection, curtain, faithful, told_truly,
 };

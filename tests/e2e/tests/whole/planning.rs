@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connector::job::Job;
+use connector::queue::message::Job;
 use e2e::{ada, athlete, deadline, opening};
 use jiff::SignedDuration;
 use local::{Cast, Stage};
 use sim::wire::{Answer, Fault, When};
-use store::{KeyVersion, Keyring, NewConnection, Purpose, Service, Status, StoredGrant};
+use store::{KeyVersion, Keyring, NewConnection, SealPurpose, Service, Status, StoredGrant};
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(1);
 
@@ -28,7 +28,7 @@ async fn site(athletes: usize) -> Stage {
             oura_user: Some(format!("oura-{number}")),
             scopes: "daily".to_owned(),
             grant: StoredGrant {
-                sealed: keyring.seal(Purpose::Grant, &athlete, b"{}").unwrap(),
+                sealed: keyring.seal(SealPurpose::Grant, &athlete, b"{}").unwrap(),
                 token_url: connector.settings.oura.token.clone(),
                 expires_at: stage.clock.now(),
             },

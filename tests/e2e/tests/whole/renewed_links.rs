@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::date;
 use local::{Cast, Stage};
 use sim::oura::Life;
-use store::{Change, Status};
+use store::{ConnectionUpdate, Status};
 
 /// What `connector link --renew` does; answers the new link.
 async fn renew(stage: &Stage, uuid: &str) -> String {
@@ -15,7 +15,7 @@ async fn renew(stage: &Stage, uuid: &str) -> String {
     let enrolment = connector.store.enrolment(&athlete(uuid), deadline().instant()).await.unwrap().unwrap();
     let expires = (stage.clock.now() + LINK_LIFETIME).max(enrolment.link_expires) + SignedDuration::from_mins(5);
     let ended = connector.store.end_links(&enrolment.athlete, enrolment.user_id, expires, deadline().instant()).await;
-    assert_eq!(ended.unwrap(), Change::Done);
+    assert_eq!(ended.unwrap(), ConnectionUpdate::Done);
     let keyring = connector.secrets.keyring(deadline()).await.unwrap();
     Link::new(&keyring, enrolment.athlete, expires).to_url(connector.settings.page("connect")).to_string()
 }
@@ -72,7 +72,10 @@ async fn a_renewal_during_an_enrolment_is_not_undone() {
     renew(&stage, "uuid-ada").await;
     // The enrolment had read the row before, and remembers now what it has written into the form.
     let written = store::Enrolment { told: stage.clock.now() + SignedDuration::from_secs(1), ..read.clone() };
-    assert_eq!(store.replace_enrolment(&written, &read, deadline().instant()).await.unwrap(), Change::Superseded);
+    assert_eq!(
+        store.replace_enrolment(&written, &read, deadline().instant()).await.unwrap(),
+        ConnectionUpdate::Superseded
+    );
     assert_eq!(stage.browser.get(&leaked).send().await.unwrap().status(), 410);
     stage.process.enrol().await.unwrap();
     assert_eq!(stage.browser.get(stage.link(ADA).unwrap()).send().await.unwrap().status(), 200);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
-use connector::Enrolled;
+use connector::EnrolSummary;
 use connector::forms::Forms;
 use e2e::{
     ADA, BEN, DAYS, LINKS, NIGHTS, STANDINGS, Spent, ada_and_ben, connected, connection, curtain, enrolled, faithful,
@@ -22,7 +22,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Somebody new on the roster.
 const NEW: i64 = 1009;
 
-async fn enrol(stage: &Stage) -> Enrolled {
+async fn enrol(stage: &Stage) -> EnrolSummary {
     stage.process.enrol().await.unwrap()
 }
 

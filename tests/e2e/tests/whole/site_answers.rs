@@ -4,7 +4,7 @@
 //! Each test names its input. What such an answer means to the client alone is the table in
 //! `shared/smartabase/tests/api/specification.rs`.
 
-use connector::Enrolled;
+use connector::EnrolSummary;
 use e2e::{
     ADA, BEN, LINKS, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, log, opening,
     told_truly,
@@ -146,7 +146,7 @@ mod roster {
         [ada, entry, br#"],"cursor":null}"#].concat()
     }
 
-    async fn enrol(roster: &[u8]) -> (Stage, Enrolled) {
+    async fn enrol(roster: &[u8]) -> (Stage, EnrolSummary) {
         let stage = opening(ada_and_ben()).await;
         let answer = Answer::status(200).bytes(roster);
         stage.smartabase_wire.inject(When::every().path(ROSTER), Fault::Replace(answer));

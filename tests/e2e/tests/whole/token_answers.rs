@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use connector::job::Job;
+use connector::queue::message::Job;
 use e2e::{
     ADA, Order, STANDINGS, Spent, ada, athlete, connected, connection, curtain, deadline, enrolled, faithful,
     gives_nothing_away, log, squad,

@@ -1,0 +1,85 @@
+//! CSRF protection: distinguishes forms sent from our own page from forms that another site made the browser send.
+//!
+//! The connect page sets a random cookie and repeats its value in its forms (a double submit). Another site can make a
+//! browser send a form to us, but it can neither read this cookie nor set it: browsers take a cookie with the prefix
+//! `__Host-` from this very host only, over TLS or on a loopback address. Nothing is stored, so opening the page changes
+//! nothing here.
+//!
+//! The cookie is a session cookie, and every page in one browser repeats the same value. So several open tabs, a page
+//! that was left open overnight and the *back* button all work.
+
+use cookie::{Cookie, SameSite};
+use http::HeaderMap;
+use http::header::COOKIE;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::JobError;
+use crate::authorize::{random_text, same};
+use crate::http::params::entry;
+
+/// The cookie.
+const COOKIE_NAME: &str = "__Host-form";
+
+/// The entry of a form that repeats the cookie.
+pub(crate) const ENTRY: &str = "token";
+
+/// Where a browser says that a request came from (W3C Fetch Metadata); pages can't set it.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// The CSRF token that our page and the cookie both contain.
+pub(crate) struct Token {
+    /// The text that both hold.
+    pub(crate) text: SecretString,
+    /// Whether the browser does not have the cookie yet.
+    is_new: bool,
+}
+
+impl Token {
+    /// The token that this browser has already, so that the forms of its other tabs stay good; a new one otherwise.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, JobError> {
+        match sent_cookie(headers, COOKIE_NAME).filter(|text| is_token(text)) {
+            Some(text) => Ok(Self { text: text.into(), is_new: false }),
+            None => Ok(Self { text: random_text()?, is_new: true }),
+        }
+    }
+
+    /// The cookie to set, if the browser lacks it.
+    pub(crate) fn cookie(&self) -> Option<Cookie<'static>> {
+        // Lax: the personal link is opened from another site, and the page has to see the cookie that is there already.
+        // With a form that another site sends, the browser does not send it.
+        self.is_new.then(|| {
+            Cookie::build((COOKIE_NAME, self.text.expose_secret().to_owned()))
+                .path("/")
+                .secure(true)
+                .http_only(true)
+                .same_site(SameSite::Lax)
+                .build()
+        })
+    }
+}
+
+/// Whether a form was sent from a page that this browser got from us.
+pub(crate) fn is_from_our_page(headers: &HeaderMap, form: &str) -> bool {
+    // Browsers that are too old to send this header are checked by the token alone.
+    let elsewhere = headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "same-origin" && site != "none");
+    let cookie = sent_cookie(headers, COOKIE_NAME).filter(|text| is_token(text));
+    let repeated = entry(form, ENTRY);
+    !elsewhere && cookie.zip(repeated).is_some_and(|(cookie, repeated)| same(&cookie, &repeated))
+}
+
+/// The value of a cookie that the browser sent, unless it is empty.
+pub(crate) fn sent_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| Cookie::split_parse(header.to_owned()))
+        .filter_map(Result::ok)
+        .find(|cookie| cookie.name() == name && !cookie.value().is_empty())
+        .map(|cookie| cookie.value().to_owned())
+}
+
+/// 256 bits in base64url, as [`random_text`] makes them.
+fn is_token(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}

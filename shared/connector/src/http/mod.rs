@@ -1,0 +1,11 @@
+//! The athlete's pages: the four routes, the links that open them, and what they show.
+
+mod csrf;
+pub(crate) mod pages;
+pub(crate) mod params;
+mod rate_limit;
+mod routes;
+mod signed_link;
+
+pub use rate_limit::RateLimit;
+pub use signed_link::{Link, LinkFault};
