@@ -103,7 +103,7 @@ impl Store {
         let edit = claiming(athlete, owner, now, until)
             .if_equal(GENERATION, number(generation))
             .when(
-                "attribute_not_exists(#refresh_begun) OR #refresh_suspect_at <= :settled OR #lease_owner = :lease_owner",
+                "attribute_not_exists(#refresh_begun) OR #refresh_doubted <= :settled OR #lease_owner = :lease_owner",
                 [REFRESH_BEGUN, REFRESH_SUSPECT_AT],
                 [(":settled", instant(settled))],
             )
