@@ -120,13 +120,14 @@ impl Connector {
         Err(JobError::retry(UNWELL, "the connection keeps changing"))
     }
 
-    /// The grant of a connection, and whose account it opens. An account that was found to feed another athlete is not
-    /// named on the connection, so Oura is asked once more.
+    /// The grant of a connection, and whose account it opens. Where the connection does not name the account, this asks Oura,
+    /// while the access token still works: later tries of the revocation need the account to see whether another athlete
+    /// uses it.
     async fn to_withdraw(&self, connection: &Connection, deadline: Deadline) -> Option<Withdrawn> {
         let grant = tokens::sealed(connection.grant.as_ref()?, &connection.scopes);
         let mut oura_user = connection.oura_user.clone();
         let is_taken = connection.status == Status::OuraAccountTaken && oura_user.is_none();
-        if is_taken {
+        if oura_user.is_none() {
             let asked = self.account_of(&connection.athlete, &grant, deadline.earlier(QUEUE_RESERVE)).await;
             oura_user = asked.unwrap_or_default();
         }
