@@ -101,6 +101,7 @@ impl Connector {
     ) -> Result<Option<Withdrawn>, JobError> {
         for _ in 0..ATTEMPTS {
             let Some(connection) = self.store.connection(athlete, deadline.instant()).await? else { return Ok(None) };
+            let connection = self.with_working_token(connection, deadline).await;
             let withdrawn = self.to_withdraw(&connection, deadline).await;
             if let Some(Withdrawn { grant, oura_user, is_shared: false }) = &withdrawn {
                 let (athlete, grant, oura_user) = (athlete.clone(), grant.clone(), oura_user.clone());
@@ -118,6 +119,24 @@ impl Connector {
             }
         }
         Err(JobError::retry(UNWELL, "the connection keeps changing"))
+    }
+
+    /// The connection with an access token that works, where its account is not known and Oura has to be asked for it. If
+    /// the refresh fails, the connection as it was read: its grant is revoked without knowing the account.
+    async fn with_working_token(&self, connection: Connection, deadline: Deadline) -> Connection {
+        if connection.oura_user.is_some() || connection.grant.is_none() {
+            return connection;
+        }
+        match self.session(connection.clone(), deadline.earlier(QUEUE_RESERVE)).await {
+            Ok(authorized) => {
+                self.release(&authorized.connection.athlete, authorized.lease, deadline).await;
+                authorized.connection
+            }
+            Err(error) => {
+                tracing::warn!(athlete = %connection.athlete, %error, "the account of a grant stays unknown");
+                connection
+            }
+        }
     }
 
     /// The grant of a connection, and whose account it opens. Where the connection does not name the account, this asks Oura,
