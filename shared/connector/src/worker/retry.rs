@@ -175,13 +175,14 @@ impl Connector {
     /// gives no data is still looked at once a day; if the note says that they must update the Oura app, it stays.
     async fn note(&self, athlete: &AthleteId, reason: &str, snapshot: &Snapshot, deadline: Deadline) {
         let Some(read) = snapshot.connections.get(athlete) else { return };
-        if read.status == Status::MembershipLapsed {
+        if has_outdated_app(read) {
             let look_again = self.clock.now() + LOOK_AGAIN;
             if let Err(error) = self.store.hold_athlete(athlete, look_again, deadline.instant()).await {
                 tracing::warn!(%athlete, %error, "the next daily look could not be stored; every tick looks");
             }
+            return;
         }
-        if has_outdated_app(read) || read.note.as_deref() == Some(reason) {
+        if read.note.as_deref() == Some(reason) {
             return;
         }
         if let Err(error) = self.store.set_note(athlete, read.connected_at, Some(reason), deadline.instant()).await {
