@@ -9,13 +9,13 @@
 //! become visible again after their visibility timeout. When a request hangs, the test moves the clock of the process
 //! on, so no real time passes.
 //!
-//! Requests to the table fail twice. Once the database client retries, as it does when deployed (“repeated”). Once it
+//! Requests to the table fail twice. Once the database client retries, as it does when deployed ("repeated"). Once it
 //! does not, as if the retries were used up. A client's retry does not count as a request of its own.
 //!
 //! ```text
-//! cargo test -p e2e --test crash                       # one in five, spread over requests and ways: two minutes
-//! cargo test -p e2e --test crash -- --all              # all of them: ten minutes
-//! cargo test -p e2e --test crash -- 'refresh / '       # those with this in their name
+//! cargo test -p e2e --test crash                       # one case in five, of all requests and failure modes: two minutes
+//! cargo test -p e2e --test crash -- --all              # every case: ten minutes
+//! cargo test -p e2e --test crash -- 'refresh / '       # the cases with this in their name
 //! ```
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A fixed set of simulated stories. `cargo simulate` plays as many others as you like, and longer ones.
+//! A fixed set of simulated stories. `cargo simulate` plays any number of others, and longer ones.
 
 #![expect(clippy::panic, reason = "the lint knows test functions, but not what those share")]
 
