@@ -1,4 +1,4 @@
-//! The lease of one athlete's connection, as the process that won it holds it.
+//! The lease of one athlete's connection, from the side of the process that holds it.
 //!
 //! Smartabase may carry out a request after it has answered with an error or not at all. If the lease were released before
 //! that, the next sync could look the record up, find nothing, and create it a second time. So a lease can be released only
@@ -29,7 +29,7 @@ pub(crate) struct Lease {
 struct ReleasePermission;
 
 impl Lease {
-    /// The lease that a connection was won with; `None` if the connection has none.
+    /// The lease in a connection that this process has just claimed; `None` if the connection has none.
     pub(crate) fn of(connection: &Connection) -> Option<Self> {
         let lease = connection.lease.as_ref()?;
         Some(Self { fence: lease.fence, until: lease.until, release: Some(ReleasePermission) })
