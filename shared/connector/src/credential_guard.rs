@@ -6,7 +6,7 @@
 //! - **Proof.** Accepted credentials count as proven for one minute. If the password changes later, the next tick sends
 //!   one request with the wrong one, not one per delivery.
 //! - **Refusal.** A refusal stops all processes for five minutes. Every job reads the hold in the table before it begins,
-//!   and again before a request more than a second later. The refused process itself sends nothing more at once.
+//!   and again before a request more than a second later. The refused process itself stops at once.
 //!
 //! So when a proven password becomes wrong, the only wrong attempts are requests already under way at the first refusal,
 //! and those that begin within a second of it.
