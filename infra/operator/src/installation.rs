@@ -99,7 +99,7 @@ impl Installation {
         })
     }
 
-    /// The site's time zone, used to print dates and times. A pilot knows it without the other settings.
+    /// The site's time zone, used to print dates and times. Needs no other setting. UTC if it is unknown.
     pub(crate) fn zone(&self) -> TimeZone {
         let name = match &self.place {
             Place::Stack(stack) => stack.parameter("TimeZone").map(str::to_owned),

@@ -1,10 +1,10 @@
-//! Dates and times as people read them.
+//! Formats dates and times for people.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// How long ago: “just now”, “12 min ago”, “3 h ago”, “5 d ago”.
+/// A time in the past: “just now”, “12 min ago”, “3 h ago”, “5 d ago”.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     let minutes = now.duration_since(at).as_mins();
     match minutes {
@@ -15,7 +15,7 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A date: “Mon 2 Mar”, with the year where it is not this one.
+/// A date: “Mon 2 Mar”, with the year if it is not the current one.
 pub(crate) fn day(day: Date, now: Timestamp, zone: &TimeZone) -> String {
     let this_year = now.to_zoned(zone.clone()).year();
     let format = if day.year() == this_year { "%a %-d %b" } else { "%a %-d %b %Y" };
@@ -29,7 +29,7 @@ pub(crate) fn time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     if at.date() == today { clock.to_string() } else { format!("{} {clock}", day(at.date(), now, zone)) }
 }
 
-/// Reads a duration: `90m`, `2h`, `3d`.
+/// Parses a duration: `90m`, `2h`, `3d`.
 pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
     let wrong = || "a length of time is a number and m, h or d, such as 90m, 2h or 3d".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;

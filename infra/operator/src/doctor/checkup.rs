@@ -68,7 +68,7 @@ impl Checkup {
         self.add(check, State::Unknown, None, says, Some(remedy.into()));
     }
 
-    /// Starts a group of checks. `first` is the check that must pass before them.
+    /// Records a check as skipped. `first` is the check that must pass before it.
     pub(super) fn skip(&mut self, check: &'static str, first: &str) {
         self.add(check, State::Skipped, None, format!("not checked: {first} comes first"), None);
     }

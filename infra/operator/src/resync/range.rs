@@ -1,4 +1,4 @@
-//! The days to bring again, checked before anything is asked of anybody.
+//! The days to bring again. They are validated before any job is queued.
 
 use jiff::civil::Date;
 
@@ -11,14 +11,14 @@ pub(crate) struct Range {
     pub(crate) to: Date,
 }
 
-/// The longest range a job may have, in days: what the worker accepts.
+/// The longest range that the worker accepts in one job, in days.
 const LONGEST: i32 = 3660;
 
 impl Range {
-    /// The days from `from` to `to`, on the day that is `today` where the site is.
+    /// The days from `from` to `to`. `today` is the date in the site's time zone.
     pub(crate) fn new(from: Date, to: Date, today: Date) -> Result<Self, Failure> {
         let wrong = |why: String| Err(Failure::Usage(why));
-        // First, because where no last day is given it is today.
+        // Check this first, because `to` defaults to today.
         let latest = from.max(to);
         if latest > today {
             wrong(format!("Oura has nothing for {latest}, which is in the future: today is {today}"))
@@ -31,18 +31,18 @@ impl Range {
         }
     }
 
-    /// How many days there are up to and including `last`; none before the first.
+    /// The number of days up to and including `last`; zero if `last` is before the range.
     pub(crate) fn days_to(self, last: Date) -> u64 {
         u64::try_from((last.min(self.to) - self.from).get_days() + 1).unwrap_or(0)
     }
 
-    /// How many days there are.
+    /// The number of days in the range.
     pub(crate) fn days(self) -> u64 {
         self.days_to(self.to)
     }
 }
 
-/// Reads a date from the command line.
+/// Parses a date from the command line.
 pub(crate) fn day(text: &str) -> Result<Date, String> {
     text.parse().map_err(|_| "a day is written YYYY-MM-DD, such as 2026-03-01".to_owned())
 }
