@@ -102,7 +102,7 @@ mod tests {
     use crate::table::{BAD, GOOD, QUIET, STRONG, WARNING, styled};
 
     #[test]
-    fn our_own_styles_stay() {
+    fn own_styles_are_kept() {
         for style in [BAD, GOOD, QUIET, STRONG, WARNING] {
             let text = format!("{}\nplain", styled("styled", style));
             assert_eq!(harmless(&text), text);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_sequence_is_shown() {
+    fn every_other_sequence_is_escaped() {
         for (text, shown) in [
             ("\u{1b}]0;title\u{7}x", r"\u001b]0;title\u0007x"),
             ("a\u{1b}[8mb\u{1b}[0m", "a\\u001b[8mb\u{1b}[0m"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_style_within_text_from_elsewhere_is_shown() {
+    fn style_within_untrusted_text_is_escaped() {
         assert_eq!(harmless(&styled("\u{1b}[31mEve\nAda", STRONG)), "\u{1b}[1m\\u001b[31mEve\\u000aAda\u{1b}[0m");
     }
 }

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_be_meant_is_named_and_nobody_is_guessed() {
+    fn ambiguous_text_lists_all_matches() {
         let squad = roster(&[("31", 7, "Ada Okafor"), ("b", 31, "Ben Adair")]);
         // One athlete's UUID equals another's user id.
         for text in ["31", "ada"] {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_nobody() {
+    fn text_without_a_match_is_refused() {
         let squad = roster(&[("a", 1, "Ada")]);
         for text in ["", "  ", "Zoe", "11"] {
             assert!(found(&squad, text).unwrap_err().contains("connector status"), "{text:?}");

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other_whatever_the_letters() {
+    fn columns_align_whatever_the_width_of_the_letters() {
         let rows = [["Ada", "1", "x"], ["王小明", "22", ""], ["Zoe\u{308}", "333", "y"]].map(|row| row.map(Cell::from));
         let text = anstream::adapter::strip_str(&columns(["NAME", "N", "LAST"], &rows)).to_string();
         assert_eq!(text, "NAME    N    LAST\nAda     1    x\n王小明  22\nZoe\u{308}     333  y\n");

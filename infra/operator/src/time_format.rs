@@ -50,7 +50,7 @@ mod tests {
     const NOW: &str = "2026-03-03T08:00:00Z";
 
     #[test]
-    fn times_are_read_as_people_say_them() {
+    fn times_are_formatted_for_people() {
         let now: Timestamp = NOW.parse().unwrap();
         for (at, said) in [
             ("2026-03-03T07:59:30Z", "just now"),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_time_are_numbers_with_a_unit() {
+    fn durations_are_numbers_with_a_unit() {
         assert_eq!(duration("90m"), Ok(SignedDuration::from_mins(90)));
         assert_eq!(duration("3d"), Ok(SignedDuration::from_hours(72)));
         for wrong in ["", "2", "h", "-1h", "2w", "1hh h", "9999999999d"] {

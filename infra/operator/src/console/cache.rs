@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_ledgers_that_somebody_worked_on_are_read_again() {
+    async fn only_ledgers_changed_by_a_worker_are_read_again() {
         let table = Table::with(&["a", "b", "c"]).await;
         let (b, today) = (AthleteId::parse("b").unwrap(), Timestamp::now().to_zoned(TimeZone::UTC).date());
         let mut memory = Memory::default();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ledger_read_while_somebody_works_is_read_again_when_they_are_done() {
+    async fn ledger_read_during_a_lease_is_read_again_after_it() {
         let table = Table::with(&["a"]).await;
         let (a, now) = (AthleteId::parse("a").unwrap(), Timestamp::now());
         let until = now + jiff::SignedDuration::from_mins(1);

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_late_after_the_day_that_followed_unless_it_is_history() {
+    fn record_is_late_after_the_next_day_unless_it_is_history() {
         assert_eq!(life().mark(march(10), Some(&received(11)), TODAY), Mark::Received);
         assert_eq!(life().mark(march(10), Some(&received(12)), TODAY), Mark::Late);
         assert_eq!(
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_expected_only_while_connected_and_not_before_it_is_due() {
+    fn missing_record_counts_only_when_connected_and_due() {
         let mark = |life: Life, day| life.mark(march(day), None, TODAY);
         assert_eq!(mark(Life::default(), 10), Mark::Blank);
         assert_eq!(mark(life(), 4), Mark::Blank);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_who_has_to_act() {
+    fn missing_record_shows_who_has_to_act() {
         let mark = |life: Life, day| life.mark(march(day), None, TODAY);
         let stopped = Life { stopped: Some(march(15)), ..life() };
         // The night that began on the 14th would have been delivered on the 15th.

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_read_back_from_its_address() {
+    fn filter_survives_the_round_trip_through_its_address() {
         let choice = Choice {
             form: 1,
             attention: false,
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_of_nonsense_is_the_page_of_everybody() {
+    fn invalid_query_shows_all_athletes() {
         assert_eq!(Choice::read("form=-3&show=%FF%00&refresh=perhaps&find=%20&x"), Choice::default());
     }
 }

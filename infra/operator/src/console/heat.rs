@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_strip_draws_each_day_once_in_its_place() {
+    fn strip_draws_each_day_once_in_its_place() {
         let marks = [Mark::Blank, Mark::Received, Mark::Received, Mark::Late, Mark::Received, Mark::Missing];
         assert_eq!(path(&marks, Mark::Received), "M10 7h19M40 7h9");
         assert_eq!(path(&marks, Mark::Late), "M30 13V1l9 12z");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_as_high_as_its_share_and_has_no_gaps() {
+    fn column_height_is_proportional_and_without_gaps() {
         let tally = Tally::from([(Mark::Received, 50), (Mark::Late, 25), (Mark::HeldUp, 25), (Mark::Blank, 900)]);
         assert_eq!(due(&tally), 100);
         assert_eq!(stack(&tally, 100), [(Mark::Received, 28, 28), (Mark::Late, 14, 14), (Mark::HeldUp, 0, 14)]);

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_budget_says_how_many_ticks_it_takes_to_look_at_everybody() {
+    fn budget_gives_the_ticks_needed_for_all_athletes() {
         let budget = |connected| Budget::new(connected, Duration::from_mins(15));
         assert_eq!(budget(30), Budget { wanted: 120, room: 7200 });
         assert!(budget(1800).holds() && !budget(1801).holds());

@@ -53,7 +53,7 @@ mod tests {
     use jiff::civil::date;
 
     #[test]
-    fn a_range_is_refused_for_the_reason_that_it_is_wrong() {
+    fn invalid_range_is_refused_with_its_reason() {
         let today = date(2026, 3, 3);
         let refused = |from, to| Range::new(from, to, today).unwrap_err().to_string();
         assert!(refused(date(2026, 3, 2), date(2026, 3, 1)).contains("backwards"));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_counted_with_both_ends() {
+    fn days_are_counted_with_both_ends_included() {
         let range = Range::new(date(2026, 2, 27), date(2026, 3, 2), date(2026, 3, 2)).unwrap();
         assert_eq!(range.days(), 4);
         assert_eq!(range.days_to(date(2026, 2, 27)), 1);
