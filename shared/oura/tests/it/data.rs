@@ -294,7 +294,7 @@ async fn redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn does_not_send_a_request_that_cannot_be_built() {
+async fn sends_no_request_for_invalid_token_or_empty_range() {
     let server = Server::start(|_| page(&json!([]), None)).await;
     let odd = server.client().documents::<Sleep>(&secret("two\nlines"), WEEK, later()).await;
     assert_eq!(odd, Err(ApiError::TokenRefused), "no such token was ever issued");
