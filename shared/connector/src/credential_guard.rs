@@ -5,11 +5,11 @@
 //!   processes wait for the result, which the table stores under a fingerprint of the credentials.
 //! - **Proof.** Accepted credentials count as proven for one minute. If the password changes later, the next tick sends
 //!   one request with the wrong one, not one per delivery.
-//! - **Refusal.** A refusal stops all processes for five minutes. Every job reads the hold in the table before it begins,
-//!   and again before a request more than a second later. The refused process itself stops at once.
+//! - **Refusal.** A refusal stops all processes for five minutes. Every job reads the hold in the table before it
+//!   begins, and again before a request more than a second later. The refused process itself stops at once.
 //!
-//! So when a proven password becomes wrong, the only wrong attempts are requests already under way at the first refusal,
-//! and those that begin within a second of it.
+//! So when a proven password becomes wrong, the only wrong attempts are requests already under way at the first
+//! refusal, and those that begin within a second of it.
 
 use std::sync::{Arc, Mutex as Cell, PoisonError};
 use std::time::Duration;
@@ -31,8 +31,8 @@ use crate::{Connector, JobError};
 /// documentation).
 const CONCURRENCY: usize = 4;
 
-/// How long the table reserves a probe of the credentials for one worker, and how long that worker waits for the answer.
-/// The difference allows for clocks that disagree.
+/// How long the table reserves a probe of the credentials for one worker, and how long that worker waits for the
+/// answer. The difference allows for clocks that disagree.
 const TRIAL: SignedDuration = SignedDuration::from_mins(1);
 const ANSWER: Duration = Duration::from_secs(45);
 
@@ -123,8 +123,8 @@ impl PermitError {
 }
 
 impl Permit<'_> {
-    /// The credentials for one more request, unless any process was refused with them. Costs a `GetItem` if the hold was
-    /// last read more than a second ago.
+    /// The credentials for one more request, unless any process was refused with them. Costs a `GetItem` if the hold
+    /// was last read more than a second ago.
     pub(crate) async fn credentials(&self, deadline: Deadline) -> Result<&Credentials, JobError> {
         let Connector { clock, store, .. } = self.connector;
         let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,16 +140,16 @@ impl Permit<'_> {
         Ok(&self.credentials)
     }
 
-    /// Notes that Smartabase refused the name and password, so that all processes pause. No data is lost: it is sent when
-    /// the hold is over.
+    /// Notes that Smartabase refused the name and password, so that all processes pause. No data is lost: it is sent
+    /// when the hold is over.
     pub(crate) async fn refused(&self, deadline: Deadline) -> JobError {
         self.connector.password_refused(&self.fingerprint, deadline).await
     }
 }
 
 impl Connector {
-    /// Waits for a place, and makes sure that the credentials are proven. Costs one `GetItem`; also two writes and a request
-    /// to Smartabase if no process has proven the credentials lately.
+    /// Waits for a place, and makes sure that the credentials are proven. Costs one `GetItem`; also two writes and a
+    /// request to Smartabase if no process has proven the credentials lately.
     pub(crate) async fn permit(&self, deadline: Deadline) -> Result<Permit<'_>, PermitError> {
         let place = self.place(deadline).await?;
         self.admitted(place, deadline).await
@@ -272,8 +272,8 @@ impl Connector {
         Err(not)
     }
 
-    /// Stores the refusal as a hold for all processes. But if another process has proven other credentials meanwhile, only
-    /// this process's copy is old: then it sets no hold and reads the secret again.
+    /// Stores the refusal as a hold for all processes. But if another process has proven other credentials meanwhile,
+    /// only this process's copy is old: then it sets no hold and reads the secret again.
     async fn password_refused(&self, fingerprint: &str, deadline: Deadline) -> JobError {
         let (service, now) = (Service::Smartabase, self.clock.now());
         let until = now + REFUSED;

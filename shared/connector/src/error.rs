@@ -24,8 +24,8 @@ pub enum JobError {
     /// The operator must repair something; the text says what.
     #[error("{0}")]
     NeedsOperator(String),
-    /// The job can't begin yet: another worker is busy with the athlete, or an outage or a hold is in force. This is not a
-    /// failure: try again after the given time.
+    /// The job can't begin yet: another worker is busy with the athlete, or an outage or a hold is in force. This is
+    /// not a failure: try again after the given time.
     #[error("{why}")]
     Busy {
         /// How long to wait.
@@ -42,8 +42,8 @@ pub enum JobError {
 pub(crate) const UNWELL: Duration = Duration::from_secs(30);
 
 /// The note of a connection whose athlete must update the Oura app. Its status is that of a lapsed membership, because
-/// both are handled alike: Oura gives no data, and one request a day checks whether it does again. Releases that know no
-/// separate status can also read the row.
+/// both are handled alike: Oura gives no data, and one request a day checks whether it does again. Releases that know
+/// no separate status can also read the row.
 pub(crate) const OUTDATED_APP: &str = "the athlete's Oura app is too old for Oura to give data";
 
 /// How often the worker checks whether a lapsed membership, or an app that is too old, gives data again.

@@ -1,8 +1,8 @@
 //! An outage of the Smartabase site: how it is noticed, how long syncs leave Oura alone, and how it ends.
 //!
 //! - **Detected.** A failed sign-in involves no athlete, so one failure is enough. A request about an athlete may fail
-//!   because of that athlete's record. So requests about [`FAILED_ATHLETES`] athletes must fail, with no answered import in
-//!   between.
+//!   because of that athlete's record. So requests about [`FAILED_ATHLETES`] athletes must fail, with no answered
+//!   import in between.
 //! - **Waited out.** The table stores the outage ([`store::Outage`]), and each batch reads it with its connections.
 //!   While it is in force, a sync stops before it sends a request to Oura. The first lasts a minute, and each one after
 //!   it twice as long, up to half of the time between two ticks.
@@ -11,7 +11,8 @@
 //!   others keep waiting and do not probe. Once the site answers, all syncs continue. An answered import resets the
 //!   length.
 //!
-//! No data is lost: the next sync covers the same window again, and the connection stores the days that leave the window as missing.
+//! No data is lost: the next sync covers the same window again, and the connection stores the days that leave the
+//! window as missing.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex as Cell, MutexGuard, PoisonError};
@@ -61,8 +62,8 @@ struct Known {
     outage: Option<Outage>,
     /// The athletes whose requests have failed since an import was last answered.
     failed: BTreeMap<AthleteId, Timestamp>,
-    /// The athletes whose requests failed while the site answered another athlete's import, and when this was seen. Their
-    /// failures say nothing about the site.
+    /// The athletes whose requests failed while the site answered another athlete's import, and when this was seen.
+    /// Their failures say nothing about the site.
     failed_alone: BTreeMap<AthleteId, Timestamp>,
 }
 
@@ -222,8 +223,8 @@ impl Connector {
         }
     }
 
-    /// How long a job waits while an outage is in force: at least the outage's full length. So jobs return spread out, and
-    /// not all when the outage ends.
+    /// How long a job waits while an outage is in force: at least the outage's full length. So jobs return spread out,
+    /// and not all when the outage ends.
     fn wait(&self, outage: &Outage) -> Duration {
         let left = outage.until.duration_since(self.clock.now());
         length(outage.failures, self.longest_outage()).max(left.max(SignedDuration::ZERO).unsigned_abs())
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn outage_long_after_another_begins_anew() {
+    fn outage_long_after_another_has_the_first_length() {
         let long = Outage { failures: 4, ..after(None, 0) };
         assert_eq!(after(Some(&long), long.until.as_second() + 3_599).failures, 5);
         assert_eq!(after(Some(&long), long.until.as_second() + 3_600).failures, 1);

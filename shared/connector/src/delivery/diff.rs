@@ -21,8 +21,8 @@ pub(super) struct RecordChange {
     pub(super) digest: String,
     /// The event to overwrite, if one is known.
     pub(super) event: Option<EventId>,
-    /// Whether the site may hold an event that the ledger does not know: the record was never sent, or its last attempt was
-    /// not confirmed. Such a date is looked up before the record is sent.
+    /// Whether the site may hold an event that the ledger does not know: the record was never sent, or its last attempt
+    /// was not confirmed. Such a date is looked up before the record is sent.
     pub(super) unsettled: bool,
     /// Whether the date has several events; staff must delete all but one.
     pub(super) several: bool,
@@ -98,9 +98,9 @@ fn changed(form: &Form, record: &Record, ledger: &Ledger) -> Option<RecordChange
     change.applies().then_some(change)
 }
 
-/// The change for a record that Oura no longer has. The event is emptied, not deleted: the site may not permit deletion,
-/// and a coach can see that there was a record. A record that was only intended is emptied if the site has it; it is not
-/// created.
+/// The change for a record that Oura no longer has. The event is emptied, not deleted: the site may not permit
+/// deletion, and a coach can see that there was a record. A record that was only intended is emptied if the site has
+/// it; it is not created.
 fn withdrawn(form: &Form, key: &RecordKey, entry: &store::Record) -> Option<RecordChange> {
     let (fields, digest) = form.emptied();
     let told = matches!(entry, store::Record::Written(Written { digest: known, .. }) if *known == digest);

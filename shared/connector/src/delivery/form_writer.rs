@@ -27,11 +27,11 @@ impl FormWriter<'_> {
         UserId(self.connection.user_id)
     }
 
-    /// Looks up every date on which the site may hold an event that the ledger does not know. If the staff have their own
-    /// fields on this form, it also looks up the events to overwrite.
+    /// Looks up every date on which the site may hold an event that the ledger does not know. If the staff have their
+    /// own fields on this form, it also looks up the events to overwrite.
     ///
-    /// The event in the ledger is used if it still exists, otherwise the event with the lowest id. Several events on one
-    /// date are reported.
+    /// The event in the ledger is used if it still exists, otherwise the event with the lowest id. Several events on
+    /// one date are reported.
     pub(super) async fn reconcile(
         &self,
         changes: &mut Vec<RecordChange>,
@@ -65,9 +65,9 @@ impl FormWriter<'_> {
         Ok(())
     }
 
-    /// Finds an event that the site created when it should have overwritten the one in the ledger, if the answer to that
-    /// request was lost. Such an event has exactly the content to send, and all that staff added to the old event. Then
-    /// the old event is deleted, as in [`settle`](Self::settle). Returns `None` if the site does not delete it.
+    /// Finds an event that the site created when it should have overwritten the one in the ledger, if the answer to
+    /// that request was lost. Such an event has exactly the content to send, and all that staff added to the old event.
+    /// Then the old event is deleted, as in [`settle`](Self::settle). Returns `None` if the site does not delete it.
     async fn made_instead<'a>(
         &self,
         change: &RecordChange,
@@ -127,9 +127,10 @@ impl FormWriter<'_> {
         Ok(())
     }
 
-    /// Notes the id under which the site confirmed an event. If it is not the id that was sent, the site created an event
-    /// instead of overwriting one. Either the old event was gone, or there are two now, and the new one is right. The old
-    /// one has only content that was to be overwritten, so it is deleted. If the site refuses that, staff see a note.
+    /// Notes the id under which the site confirmed an event. If it is not the id that was sent, the site created an
+    /// event instead of overwriting one. Either the old event was gone, or there are two now, and the new one is right.
+    /// The old one has only content that was to be overwritten, so it is deleted. If the site refuses that, staff see a
+    /// note.
     async fn settle(
         &self,
         change: &RecordChange,

@@ -5,16 +5,17 @@
 //! 1. finds which records differ from the ledger;
 //! 2. looks up on the site each record that the site may hold without the ledger knowing: it is about to be created, or
 //!    its last attempt was not confirmed. An event that already exists on that date is reused, whoever made it;
-//! 3. notes every record that it will send as intended on the connection. The same write removes the window's digest. So
-//!    whatever happens next, a later tick knows that the site may hold any of these records;
+//! 3. notes every record that it will send as intended on the connection. The same write removes the window's digest.
+//!    So whatever happens next, a later tick knows that the site may hold any of these records;
 //! 4. sends the records, oldest first, one form at a time, at most 25 in a request;
 //! 5. if a request is not confirmed event by event, looks its records up and sends the missing ones one by one, so that
 //!    a bad record does not block the others;
 //! 6. writes each confirmed record to the ledger, with the event's id and the content's digest. The record is then no
 //!    longer intended.
 //!
-//! **Invariant**: no record is created unless the site was read under the same lease after the record's last unconfirmed
-//! attempt. A record is `written` with a digest only after Smartabase confirmed exactly that content under that id.
+//! **Invariant**: no record is created unless the site was read under the same lease after the record's last
+//! unconfirmed attempt. A record is `written` with a digest only after Smartabase confirmed exactly that content under
+//! that id.
 
 mod diff;
 mod form_writer;
@@ -63,8 +64,8 @@ impl<'a> Delivery<'a> {
         self.setback.is_none() && self.notes.is_empty()
     }
 
-    /// Notes a confirmed event for the ledger. If the form lacks fields or the date has several events, the entry gets no
-    /// digest: every tick then looks the record up and sends it again, until the problem is repaired.
+    /// Notes a confirmed event for the ledger. If the form lacks fields or the date has several events, the entry gets
+    /// no digest: every tick then looks the record up and sends it again, until the problem is repaired.
     fn wrote(&mut self, change: &RecordChange, event: EventId, unknown_fields: &[String], several: bool) {
         if !unknown_fields.is_empty() {
             self.note(format!(

@@ -22,8 +22,8 @@ const REFUSED: SignedDuration = SignedDuration::from_hours(1);
 type Answer<D> = Result<oura::Documents<D>, ApiError>;
 
 impl Connector {
-    /// The days that a tick fetches: from `LOOKBACK_DAYS` before today, in the site's time zone, to tomorrow. Tomorrow is
-    /// included because for an athlete who travels east of the site, the next day begins earlier.
+    /// The days that a tick fetches: from `LOOKBACK_DAYS` before today, in the site's time zone, to tomorrow. Tomorrow
+    /// is included because for an athlete who travels east of the site, the next day begins earlier.
     pub(crate) fn window(&self) -> Days {
         self.window_at(self.clock.now())
     }
@@ -36,8 +36,8 @@ impl Connector {
     /// Fetches the four collections.
     ///
     /// - If the access token opens none of them, this function refreshes it once and repeats only the refused requests.
-    /// - If some collections are refused and others answer, the refused ones are left out and named, whatever the reason:
-    ///   the membership has not lapsed, and the other collections need not wait.
+    /// - If some collections are refused and others answer, the refused ones are left out and named, whatever the
+    ///   reason: the membership has not lapsed, and the other collections need not wait.
     /// - If others answer, a refusal that was not written by Oura (a firewall, a CDN) is retried once first.
     pub(crate) async fn fetch(
         &self,
@@ -90,12 +90,12 @@ impl Connector {
         })
     }
 
-    /// Asks Oura whose account this is. Any token may ask this (Oura's published specification). A refused access token is
-    /// refreshed once, as for a collection.
+    /// Asks Oura whose account this is. Any token may ask this (Oura's published specification). A refused access token
+    /// is refreshed once, as for a collection.
     ///
     /// If Oura forbids only this request, the athlete need not act. So this function also fetches the collections of
-    /// `days`, and only a reason that forbids all of them asks the athlete to act. It drops their documents, because their
-    /// owner is not known.
+    /// `days`, and only a reason that forbids all of them asks the athlete to act. It drops their documents, because
+    /// their owner is not known.
     pub(crate) async fn oura_user(
         &self,
         session: &mut AuthorizedConnection,
@@ -187,7 +187,8 @@ impl Connector {
     }
 
     /// The error when the token opens no collection. If it can read the personal info, which any token can, the
-    /// athlete's permission is missing. If it can't, Oura is at fault, and the grant must not be refreshed at every tick.
+    /// athlete's permission is missing. If it can't, Oura is at fault, and the grant must not be refreshed at every
+    /// tick.
     async fn nothing_opens(&self, session: &AuthorizedConnection, deadline: Deadline) -> JobError {
         let athlete = &session.connection.athlete;
         match self.oura.personal_info(&session.access_token, deadline.instant()).await {
@@ -196,7 +197,8 @@ impl Connector {
         }
     }
 
-    /// Oura refuses a token that it has just issued: pauses this athlete, so that the grant is not refreshed every tick.
+    /// Oura refuses a token that it has just issued: pauses this athlete, so that the grant is not refreshed every
+    /// tick.
     async fn fresh_token_refused(&self, athlete: &AthleteId, deadline: Deadline) -> JobError {
         let until = self.clock.now() + REFUSED;
         match self.store.hold_athlete(athlete, until, deadline.instant()).await {
@@ -309,8 +311,8 @@ mod tests {
             prop_assert!(after.first <= before.last.tomorrow().unwrap(), "{} {}", before.last, after.first);
         }
 
-        /// A travelling athlete's local date is at most a day from the site's, unless the two zones are more than 24 hours
-        /// apart, across the date line.
+        /// A travelling athlete's local date is at most a day from the site's, unless the two zones are more than 24
+        /// hours apart, across the date line.
         #[test]
         fn window_contains_the_local_date_of_a_travelling_athlete(site in any_zone(), there in any_zone(), now in any_instant()) {
             let (here, abroad) = (site.to_offset(now), there.to_offset(now));

@@ -1,8 +1,8 @@
 //! Syncs one athlete. This is the hot path, and it almost always finds nothing new.
 //!
-//! - **Window.** A tick fetches the last days ([`Connector::window`]). If the records have the same digest as at the last
-//!   confirmed sync, the sync writes nothing. Otherwise it takes the athlete's lease and delivers the records that differ
-//!   (`delivery`). It stores the new digest together with the last confirmation.
+//! - **Window.** A tick fetches the last days ([`Connector::window`]). If the records have the same digest as at the
+//!   last confirmed sync, the sync writes nothing. Otherwise it takes the athlete's lease and delivers the records that
+//!   differ (`delivery`). It stores the new digest together with the last confirmation.
 //! - **Missing days.** The connection stores the first day that the forms still lack (`backfill_from`). Backfill jobs
 //!   deliver these days in chunks. If such a job is lost, every tick delivers one chunk.
 //! - **What adds missing days.** Days that left the window while the athlete could not be synced are added by the first
@@ -142,8 +142,8 @@ impl Connector {
     }
 
     /// The first day that was not fetched for as many days as usual, because the last sync was more than [`PAUSE`] days
-    /// ago. Causes are a lapsed membership, a refused password or a stopped function. Days before the athlete connected do
-    /// not count, because a new connection has its own backfill.
+    /// ago. Causes are a lapsed membership, a refused password or a stopped function. Days before the athlete connected
+    /// do not count, because a new connection has its own backfill.
     fn missed(&self, connection: &Connection) -> Option<Date> {
         let last = connection.last_sync.filter(|last| *last >= connection.connected_at)?;
         let (then, now) = (self.window_at(last).first, self.window().first);
@@ -256,9 +256,9 @@ impl Connector {
         }
     }
 
-    /// The fence of this session's lease: the one that a refresh took, or a new one on the connection as it was read. If
-    /// another worker had the lease since that read, the claim fails, because the documents fetched here may be older than
-    /// what that worker wrote.
+    /// The fence of this session's lease: the one that a refresh took, or a new one on the connection as it was read.
+    /// If another worker had the lease since that read, the claim fails, because the documents fetched here may be
+    /// older than what that worker wrote.
     async fn lease(&self, session: &mut AuthorizedConnection, deadline: Deadline) -> Result<u64, JobError> {
         match session.lease.as_ref().map(|lease| (lease.fence(), lease.runs_out())) {
             None => {}
@@ -365,9 +365,9 @@ impl Synced {
     }
 }
 
-/// How a delivery changes the missing days. A window that could not be delivered in full is missing from its first day on,
-/// because the problem may be repaired only after that day has left the window. The first sync after a pause adds the
-/// days that the pause missed.
+/// How a delivery changes the missing days. A window that could not be delivered in full is missing from its first day
+/// on, because the problem may be repaired only after that day has left the window. The first sync after a pause adds
+/// the days that the pause missed.
 fn debt(goal: Goal, days: Days, owed: Option<Date>, missed: Option<Date>, delivery: &Delivery) -> BackfillDebt {
     let complete = delivery.complete();
     match goal {

@@ -1,8 +1,8 @@
 //! Opens, refreshes and seals an athlete's grant, and makes sure that no refreshed grant is lost.
 //!
 //! A refresh token works once. So the worker that refreshes a grant:
-//! 1. takes the athlete's lease, on condition that the generation is still the one it read. So no other worker refreshes
-//!    at the same time. The same write notes on the connection that a refresh has begun;
+//! 1. takes the athlete's lease, on condition that the generation is still the one it read. So no other worker
+//!    refreshes at the same time. The same write notes on the connection that a refresh has begun;
 //! 2. sends the refresh token once, to the endpoint that issued it, and reserves time to store the answer;
 //! 3. stores the new pair before it uses it, which also removes the note of step 1. While the note is there, no worker
 //!    sends the refresh token again;
@@ -55,8 +55,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// After a refresh with an unknown outcome, wait this long before sending the token again, and then as long again from
-/// when a worker next reaches the table. The refreshing worker died or could not store the pair. So the refresh token may
-/// be spent, and the new pair may be in a rescue job, which tries every few minutes.
+/// when a worker next reaches the table. The refreshing worker died or could not store the pair. So the refresh token
+/// may be spent, and the new pair may be in a rescue job, which tries every few minutes.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// After a refresh that ended without a token pair, wait this long before sending the token again. It is shorter than
@@ -69,7 +69,8 @@ const WAIT_AFTER_FAILED_REFRESH: SignedDuration = SignedDuration::from_secs(20);
 /// the athlete is asked to connect again.
 const MAX_REFUSED_TIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// If two refusals are further apart than this and than two ticks, the count starts again: no refresh was tried between.
+/// If two refusals are further apart than this and than two ticks, the count starts again: no refresh was tried
+/// between.
 const MAX_REFUSAL_GAP: SignedDuration = SignedDuration::from_hours(6);
 
 /// The note that staff see in that case.
@@ -457,7 +458,8 @@ impl Connector {
         Ok(claim.await?)
     }
 
-    /// Takes the athlete's lease for the rest of this invocation, if no worker has taken it since the connection was read.
+    /// Takes the athlete's lease for the rest of this invocation, if no worker has taken it since the connection was
+    /// read.
     pub(crate) async fn claim(&self, read: &Connection, deadline: Deadline) -> Result<Claim, JobError> {
         let (now, until) = self.lease_from_now(deadline);
         let Connection { athlete, fence, .. } = read;
@@ -597,8 +599,8 @@ pub(crate) fn sealed(grant: &StoredGrant, scopes: &str) -> SealedGrant {
 /// 128 random bits in hexadecimal, as the name of a lease's holder.
 fn random_id() -> String {
     let mut bytes = [0; 16];
-    // The generator fails only if the operating system has no entropy, and then TLS fails first. A lease with a constant
-    // name would still be fenced.
+    // The generator fails only if the operating system has no entropy, and then TLS fails first. A lease with a
+    // constant name would still be fenced.
     let _ = SystemRandom::new().fill(&mut bytes);
     hex::encode(bytes)
 }

@@ -32,8 +32,8 @@ pub(super) enum JobOutcome {
     FinishedJob(Synced),
     /// The job did not begin, because too little time was left.
     HandedBack,
-    /// Another worker is busy with the athlete, or wrote between this job's read and its write; or an outage or a hold is
-    /// in force.
+    /// Another worker is busy with the athlete, or wrote between this job's read and its write; or an outage or a hold
+    /// is in force.
     Busy,
     NeedsAthlete,
     NeedsOperator,

@@ -31,8 +31,8 @@ pub(super) struct BatchMetrics {
     /// The statuses of the connections that the batch synced, without athletes who must update the Oura app.
     statuses: Vec<Status>,
     outdated_apps: usize,
-    /// The syncs of healthy athletes that have not succeeded yet, by their position in the batch, each with the time of the
-    /// athlete's last successful sync.
+    /// The syncs of healthy athletes that have not succeeded yet, by their position in the batch. The value is the time
+    /// of the athlete's last sync, or of the connect if that is later.
     waiting: HashMap<usize, Timestamp>,
 }
 

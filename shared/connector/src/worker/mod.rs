@@ -223,8 +223,8 @@ impl Connector {
         }
     }
 
-    /// Sets on the queue when each unfinished message comes back. If that fails, it comes back when its visibility time-out
-    /// ends.
+    /// Sets on the queue when each unfinished message comes back. If that fails, it comes back when its visibility
+    /// time-out ends.
     async fn postpone(&self, batch: &[WorkerMessage], verdicts: &[Disposition], deadline: Deadline) {
         let again = batch.iter().zip(verdicts).filter_map(|(message, verdict)| match verdict {
             Disposition::RetryAfter(after) => message.receipt.as_deref().map(|receipt| (message, receipt, *after)),
@@ -249,8 +249,8 @@ enum Turn {
 /// A job, its place in the batch, and how often its message was received.
 type Entry = (usize, u32, Job);
 
-/// The running jobs of a batch. Each job is a separate task, so that a panic ends only that job. Each athlete has at most
-/// one running job.
+/// The running jobs of a batch. Each job is a separate task, so that a panic ends only that job. Each athlete has at
+/// most one running job.
 struct Running<'a> {
     connector: &'a Arc<Connector>,
     snapshot: Arc<Snapshot>,

@@ -80,8 +80,8 @@ impl Connector {
     }
 
     /// When to retry a job that was not finished, although nothing failed: another worker was busy with the athlete, an
-    /// outage or a hold was known, or there was too little time to begin. A backfill is sent as a new message: a further
-    /// receive would count towards the dead-letter queue.
+    /// outage or a hold was known, or there was too little time to begin. A backfill is sent as a new message: a
+    /// further receive would count towards the dead-letter queue.
     pub(super) async fn put_off(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Disposition {
         match job {
             Job::Backfill { athlete, from, to, put_off } if *put_off < MAX_PUT_OFFS => {
@@ -173,8 +173,8 @@ impl Connector {
         }
     }
 
-    /// Stores on the connection what the operator must repair, unless it is already stored there. An athlete for whom Oura
-    /// gives no data is still checked once a day. A note that the athlete must update the Oura app stays.
+    /// Stores on the connection what the operator must repair, unless it is already stored there. An athlete for whom
+    /// Oura gives no data is still checked once a day. A note that the athlete must update the Oura app stays.
     async fn note(&self, athlete: &AthleteId, reason: &str, snapshot: &Snapshot, deadline: Deadline) {
         let Some(read) = snapshot.connections.get(athlete) else { return };
         if read.status == Status::MembershipLapsed {
