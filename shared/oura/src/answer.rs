@@ -282,7 +282,7 @@ mod tests {
         throttle(&headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(), now)
     }
 
-    /// If neither header is readable, there is no wait, as for a 429 without these headers.
+    /// If neither header is readable, the wait is unknown, as for a 429 without these headers.
     #[test]
     fn reads_the_wait_of_a_429() {
         fn seconds(headers: &[(&'static str, &'static str)]) -> Option<u64> {
