@@ -5,7 +5,7 @@
 //!    refreshes at the same time. The same write notes on the connection that a refresh has begun;
 //! 2. sends the refresh token once, to the endpoint that issued it, and reserves time to store the answer;
 //! 3. stores the new pair before it uses it, which also removes the note of step 1. While the note is there, no worker
-//!    sends the refresh token again;
+//!    sends the refresh token again before the wait of `SETTLED` is over;
 //! 4. if the table does not take the pair, sends the sealed pair to the queue as a rescue job. That job stores the pair
 //!    if the generation is still the one that the refresh began from.
 //!
