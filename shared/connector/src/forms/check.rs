@@ -92,8 +92,8 @@ fn never_filled(wanted: &Wanted<'_>, schema: &FormSchema) -> impl Iterator<Item 
         .map(|there| Fault::Required { field: there.label.clone() })
 }
 
-/// Every type accepts text except the listed ones. The formats of dates and options are not published, so the connector
-/// writes to no field of those types.
+/// Whether a field of this type can hold the value. A type that is not known is assumed to accept text. The formats of
+/// dates and options are not published, so the connector writes to no field of those types.
 fn can_hold(kind: FieldKind, holds: Holds) -> bool {
     match kind {
         FieldKind::Text | FieldKind::Other => true,
