@@ -47,8 +47,7 @@ def send_again(operator: CommandLine, deployed: Stack, athlete: str) -> str:
         letters = {letter["job"]: letter["id"] for letter in operator.answer("redrive", code=None)["dead_letters"]}
         return letters.get("backfill") if None in letters else None
 
-    # An earlier read may hide the unreadable message for a while. The message stays in the queue, so the exit code is
-    # 3.
+    # An earlier read may hide the unreadable message for a while. It stays in the queue, so the exit code is 3.
     letter = wait_for("redrive lists the job and the unreadable message", 90, listed)
     left = operator.answer("redrive", "send", letter, code=3)["dead_letters"]
     if [letter["outcome"] for letter in left if letter["job"] == "backfill"] != ["sent"]:

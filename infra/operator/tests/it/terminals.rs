@@ -74,7 +74,7 @@ async fn a_dead_letter_with_escapes_is_shown() {
 #[tokio::test]
 async fn an_error_of_aws_with_escapes_is_shown() {
     let aws = eve().await;
-    // XML has no escape character, but it has the one that stands for "escape, bracket".
+    // XML has no escape character, but it has the one that means "escape, bracket".
     let code = "Odd\u{9b}2J\u{202e}";
     aws.refuse(400, &format!("<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"));
     for command in ["doctor", "redrive"] {
