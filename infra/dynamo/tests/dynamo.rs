@@ -92,8 +92,8 @@ mod databases {
     }
 }
 
-/// Another user of the machine, or a web page that finds the port, sends requests as the AWS SDK does. The server checks
-/// no signature, so anything that answered them would hand out every grant and record.
+/// Another user of the machine, or a web page that finds the port, sends requests as the AWS SDK does. The server
+/// checks no signature, so if it answered them it would disclose every grant and record.
 mod strangers {
     use reqwest::header::{HeaderMap, HeaderValue};
     use reqwest::{Method, Url};

@@ -30,8 +30,8 @@ pub(crate) enum Command {
 pub(crate) struct Options {
     /// The secret to fill.
     secret: Which,
-    /// Read the values from standard input, as JSON: {"client_id": "...", "client_secret": "..."} or {"username": "...",
-    /// "password": "..."}.
+    /// Read the values from standard input, as JSON: {"client_id": "...", "client_secret": "..."} or {"username":
+    /// "...", "password": "..."}.
     #[arg(long)]
     stdin: bool,
     /// Store the values even if the service can’t be reached to verify them. Refused values are never stored.

@@ -229,7 +229,7 @@ async fn pilots_wrong_password_names_where_it_is_stored() {
 }
 
 #[tokio::test]
-async fn the_specification_needs_no_installation_and_names_every_field() {
+async fn specification_lists_every_field_without_an_installation() {
     let program = Program::new();
     let forms = connector::forms::Forms::shipped().unwrap();
     let (csv, text) = (program.run(&["forms", "spec", "--csv"]).await, program.run(&["forms", "spec"]).await);

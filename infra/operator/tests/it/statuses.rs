@@ -76,7 +76,7 @@ async fn hold_is_shown_before_any_athlete_is_enrolled() {
 }
 
 #[tokio::test]
-async fn outage_in_force_is_shown_as_one_and_not_as_refused_credentials() {
+async fn outage_is_not_shown_as_refused_credentials() {
     let aws = Aws::start().await;
     let why = "Smartabase is down: the site is unwell (status 503)";
     let down = Outage { until: ago(-1), why: why.to_owned(), failures: 1, answered_at: None, version: 1 };
