@@ -166,8 +166,8 @@ impl Documents {
     }
 }
 
-/// Oura gives one such document a day. Of two, the one with the later timestamp is kept, whatever their ids and order.
-/// A document without a timestamp loses to one with a timestamp. Of equal timestamps, the greater id is kept.
+/// Oura gives one such document a day. Of two, the one with the later timestamp is kept; their order does not matter. A
+/// document without a timestamp loses to one with a timestamp. Of equal timestamps, the greater id is kept.
 fn one_per_day<D: Document>(documents: &[D]) -> BTreeMap<Date, &D> {
     let place = |document: &D| (document.timestamp(), document.id().to_owned());
     let mut days: BTreeMap<Date, &D> = BTreeMap::new();

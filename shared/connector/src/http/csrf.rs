@@ -1,9 +1,9 @@
 //! CSRF protection: distinguishes forms sent from our own page from forms that another site made the browser send.
 //!
 //! The connect page sets a random cookie and repeats its value in its forms (a double submit). Another site can make a
-//! browser send a form to us, but it can neither read this cookie nor set it: browsers take a cookie with the prefix
-//! `__Host-` from this very host only, over TLS or on a loopback address. Nothing is stored, so opening the page changes
-//! nothing here.
+//! browser send a form to us, but it can neither read this cookie nor set it. Browsers accept a cookie with the prefix
+//! `__Host-` only from this very host, over TLS or on a loopback address. The server stores nothing, so opening the
+//! page changes nothing here.
 //!
 //! The cookie is a session cookie, and every page in one browser repeats the same value. So several open tabs, a page
 //! that was left open overnight and the *back* button all work.

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_fires_at_every_second_time_leaves_no_athlete_out() {
+    fn a_schedule_that_misses_every_second_tick_skips_no_athlete() {
         let squad = athletes(3600);
         let mut ticks = Ticks::of(&squad, Duration::from_mins(15), 1_770_000_000);
         for _ in 0..2 {

@@ -405,7 +405,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn the_main_sleep_is_the_longest_finished_long_sleep_whatever_the_order(
+    fn the_main_sleep_is_the_longest_finished_long_sleep(
         (periods, shuffled) in vec(any_period(), 0..8).prop_flat_map(|periods| {
             let numbered = periods.into_iter().enumerate();
             let periods: Vec<Sleep> =
