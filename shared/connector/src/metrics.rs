@@ -9,7 +9,7 @@ use runtime::telemetry::Metric;
 pub(crate) enum Counter {
     /// Oura throttled one athlete's token.
     AthleteThrottled,
-    /// Oura throttled the whole application, or did not say which.
+    /// Oura throttled the whole application, or did not say what it throttled.
     ApplicationThrottled,
     /// A grant was refreshed and stored.
     Refreshed,

@@ -35,7 +35,7 @@ pub const LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// they belong to the former user. The margin allows for two enrolments that write at once, in any order.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 
-/// A link that expires sooner than this is renewed.
+/// A link with less than this left is renewed.
 const RENEWAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Profiles written concurrently: the vendor asks for little load (Smartabase API documentation).
@@ -50,7 +50,7 @@ const NAMED: usize = 20;
 /// The time that must be left to start with an athlete: two records may be written, each up to its time limit.
 const TO_WRITE: Duration = Duration::from_secs(2 * PATIENCE.as_secs() + 5);
 
-/// What an enrolment did.
+/// The result of an enrolment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnrolSummary {
     /// Athletes: users of the roster with a unique UUID (and in the group, if one is set), and other connected

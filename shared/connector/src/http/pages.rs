@@ -170,7 +170,7 @@ pub(crate) struct Visit<'a> {
     pub(crate) history: u16,
     /// Whether any form holds nights.
     pub(crate) nights: bool,
-    /// What time it is.
+    /// The current time.
     pub(crate) now: Timestamp,
     /// The site's zone, in which dates are given.
     pub(crate) zone: &'a TimeZone,

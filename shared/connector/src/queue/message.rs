@@ -12,7 +12,7 @@ use url::Url;
 pub enum Job {
     /// Syncs one athlete's last days.
     Sync {
-        /// Whom.
+        /// The athlete.
         athlete: AthleteId,
         /// When the job was planned to start. The worker drops it one period later, since a newer job is coming. The
         /// age is counted from this time, not from the tick: otherwise, at a site spread over the whole period, the
@@ -21,7 +21,7 @@ pub enum Job {
     },
     /// Brings one athlete's records from one day to another, both included, over as many chunks as needed.
     Backfill {
-        /// Whom.
+        /// The athlete.
         athlete: AthleteId,
         /// The first of Oura's days.
         from: Date,
@@ -34,7 +34,7 @@ pub enum Job {
     },
     /// Stores a refreshed grant that could not be written to the table when Oura issued it.
     Rescue {
-        /// Whose.
+        /// The athlete.
         athlete: AthleteId,
         /// The generation that the refresh began from; a later one in the table makes this message void.
         generation: u64,
