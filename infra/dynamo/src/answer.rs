@@ -1,4 +1,4 @@
-//! What the database answers to a request of the AWS SDK: the operations that the product and its tests use.
+//! Answers requests of the AWS SDK, for the operations that the product and its tests use.
 
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
@@ -17,7 +17,8 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// Carries out what the header [`TARGET`] names, such as `DynamoDB_20120810.GetItem`. It blocks while SQLite works.
+/// Runs the operation that the header [`TARGET`] names, such as `DynamoDB_20120810.GetItem`. It blocks while SQLite
+/// works.
 pub(crate) fn answer(database: &Database, target: &str, body: &[u8]) -> Answer {
     match carry_out(database, target.rsplit('.').next().unwrap_or_default(), body) {
         Ok(body) => Answer { status: 200, body },

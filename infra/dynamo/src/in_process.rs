@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::answer::{TARGET, answer};
 
-/// A client that hands its requests to `database`, for as long as its owner keeps it open.
+/// An HTTP client that passes its requests to `database`, for as long as the database is open.
 pub(crate) fn http_client(database: &Arc<Database>) -> SharedHttpClient {
     let connector = SharedHttpConnector::new(Connector(Arc::downgrade(database)));
     http_client_fn(move |_, _| connector.clone())

@@ -1,13 +1,12 @@
 //! DynamoDB inside the process, for a laptop and for tests.
 //!
-//! The product has one store, over the AWS SDK. This crate gives that SDK something real to talk to when there is no AWS
-//! account: `dynoxide`, a DynamoDB on SQLite. It knows nothing of what is kept in the table, and no deployed function
-//! depends on it.
+//! The product has one store, over the AWS SDK. Without an AWS account, this crate gives the SDK a real database:
+//! `dynoxide`, a DynamoDB on SQLite. It knows nothing of the data in the table, and no deployed function depends on it.
 //!
-//! [`Dynamo::client`] hands its requests to the database within the process. No port is open, so who may read and write a
-//! database in a file is decided by the mode of that file. Tests that put something between the store and the database
-//! ask for an [endpoint](Dynamo::endpoint); only then does a server listen, on a free port of 127.0.0.1. It answers
-//! requests whose path is the random one of that server, and refuses everything that a web page can send.
+//! [`Dynamo::client`] passes its requests to the database within the process. No port is open, so the mode of a file
+//! decides who may read and write a database in it. Tests that put a proxy between the store and the database call
+//! [`Dynamo::endpoint`]. Only then does a server listen, on a free port of 127.0.0.1. It answers only requests to its
+//! own random path, and refuses every request that a web page can send.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -56,12 +55,12 @@ pub enum StartError {
 }
 
 impl Dynamo {
-    /// A new, empty database that is gone when this is dropped.
+    /// Creates an empty database in memory, which lives until this is dropped.
     pub async fn in_memory() -> Result<Self, StartError> {
         Self::open(Database::memory).await
     }
 
-    /// The database in the file at `path`, made if it is missing.
+    /// Opens the database in the file at `path`, and creates the file if it is missing.
     pub async fn at(path: impl AsRef<Path>) -> Result<Self, StartError> {
         let path = path.as_ref();
         let text =
@@ -69,7 +68,7 @@ impl Dynamo {
         Self::open(move || Database::new(&text)).await
     }
 
-    /// SQLite blocks, for up to half a minute while another process has the file for itself.
+    /// SQLite blocks, for up to half a minute while another process has the file locked.
     async fn open(open: impl FnOnce() -> dynoxide::Result<Database> + Send + 'static) -> Result<Self, StartError> {
         let opened = spawn_blocking(open).await.map_err(|error| StartError::Open(error.to_string()))?;
         let database = opened.map_err(|error| StartError::Open(error.to_string()))?;
@@ -83,8 +82,8 @@ impl Dynamo {
         Client::from_conf(config.build())
     }
 
-    /// Where this database can be reached over HTTP. The first call opens the port. The path of the address is a
-    /// secret: a client that knows it can read and write everything.
+    /// The HTTP address of this database. The first call opens the port. The path of the address is a secret: a client
+    /// that knows it can read and write everything.
     pub async fn endpoint(&self) -> Result<String, StartError> {
         let server = self.server.get_or_try_init(async || Server::start(&self.database)).await?;
         Ok(server.endpoint.clone())
@@ -97,7 +96,7 @@ impl std::fmt::Debug for Dynamo {
     }
 }
 
-/// A client of a database that listens at `endpoint`: this one, or whatever a test puts in front of it.
+/// A client of a database that listens at `endpoint`: this one, or a proxy that a test puts in front of it.
 #[must_use]
 pub fn client_at(endpoint: &str) -> Client {
     Client::from_conf(config_at(endpoint).build())

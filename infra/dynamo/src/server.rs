@@ -1,4 +1,4 @@
-//! The database on a port of 127.0.0.1, for what tests put between a store and a database.
+//! The database on a port of 127.0.0.1, for tests that put a proxy between a store and a database.
 //!
 //! Every user of the machine and every page in a browser can reach such a port. So each request must contain a secret
 //! path of 256 random bits, which only the [endpoint](Server::endpoint) contains. A request with an `Origin` comes from
@@ -53,7 +53,7 @@ impl Server {
                 let Ok(listener) = TcpListener::from_std(listener) else { return };
                 let routes = Router::new().fallback(respond).with_state(served);
                 // A graceful shutdown waits for the clients, and a client may be waiting on the very thread that drops
-                // us. So the server is not asked to shut down: it is dropped, with its connections.
+                // this value. So the server is not asked to shut down: it is dropped, with its connections.
                 tokio::select! {
                     _ = axum::serve(listener, routes) => {}
                     _ = stopped => {}
@@ -68,7 +68,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic over there has already been printed, and must not become a second one here.
+            // A panic of that thread has already been printed, and must not become a second panic here.
             let _ = thread.join();
         }
     }

@@ -49,7 +49,7 @@ mod databases {
     }
 
     #[tokio::test]
-    async fn two_in_memory_share_nothing() {
+    async fn two_databases_in_memory_share_nothing() {
         let (one, two) = (Dynamo::in_memory().await.unwrap(), Dynamo::in_memory().await.unwrap());
         create(&one.client()).await;
         assert_eq!(tables(&one.client()).await, ["things"]);
@@ -92,15 +92,15 @@ mod databases {
     }
 }
 
-/// Another user of the machine, or a web page that finds the port, sends requests as the AWS SDK does. The server checks
-/// no signature, so anything that answered them would hand out every grant and record.
+/// Another user of the machine, or a web page that finds the port, sends requests as the AWS SDK does. The server
+/// checks no signature, so if it answered them it would disclose every grant and record.
 mod strangers {
     use reqwest::header::{HeaderMap, HeaderValue};
     use reqwest::{Method, Url};
 
     use super::*;
 
-    /// A database with one table, which a stranger must not learn about.
+    /// A database with one table, which an unauthorised client must not learn about.
     async fn served() -> (Dynamo, Url) {
         let dynamo = Dynamo::in_memory().await.unwrap();
         create(&dynamo.client()).await;
@@ -108,7 +108,7 @@ mod strangers {
         (dynamo, endpoint)
     }
 
-    /// Sends what the SDK would send to list the tables, with these headers besides.
+    /// Sends the SDK's request to list the tables, with these additional headers.
     async fn list(method: Method, url: Url, more: &[(&'static str, &'static str)]) -> (u16, HeaderMap, String) {
         let signature = "AWS4-HMAC-SHA256 Credential=local/20260303/local/dynamodb/aws4_request, \
                          SignedHeaders=host;x-amz-date;x-amz-target, Signature=00";
@@ -152,7 +152,7 @@ mod strangers {
     }
 
     #[tokio::test]
-    async fn a_web_page_is_refused_whatever_it_knows() {
+    async fn web_page_is_refused_even_with_the_secret_path() {
         let (_dynamo, endpoint) = served().await;
         for origin in ["https://evil.example.org", "http://127.0.0.1", "null", ""] {
             refused(&list(Method::POST, endpoint.clone(), &[("origin", origin)]).await);

@@ -1,4 +1,4 @@
-"""The product, deployed: from the empty stack to full forms, each step as an operator or an athlete would take it."""
+"""Uses the deployed product, from the empty stack to full forms, as an operator and an athlete would."""
 
 import argparse
 import contextlib
@@ -23,12 +23,12 @@ UNREADABLE = "this is not a job"
 
 
 def main() -> None:
-    """Reads the command line, checks, and exits non-zero if anything promised did not happen."""
+    """Reads the command line, runs the check, and exits non-zero if any promise was not kept."""
     parser = argparse.ArgumentParser(prog="infra/emulator/run", description=__doc__)
     parser.add_argument("target", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--built", type=Path, help="a folder that `sam build` filled before, instead of building now")
     given = parser.parse_args()
-    # Ended from outside, unwind as after a failure: whatever was started is ended too.
+    # On SIGTERM, unwind as after a failure, so that every started process ends too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     try:
         with contextlib.ExitStack() as started:
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def check(target: Path, built: Path | None, started: contextlib.ExitStack) -> None:
-    """The whole of it; everything started is put on the stack, which ends it."""
+    """Runs the whole check. Everything it starts goes on the exit stack, which ends it."""
     logs = target / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     tools = target / "sam"
@@ -80,7 +80,7 @@ def check(target: Path, built: Path | None, started: contextlib.ExitStack) -> No
 
 
 def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[str]:
-    """Yields a line for each thing that was seen to work."""
+    """Yields a line for each thing that worked."""
     forms = Forms(simulated, operator.answer("forms", "spec"))
     forms.build()
     simulated.ask("register_redirect", url=deployed.outputs["CallbackUrl"])
@@ -114,7 +114,7 @@ def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[
         connect(athlete, link, deployed)
     yield f"{len(links)} athletes connected over the HTTP API"
 
-    # The second holds what no URI may, and reaches the function as it is.
+    # The second value holds characters that no URI may contain, and reaches the function unchanged.
     for end in ("x", '"<x>'):
         tampered = Browser().open(f"{links['ada']}{end}")
         if not 400 <= tampered.status < 500 or "This link is damaged" not in tampered.text:
@@ -167,7 +167,7 @@ def story(deployed: Stack, simulated: World, operator: CommandLine) -> Iterator[
 
 
 def connect(athlete: str, link: str, deployed: Stack) -> None:
-    """The athlete opens the link, agrees, says who they are at Oura, approves, and is thanked."""
+    """The athlete opens the link, agrees, signs in at Oura, approves, and sees the confirmation."""
     browser = Browser()
     consent = browser.submit(browser.open(link), "Continue to Oura")
     done = browser.submit(consent, "Approve", person=athlete)
@@ -176,10 +176,10 @@ def connect(athlete: str, link: str, deployed: Stack) -> None:
 
 
 def schedule_brings_a_revision(deployed: Stack, forms: Forms) -> str:
-    """Changes a night at Oura and touches nothing else: only the schedule can carry that into the form."""
+    """Changes a night at Oura and nothing else: only the schedule can bring the change to the form."""
     form = next(form for form in forms.events if form.evening_before)
     label = form.labels["sleep.lowest_heart_rate"]
-    # Yesterday's waking: there by now in every time zone.
+    # The night that ended yesterday: in every time zone it is over.
     day = days()[1]
 
     def record() -> Event:
@@ -201,7 +201,7 @@ def schedule_brings_a_revision(deployed: Stack, forms: Forms) -> str:
 
 
 def dashboard(deployed: Stack) -> str:
-    """The dashboard is there, with every alarm on it."""
+    """Checks that the dashboard exists and shows every alarm."""
     (entry,) = deployed.client("cloudwatch").list_dashboards()["DashboardEntries"]
     body = deployed.client("cloudwatch").get_dashboard(DashboardName=entry["DashboardName"])["DashboardBody"]
     widgets = json.loads(body)["widgets"]
@@ -213,7 +213,7 @@ def dashboard(deployed: Stack) -> str:
 
 
 def logs_are_clean(deployed: Stack, simulated: World, links: dict[str, str]) -> str:
-    """No secret, token, code or link in any log, and nothing was refused to a function."""
+    """Checks that no log holds a secret, token, code or link, and that no function was denied a permission."""
     signatures = [urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)["signature"][0] for link in links.values()]
     secrets = [
         simulated.facts["application"]["client_secret"],

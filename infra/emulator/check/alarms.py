@@ -1,8 +1,8 @@
-"""Every alarm, rung once by the fault it is for.
+"""Makes every alarm ring once, by the fault it is for.
 
-The emulator keeps metrics and decides on alarms, but does not read the embedded metric format as CloudWatch does, nor
-count a queue's messages or what a schedule starts: this carries them over, from the functions' own logs and from the
-queue itself. Where an alarm waits for hours, the check gives it seconds to wait for, and leaves the rest as deployed.
+The emulator stores metrics and evaluates alarms. Unlike CloudWatch, it does not read the embedded metric format, count
+a queue's messages or count a schedule's invocations. This module feeds it these metrics, from the functions' logs and
+from the queue. If an alarm waits for hours, the check changes that to seconds and leaves the rest as deployed.
 """
 
 import contextlib
@@ -21,24 +21,24 @@ from check.stack import FUNCTIONS, STACK, Stack
 from check.world import World
 
 NAMESPACE = "OuraSmartabase"
-# Seconds, far more than a tick and what follows from it take.
+# In seconds. Far longer than a tick and its jobs take.
 PATIENCE = 150
 LOOKS_PER_TICK = 8
-# A port on which nobody listens: it is reserved.
+# No server listens on this port: it is reserved.
 NOWHERE = "http://127.0.0.1:1/token"
-# Seconds: three times a period in which no tick came, or jobs waited. Together longer than a minute, after which the
-# schedule of the check's stack fires.
+# In seconds. The check waits three such periods, for missing ticks or for waiting jobs. Together they exceed a minute,
+# the period of the schedule in the check's stack.
 PERIOD = 30
-# What makes an alarm, but for its name and what it does.
+# The parts of an alarm that decide when it rings: not its name and not its actions.
 RULE = ("Namespace", "MetricName", "Dimensions", "Statistic", "Period", "EvaluationPeriods")
 RULE += ("Threshold", "ComparisonOperator", "TreatMissingData")
-# More athletes than the ticks of one minute may sync within half of Oura's allowance.
+# More athletes than the ticks of one minute may sync within half of Oura's rate limit.
 CROWD = 140
 
 
 @dataclasses.dataclass
 class Alarms:
-    """The stack's alarms, and how far into the logs they have been fed."""
+    """The stack's alarms, and how far the logs have been fed to them."""
 
     stack: Stack
     read: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -53,11 +53,11 @@ class Alarms:
         }
 
     def skip(self) -> None:
-        """What was logged until now is nobody's business."""
+        """Skips everything logged until now."""
         self.read = {function: len(self.stack.log(function)) for function in FUNCTIONS}
 
     def feed(self) -> None:
-        """Carries over what was logged since, as CloudWatch does by itself."""
+        """Feeds the metrics logged since the last call to the emulator, as CloudWatch does by itself."""
         for function in FUNCTIONS:
             lines = self.stack.log(function)
             for line in lines[self.read.get(function, 0) :]:
@@ -68,7 +68,7 @@ class Alarms:
             self.read[function] = len(lines)
 
     def put(self, document: dict[str, Any]) -> None:
-        """One document in the embedded metric format."""
+        """Feeds one document in the embedded metric format."""
         (directive,) = document["_aws"]["CloudWatchMetrics"]
         if directive["Namespace"] != NAMESPACE or document["Stack"] != STACK:
             raise Failed(f"a metric is not this stack's: {document}")
@@ -86,13 +86,13 @@ class Alarms:
         self.cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
     def put_aws(self, namespace: str, metric: str, dimension: dict[str, str], value: float) -> None:
-        """A metric that AWS would report by itself."""
+        """Feeds a metric that AWS would report by itself."""
         datum = {"MetricName": metric, "Dimensions": [dimension], "Value": value}
         self.cloudwatch.put_metric_data(Namespace=namespace, MetricData=[datum])
 
     def put_waiting(self, output: str) -> None:
-        """How many messages wait in a queue. The emulator goes on handing jobs to a worker that may not run, so those that
-        it holds count, too."""
+        """Feeds the number of messages that wait in a queue. The emulator keeps passing jobs to a worker that may not
+        run, so the messages in flight count, too."""
         attributes = self.stack.client("sqs").get_queue_attributes(
             QueueUrl=self.stack.outputs[output], AttributeNames=["All"]
         )["Attributes"]
@@ -100,20 +100,20 @@ class Alarms:
         self.put_aws("AWS/SQS", "ApproximateNumberOfMessagesVisible", self.queue(output), waiting)
 
     def function(self, function: str) -> dict[str, str]:
-        """The dimension that names a function."""
+        """The dimension of a function."""
         return {"Name": "FunctionName", "Value": self.stack.outputs[f"{function}FunctionName"]}
 
     def queue(self, output: str) -> dict[str, str]:
-        """The dimension that names a queue."""
+        """The dimension of a queue."""
         return {"Name": "QueueName", "Value": self.stack.outputs[output].rsplit("/", 1)[1]}
 
     def definition(self, alarm: str) -> dict[str, Any]:
-        """An alarm as deployed, in its present state."""
+        """An alarm as deployed, with its current state."""
         (found,) = self.cloudwatch.describe_alarms(AlarmNames=[self.names[alarm]])["MetricAlarms"]
         return dict(found)
 
     def subject(self, alarm: str) -> list[dict[str, str]]:
-        """What an alarm has to be about, by its name and its namespace: the emulator itself does not tell."""
+        """The dimensions of an alarm, from its name and its namespace, because the emulator does not return them."""
         match self.definition(alarm)["Namespace"]:
             case "AWS/Lambda":
                 function = next(name for name in FUNCTIONS if alarm.startswith(name[:5]))
@@ -125,7 +125,7 @@ class Alarms:
 
     @contextlib.contextmanager
     def hurried(self, alarm: str, **numbers: int) -> Iterator[None]:
-        """An alarm that does not wait for hours, for as long as the block."""
+        """Within the block, this alarm waits seconds instead of hours."""
         deployed = {name: self.definition(alarm)[name] for name in ("AlarmName", *RULE)}
         self.cloudwatch.put_metric_alarm(**(deployed | numbers))
         try:
@@ -134,18 +134,19 @@ class Alarms:
             self.cloudwatch.put_metric_alarm(**deployed)
 
     def rings(self, alarm: str) -> bool:
-        """Whether an alarm rings now."""
+        """Whether an alarm is ringing."""
         return bool(self.definition(alarm)["StateValue"] == "ALARM")
 
     def ring(self, *alarms: str, feed: Callable[[], None] | None = None, ticking: bool = True) -> str:
-        """Waits until all of these ring, feeding them with what is logged, or in a way of their own."""
+        """Waits until all of these alarms ring. Meanwhile feeds them from the logs, or with `feed`."""
         self.wait_for(f"{', '.join(alarms)} to ring", lambda: all(map(self.rings, alarms)), feed, ticking)
         return f"rang: {', '.join(alarms)}"
 
     def wait_for(
         self, what: str, seen: Callable[[], bool], feed: Callable[[], None] | None = None, ticking: bool = True
     ) -> None:
-        """Waits for something to be seen in what is fed. Ticking, a tick comes every few seconds, not every minute."""
+        """Waits until the metrics fed satisfy a condition. With ticking, a tick comes every few seconds, not every
+        minute."""
         looks = itertools.count()
 
         def look() -> bool | None:
@@ -160,12 +161,12 @@ class Alarms:
 def check(
     deployed: Stack, simulated: World, forms: Forms, links: dict[str, str], operator: CommandLine
 ) -> Iterator[str]:
-    """Yields a line for each alarm that rang. What it breaks is mended again."""
+    """Yields a line for each alarm that rang. Each fault is repaired afterwards."""
     alarms = Alarms(deployed)
     misdirected = [alarm for alarm in alarms.names if alarms.definition(alarm)["Dimensions"] != alarms.subject(alarm)]
     if misdirected:
         raise Failed(f"these are about something else than their names say: {misdirected}")
-    # First, because what is fed to the emulator stays there: an hour in which all went well would silence this one.
+    # This comes first, because the emulator keeps the metrics: an hour with successful syncs would silence this alarm.
     yield outage(deployed, simulated, alarms)
     ours = [alarm for alarm in alarms.names if alarms.definition(alarm)["Namespace"] == NAMESPACE]
     ours.append("ScheduleStoppedAlarm")
@@ -189,7 +190,7 @@ def check(
     yield alarms.ring("FormMismatchAlarm")
     forms.build()
 
-    # The profile form loses the link's field, and a link has to be written.
+    # The profile form loses the link's field while a link has to be written.
     table = deployed.client("dynamodb")
     key = {"pk": {"S": f"ATHLETE#{simulated.facts['athletes']['ada']}"}, "sk": {"S": "ENROLMENT"}}
     table.delete_item(TableName=deployed.outputs["TableName"], Key=key)
@@ -200,7 +201,7 @@ def check(
 
     yield crowd(deployed, alarms)
 
-    # Oura's portal gave the application another secret, and nobody has told the connector.
+    # The application got a new secret in Oura's portal, and the connector still has the old one.
     application = simulated.facts["application"]
     simulated.ask("set_client_secret", secret="another-client-secret")
     browser = Browser()
@@ -209,7 +210,7 @@ def check(
     yield alarms.ring("OuraCredentialsAlarm")
     simulated.ask("set_client_secret", secret=application["client_secret"])
 
-    # Likewise at Smartabase. This comes last: it holds everything for five minutes.
+    # The same at Smartabase. This comes last: it puts all syncs on hold for five minutes.
     simulated.ask("set_password", password="another-password")
     revise(simulated, "ben", 13)
     yield alarms.ring("SmartabaseCredentialsAlarm")
@@ -217,7 +218,7 @@ def check(
 
 
 def unable_to_start(deployed: Stack, alarms: Alarms) -> str:
-    """Every function in turn has lost the name of the table. The emulator counts the errors of functions itself."""
+    """Removes the table's name from every function in turn. The emulator counts the functions' errors itself."""
     functions = deployed.client("lambda")
     for function in FUNCTIONS:
         name = deployed.outputs[f"{function}FunctionName"]
@@ -233,7 +234,7 @@ def unable_to_start(deployed: Stack, alarms: Alarms) -> str:
 
 
 def turned_away(deployed: Stack, alarms: Alarms) -> str:
-    """Every function in turn has no concurrency, and is asked for. The emulator counts what it turns away, too."""
+    """Sets every function's concurrency to zero in turn and invokes it. The emulator counts these throttles, too."""
     functions = deployed.client("lambda")
     for function in FUNCTIONS:
         with without_concurrency(deployed, function):
@@ -246,7 +247,7 @@ def turned_away(deployed: Stack, alarms: Alarms) -> str:
 
 
 def stopped(deployed: Stack, alarms: Alarms, operator: CommandLine) -> str:
-    """Somebody stopped the worker and switched the schedule off: jobs wait, and no tick comes. `doctor` finds both."""
+    """Stops the worker and switches the schedule off: jobs wait, and no tick comes. `doctor` finds both."""
     schedules = deployed.client("scheduler")
     names = [schedule["Name"] for schedule in schedules.list_schedules()["Schedules"]]
     found = [schedules.get_schedule(Name=name) for name in names]
@@ -273,7 +274,7 @@ def stopped(deployed: Stack, alarms: Alarms, operator: CommandLine) -> str:
 
 @contextlib.contextmanager
 def without_concurrency(deployed: Stack, function: str) -> Iterator[None]:
-    """A function that may not run, for as long as the block."""
+    """Within the block, a function may not run."""
     functions, name = deployed.client("lambda"), deployed.outputs[f"{function}FunctionName"]
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     try:
@@ -291,7 +292,7 @@ def revise(simulated: World, person: str, change: int) -> None:
 
 
 def crowd(deployed: Stack, alarms: Alarms) -> str:
-    """More athletes than the allowance has room for, whose connections nobody can read."""
+    """Adds more athletes than the rate limit allows, whose connections can't be read."""
     table, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
     keys = [{"pk": {"S": f"ATHLETE#crowd-{number}"}, "sk": {"S": "CONNECTION"}} for number in range(CROWD)]
     for key in keys:
@@ -305,7 +306,7 @@ def crowd(deployed: Stack, alarms: Alarms) -> str:
 
 
 def outage(deployed: Stack, simulated: World, alarms: Alarms) -> str:
-    """No grant can be refreshed, and access tokens have stopped working: nobody is synced. It has been so for hours."""
+    """Breaks every refresh and every access token, so no sync succeeds, and makes it look hours old."""
     table, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
     long_ago = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=3)).isoformat()
     living = {}

@@ -1,4 +1,4 @@
-"""An athlete with a browser: follows links, keeps cookies, fills in forms."""
+"""An athlete's browser: follows links, stores cookies, fills in forms."""
 
 import dataclasses
 import html.parser
@@ -11,17 +11,17 @@ from check.processes import Failed
 
 @dataclasses.dataclass
 class Form:
-    """A form of a page, ready to be posted."""
+    """A form of a page, ready to be submitted."""
 
     action: str
     fields: list[tuple[str, str]]
-    # The submit buttons: what each says, and what it adds to the fields.
+    # The submit buttons: the text of each, and what it adds to the fields.
     buttons: dict[str, list[tuple[str, str]]]
 
 
 @dataclasses.dataclass
 class Page:
-    """What came back, after redirects."""
+    """The response, after redirects."""
 
     status: int
     url: str
@@ -30,7 +30,7 @@ class Page:
 
 
 class FormReader(html.parser.HTMLParser):
-    """Collects the forms of a page: hidden fields, checked boxes and buttons, not what a person would choose."""
+    """Collects the forms of a page: hidden fields, checked boxes and buttons, not the choices of a person."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,11 +63,11 @@ class Browser:
         self.cookies: dict[str, http.cookies.SimpleCookie] = {}
 
     def open(self, url: str) -> Page:
-        """Opens a page and follows its redirects."""
+        """Opens a page and follows redirects."""
         return self.follow("GET", url, None)
 
     def submit(self, page: Page, button: str, **chosen: str) -> Page:
-        """Submits the form of a page that has a button saying `button`, with what the person chose."""
+        """Submits the form that has a button with the text `button`, with the person's choices."""
         for form in page.forms:
             if button in form.buttons:
                 fields = urllib.parse.urlencode([*form.fields, *chosen.items(), *form.buttons[button]])
@@ -75,7 +75,7 @@ class Browser:
         raise Failed(f"no button {button!r} at {without_query(page.url)}: {page.status} {page.text[-500:]}")
 
     def follow(self, method: str, url: str, body: str | None) -> Page:
-        """Sends a request and whatever the answers redirect to."""
+        """Sends a request and follows its redirects."""
         for _ in range(10):
             status, location, text = self.send(method, url, body)
             if location is None:
@@ -86,14 +86,14 @@ class Browser:
         raise Failed(f"redirected in a circle at {without_query(url)}")
 
     def send(self, method: str, url: str, body: str | None) -> tuple[int, str | None, str]:
-        """One request: status, where it redirects to, and text."""
+        """Sends one request. Returns its status, redirect target and text."""
         parts = urllib.parse.urlsplit(url)
-        # The emulator's API lives at a name under localhost, which not every resolver knows: the name goes into the
-        # Host header, the connection to the loopback address.
+        # The emulator's API has a name under localhost, which not every resolver knows. So the Host header carries the
+        # name, and the connection goes to the loopback address.
         host = parts.hostname or ""
         address = "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host
         connection = http.client.HTTPConnection(address, parts.port or 80, timeout=60)
-        # A Secure cookie comes back although this is not https: browsers treat localhost as secure, too.
+        # Return a Secure cookie although this is not https: browsers treat localhost as secure, too.
         jar = self.cookies.setdefault(parts.netloc, http.cookies.SimpleCookie())
         headers = {"Host": parts.netloc}
         if jar:
@@ -116,5 +116,5 @@ class Browser:
 
 
 def without_query(url: str) -> str:
-    """An address that may be shown: queries carry signatures and codes."""
+    """An address without its query, which may hold signatures and codes, so that it may be printed."""
     return url.partition("?")[0]

@@ -1,4 +1,4 @@
-"""The operator's command line, at work on the deployed stack."""
+"""Runs the operator's command line on the deployed stack."""
 
 import contextlib
 import dataclasses
@@ -23,13 +23,14 @@ class CommandLine:
 
     @classmethod
     def built(cls, endpoint: str, logs: Path) -> "CommandLine":
-        """The program, built from the sources beside this."""
+        """Builds the program from the sources of this repository."""
         run(["cargo", "build", "--workspace", "--bin", "connector"], logs / "operator-build.log", os.environ, ROOT)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         return cls(target / "debug/connector", endpoint, logs)
 
     def answer(self, *arguments: str, given: Any = None, code: int | None = 0) -> Any:
-        """What it prints as JSON, when it ends with this exit code or, given none, with any; `given` goes in as JSON."""
+        """The JSON that a command prints. It must end with this exit code, or with any if none is given. `given` is its
+        input."""
         done = subprocess.run(
             self.command(*arguments),
             input=json.dumps(given),
@@ -44,7 +45,7 @@ class CommandLine:
 
     @contextlib.contextmanager
     def started(self, *arguments: str) -> Iterator[Any]:
-        """The first thing it prints as JSON; it goes on for as long as the block."""
+        """The first JSON that a command prints. The command runs for as long as the block."""
         with running(self.command(*arguments), self.logs / "operator.log", self.environment(), ROOT) as process:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -57,7 +58,7 @@ class CommandLine:
         return [self.program, "--stack", STACK, "--json", *arguments]
 
     def environment(self) -> dict[str, str]:
-        """What signs it in to the emulator, and nothing of the tester's."""
+        """An environment that signs it in to the emulator, and holds nothing of the developer's own."""
         return {
             "PATH": os.defpath,
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -67,7 +68,7 @@ class CommandLine:
         }
 
     def findings(self, code: int) -> list[str]:
-        """What `doctor` finds wrong, and what it could not find out."""
+        """What `doctor` finds wrong, and what it could not check."""
         checks = self.answer("doctor", code=code)["checks"]
         unsure = [check["check"] for check in checks if check["state"] == "unknown"]
         return [check["finding"] for check in checks if check["state"] == "failed"] + unsure

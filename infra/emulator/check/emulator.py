@@ -1,12 +1,13 @@
-"""MiniStack, deciding two questions of IAM and two of alarms as AWS does. Run as a program, this starts it.
+"""Starts MiniStack, with two questions of IAM and two of alarms decided as AWS decides them.
 
-- The template narrows each role to rows by `dynamodb:LeadingKeys`, the partition keys a request names. MiniStack
-  evaluates conditions but hands its evaluator no such key, and `ForAllValues` passes when a key is absent: narrowing
-  would be neither tested nor enforced. Here it gets the key: for single items, batches, queries, and each item of a
-  transaction.
-- A batch of messages needs the permission for one message; MiniStack asks for an action that IAM does not have.
-- An alarm is about the metric of its own dimensions; MiniStack takes every metric of that name for it.
-- An alarm says what silence means; MiniStack leaves it as it was. Here silence breaches where the alarm says so.
+- The template restricts each role to rows by `dynamodb:LeadingKeys`, the partition keys in a request. MiniStack
+  evaluates conditions but does not set this key, and `ForAllValues` passes when a key is absent. So MiniStack alone
+  would neither test nor enforce the restriction. This module sets the key: for single items, batches, queries, and
+  each item of a transaction.
+- A batch of messages needs the permission for one message; MiniStack requires an action that IAM does not have.
+- An alarm watches the metric with its own dimensions; MiniStack uses every metric of that name.
+- An alarm defines how to treat missing data; MiniStack keeps the old state. Here missing data breaches if the alarm
+  says so.
 """
 
 import json
@@ -31,25 +32,25 @@ original_evaluate = cloudwatch._evaluate_alarm
 
 
 class RowArn(str):
-    """A table's ARN that remembers which row a transaction's item is about."""
+    """A table's ARN that also holds the row of a transaction's item."""
 
     leading_key: str
 
 
 def partition_keys(*requests: dict[str, Any]) -> list[str]:
-    """The partition keys that single-item requests name, whether they carry a key or a whole item."""
+    """The partition keys of single-item requests, whether they contain a key or a whole item."""
     items = (request.get("Key") or request.get("Item") or {} for request in requests)
     return [item[PARTITION_KEY]["S"] for item in items if PARTITION_KEY in item]
 
 
 def queried(request: dict[str, Any]) -> list[str]:
-    """The partition key that a query names: its condition begins with it."""
+    """The partition key of a query: its condition begins with it."""
     name = re.match(r"\S+ = (:\w+)", request.get("KeyConditionExpression", ""))
     return [request["ExpressionAttributeValues"][name[1]]["S"]] if name else []
 
 
 def service_context(body: bytes) -> dict[str, Any]:
-    """MiniStack's condition keys of a request, and the leading keys of an item, a batch or a query."""
+    """MiniStack's condition keys of a request, and in addition the leading keys of an item, a batch or a query."""
     request = json.loads(body or b"{}")
     batches = request.get("RequestItems", {}).values()
     read = [{"Key": key} for batch in batches if isinstance(batch, dict) for key in batch["Keys"]]
@@ -60,7 +61,7 @@ def service_context(body: bytes) -> dict[str, Any]:
 
 
 def transaction_checks(action: str, body: bytes, region: str, account: str) -> list[tuple[str, str]]:
-    """MiniStack's check of each item of a transaction, each with its own row."""
+    """Runs MiniStack's check on each item of a transaction, each with its own row."""
     checks = original_checks(action, body, region, account)
     items = [item for entry in json.loads(body).get("TransactItems", []) for item in entry.values()] if checks else []
     rows: list[tuple[str, str]] = []
@@ -79,20 +80,20 @@ def enforce(
     resource_arn: str = "*",
     service_context: dict[str, Any] | None = None,
 ) -> Any:
-    """MiniStack's decision, told the row where it is one of a transaction's."""
+    """MiniStack's decision, given the row if the request is one of a transaction's items."""
     if isinstance(resource_arn, RowArn):
         service_context = {**(service_context or {}), LEADING_KEYS: [resource_arn.leading_key]}
     return original_enforce(key_id, action, service, region, resource_arn, service_context)
 
 
 def permission(service: str, *request: Any) -> str | None:
-    """The action that a request needs to be allowed."""
+    """The action that a request needs permission for."""
     action: str | None = original_action(service, *request)
     return action.removesuffix("Batch") if action and service == "sqs" else action
 
 
 def evaluate(alarm: dict[str, Any]) -> None:
-    """MiniStack's decision on an alarm, shown only its own metric and, if that is silent, what silence means."""
+    """MiniStack's decision on an alarm, given only the alarm's own metric and its rule for missing data."""
     dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm["Dimensions"]))
     key = (alarm["Namespace"], alarm["MetricName"], dimensions)
     since = time.time() - alarm["Period"] * alarm["EvaluationPeriods"]

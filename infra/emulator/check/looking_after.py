@@ -1,4 +1,4 @@
-"""What an operator does with the command line once the stack is at work."""
+"""Uses the command line as an operator does, once the stack is running."""
 
 import json
 import urllib.error
@@ -12,7 +12,7 @@ from check.stack import Stack
 
 
 def status(operator: CommandLine, athletes: list[str]) -> str:
-    """`status` knows every athlete, each connected and with a night received."""
+    """`status` lists every athlete, each connected and with a night received."""
 
     def in_order() -> bool | None:
         listed = operator.answer("status")["athletes"]
@@ -38,7 +38,7 @@ def resync(operator: CommandLine, forms: Forms, athlete: str) -> str:
 
 
 def send_again(operator: CommandLine, deployed: Stack, athlete: str) -> str:
-    """`redrive send` takes a job that was given up to the worker, which does it."""
+    """`redrive send` returns a dead letter to the worker, which completes the job."""
     day = days()[2].isoformat()
     job = {"v": 1, "job": "backfill", "athlete": athlete, "from": day, "to": day}
     deployed.client("sqs").send_message(QueueUrl=deployed.outputs["DeadLetterQueueUrl"], MessageBody=json.dumps(job))
@@ -47,7 +47,7 @@ def send_again(operator: CommandLine, deployed: Stack, athlete: str) -> str:
         letters = {letter["job"]: letter["id"] for letter in operator.answer("redrive", code=None)["dead_letters"]}
         return letters.get("backfill") if None in letters else None
 
-    # Whoever looked before hides the message that nobody can read for a while. It stays behind: that is exit code 3.
+    # An earlier read may hide the unreadable message for a while. It stays in the queue, so the exit code is 3.
     letter = wait_for("redrive lists the job and the unreadable message", 90, listed)
     left = operator.answer("redrive", "send", letter, code=3)["dead_letters"]
     if [letter["outcome"] for letter in left if letter["job"] == "backfill"] != ["sent"]:
@@ -62,13 +62,13 @@ def send_again(operator: CommandLine, deployed: Stack, athlete: str) -> str:
 
 
 def redrive(operator: CommandLine, unreadable: str) -> str:
-    """`redrive` explains the message that nobody can read, does not send it round again, and drops it."""
+    """`redrive` explains the unreadable message, does not send it again, and drops it."""
 
     def listed() -> list[dict[str, Any]]:
         letters: list[dict[str, Any]] = operator.answer("redrive", code=None)["dead_letters"]
         return [letter for letter in letters if letter["job"] is None]
 
-    # Whoever looked before hides it for a while.
+    # An earlier read may hide it for a while.
     (letter,) = wait_for("redrive lists the unreadable message", 90, lambda: listed() or None)
     if letter["advice"] != "drop" or unreadable in json.dumps(letter):
         raise Failed(f"the unreadable message is explained as {letter}")
@@ -80,7 +80,7 @@ def redrive(operator: CommandLine, unreadable: str) -> str:
 
 
 def console(operator: CommandLine, uuids: list[str]) -> str:
-    """The page is there for who has its address, with every athlete on it, and for nobody else."""
+    """The console shows every athlete to clients that know its address, and answers no others."""
     with operator.started("console") as said:
         address = said["address"]
         with urllib.request.urlopen(address, timeout=60) as answer:

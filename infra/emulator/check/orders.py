@@ -1,4 +1,4 @@
-"""A process of ours that says what it is in one line of JSON, then obeys orders: a line each, and a line of answer."""
+"""A child process that describes itself in one line of JSON, then takes orders: one line each, answered by one line."""
 
 import contextlib
 import dataclasses
@@ -14,14 +14,14 @@ from check.processes import Failed, running
 
 @dataclasses.dataclass
 class Orders:
-    """The running process: `facts` is what it said of itself at the start; orders go to `ask`."""
+    """The running process. `facts` is its first line of output; `ask` sends orders."""
 
     process: subprocess.Popen[str]
     log: Path
     facts: dict[str, Any]
 
     def ask(self, order: str, **arguments: Any) -> Any:
-        """One order; what is answered."""
+        """Sends one order and returns the answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"order": order, **arguments}) + "\n")
         self.process.stdin.flush()
@@ -30,13 +30,13 @@ class Orders:
 
 @contextlib.contextmanager
 def obeying(program: Path, log: Path) -> Iterator[Orders]:
-    """The program, for as long as the block."""
+    """Runs the program for as long as the block."""
     with running([program], log, os.environ, program.parent) as process:
         yield Orders(process, log, answer(process, log))
 
 
 def answer(process: subprocess.Popen[str], log: Path) -> Any:
-    """The next line the process says."""
+    """Reads the next line of the process's output."""
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:

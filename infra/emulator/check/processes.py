@@ -1,4 +1,4 @@
-"""What the check starts, and how it ends it."""
+"""Starts the processes of the check, and ends them."""
 
 import contextlib
 import os
@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 
 class Failed(Exception):
-    """Something the check promises did not happen; the text says what."""
+    """A promise that the check tests was not kept; the text says which."""
 
 
 def say(text: str) -> None:
-    """One short line of progress."""
+    """Prints one short line of progress."""
     print(text, flush=True)
 
 
 def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
-    """Looks every second until there is something to see, at most `seconds` long."""
+    """Polls every second until there is a result, for at most `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if (seen := look()) is not None:
@@ -33,7 +33,7 @@ def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
 
 
 def run(command: Sequence[str | Path], log: Path, environment: Mapping[str, str], cwd: Path) -> None:
-    """Runs a command to its end; what it said is shown only if it failed."""
+    """Runs a command to its end, and shows its output only if it failed."""
     with log.open("wb") as output:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=cwd, check=False
@@ -46,9 +46,9 @@ def run(command: Sequence[str | Path], log: Path, environment: Mapping[str, str]
 def running(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str], cwd: Path, output: Path | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """A process that lives as long as the block, in a group of its own so that its children end with it.
+    """Runs a process for as long as the block, in its own process group so that its children end with it.
 
-    Its standard input and, unless `output` names a file, its standard output are pipes to us.
+    Its standard input and, unless `output` names a file, its standard output are pipes to this process.
     """
     with contextlib.ExitStack() as files:
         errors = files.enter_context(log.open("w"))
@@ -74,7 +74,7 @@ def running(
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """A port on which no process listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

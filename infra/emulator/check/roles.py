@@ -1,11 +1,11 @@
-"""What each function's role may do, and what it is refused: asked of the emulator with the role's own credentials.
+"""Checks what each function's role may do and what it is denied, with the role's own credentials on the emulator.
 
-Who may write a token endpoint: a connection's row says to which server its refresh token goes. The scheduler, which
-reads no secret, writes no row at all. The worker (refresh), oauth (connect, disconnect) and enrol (deleted users)
-replace or erase a grant together with its endpoint, so all three have to write those attributes. IAM could narrow an
-update to named attributes (`dynamodb:Attributes`), but does not tell a replacement from a removal, so it would take
-nothing from them. What keeps a role with the table, but without the root key, from pointing a grant elsewhere is the
-seal.
+Which roles may write a token endpoint: a connection's row holds the server to which its refresh token is sent. The
+scheduler, which reads no secret, writes no connection. The worker (refresh), oauth (connect, disconnect) and enrol
+(deleted users) replace or erase a grant together with its endpoint, so all three have to write those attributes. IAM
+could restrict an update to named attributes (`dynamodb:Attributes`), but does not distinguish a replacement from a
+removal, so this would restrict none of them. A role with the table but without the root key can't redirect a grant,
+because the endpoint is part of the seal.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class Call:
     arguments: dict[str, Any]
 
     def denied(self, stack: Stack, role: dict[str, str]) -> bool:
-        """Whether the role may not make this call. A call that is let through may fail for another reason."""
+        """Whether the role may not make this call. A permitted call may fail for another reason."""
         try:
             getattr(stack.client(self.service, role), self.method)(**self.arguments)
         except botocore.exceptions.ClientError as error:
@@ -40,7 +40,7 @@ class Call:
 
 
 class Calls:
-    """The calls to ask about. None has an effect where it is let through: rows and athletes are nobody's."""
+    """The calls to check. A permitted call has no effect: its rows and athletes do not exist."""
 
     def __init__(self, outputs: dict[str, str]) -> None:
         self.outputs = outputs
@@ -73,7 +73,7 @@ class Calls:
         )
 
     def point_elsewhere(self, key: str) -> Call:
-        """Sends the grant of a connection to another token server at the next tick."""
+        """Changes a connection's token endpoint, so that the next tick would send the grant to another server."""
         call = self.update(key)
         names = {"#url": "token_url", "#expires": "expires_at"}
         values = {":url": {"S": "https://elsewhere.example.org/token"}, ":past": {"S": "2026-01-01T00:00:00Z"}}
@@ -85,12 +85,12 @@ class Calls:
         return Call("dynamodb", "update_item", {**call.arguments, **changed})
 
     def batch_write(self, key: str) -> Call:
-        # A deletion of what is not there.
+        # Deletes an item that does not exist.
         requests = {self.outputs["TableName"]: [{"DeleteRequest": {"Key": row(key)}}]}
         return Call("dynamodb", "batch_write_item", {"RequestItems": requests})
 
     def statement(self, key: str) -> Call:
-        """An update in PartiQL, which other actions allow than the update itself."""
+        """An update in PartiQL, which needs other permissions than the update itself."""
         table = self.outputs["TableName"]
         text = f"UPDATE \"{table}\" SET token_url = 'https://elsewhere.example.org' WHERE pk = '{key}' AND sk = 'PROBE'"
         return Call("dynamodb", "execute_statement", {"Statement": text})
@@ -138,7 +138,7 @@ class Calls:
         return Call("dynamodb", "delete_table", self.table)
 
     def send(self, queue: str) -> Call:
-        # A sync of an athlete who is not connected: the worker has nothing to do for it.
+        # A sync of an athlete who is not connected, so the worker has nothing to do.
         job = {"v": 1, "job": "sync", "athlete": "nobody", "tick": datetime.datetime.now(datetime.UTC).isoformat()}
         return Call("sqs", "send_message", {"QueueUrl": self.outputs[queue], "MessageBody": json.dumps(job)})
 
@@ -163,12 +163,12 @@ class Calls:
         return Call("secretsmanager", "put_secret_value", {"SecretId": self.outputs[secret], "SecretString": "{}"})
 
     def reconfigure(self, function: str) -> Call:
-        """The environment of a function names the token server, too."""
+        """Changes a function's environment, which also names the token server."""
         arguments = {"FunctionName": self.outputs[function], "Description": "probe"}
         return Call("lambda", "update_function_configuration", arguments)
 
     def open_address(self, function: str) -> Call:
-        """An address of the function's own, which anybody can call."""
+        """A public address for the function itself, which any client could call."""
         arguments = {"FunctionName": self.outputs[function], "AuthType": "NONE"}
         return Call("lambda", "create_function_url_config", arguments)
 
@@ -184,7 +184,7 @@ def row(key: str) -> dict[str, Any]:
 
 
 def allowed(call: Calls) -> dict[str, list[Call]]:
-    """What each function's business needs."""
+    """The calls that each function needs."""
     return {
         "Scheduler": [
             call.query_index(),
@@ -236,7 +236,7 @@ def allowed(call: Calls) -> dict[str, list[Call]]:
 
 
 def forbidden(call: Calls) -> dict[str, list[Call]]:
-    """What would be a way in, were a function taken over."""
+    """The calls that would help an attacker who has taken over a function."""
     everybody = [
         call.scan(),
         call.query("OURA#nobody"),
@@ -310,7 +310,7 @@ def forbidden(call: Calls) -> dict[str, list[Call]]:
 
 
 def check(stack: Stack) -> Iterator[str]:
-    """Yields one line per role when all are as they should be; otherwise fails naming every call that is not."""
+    """Yields one line per role if all permissions are right; otherwise fails with every call that is not."""
     calls = Calls(stack.outputs)
     may, may_not = allowed(calls), forbidden(calls)
     faults = []
@@ -325,7 +325,7 @@ def check(stack: Stack) -> Iterator[str]:
 
 
 def entrances(stack: Stack) -> str:
-    """Nothing of a function can be called from outside, but oauth through the HTTP API."""
+    """Checks that no function can be called from outside, except oauth through the HTTP API."""
     client = stack.client("lambda")
     for function in FUNCTIONS:
         name = stack.outputs[f"{function}FunctionName"]

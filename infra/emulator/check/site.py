@@ -1,4 +1,4 @@
-"""The simulated Smartabase site, read over its documented API as any other client would."""
+"""Reads the simulated Smartabase site over its documented API, as any other client would."""
 
 import base64
 import dataclasses
@@ -33,7 +33,7 @@ class Site:
         return {user["uuid"]: user["userId"] for user in answer["users"] if user["uuid"]}
 
     def profile(self, form: str, user: int) -> dict[str, str]:
-        """What a profile form says of one user; nothing if it was never filled in."""
+        """A user's record in a profile form; empty if there is none."""
         answer = self.post("profilesearch", {"formNames": [form], "userIds": [user]})
         return {name: value for profile in answer.get("profiles", []) for name, value in pairs(profile).items()}
 
@@ -63,7 +63,8 @@ class Site:
                 return events
 
     def post(self, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
-        """One v1 call. Reads everything as text first: the site names no content type, and empty means nothing."""
+        """One v1 call. The response is read as text first: the site names no content type, and an empty body means no
+        data."""
         login = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
         request = urllib.request.Request(
             f"{self.url}/api/v1/{endpoint}?informat=json&format=json",

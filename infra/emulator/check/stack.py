@@ -1,4 +1,4 @@
-"""The emulator, the stack deployed to it, and a view into both."""
+"""The emulator, the stack deployed to it, and access to both."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from check.processes import Failed, free_port, run, running, say, wait_for
 ROOT = Path(__file__).resolve().parents[3]
 STACK = "oura"
 REGION = "us-east-1"
-# The emulator's built-in root user, who may do everything.
+# The emulator's built-in root user, who has every permission.
 ROOT_USER = {"AccessKeyId": "test", "SecretAccessKey": "test"}
 # The functions run on this machine's processor.
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
@@ -27,11 +27,11 @@ ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platfo
 
 @contextlib.contextmanager
 def emulator(scratch: Path, logs: Path) -> Iterator[str]:
-    """MiniStack on a port of its own, IAM enforced, for as long as the block; yields its address."""
+    """Runs MiniStack on its own port, with IAM enforced, for as long as the block. Yields its address."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    # Not our own environment: the functions inherit the emulator's. The endpoint is for them; without it their SDK
-    # would call the real AWS.
+    # Don't pass on this process's environment: the functions inherit the emulator's. The endpoint is for the functions;
+    # without it their SDK would call the real AWS.
     environment = {
         "PATH": os.defpath,
         "HOME": str(scratch),
@@ -60,7 +60,7 @@ def emulator(scratch: Path, logs: Path) -> Iterator[str]:
 
 
 def sam(tools: Path, endpoint: str | None = None) -> dict[str, str]:
-    """The environment in which the SAM CLI finds cargo-lambda and zig and, given an endpoint, deploys to it."""
+    """An environment in which the SAM CLI finds cargo-lambda and zig and, given an endpoint, deploys to it."""
     environment = {
         **os.environ,
         "PATH": f"{tools / 'bin'}:{os.environ['PATH']}",
@@ -77,7 +77,7 @@ def sam(tools: Path, endpoint: str | None = None) -> dict[str, str]:
 
 
 def build(tools: Path, target: Path, logs: Path) -> None:
-    """`sam build` of the template as it stands, for this processor."""
+    """Runs `sam build` on the unchanged template, for this processor."""
     command: list[str | Path] = [
         tools / "bin/sam",
         "build",
@@ -92,7 +92,7 @@ def build(tools: Path, target: Path, logs: Path) -> None:
 
 
 def deploy(tools: Path, built: Path, endpoint: str, parameters: dict[str, str], logs: Path) -> "Stack":
-    """`sam deploy` of what was built."""
+    """Runs `sam deploy` on the result of the build."""
     values = {"Architecture": ARCHITECTURE, **parameters}
     command: list[str | Path] = [
         tools / "bin/sam",
@@ -111,7 +111,7 @@ def deploy(tools: Path, built: Path, endpoint: str, parameters: dict[str, str], 
     ]
     run(command, logs / "deploy.log", sam(tools, endpoint), built)
     stack = Stack(endpoint)
-    # The emulator passes Number parameters on as text, and its queue poller then stumbles over WorkerConcurrency.
+    # The emulator passes Number parameters on as text, and its queue poller then fails on WorkerConcurrency.
     for mapping in stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
         concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
         stack.client("lambda").update_event_source_mapping(
@@ -122,12 +122,12 @@ def deploy(tools: Path, built: Path, endpoint: str, parameters: dict[str, str], 
 
 @dataclasses.dataclass(frozen=True)
 class Stack:
-    """The deployed stack, seen as the root user."""
+    """The deployed stack, accessed as the root user."""
 
     endpoint: str
 
     def client(self, service: str, credentials: dict[str, str] | None = None) -> Any:
-        """A client of one service; as root, unless given a role's credentials as STS returns them."""
+        """A client of one service: as root, or with a role's credentials as STS returns them."""
         given = credentials or ROOT_USER
         return boto3.client(
             service,
@@ -145,7 +145,7 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def invoke(self, function: str) -> tuple[bool, str]:
-        """Invokes a function and waits for it: whether it succeeded, and what it answered."""
+        """Invokes a function and waits. Returns whether it succeeded, and its answer."""
         answer = self.client("lambda").invoke(FunctionName=self.outputs[f"{function}FunctionName"], Payload=b"{}")
         return "FunctionError" not in answer, answer["Payload"].read().decode()
 
@@ -153,28 +153,28 @@ class Stack:
         """Credentials of a function's role."""
         name = self.outputs[f"{function}FunctionName"]
         arn = self.client("lambda").get_function_configuration(FunctionName=name)["Role"]
-        # The emulator lets its root user assume any role; on AWS these roles are Lambda's alone.
+        # The emulator lets its root user assume any role; on AWS only Lambda can assume these.
         credentials: dict[str, str] = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="check")[
             "Credentials"
         ]
         return credentials
 
     def log(self, function: str) -> list[str]:
-        """Every line a function logged, oldest first."""
+        """Every line that a function logged, oldest first."""
         pages = (
             self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/{STACK}/{function.lower()}")
         )
         return [event["message"] for page in pages for event in page["events"]]
 
     def dead_letters(self) -> list[str]:
-        """The bodies of the messages now visible in the dead-letter queue; they stay there, hidden for a while."""
+        """The bodies of the visible messages in the dead-letter queue. The messages stay in it, hidden for a while."""
         answer = self.client("sqs").receive_message(
             QueueUrl=self.outputs["DeadLetterQueueUrl"], MaxNumberOfMessages=10, WaitTimeSeconds=1
         )
         return [message["Body"] for message in answer.get("Messages", [])]
 
     def show_logs(self) -> None:
-        """The ends of all logs, for a person to see why."""
+        """The last lines of all logs, for a person who looks for the cause of a failure."""
         for function in FUNCTIONS:
             say(f"--- the {function} function's last lines")
             for line in self.log(function)[-15:]:

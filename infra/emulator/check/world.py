@@ -1,4 +1,4 @@
-"""The simulated Oura and Smartabase, in a process of their own."""
+"""The simulated Oura and Smartabase, in their own process."""
 
 import contextlib
 import os
@@ -16,13 +16,13 @@ class World(Orders):
 
     @property
     def site(self) -> Site:
-        """The simulated site, through the account the functions use."""
+        """The simulated site, accessed with the functions' account."""
         return Site(**self.facts["smartabase"])
 
 
 @contextlib.contextmanager
 def world(logs: Path) -> Iterator[World]:
-    """The simulators, for as long as the block."""
+    """Runs the simulators for as long as the block."""
     run(["cargo", "build", "--workspace", "--example", "serve"], logs / "simulators-build.log", os.environ, ROOT)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     with obeying(target / "debug/examples/serve", logs / "simulators.log") as serving:

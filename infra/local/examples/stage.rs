@@ -1,8 +1,9 @@
-//! The product in one process with both services simulated, for somebody who looks at it from outside with a browser.
+//! The product in one process with both services simulated, for a test that drives it from outside with a browser.
 //!
-//! It says where the forms are in one line of JSON, then takes orders from standard input and answers each with one line;
-//! it ends when standard input does, so it can't be left behind. It is the morning of Tuesday 3 March 2026 and stays so
-//! until an order moves the clock; nothing is synced unless an order says so. Everybody is enrolled and nobody connected.
+//! It prints the addresses of the forms as one line of JSON. Then it reads orders from standard input and answers each
+//! with one line. It ends when standard input ends, so it can't be left behind. The clock stays at the morning of
+//! Tuesday 3 March 2026 until an order moves it. Syncs run only on an order. Every athlete is enrolled and none is
+//! connected.
 
 use anyhow::Context;
 use connector::Link;
@@ -19,43 +20,43 @@ use std::time::Duration;
 use store::AthleteId;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, stdin, stdout};
 
-/// What can be asked of the process; `{"order":"pass","minutes":10}`.
+/// An order, such as `{"order":"pass","minutes":10}`.
 #[derive(Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 enum Order {
     /// Time passes.
     Pass { minutes: i64 },
-    /// The schedule fires, and what it queued is worked off.
+    /// Runs a tick, then the jobs that it queued.
     Tick,
-    /// What is queued is worked off.
+    /// Runs the queued jobs.
     Settle,
     /// Links are renewed.
     Enrol,
     /// The person withdraws every consent in the Oura app.
     Withdraw { person: String },
-    /// The person takes one scope back.
+    /// The person withdraws one scope.
     WithdrawScope { person: String, scope: String },
     /// The person's paid membership ends.
     Lapse { person: String },
     /// The person takes the ring off: no more nights from now on.
     StopWearing { person: String },
-    /// Somebody takes the first field off the form of nights.
+    /// An administrator removes the first field from the form of nights.
     LoseField,
-    /// Oura answers requests to this path with nothing but this status.
+    /// Oura answers requests to this path with only this status.
     OuraAnswers { path: String, status: u16 },
-    /// The connector's secret is no longer the one that Oura knows.
+    /// Oura no longer accepts the connector's secret.
     ChangeClientSecret,
-    /// Every request to the table is cut off.
+    /// Every request to the table fails.
     CutTable,
     /// Services and table answer again.
     Heal,
-    /// A good link of somebody whom nobody enrolled.
+    /// A valid link of an athlete who was never enrolled.
     StrangersLink,
-    /// What either service was sent that it should not have been, in words.
+    /// Invalid requests that either service has received, in words.
     Violations,
 }
 
-/// Oura id, first and last name: ordinary ones first, then such as a page must bear.
+/// Oura id, first and last name: ordinary names first, then difficult ones that a page must display.
 const ATHLETES: [(&str, &str, &str); 6] = [
     ("ada", "Ada", "Okafor"),
     ("ben", "Ben", "Tahana"),

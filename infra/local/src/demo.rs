@@ -1,5 +1,5 @@
-//! The story of a squad, told with the real connector and simulated services. Everything it says is looked up in what
-//! the simulated services hold and counted on the wires; a promise that is not kept makes it exit with an error.
+//! The demonstration: a squad with the real connector and simulated services. Everything it prints comes from the data
+//! in the simulated services and from requests counted on the wires. If a promise is not kept, it exits with an error.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use sim::smartabase::User;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Exit after the story.
+    /// Exit after the demonstration.
     #[arg(long)]
     once: bool,
 }
 
-/// Oura id, first name, last name, zone, whether the days go by the book.
+/// Oura id, first name, last name, zone, and whether the person's days are regular.
 const SQUAD: [(&str, &str, &str, &str, bool); 6] = [
     ("ada", "Ada", "Okafor", "Europe/Berlin", true),
     ("ben", "Ben", "Tahana", "Pacific/Auckland", true),
@@ -29,7 +29,7 @@ const SQUAD: [(&str, &str, &str, &str, bool); 6] = [
     ("finn", "Finn", "Byrne", "Europe/Dublin", true),
 ];
 
-/// The last one is left for whoever watches.
+/// The last person is left for the viewer to connect.
 const CONNECTED: usize = SQUAD.len() - 1;
 
 const FIRST_USER: i64 = 1001;
@@ -37,7 +37,7 @@ const NIGHTS: &str = "Oura Readiness and Sleep Summary";
 const DAYS: &str = "Oura Activity Summary";
 const STANDINGS: &str = "Oura Refresh Token";
 
-/// The story begins on the morning after this night.
+/// The demonstration begins on the morning after this night.
 const MONDAY: Date = date(2026, 3, 2);
 const TUESDAY: Date = date(2026, 3, 3);
 
@@ -112,7 +112,7 @@ fn users() -> impl Iterator<Item = (i64, &'static (&'static str, &'static str, &
     (FIRST_USER..).zip(&SQUAD)
 }
 
-/// The last nights of the connected athletes, as they stand in Smartabase.
+/// The last nights of the connected athletes, as Smartabase holds them.
 fn records(stage: &Stage) {
     let nights: Vec<Date> = (0..5).rev().map(|back| MONDAY.saturating_sub(back.days())).collect();
     print!("\n   {NIGHTS}\n   {:<16}", "sleep · readiness");
@@ -138,7 +138,7 @@ fn records(stage: &Stage) {
     println!();
 }
 
-/// What staff are told of everybody, the one who is not connected included.
+/// The staff form of every athlete, including the one who is not connected.
 fn standings(stage: &Stage) -> anyhow::Result<()> {
     for (position, (user, (_, first, last, ..))) in users().enumerate() {
         let form =
@@ -151,7 +151,7 @@ fn standings(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The night that ended on Tuesday morning must stand under Monday, with Oura's own numbers.
+/// The night that ended on Tuesday morning must be dated Monday, with Oura's own numbers.
 fn monday_night(stage: &Stage) -> anyhow::Result<()> {
     for (user, (person, first, _, _, regular)) in users().take(CONNECTED) {
         let Some(night) = stage.oura.night(person, TUESDAY) else {
@@ -169,7 +169,7 @@ fn monday_night(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What an unchanged athlete may cost: four requests to Oura, a share of one table read, nothing else.
+/// The limit for an unchanged athlete: four requests to Oura, a share of one table read, nothing else.
 fn unchanged(cost: &Cost) -> anyhow::Result<()> {
     let asked = cost.oura.len();
     ensure!(asked == 4 * CONNECTED, "{asked} requests to Oura for {CONNECTED} unchanged athletes");
@@ -203,7 +203,7 @@ async fn revise(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps the schedule going until the process is interrupted.
+/// Runs ticks until the process is interrupted.
 async fn stay(stage: &Stage) -> anyhow::Result<()> {
     let (user, (_, first, ..)) = users().nth(CONNECTED).context("nobody is left")?;
     println!("\nThe forms, as Smartabase holds them:  {}", stage.smartabase.page_url());
@@ -247,7 +247,7 @@ fn is_write(operation: &str) -> bool {
     ["Put", "Update", "Delete", "TransactWrite", "BatchWrite"].iter().any(|write| operation.starts_with(write))
 }
 
-/// A link without most of its signature, to keep the line short.
+/// A link without most of its signature, to shorten the line.
 fn shortened(link: &str) -> String {
     link.char_indices().nth(96).map_or_else(|| link.to_owned(), |(end, _)| format!("{}…", &link[..end]))
 }

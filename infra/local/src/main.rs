@@ -1,4 +1,4 @@
-//! `cargo demo` shows the product with everything simulated; `cargo run -p local -- serve` runs it for a small club.
+//! `cargo demo` shows the product with simulated services; `cargo run -p local -- serve` runs it for a small club.
 
 mod demo;
 mod serve;
@@ -16,7 +16,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Tell the product's story with simulated services, then stay up for a look around.
+    /// Demonstrate the product with simulated services, then keep running for a look around.
     Demo(demo::Options),
     /// Serve the real Oura and Smartabase, configured by environment variables.
     Serve(serve::Options),
@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // It may quote what a service or a file said.
+            // The error may quote text from a service or a file.
             eprintln!("{}", runtime::visible(&format!("{error:#}")));
             ExitCode::FAILURE
         }

@@ -16,22 +16,22 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
 
-/// How long one invocation may take, as the template gives the worker.
+/// The time limit of one worker invocation, as in the template.
 const INVOCATION: Duration = Duration::from_mins(1);
 
-/// How long an enrolment may take, as the template gives it.
+/// The time limit of an enrolment, as in the template.
 const ENROLMENT: Duration = Duration::from_mins(15);
 
-/// The largest request read from a browser; the connector refuses far smaller ones, with a page.
+/// The largest request body read from a browser. The connector refuses far smaller ones, with a page.
 const LARGEST: usize = 1 << 20;
 
 const TABLE: &str = "connector";
 
-/// What a process is made of.
+/// The parts of a process.
 pub struct Parts {
-    /// The installation's parameters. The public address is replaced by the one listened on unless it is `public`.
+    /// The installation's settings. Unless `public` is set, the address listened on replaces the public address.
     pub settings: Settings,
-    /// Whether the settings' public address is the true one, with something of the operator's in front.
+    /// Whether the settings' public address is correct, because the operator runs a reverse proxy at it.
     pub public: bool,
     /// The forms.
     pub forms: Forms,
@@ -39,7 +39,7 @@ pub struct Parts {
     pub secrets: Secrets,
     /// The clock.
     pub clock: Clock,
-    /// A client of the database, or of what stands in front of it.
+    /// A client of the database, or of a proxy in front of it.
     pub database: aws_sdk_dynamodb::Client,
     /// The port to listen on; 0 is any free one.
     pub port: u16,
@@ -57,7 +57,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Makes the table unless it is there, and begins to listen.
+    /// Creates the table unless it exists, and begins to listen.
     pub async fn start(parts: Parts) -> anyhow::Result<Self> {
         let Parts { mut settings, public, forms, secrets, clock, database, port } = parts;
         let tables = database.list_tables().send().await.context("the embedded database does not answer")?;
@@ -84,28 +84,28 @@ impl Process {
         });
         let pages = Router::new().fallback(answer).with_state(Arc::clone(&connector));
         let server = tokio::spawn(async move {
-            // It serves until the task is aborted.
+            // The server runs until the task is aborted.
             let _ = axum::serve(listener, pages).await;
         });
         Ok(Self { connector, waiting, address, server })
     }
 
-    /// What the enrol function does.
+    /// Runs an enrolment, as the enrol function does.
     pub async fn enrol(&self) -> Result<EnrolSummary, connector::EnrolError> {
         self.connector.enrol(Deadline::within(ENROLMENT)).await
     }
 
-    /// What the scheduler function does.
+    /// Runs a tick, as the scheduler function does.
     pub async fn tick(&self) -> Result<TickSummary, connector::TickError> {
         self.connector.tick(Deadline::within(INVOCATION)).await
     }
 
-    /// What the worker function does with the next batch; answers how many messages there were.
+    /// Runs the next batch, as the worker function does. Returns the number of messages.
     pub async fn work(&self) -> usize {
         self.waiting.work(&self.connector, Deadline::within(INVOCATION)).await
     }
 
-    /// Works off everything that becomes visible up to `until`, moving a manual clock on until it has.
+    /// Runs all jobs that become visible up to `until`, and moves a manual clock forward to each.
     pub async fn work_until(&self, until: Timestamp) {
         while let Some(last) = self.waiting.last_visible(until) {
             let clock = &self.connector.clock;
@@ -123,7 +123,7 @@ impl Drop for Process {
 
 async fn answer(State(connector): State<Arc<Connector>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    // A larger one is not read to its end; the connector answers to its size.
+    // A larger body is not read to its end; the connector refuses it because of its size.
     let body = to_bytes(body, LARGEST).await.map_or_else(|_| vec![0; LARGEST], |body| body.to_vec());
     let request = Request::from_parts(head, body);
     connector.respond(request, Deadline::within(INVOCATION)).await.map(Body::from)

@@ -17,11 +17,11 @@ use store::{KeyVersion, Keyring};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The file that remembers connections and records. Beside it a key is kept, `FILE.key`: without the key the file's
-    /// grants can't be opened, so back up both, apart from each other.
+    /// The file that stores connections and records. A key is stored beside it, as `FILE.key`. Without the key, the
+    /// file's grants can't be opened. Back up both, in different places.
     #[arg(long, default_value = "connector.sqlite")]
     table: PathBuf,
-    /// The port of 127.0.0.1 to listen on; PUBLIC_URL is where your reverse proxy offers it.
+    /// The port of 127.0.0.1 to listen on. Your reverse proxy must offer it at PUBLIC_URL.
     #[arg(long, default_value_t = 8080)]
     port: u16,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Options {
 /// How often the roster is read.
 const ENROLMENT: Duration = Duration::from_hours(24);
 
-/// How often the queue is looked at.
+/// How often the queue is polled.
 const LOOK: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
@@ -75,7 +75,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     }
 }
 
-/// Opens a file, or makes one that only its owner can read.
+/// Opens a file, or creates one that only its owner can read.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true);
@@ -84,7 +84,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Reads the key's file, or makes one that only its owner can read.
+/// Reads the key's file, or creates one that only its owner can read.
 fn root_key(table: &Path) -> anyhow::Result<SecretString> {
     let mut path = table.as_os_str().to_owned();
     path.push(".key");

@@ -16,7 +16,7 @@ use store::{KeyVersion, Keyring};
 
 use crate::{Parts, Process};
 
-/// The whole product against simulated services, with a counting wire in front of each of them and of the table.
+/// The whole product against simulated services. A wire in front of each service and of the table counts requests.
 pub struct Stage {
     /// The connector.
     pub process: Process,
@@ -24,37 +24,37 @@ pub struct Stage {
     pub oura: Oura,
     /// Simulated Smartabase.
     pub smartabase: Smartabase,
-    /// Between the connector and Oura.
+    /// The wire between the connector and Oura.
     pub oura_wire: Wire,
-    /// Between the connector and Smartabase.
+    /// The wire between the connector and Smartabase.
     pub smartabase_wire: Wire,
-    /// Between the connector and the table.
+    /// The wire between the connector and the table.
     pub table_wire: Wire,
-    /// The time, for all of them.
+    /// The clock that all of them share.
     pub clock: Clock,
-    /// A browser: it keeps no cookies by itself and follows no redirect, so every step can be looked at.
+    /// An HTTP client that stores no cookies and follows no redirects, so that tests can check every step.
     pub browser: reqwest::Client,
     /// The database behind its wire.
     pub dynamo: Dynamo,
 }
 
-/// What is to be staged.
+/// The initial state of a stage.
 pub struct Cast {
-    /// What time it is when it begins.
+    /// The time at the start.
     pub now: Timestamp,
-    /// Who has a ring.
+    /// The people with a ring.
     pub people: Vec<Person>,
-    /// Who is on the site's roster.
+    /// The users on the site's roster.
     pub users: Vec<User>,
-    /// Variables that differ from a deployment's defaults, by the names the functions read.
+    /// Environment variables that differ from a deployment's defaults, by the names the functions read.
     pub variables: Vec<(&'static str, String)>,
-    /// What differs from the usual Oura.
+    /// Changes to the default simulated Oura.
     pub oura: oura_sim::Settings,
-    /// What differs from the usual Smartabase.
+    /// Changes to the default simulated Smartabase.
     pub smartabase: smartabase_sim::Settings,
 }
 
-/// What a step cost in requests.
+/// The requests that a step took.
 #[derive(Clone, Debug)]
 pub struct Cost {
     /// To Oura.
@@ -65,7 +65,7 @@ pub struct Cost {
     pub table: Log,
 }
 
-/// The pages of a visit, from the link to its ending.
+/// The pages of a visit, from the link to the end.
 #[derive(Debug)]
 pub struct Visit {
     /// The status of the last page.
@@ -75,7 +75,7 @@ pub struct Visit {
 }
 
 impl Cast {
-    /// A cast of nobody, on the morning of Tuesday 3 March 2026.
+    /// A cast without people, on the morning of Tuesday 3 March 2026.
     ///
     /// # Panics
     /// Never: the instant is a literal.
@@ -107,7 +107,7 @@ impl Stage {
         Self::set_with(cast, Forms::shipped()?).await
     }
 
-    /// The same, at a site with other forms than those the build ships with.
+    /// The same, at a site with other forms than the built-in ones.
     pub async fn set_with(cast: Cast, forms: Forms) -> anyhow::Result<Self> {
         let hands = Arc::new(AtomicI64::new(cast.now.as_millisecond()));
         let clock = Clock::Manual(Arc::clone(&hands));
@@ -140,7 +140,7 @@ impl Stage {
             ("OURA_TOKEN_URL", through(oura.token_url(server))),
             ("OURA_REVOKE_URL", through(oura.revoke_url(server))),
             ("OURA_API_URL", oura_wire.url()),
-            // Until the port is known.
+            // The real port replaces this.
             ("PUBLIC_URL", "http://127.0.0.1".to_owned()),
         ];
         variables.extend(cast.variables);
@@ -169,7 +169,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// What was asked of each service since the last time this was called.
+    /// The number of requests to each service since the last call.
     #[must_use]
     pub fn cost(&self) -> Cost {
         Cost {
@@ -179,7 +179,7 @@ impl Stage {
         }
     }
 
-    /// Lets the schedule fire and works off what it queued.
+    /// Runs a tick, then the jobs that it queued.
     pub async fn tick(&self) -> anyhow::Result<()> {
         self.process.tick().await?;
         self.settle().await;
@@ -191,27 +191,27 @@ impl Stage {
         self.clock.advance(time);
     }
 
-    /// Works off the queue, up to what becomes visible within a period from now.
+    /// Runs the queued jobs that become visible within a period from now.
     pub async fn settle(&self) {
         let period = SignedDuration::try_from(self.process.connector.settings.period).unwrap_or(SignedDuration::ZERO);
         self.process.work_until(self.clock.now() + period).await;
     }
 
-    /// The personal link that stands in the profile form of a user.
+    /// The personal link in the profile form of a user.
     pub fn link(&self, user: i64) -> anyhow::Result<String> {
         let form = &self.process.connector.forms.authorise;
         let profile = self.smartabase.profile(user, form.name.as_str()).context("the user has no link")?;
         Ok(profile.value(&form.link).context("the link is not in its field")?.to_owned())
     }
 
-    /// Does what an athlete does: opens the link, presses the button, approves at Oura as `person`, comes back.
+    /// Connects as an athlete does: opens the link, presses the button, approves at Oura as `person`, returns.
     pub async fn connect(&self, user: i64, person: &str) -> anyhow::Result<Visit> {
         let (consent, cookie) = self.depart(user).await?;
         let back = self.oura.approve(&consent, person);
         self.arrive(back.as_str(), &cookie).await
     }
 
-    /// Opens the link and presses the button; answers with Oura's consent page and the cookie.
+    /// Opens the link and presses the button. Returns Oura's consent page and the cookie.
     pub async fn depart(&self, user: i64) -> anyhow::Result<(String, String)> {
         let answer = self.press(user, "connect").await?;
         ensure!(answer.status() == 303, "the button answered {}", answer.status());
@@ -222,7 +222,7 @@ impl Stage {
         Ok((consent, cookie))
     }
 
-    /// Comes back from Oura.
+    /// Returns from Oura to the callback.
     pub async fn arrive(&self, back: &str, cookie: &str) -> anyhow::Result<Visit> {
         Visit::of(self.browser.get(back).header(COOKIE, cookie).send().await?).await
     }
@@ -232,7 +232,7 @@ impl Stage {
         Visit::of(self.press(user, "disconnect").await?).await
     }
 
-    /// Opens the link and sends the page's form to `action`.
+    /// Opens the link and submits the page's form to `action`.
     async fn press(&self, user: i64, action: &str) -> anyhow::Result<Response> {
         let link = self.link(user)?;
         let page = self.browser.get(&link).send().await?;
@@ -247,7 +247,7 @@ impl Stage {
         Ok(request.body(format!("{query}&token={token}")).send().await?)
     }
 
-    /// Sends a form as a page of ours would, whatever else it holds.
+    /// Submits a form as a page of the connector would, with these fields.
     pub async fn post(&self, address: &str, form: &str) -> anyhow::Result<Response> {
         let token = "a".repeat(43);
         let request = self.browser.post(address).header("content-type", "application/x-www-form-urlencoded");
@@ -255,7 +255,7 @@ impl Stage {
         Ok(request.body(format!("{form}&token={token}")).send().await?)
     }
 
-    /// The secrets, to be replaced while the process runs.
+    /// The secrets, so that a test can replace them while the process runs.
     pub fn secrets(&self) -> anyhow::Result<&Given> {
         match &self.process.connector.secrets {
             Secrets::Given(given) => Ok(given),
@@ -271,7 +271,7 @@ impl Visit {
     }
 }
 
-/// The forms an administrator builds from `forms.toml`.
+/// The forms that an administrator would build from `forms.toml`.
 #[must_use]
 pub fn site_forms(forms: &Forms) -> Vec<Form> {
     let events = forms.events.iter().map(|form| {

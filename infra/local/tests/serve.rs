@@ -1,4 +1,4 @@
-//! A pilot as its operator starts it: which ports it opens, and who may read what it writes.
+//! A pilot as its operator starts it: the ports it opens, and who can read the files it writes.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the lints know test functions, but not what those share")]
 
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use local::{Cast, Stage};
 use tempfile::TempDir;
 
-/// A running `serve`, against simulated services. It ends with this.
+/// A running `serve`, against simulated services. Dropping it ends the process.
 struct Pilot {
     process: Child,
     port: u16,
@@ -62,8 +62,8 @@ impl Drop for Pilot {
     }
 }
 
-/// The embedded table was once an HTTP server on a port of its own, which checked no signature: another user of the
-/// machine, or a web page that found the port, read and wrote everything, past the mode of the file.
+/// The embedded table used to be an HTTP server on its own port, which checked no signature. Another user of the
+/// machine, or a web page that found the port, could read and write everything, whatever the mode of the file.
 mod the_table {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! Makes a pilot's file with made-up athletes and days, to look at the console with and to measure it:
+//! Makes a pilot's file with invented athletes and days, to look at the console and to measure it:
 //!
 //! ```sh
 //! cargo run -p operator --example crowd -- crowd.sqlite 2000 60
@@ -20,7 +20,7 @@ use store::{
 };
 use tokio::time::Instant;
 
-/// The table's name in the file of a pilot.
+/// The name of the table in a pilot's file.
 const TABLE: &str = "connector";
 
 const FIRST: [&str; 10] = ["Ada", "Ben", "Chidi", "Dana", "Elif", "Finn", "Grace", "Hana", "Idris", "Jo"];
@@ -61,8 +61,8 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Enrols an athlete and, mostly, connects them and lets them live a while. Which misfortune befalls them, the number
-    /// says.
+    /// Enrols an athlete and, in most cases, connects them and adds some days. The number decides which problem they
+    /// have.
     async fn add(&self, number: u64) -> anyhow::Result<()> {
         let athlete = AthleteId::parse(&format!("uuid-{number}"))?;
         let pick =
@@ -134,7 +134,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Confirms the records of these dates as of so many days ago, and notes, if asked to, that a form lacks a field.
+    /// Confirms the records of these dates as of so many days ago. On request, also notes that a form lacks a field.
     async fn confirm(
         &self,
         athlete: &AthleteId,
@@ -166,7 +166,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Leaves a record sent and not confirmed.
+    /// Leaves one record sent and not confirmed.
     async fn intend(&self, athlete: &AthleteId, date: Date) -> anyhow::Result<()> {
         let (_, fence) = self.claim(athlete).await?;
         let intended = self.forms.iter().map(|form| RecordKey { form: form.clone(), date }).collect();
@@ -175,7 +175,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// The athlete's Smartabase user and the fence of a lease on the connection.
+    /// The athlete's Smartabase user, and the fence of a new lease on the connection.
     async fn claim(&self, athlete: &AthleteId) -> anyhow::Result<(u64, u64)> {
         let until = self.now + SignedDuration::from_secs(1);
         match self.store.claim(athlete, "the crowd", self.now, until, None, soon()).await? {
@@ -189,7 +189,7 @@ impl Crowd {
     }
 }
 
-/// A number from 0 to 99 that only depends on athlete and date.
+/// A number from 0 to 99 that depends only on athlete and date.
 fn chance_of(number: u64, date: Date) -> u64 {
     let day = u64::try_from(date.day()).unwrap_or(0) + 31 * u64::try_from(date.month()).unwrap_or(0);
     let mixed = (number * 1_000 + day).wrapping_mul(0x9E37_79B9_7F4A_7C15);

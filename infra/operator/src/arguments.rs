@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{console, disconnect, forms, link, redrive, resync, secrets, show, status};
 
-/// Looks after an installation of the Oura connector for Smartabase.
+/// Operates an installation of the Oura connector for Smartabase.
 #[derive(Parser)]
 #[command(name = "connector", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -19,46 +19,46 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// Which installation.
+/// The installation to work on.
 #[derive(Args)]
 pub(crate) struct Target {
     /// A deployment: the name of its CloudFormation stack.
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "local")]
     pub(crate) stack: Option<String>,
-    /// A pilot: the file given to `serve --table`. Needs the environment variables of `serve` where it talks to Oura or
-    /// Smartabase.
+    /// A pilot: the file given to `serve --table`. Commands that call Oura or Smartabase need the environment variables
+    /// of `serve`.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) local: Option<PathBuf>,
-    /// The AWS region of the stack, if not the one set for the AWS CLI.
+    /// The AWS region of the stack, if it differs from the one set for the AWS CLI.
     #[arg(long, global = true, value_name = "REGION", conflicts_with = "local")]
     pub(crate) region: Option<String>,
-    /// The profile of the AWS CLI to sign in with, if not the one set.
+    /// The AWS CLI profile to sign in with, if it differs from the one set.
     #[arg(long, global = true, value_name = "PROFILE", conflicts_with = "local")]
     pub(crate) profile: Option<String>,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// How the athletes stand: state, reason, last sync, last night received.
+    /// List the athletes: state, reason, last sync, last night received.
     Status(status::Options),
-    /// One athlete’s story: connection, work, ledger.
+    /// Show one athlete: connection, work under way, ledger.
     Show(show::Options),
-    /// Prints an athlete’s personal link, to be sent to that athlete and nobody else.
+    /// Print an athlete’s personal link. Send it to that athlete only.
     Link(link::Options),
-    /// Brings days of Oura to the forms again, and follows the work.
+    /// Bring a range of Oura’s days to the forms again, and follow the work.
     Resync(resync::Options),
-    /// Disconnects an athlete: revokes at Oura, erases the tokens, keeps the records.
+    /// Disconnect an athlete: revoke at Oura, erase the tokens, keep the records.
     Disconnect(disconnect::Options),
-    /// Dead letters, jobs that were given up: lists and explains them, sends them again, drops them.
+    /// List and explain the dead letters (jobs that failed too often), send them again, or drop them.
     Redrive(redrive::Options),
-    /// Serves a page on this machine that shows all of it, and refreshes itself.
+    /// Serve a page on this machine that shows all athletes and refreshes itself.
     Console(console::Options),
-    /// Checks everything the product needs, and says what to do about each thing that is wrong.
+    /// Check everything the product needs, and say how to fix each problem.
     Doctor,
-    /// The forms of the Smartabase site.
+    /// Work with the forms of the Smartabase site.
     #[command(subcommand)]
     Forms(forms::Command),
-    /// The secrets of a deployment.
+    /// Fill the secrets of a deployment.
     #[command(subcommand)]
     Secrets(secrets::Command),
 }

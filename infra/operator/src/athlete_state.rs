@@ -1,4 +1,4 @@
-//! How an athlete stands, for the operator: the words that coaches read, and who has to do something about it.
+//! An athlete's state for the operator: the words that coaches read, and who has to act.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -10,23 +10,23 @@ use serde::Serialize;
 
 use crate::roster::Athlete;
 
-/// Whether any form of this build is one of nights.
+/// Whether any form of this build has records of nights.
 static NIGHTS: LazyLock<bool> = LazyLock::new(|| Forms::shipped().is_ok_and(|forms| forms.nights()));
 
-/// A kind of standing, under the stable name that scripts and filters use.
+/// The kind of state. Its name is stable, for scripts and filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub(crate) enum State {
     /// The connection’s row in the table can’t be read.
     Damaged,
-    /// A form lacks a field.
+    /// The form on the site lacks a field.
     FieldMissing,
-    /// Something else keeps records from the forms.
+    /// Another problem for the operator keeps records out of the forms.
     HeldUp,
-    /// Oura no longer accepts the consent.
+    /// Oura no longer accepts the athlete's consent.
     NeedsToReconnect,
-    /// The daily summaries were not shared.
+    /// The athlete did not share the daily summaries.
     NotShared,
     /// The Oura account feeds another athlete.
     OtherAthletes,
@@ -34,17 +34,17 @@ pub(crate) enum State {
     NoMembership,
     /// Oura gives no data to the version of its app that the athlete has.
     OutdatedApp,
-    /// In order, but no night arrives.
+    /// Healthy, but no night has come for days.
     Stale,
-    /// In order.
+    /// Healthy.
     Connected,
-    /// The athlete withdrew.
+    /// The athlete disconnected.
     Disconnected,
-    /// EnrolSummary, and never connected.
+    /// Enrolled, but never connected.
     NotConnected,
 }
 
-/// Who has to act for an athlete’s data to flow.
+/// Who has to act before the athlete’s data can flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Actor {
@@ -53,16 +53,16 @@ pub(crate) enum Actor {
     Operator,
 }
 
-/// How one athlete stands.
+/// One athlete's state, with its reason.
 #[derive(Clone, Debug)]
 pub(crate) struct Stand {
     pub(crate) state: State,
-    /// What is behind it; empty where there is nothing to add.
+    /// The reason for the state; empty if there is nothing to add.
     pub(crate) reason: String,
     words: String,
 }
 
-/// Who an athlete is and how they stand: how whatever `--json` prints about one begins.
+/// The fields that begin every `--json` entry about an athlete: who it is, and the athlete's state.
 #[derive(Serialize)]
 pub(crate) struct Head<'a> {
     athlete: &'a str,
@@ -71,7 +71,7 @@ pub(crate) struct Head<'a> {
     state: State,
     /// The state in the words that coaches read.
     status: String,
-    /// What is behind it; empty where there is nothing to add.
+    /// The reason for the state; empty if there is nothing to add.
     reason: &'a str,
     /// `nobody`, `athlete` or `operator`.
     needs: Actor,
@@ -92,7 +92,7 @@ impl<'a> Head<'a> {
 }
 
 impl Stand {
-    /// How the athlete stands on the day that is `today` where the site is.
+    /// Computes the athlete's state. `today` is the date in the site's time zone.
     pub(crate) fn of(athlete: &Athlete, today: Date) -> Self {
         if let Some(damage) = &athlete.damage {
             return Self { state: State::Damaged, reason: damage.clone(), words: State::Damaged.to_string() };
@@ -108,7 +108,7 @@ impl Stand {
     }
 }
 
-/// The words a coach reads.
+/// The state in words for coaches.
 impl fmt::Display for Stand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.words)
@@ -149,7 +149,7 @@ impl From<&AthleteStatus> for State {
     }
 }
 
-/// The kind, in a few words.
+/// The state in a few words.
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,4 +1,4 @@
-//! Reaching AWS as the AWS CLI would, and saying in one sentence why it can't be reached.
+//! Connects to AWS as the AWS CLI would, and explains a failure in one sentence.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use crate::arguments::Target;
 use crate::failure::Failure;
 
-/// Region, credentials (keys, profiles, single sign-on, roles) and endpoints from where the AWS CLI takes them. As for it,
-/// a profile that is named comes before keys in the environment.
+/// Loads region, credentials (keys, profiles, single sign-on, roles) and endpoints from where the AWS CLI takes them.
+/// As in the AWS CLI, a named profile takes precedence over keys in the environment.
 pub(crate) async fn configuration(target: &Target) -> Result<SdkConfig, Failure> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(::aws::http_client())
@@ -43,7 +43,7 @@ pub(crate) async fn configuration(target: &Target) -> Result<SdkConfig, Failure>
         }));
     };
     let Some(profile) = &target.profile else { return Ok(configuration) };
-    // Its roles and its single sign-on are asked for in the same region.
+    // The profile's roles and single sign-on use the same region.
     let surroundings =
         ProviderConfig::without_region().with_region(Some(region)).with_http_client(::aws::http_client());
     let credentials = ProfileFileCredentialsProvider::builder().configure(&surroundings).profile_name(profile).build();
@@ -51,14 +51,14 @@ pub(crate) async fn configuration(target: &Target) -> Result<SdkConfig, Failure>
     Ok(configuration.into_builder().credentials_provider(credentials).build())
 }
 
-/// The credentials of one profile and no others.
+/// The credentials of one profile, with no fallback to other sources.
 #[derive(Debug)]
 struct OfProfile {
     profile: String,
     credentials: ProfileFileCredentialsProvider,
 }
 
-/// There is no such profile, or it says nothing of how to sign in.
+/// The profile does not exist, or contains no way to sign in.
 #[derive(Debug, thiserror::Error)]
 #[error("the profile “{0}” has no credentials")]
 struct Empty(String);
@@ -77,7 +77,7 @@ impl ProvideCredentials for OfProfile {
     }
 }
 
-/// Why a call to AWS failed, and what to do. `doing` completes “to …”.
+/// Explains why a call to AWS failed, and what to do. `doing` completes “to …”.
 pub(crate) fn explain<E, R>(doing: &str, error: &SdkError<E, R>, configuration: &SdkConfig) -> Failure
 where
     E: Error + ProvideErrorMetadata + 'static,

@@ -1,9 +1,9 @@
-//! `connector console`: a page on this machine that shows how everybody stands, and refreshes itself.
+//! `connector console`: a page on this machine that shows every athlete's state and refreshes itself.
 //!
-//! The page is read with the operator’s credentials, so it is for the operator alone: it listens on 127.0.0.1, and answers
-//! only under a path that nobody can guess and that is printed here, lest other users of the machine read it. It answers
-//! only to its own name, lest a page from elsewhere reads it through a name that leads here (DNS rebinding), and it changes
-//! nothing, whatever it is asked.
+//! The page shows what the operator's credentials can read, so only the operator may see it. The server listens on
+//! 127.0.0.1 and answers only under a random path, which it prints at the start. Other users of the machine cannot
+//! guess that path. It checks the `Host` header, so that a page elsewhere cannot read it through a name that resolves
+//! to this machine (DNS rebinding). No request changes anything.
 
 mod cache;
 mod day_status;
@@ -59,43 +59,43 @@ pub(crate) struct Options {
     days: u16,
 }
 
-/// How often an open page asks again.
+/// How often an open page reloads itself.
 const REFRESH: Duration = Duration::from_mins(1);
 
-/// For how long what was read is shown again: a reload or a second window costs AWS nothing.
+/// How long the console reuses what it has read: a reload or a second window causes no requests to AWS.
 const FRESH: Duration = Duration::from_secs(20);
 
 /// A running console.
 struct Console {
     installation: Installation,
-    /// What it is called on the page.
+    /// The installation's name, as the page shows it.
     name: String,
     zone: TimeZone,
     /// The time between two ticks.
     period: Duration,
     forms: Vec<String>,
     days: u16,
-    /// The path that nobody can guess.
+    /// The random path that every address begins with.
     key: String,
     port: u16,
     known: Mutex<Known>,
 }
 
-/// What is known, and how fresh it is.
+/// What the console has read, and how old it is.
 struct Known {
     memory: Memory,
     dead_letters: Option<Result<u64, String>>,
     read: Instant,
-    /// Why the last attempt to read it again failed.
+    /// Why the last refresh failed.
     failure: Option<String>,
 }
 
-/// Serves until it is interrupted.
+/// Serves until the operator interrupts it.
 pub(crate) async fn run(options: &Options, installation: Installation, json: bool) -> Result<Report, Failure> {
     let forms = Forms::shipped().map_err(|error| Failure::Failed(format!("{error}: correct it and build again")))?;
     let period = match &installation.place {
         Place::Stack(_) => installation.settings()?.period,
-        // Only the budget needs it, so a pilot’s page does without the variables of `serve`.
+        // Only the request budget needs the settings, so a pilot’s page works without the variables of `serve`.
         Place::Local(_) => installation.settings().map_or(Duration::from_mins(15), |settings| settings.period),
     };
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await.map_err(|error| {
@@ -155,7 +155,7 @@ fn key() -> Result<String, Failure> {
 }
 
 impl Console {
-    /// Reads what has changed.
+    /// Reads what has changed since the last refresh.
     async fn read(&self, known: &mut Known, bar: &ProgressBar) -> Result<(), Failure> {
         let advanced = |done: usize, all: usize| {
             bar.set_length(all as u64);
@@ -174,7 +174,7 @@ impl Console {
         read
     }
 
-    /// The page under a path below the key, with its status.
+    /// Renders the page at a path below the key, with its HTTP status.
     async fn page(&self, path: &str, query: &str) -> (StatusCode, Choice, Markup) {
         let mut known = self.known.lock().await;
         if known.read.elapsed() >= FRESH {
@@ -183,7 +183,8 @@ impl Console {
         }
         let mut choice = Choice::read(query);
         choice.form = choice.form.min(self.forms.len().saturating_sub(1));
-        // As of when it was read: what is shown from then must not look late because it is shown later.
+        // Times are relative to when the data was read. Otherwise old data, shown later, would make the athletes look
+        // late.
         let now = known.memory.read_at.unwrap_or_else(Timestamp::now);
         let view = View::new(&known.memory, choice.form, self.days, self.period, now, &self.zone);
         let around = Surroundings {
@@ -209,7 +210,7 @@ impl Console {
         }
     }
 
-    /// Whether a request names this very machine and port.
+    /// Whether the `Host` header names this machine and port.
     fn is_meant(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         ["127.0.0.1", "localhost"].iter().any(|name| host == format!("{name}:{}", self.port))
@@ -235,7 +236,7 @@ async fn answer(State(console): State<Arc<Console>>, method: Method, uri: Uri, h
     finished(status, (!choice.still).then_some(REFRESH), markup)
 }
 
-/// A page with the headers that all of them have.
+/// A response with the headers that every page has.
 fn finished(status: StatusCode, refresh: Option<Duration>, markup: Markup) -> Response<String> {
     let mut response = Response::builder()
         .status(status)
@@ -250,11 +251,13 @@ fn finished(status: StatusCode, refresh: Option<Duration>, markup: Markup) -> Re
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response = response.header(ALLOW, "GET, HEAD");
     }
-    // Every header above is made of printable ASCII, so this does not fail; were it to, an empty answer is still one.
+    // Every header above is printable ASCII, so building the response cannot fail. If it did, an empty response is
+    // safe.
     response.body(visible(&markup.into_string()).into_owned()).unwrap_or_default()
 }
 
-/// Nothing is loaded from anywhere but the icon in the page, nothing runs, and the one form leads back here.
+/// The content security policy: no script, no external resource except the icon in the page, and forms that only lead
+/// back here.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let style = BASE64_STANDARD.encode(digest(&SHA256, page::STYLE.as_bytes()));
     format!(

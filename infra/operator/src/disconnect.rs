@@ -1,4 +1,4 @@
-//! `connector disconnect ATHLETE`: what the athlete’s own button does.
+//! `connector disconnect ATHLETE` does the same as the athlete’s own *Disconnect* button.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use crate::roster::Roster;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The athlete: UUID, Smartabase user id, or a part of the name that is nobody else’s.
+    /// The athlete: UUID, Smartabase user id, or a unique part of the name.
     athlete: String,
-    /// Don’t ask.
+    /// Disconnect without asking for confirmation.
     #[arg(long)]
     yes: bool,
 }
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Done<'a> {
     athlete: &'a str,
     name: &'a str,
-    /// Whether Oura has confirmed that the grant is revoked; `null` where there was none to revoke any more. A deployment
-    /// goes on trying, a pilot does not.
+    /// Whether Oura has confirmed the revocation; `null` if there was no grant to revoke. If Oura has not confirmed it,
+    /// a deployment retries and a pilot does not.
     revoked: Option<bool>,
 }
 
-/// How long a pilot’s revocation is tried, whose queue ends with this process.
+/// How long to retry a pilot’s revocation. A pilot's queue ends with this process.
 const INSISTING: Duration = Duration::from_mins(3);
 
 pub(crate) async fn run(options: &Options, installation: &Installation) -> Result<Report, Failure> {
@@ -103,7 +103,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     })
 }
 
-/// Works off the revocation that is queued in this process.
+/// Runs the revocation job that is queued in this process.
 async fn insist(connector: &Arc<Connector>, waiting: &InProcessQueue) -> Revocation {
     let end = Instant::now() + INSISTING;
     while !waiting.is_empty() && Instant::now() < end {
@@ -113,7 +113,7 @@ async fn insist(connector: &Arc<Connector>, waiting: &InProcessQueue) -> Revocat
     if waiting.is_empty() && waiting.dead_letters().is_empty() { Revocation::Done } else { Revocation::Open }
 }
 
-/// Asks whether that is what is wanted.
+/// Asks the operator to confirm.
 fn confirm(name: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage("there is no terminal to ask on: give --yes to disconnect without being asked"));

@@ -1,8 +1,9 @@
-//! `connector doctor`: every precondition of the product, one check each, and for each that fails what to do.
+//! `connector doctor`: one check for every precondition of the product. For each failed check it says what to do.
 //!
-//! It asks and changes nothing: no record is written, no grant touched, no message taken from a queue. A password is tried
-//! once, and not at all while a hold is in force because it was refused. What can't be asked because something before it
-//! failed is skipped and says so; what nobody can know from outside is unknown, and says how to find out.
+//! The checks change nothing: they write no record, use no grant and take no message from a queue. They try a password
+//! once, and not at all while a hold is in force because Smartabase refused it. If an earlier check failed, the checks
+//! that depend on it are skipped and say so. If a check can't find the answer from outside, its result is unknown and
+//! says how to find out.
 
 mod athletes;
 mod checkup;

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked.
+//! Why a command failed.
 
 use std::process::ExitCode;
 
@@ -7,13 +7,13 @@ use store::StoreError;
 
 use crate::report::{Ending, print, remark};
 
-/// One sentence for the person at the terminal, which says what to do. The variant is the exit code.
+/// One sentence for the operator, which says what to do. The variant decides the exit code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The command makes no sense as given: give it differently.
+    /// The command line is wrong: correct it.
     #[error("{0}")]
     Usage(String),
-    /// It could not be done: do what the sentence says, then try again.
+    /// The command failed: do what the sentence says, then try again.
     #[error("{0}")]
     Failed(String),
 }
@@ -34,7 +34,7 @@ impl Failure {
         }
     }
 
-    /// For scripts.
+    /// The kind, for scripts.
     pub(crate) fn print_json(&self) {
         let kind = match self {
             Self::Usage(_) => "usage",

@@ -1,4 +1,4 @@
-//! `connector forms`: what must be on the site, and how what is there differs.
+//! `connector forms`: the forms the site must have, and how its forms differ.
 
 mod check;
 mod spec;
@@ -16,21 +16,21 @@ use crate::report::Report;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Compares the site’s forms with forms.toml: what is missing, misspelt, required, filled by the site itself.
+    /// Compare the site’s forms with forms.toml: missing, misspelt, required or calculated fields.
     Check(File),
-    /// Says what an administrator of the site must build, form by form and field by field. Needs no installation.
+    /// Print what an administrator of the site must build, form by form and field by field. Needs no installation.
     Spec(spec::Options),
 }
 
 #[derive(Args)]
 pub(crate) struct File {
-    /// A forms.toml to use in place of the one this program was built with.
+    /// A forms.toml to use in place of the built-in one.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 impl Command {
-    /// Does it, if it needs no installation.
+    /// Runs the command, if it needs no installation.
     pub(crate) fn alone(&self) -> Option<Result<Report, Failure>> {
         match self {
             Self::Check(_) => None,

@@ -1,4 +1,4 @@
-//! The installation a command works on: a deployment, or the file of a pilot.
+//! The installation that a command works on: a deployment, or a pilot's file.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::local::{self, Local};
 use crate::stack::Stack;
 
-/// An installation whose table is at hand.
+/// An installation whose table can be read and written.
 #[derive(Debug)]
 pub(crate) struct Installation {
     pub(crate) store: Store,
@@ -29,7 +29,7 @@ pub(crate) enum Place {
 }
 
 impl Installation {
-    /// Finds the stack, or opens the file.
+    /// Finds the stack, or opens the pilot's file.
     pub(crate) async fn open(target: &Target) -> Result<Self, Failure> {
         match (&target.stack, &target.local) {
             (Some(name), _) => {
@@ -47,7 +47,7 @@ impl Installation {
         }
     }
 
-    /// How the installation is set up. A pilot's settings are in the environment variables of `serve`.
+    /// The installation's settings. A pilot's settings come from the environment variables of `serve`.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         match &self.place {
             Place::Stack(stack) => stack.settings().map_err(|error| unusable(&error)),
@@ -55,7 +55,7 @@ impl Installation {
         }
     }
 
-    /// The key that signs links and opens what is sealed. Of a pilot it needs no environment variable.
+    /// The key that signs links and opens sealed values. For a pilot, this needs no environment variable.
     pub(crate) async fn keyring(&self) -> Result<Arc<Keyring>, Failure> {
         match &self.place {
             Place::Stack(_) => {
@@ -66,8 +66,8 @@ impl Installation {
         }
     }
 
-    /// The use cases, over the installation's own table, queue and secrets. A pilot's queue is a new one in this
-    /// process: what is put there has to be worked off before it ends.
+    /// The use cases, over the installation's own table, queue and secrets. A pilot gets a new queue in this process.
+    /// The caller must run its jobs before the process ends.
     pub(crate) fn connector(&self) -> Result<Connector, Failure> {
         match &self.place {
             Place::Stack(stack) => {
@@ -99,7 +99,7 @@ impl Installation {
         })
     }
 
-    /// The site's zone, in which people read dates and times. Known without the other settings.
+    /// The site's time zone, used to print dates and times. Needs no other setting. UTC if it is unknown.
     pub(crate) fn zone(&self) -> TimeZone {
         let name = match &self.place {
             Place::Stack(stack) => stack.parameter("TimeZone").map(str::to_owned),
@@ -125,7 +125,7 @@ fn unbuilt(error: &StartError) -> Failure {
     Failure::Failed(format!("{error}: build this program again, from a clean copy"))
 }
 
-/// When a single thing that is asked of the installation is given up.
+/// The deadline for a single operation.
 pub(crate) fn soon() -> Deadline {
     Deadline::within(PATIENCE)
 }

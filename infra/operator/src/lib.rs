@@ -1,14 +1,14 @@
-//! `connector`: one command line for whoever looks after an installation. It shows how the athletes stand, does again
-//! what has to be done again, and says what is wrong in one sentence with what to do about it.
+//! `connector`: the command line for the operator of an installation. It shows the athletes' states, repeats failed
+//! work, and explains each problem in one sentence with what to do about it.
 //!
-//! It works on a deployment (`--stack NAME`, found through CloudFormation with the credentials the AWS CLI would use) or
-//! on the file of a pilot (`--local FILE`). What it does to the product goes through the use cases of [`connector`] and
-//! the operations of [`store`], under the same leases and fences as the functions; it has no rules of its own.
+//! It works on a deployment (`--stack NAME`, found through CloudFormation with the credentials the AWS CLI would use)
+//! or on a pilot's file (`--local FILE`). It changes the product's data only through the use cases of [`connector`] and
+//! the operations of [`store`], under the same leases and fences as the functions. It has no rules of its own.
 //!
 //! **Output.** Text for people, or with `--json` one JSON document on standard output. Its entries keep their names and
-//! meaning from release to release; more may be added. A command that fails says why on standard error, and with `--json`
-//! also as `{"error":{"kind":"failed","message":"..."}}`; the kinds are `usage` and `failed`. Instants are RFC 3339 in
-//! UTC, dates `YYYY-MM-DD`. Nothing printed is ever a token, a secret or a health value.
+//! meaning from release to release; new ones may be added. A command that fails writes the reason to standard error,
+//! and with `--json` also prints `{"error":{"kind":"failed","message":"..."}}`. The kinds are `usage` and `failed`.
+//! Instants are RFC 3339 in UTC, dates `YYYY-MM-DD`. The output never contains a token, a secret or a health value.
 //!
 //! **Exit codes** are those of [`Ending`].
 
@@ -48,10 +48,10 @@ use installation::Installation;
 pub use report::Ending;
 use report::Report;
 
-/// How long a command waits for the table, the queue or AWS before it gives up.
+/// The time-out of one operation on the table, the queue or AWS.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Does what the command line asks.
+/// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -70,21 +70,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with a command line, or what was asked about it.
+/// Reports a command line that can't be parsed, or prints the help or version it asks for.
 fn misread(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // Prints the help or the version. If printing fails, there is no other output to report the failure to.
+        // This prints the help or the version. If printing fails, there is no other output to report the failure to.
         let _ = error.print();
         return Ending::Fine.into();
     }
-    // It quotes the arguments.
+    // clap's message quotes the arguments.
     report::complain(error.render().to_string().trim_end());
     if std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json") {
         let usage = match error.kind() {
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "it requires a subcommand: see --help".to_owned(),
             _ => error.to_string(),
         };
-        // The first paragraph says what is wrong; the others are for whoever sits at the keyboard.
+        // The first paragraph says what is wrong; the others are hints for a person at the terminal.
         let message = usage.split("\n\n").next().unwrap_or_default();
         let message = message.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
         Failure::Usage(message).print_json();

@@ -1,5 +1,5 @@
-//! `connector link ATHLETE` prints the personal link, for when the operator can't read the profile form. With `--renew`
-//! it ends every earlier link and prints a new one, for when a link has leaked.
+//! `connector link ATHLETE` prints the personal link, for an operator who can't read the profile form. With `--renew`
+//! it ends every earlier link and prints a new one, in case a link has leaked.
 
 use clap::Args;
 use connector::{LINK_LIFETIME, Link};
@@ -15,14 +15,14 @@ use crate::time_format;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The athlete: UUID, Smartabase user id, or a part of the name that is nobody else’s.
+    /// The athlete: UUID, Smartabase user id, or a unique part of the name.
     athlete: String,
-    /// End every earlier link of the athlete, also the one in the form, which the next enrolment replaces.
+    /// End every earlier link of the athlete. The one in the form ends too; the next enrolment replaces it.
     #[arg(long)]
     renew: bool,
 }
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Printed<'a> {
     athlete: &'a str,
@@ -31,13 +31,13 @@ struct Printed<'a> {
     expires: Timestamp,
 }
 
-/// How long a link is good for when the one in the form hardly is any more.
+/// How long a new link is valid, when the one in the form is about to expire.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// A link that expires sooner than this is of no use to somebody who reads messages once a day.
+/// The shortest useful validity, for athletes who read their messages once a day.
 const HARDLY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How far the clocks of this machine and of the functions may be apart.
+/// How far the clocks of this machine and of the functions may differ.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 pub(crate) async fn run(options: &Options, installation: &Installation) -> Result<Report, Failure> {
@@ -54,7 +54,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     let expires = if options.renew {
         end_links(enrolment, now, installation).await?
     } else if enrolment.link_expires > now + HARDLY {
-        // The same link as in the form while that one is valid; both expire at the same time.
+        // While the form's link is valid, print the same link. Both have the same expiry.
         enrolment.link_expires
     } else {
         enrolment.links_from.map_or(now + LIFETIME, |from| from.max(now + LIFETIME))
@@ -75,8 +75,8 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     Ok(Report::new(Ending::Fine, &printed, link.as_str()))
 }
 
-/// Ends every link issued until now; returns when the new link expires. Links are identified by their expiry, so the
-/// new expiry is later than every earlier one.
+/// Ends every link issued until now, and returns the expiry of the new one. An expiry identifies a link, so the new
+/// expiry is later than every earlier one.
 async fn end_links(enrolment: &Enrolment, now: Timestamp, installation: &Installation) -> Result<Timestamp, Failure> {
     let latest = enrolment.link_expires.max(now + LINK_LIFETIME);
     let expires = Timestamp::from_second((latest + SKEW).as_second()).unwrap_or(latest);

@@ -1,5 +1,5 @@
-//! A pilot's file. It may be read while `serve` runs: both processes see one database, and leases and fences hold
-//! between them as between two functions.
+//! A pilot's file. Commands may use it while `serve` runs: both processes open the same database, and leases and fences
+//! protect them from each other as they protect two functions.
 
 use std::path::{Path, PathBuf};
 
@@ -15,14 +15,14 @@ pub(crate) struct Local {
     pub(crate) dynamo: Dynamo,
 }
 
-/// The table's name in the file, as the local process makes it.
+/// The name of the table in the file, as the local process creates it.
 pub(crate) const TABLE: &str = "connector";
 
-/// The root key's version, as the local process names it.
+/// The version of the root key, as the local process names it.
 pub(crate) const KEY: &str = "local";
 
 impl Local {
-    /// Opens a file that is there; none is made.
+    /// Opens an existing file. It creates none.
     pub(crate) async fn open(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         if !path.is_file() {
@@ -39,12 +39,12 @@ impl Local {
         Ok(Self { path: path.to_owned(), dynamo })
     }
 
-    /// What the file is called.
+    /// The name of the file.
     pub(crate) fn name(&self) -> String {
         self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
-    /// The root key, which the local process keeps beside the file.
+    /// Reads the root key, which the local process stores beside the file.
     pub(crate) fn key(&self) -> Result<SecretString, Failure> {
         let mut path = self.path.as_os_str().to_owned();
         path.push(".key");

@@ -1,17 +1,17 @@
-//! What a command is about, while whoever started it waits for services to answer.
+//! Shows progress while a command waits for services.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line on standard error, if that is a terminal. It is gone when this is.
+/// A progress line on standard error, if that is a terminal. Dropping this value clears the line.
 pub(crate) struct Progress(ProgressBar);
 
-/// How often the line moves.
+/// How often the line is redrawn.
 const TURN: Duration = Duration::from_millis(120);
 
 impl Progress {
-    /// None for scripts, which ask for `json`.
+    /// Creates no line if the output is `json`, for scripts.
     pub(crate) fn of(json: bool) -> Self {
         let line = if json { ProgressBar::hidden() } else { ProgressBar::no_length() };
         if !line.is_hidden() {
@@ -22,7 +22,7 @@ impl Progress {
         Self(line)
     }
 
-    /// What is being done now.
+    /// Sets the text that says what the command is doing.
     pub(crate) fn now(&self, doing: &'static str) {
         self.0.set_message(doing);
     }

@@ -1,5 +1,5 @@
-//! `connector redrive`: the dead letters. A job comes here when it was tried too often, a message when nobody can read it;
-//! each is explained, against what the table says now, before anything is done with it.
+//! `connector redrive`: the dead letters, which are jobs that failed too often and messages that can't be parsed. The
+//! command explains each one against the current state of the table, before it sends or drops any.
 
 mod explain;
 mod letters;
@@ -32,20 +32,20 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum What {
-    /// Lists and explains them; what happens without a word.
+    /// List and explain the dead letters. This is the default.
     List,
-    /// Sends jobs back to the queue, to be tried as new ones.
+    /// Send jobs back to the queue, as new ones.
     Send(Chosen),
-    /// Deletes them.
+    /// Delete dead letters.
     Drop(Dropping),
 }
 
 #[derive(Args)]
 struct Chosen {
-    /// Ids as listed, or their beginnings.
+    /// Ids as listed, or the first characters of one.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     id: Vec<String>,
-    /// All of them.
+    /// All dead letters.
     #[arg(long)]
     all: bool,
 }
@@ -54,17 +54,17 @@ struct Chosen {
 struct Dropping {
     #[command(flatten)]
     chosen: Chosen,
-    /// Drop rescues too, each of which may hold the only copy of an athlete’s token, and say why that is right. Whoever
-    /// it was of has to connect again.
+    /// Also drop rescues, and give the reason. Each may hold the only copy of an athlete’s token; without it the
+    /// athlete has to connect again.
     #[arg(long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     lose_tokens_because: Option<String>,
 }
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Listing {
     dead_letters: Vec<Line>,
-    /// Why tokens were lost, as it was given.
+    /// Why rescues were dropped, as the operator gave the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_tokens_because: Option<String>,
 }
@@ -79,7 +79,7 @@ struct Line {
     outcome: LetterOutcome,
 }
 
-/// What was done with a letter.
+/// What the command did with a dead letter.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 enum LetterOutcome {
@@ -87,7 +87,7 @@ enum LetterOutcome {
     Kept,
     Sent,
     Dropped,
-    /// It was to be sent or dropped, and may still be here. Those after it were left alone.
+    /// Sending or dropping it failed, so it may still be in the queue. The command did not touch the letters after it.
     Failed {
         why: String,
     },
@@ -104,7 +104,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     let letters = Letters::of(stack)?;
     let found = letters.take().await?;
     let ended = handle(options, installation, &letters, &found).await;
-    // Whatever happened, the others must not have to wait until what was only looked at can be seen again.
+    // Make the letters visible again after success and failure alike, so that the next reader does not have to wait.
     let kept = match &ended {
         Ok((_, lines)) => {
             found.iter().zip(lines).filter(|(_, line)| line.outcome.is_here()).map(|(letter, _)| letter).collect()
@@ -116,7 +116,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     Ok(report(lines, because, Timestamp::now(), &installation.zone()))
 }
 
-/// Explains every letter and does with the chosen ones what was asked.
+/// Explains every letter, and sends or drops the chosen ones.
 async fn handle(
     options: &Options,
     installation: &Installation,
@@ -152,10 +152,10 @@ async fn handle(
         line.outcome = match outcome {
             Ok(outcome) => outcome,
             Err(failure) if done == 0 => return Err(failure),
-            // What was done before has to be told.
+            // Report the letters that were already sent or dropped.
             Err(failure) => LetterOutcome::Failed { why: failure.to_string() },
         };
-        // What stands in the way of one stands in the way of the rest.
+        // The error that stopped one letter would stop the others too.
         if line.outcome.is_here() {
             break;
         }
@@ -163,8 +163,8 @@ async fn handle(
     Ok((because, lines))
 }
 
-/// Puts a job back on the queue, then takes its letter away. Cut off in between, the job is done twice, which does no
-/// harm.
+/// Puts a job back on the queue, then deletes its letter. If the process ends between the two, the job runs twice,
+/// which is harmless.
 async fn send_again(letters: &Letters<'_>, letter: &Letter, job: &Job) -> Result<LetterOutcome, Failure> {
     letters.send(letter, job).await?;
     Ok(match letters.delete(letter).await {
@@ -176,7 +176,8 @@ async fn send_again(letters: &Letters<'_>, letter: &Letter, job: &Job) -> Result
 }
 
 impl Chosen {
-    /// The places of the chosen letters. Of all, those with which it `may` be done; by name, only such.
+    /// The indexes of the chosen letters. `--all` selects those that this action `may` be applied to; an id must name
+    /// such a letter.
     fn among(&self, lines: &[Line], doing: &str, may: impl Fn(&Line) -> bool) -> Result<Vec<usize>, Failure> {
         if self.all {
             return Ok((0..lines.len()).filter(|place| lines.get(*place).is_some_and(&may)).collect());
@@ -215,7 +216,7 @@ impl Chosen {
 }
 
 impl LetterOutcome {
-    /// Whether the letter still waits in the queue, as far as anybody knows.
+    /// Whether the letter is, as far as known, still in the dead-letter queue.
     fn is_here(&self) -> bool {
         matches!(self, Self::Kept | Self::Failed { .. })
     }

@@ -1,4 +1,4 @@
-//! Why Smartabase or Oura did not do what was asked, and what to do about it.
+//! Explains why a request to Smartabase or Oura failed, and what to do about it.
 
 use oura::TokenError;
 use runtime::Secrets;
@@ -6,7 +6,7 @@ use smartabase::{Error, Site};
 
 use crate::failure::Failure;
 
-/// What an error means for whoever looks after the installation.
+/// What an error means to the operator.
 pub(crate) struct Explained {
     /// Its name, for scripts.
     pub(crate) name: &'static str,
@@ -15,23 +15,23 @@ pub(crate) struct Explained {
     pub(crate) about: About,
 }
 
-/// What an error is about.
+/// The cause of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
-    /// The name and password, or the client id and secret: they are wrong.
+    /// The username and password, or the client id and secret, are wrong.
     Credentials,
-    /// Something else that somebody has to mend.
+    /// Something else that the operator or an administrator has to correct.
     Installation,
-    /// Nothing of ours; it may pass by itself.
+    /// The service is the cause; it may recover by itself.
     Moment,
 }
 
-/// Who keeps the installation's secrets, and so where they are corrected.
+/// Where the installation's secrets are stored, and so where the operator corrects them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keeper {
     /// Secrets Manager.
     Manager,
-    /// The environment that a pilot's `serve` was started with.
+    /// The environment variables of the pilot's `serve`.
     Environment,
 }
 
@@ -44,7 +44,7 @@ impl Keeper {
     }
 }
 
-/// Why a call that reads from the site failed.
+/// Explains why a call that reads from the site failed.
 pub(crate) fn site(site: &Site, keeper: Keeper, error: &Error) -> Explained {
     let address = "check the site’s address (SmartabaseUrl, or SMARTABASE_URL of a pilot), host and site name, as its users open it";
     let (name, says, remedy) = match error {
@@ -93,7 +93,7 @@ pub(crate) fn site(site: &Site, keeper: Keeper, error: &Error) -> Explained {
     Explained { name, says, remedy, about }
 }
 
-/// Why Oura's token server did not say that it knows the application.
+/// Explains why Oura's token server did not accept the application's credentials.
 pub(crate) fn token_server(keeper: Keeper, error: &TokenError) -> Explained {
     let (name, says, remedy) = match error {
         TokenError::InvalidClient => (

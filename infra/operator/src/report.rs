@@ -1,4 +1,4 @@
-//! What a command prints, and with which code the process ends.
+//! What a command prints, and the exit code.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -12,13 +12,13 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Ending {
-    /// Done, and all is well.
+    /// The command succeeded and found no problem.
     Fine = 0,
-    /// It could not be done; the message says what to do.
+    /// The command failed; the message says what to do.
     Failed = 1,
-    /// The command makes no sense as it was given: an option, an athlete that is unknown or ambiguous, a range.
+    /// The command line is wrong: an option, an athlete that is unknown or ambiguous, a range.
     Usage = 2,
-    /// Done, and something needs the operator's attention; the output says what.
+    /// The command succeeded, and something needs the operator's attention; the output says what.
     Attention = 3,
 }
 
@@ -31,13 +31,13 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// `text` may hold the escape sequences of `anstyle`; they are taken out where the output is no terminal.
+    /// `text` may hold the escape sequences of `anstyle`; they are removed if the output is no terminal.
     pub(crate) fn new(ending: Ending, json: &impl Serialize, text: impl Into<String>) -> Self {
-        // Everything reported is made of texts, numbers and lists: there is nothing in it that JSON can't say.
+        // Every report consists of texts, numbers and lists, so it always serialises to JSON.
         Self { ending, text: text.into(), json: serde_json::to_value(json).unwrap_or_default() }
     }
 
-    /// Nothing more to say: it was said while it happened.
+    /// A report without text, for a command that has printed its results while it ran.
     pub(crate) fn silent() -> Self {
         Self { ending: Ending::Fine, text: String::new(), json: Value::Null }
     }
@@ -63,7 +63,7 @@ pub(crate) fn print(text: &str) {
     }
 }
 
-/// Writes a line to standard error, which is where everything goes that is not the outcome itself.
+/// Writes a line to standard error, which receives everything but the result itself.
 pub(crate) fn remark(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", visible_on_one_line(text));
 }
@@ -73,15 +73,15 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", visible(text));
 }
 
-/// Asks on standard error and stays on the line.
+/// Writes a question to standard error and leaves the cursor on its line.
 pub(crate) fn ask(question: &str) {
     let _ = write!(anstream::stderr().lock(), "{}", visible_on_one_line(question));
 }
 
-/// The sequences that the styles of `table` are written with, and the one that ends them.
+/// The escape sequences that the styles of `table` begin and end with.
 const STYLES: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
 
-/// Escapes every terminal control sequence except our own styles.
+/// Escapes every terminal control sequence except those of our own styles.
 fn harmless(text: &str) -> String {
     let mut harmless = String::new();
     let mut rest = text;
@@ -102,7 +102,7 @@ mod tests {
     use crate::table::{BAD, GOOD, QUIET, STRONG, WARNING, styled};
 
     #[test]
-    fn our_own_styles_stay() {
+    fn own_styles_are_kept() {
         for style in [BAD, GOOD, QUIET, STRONG, WARNING] {
             let text = format!("{}\nplain", styled("styled", style));
             assert_eq!(harmless(&text), text);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_sequence_is_shown() {
+    fn every_other_sequence_is_escaped() {
         for (text, shown) in [
             ("\u{1b}]0;title\u{7}x", r"\u001b]0;title\u0007x"),
             ("a\u{1b}[8mb\u{1b}[0m", "a\\u001b[8mb\u{1b}[0m"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_style_within_text_from_elsewhere_is_shown() {
+    fn style_within_untrusted_text_is_escaped() {
         assert_eq!(harmless(&styled("\u{1b}[31mEve\nAda", STRONG)), "\u{1b}[1m\\u001b[31mEve\\u000aAda\u{1b}[0m");
     }
 }

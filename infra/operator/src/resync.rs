@@ -1,8 +1,9 @@
-//! `connector resync`: days of Oura brought to the forms again, as jobs for the workers, and followed until they are done.
+//! `connector resync` brings a range of Oura's days to the forms again. It queues jobs for the workers and follows them
+//! until they are done.
 //!
-//! The jobs begin at the pace of a tick’s plan, stretched by how much history each is about: with the ticks, the whole
-//! installation stays within Oura’s allowance. How far one has come the connection says, so nothing has to be remembered
-//! here: whoever stops following stops nothing. A pilot’s queue is this process’s own, and its jobs are done here.
+//! The command spaces the jobs as a tick does, and further apart the more history each covers. Together with the ticks,
+//! the installation stays within Oura’s rate limit. Each connection records its own progress, so this process stores
+//! nothing: interrupting it stops no job. A pilot’s queue is in this process, so this process also runs its jobs.
 
 mod follow;
 mod range;
@@ -36,27 +37,27 @@ use range::Range;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The athletes: UUID, Smartabase user id, or a part of the name that is nobody else’s.
+    /// The athletes: UUID, Smartabase user id, or a unique part of the name.
     #[arg(conflicts_with = "all")]
     athlete: Vec<String>,
-    /// Everybody connected.
+    /// All connected athletes.
     #[arg(long)]
     all: bool,
-    /// Oura’s first day wanted, such as 2026-03-01. A night belongs to the day the athlete woke up.
+    /// The first of Oura’s days to bring, such as 2026-03-01. A night belongs to the day the athlete woke up.
     #[arg(long, value_name = "DAY", value_parser = range::day)]
     from: Date,
-    /// Oura’s last day wanted; today, if not given.
+    /// The last of Oura’s days to bring; today by default.
     #[arg(long, value_name = "DAY", value_parser = range::day)]
     to: Option<Date>,
-    /// Queue the jobs and don’t wait for them.
+    /// Queue the jobs and don’t follow them.
     #[arg(long)]
     detach: bool,
-    /// Stop following when nobody has come further for this long. What is queued goes on.
+    /// Stop following when no athlete has made progress for this long. The queued jobs continue.
     #[arg(long, value_name = "DURATION", default_value = "16m", value_parser = time_format::duration)]
     give_up_after: SignedDuration,
 }
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Resync<'a> {
     from: Date,
@@ -72,13 +73,13 @@ struct Line<'a> {
     outcome: &'a ResyncOutcome,
 }
 
-/// A job, and how long after the first it is to begin.
+/// A job, and its delay after the first one.
 type Planned = (Job, Duration);
 
-/// How many days of history cost Oura as many requests as one sync does.
+/// How many days of history cost Oura as many requests as one sync.
 const DAYS_PER_SYNC: u64 = 31;
 
-/// How often the connections are looked at: of a deployment, and of a pilot, where nobody else does the work.
+/// How often the command reads the connections: of a deployment, and of a pilot, whose jobs this process runs itself.
 const LOOK: [Duration; 2] = [Duration::from_secs(2), Duration::from_millis(250)];
 
 pub(crate) async fn run(options: &Options, installation: &Installation) -> Result<Report, Failure> {
@@ -106,7 +107,7 @@ pub(crate) async fn run(options: &Options, installation: &Installation) -> Resul
     Ok(report(range, &chosen, &outcomes))
 }
 
-/// Whom it is about; each once.
+/// The chosen athletes, without duplicates.
 fn choose<'a>(options: &Options, roster: &'a Roster) -> Result<Vec<&'a Athlete>, Failure> {
     if options.all {
         return Ok(roster.athletes.iter().filter(|athlete| athlete.is_connected()).collect());
@@ -124,7 +125,7 @@ fn choose<'a>(options: &Options, roster: &'a Roster) -> Result<Vec<&'a Athlete>,
     Ok(chosen)
 }
 
-/// The connection of an athlete whose days can be brought now, or why they can’t.
+/// The athlete's connection, if the days can be brought now; otherwise the reason why not.
 fn ready(athlete: &Athlete, today: Date) -> Result<&Connection, String> {
     let stand = Stand::of(athlete, today);
     match (stand.state, &athlete.connection) {
@@ -142,7 +143,7 @@ fn planned(followed: &[Followed], range: Range) -> Vec<Planned> {
     followed.iter().enumerate().map(job).collect()
 }
 
-/// Queues all the jobs at once, if the queue can keep the last of them back for long enough.
+/// Queues all the jobs at once, if the queue can delay the last of them for long enough.
 async fn queue(connector: &Connector, jobs: Vec<Planned>) -> Result<(), Failure> {
     if jobs.last().is_some_and(|(_, offset)| *offset > plan::LONGEST_DELAY) {
         return Err(Failure::usage(
@@ -158,7 +159,7 @@ async fn send(connector: &Connector, jobs: &[Planned]) -> Result<(), Failure> {
     sent.map_err(|error| Failure::Failed(format!("{error}: try again; days that are brought twice do no harm")))
 }
 
-/// Queues the jobs as they become due and watches the connections until everybody is done, or nobody comes further.
+/// Queues the jobs as they become due, and reads the connections until every job is done or no athlete makes progress.
 async fn follow(
     connector: &Arc<Connector>,
     mut followed: Vec<Followed>,
@@ -227,7 +228,7 @@ async fn follow(
     Ok(outcomes)
 }
 
-/// What went wrong while athletes were still waiting to be queued.
+/// The error that stopped the queueing before every athlete's job was queued.
 fn unsent(failure: Failure, athletes: usize) -> Failure {
     match failure {
         Failure::Failed(why) => {
@@ -237,7 +238,7 @@ fn unsent(failure: Failure, athletes: usize) -> Failure {
     }
 }
 
-/// A bar on standard error, if that is a terminal.
+/// A progress bar on standard error, if that is a terminal.
 fn bar(athletes: usize, range: Range, at_once: bool) -> ProgressBar {
     let bar = ProgressBar::new(range.days() * athletes as u64);
     if !bar.is_hidden() && athletes > 0 {

@@ -1,7 +1,7 @@
-//! The athletes of an installation: everybody enrolled or connected, and how each stands.
+//! The athletes of an installation, enrolled or connected, and the state of each.
 //!
-//! Two lists of the table's index name them, and batches of a hundred read them: about a hundred small requests for five
-//! thousand athletes, whatever has been written about them. Nothing is scanned.
+//! Two queries of the table's index list them, and batches of a hundred read them. Five thousand athletes take about a
+//! hundred small requests, however much is stored about them. There is no scan.
 
 use std::collections::BTreeSet;
 
@@ -12,31 +12,31 @@ use store::{AthleteId, Connection, Enrolment, Holds, Service, Status, Store};
 use crate::failure::Failure;
 use crate::installation::soon;
 
-/// Athletes read in one request: with the two holds and the outage, what one `BatchGetItem` takes.
+/// Athletes per request: a `BatchGetItem` takes a hundred keys, and the two holds and the outage need some of them.
 const PAGE: usize = 97;
 
-/// Requests under way at once.
+/// Concurrent requests.
 const REQUESTS: usize = 8;
 
-/// Everybody, in the order of their names.
+/// All athletes, sorted by name.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     pub(crate) athletes: Vec<Athlete>,
     pub(crate) holds: Holds,
 }
 
-/// What the table says about one athlete.
+/// What the table holds about one athlete.
 #[derive(Clone, Debug)]
 pub(crate) struct Athlete {
     pub(crate) id: AthleteId,
     pub(crate) enrolment: Option<Enrolment>,
     pub(crate) connection: Option<Connection>,
-    /// What is wrong with the connection, if it can't be read.
+    /// Why the connection can't be read, if it can't.
     pub(crate) damage: Option<String>,
 }
 
 impl Roster {
-    /// Reads everybody.
+    /// Reads all athletes.
     pub(crate) async fn read(store: &Store) -> Result<Self, Failure> {
         let deadline = soon().instant();
         let (enrolled, active) = tokio::try_join!(store.enrolled_athletes(deadline), store.active_athletes(deadline))?;
@@ -48,7 +48,7 @@ impl Roster {
         let deadline = soon().instant();
         let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         if ids.is_empty() {
-            // The holds come with the athletes, but are there without any.
+            // A batch of athletes also returns the holds. Without athletes, read the holds alone.
             let (oura, smartabase, outage) = tokio::try_join!(
                 store.hold(Service::Oura, deadline),
                 store.hold(Service::Smartabase, deadline),
@@ -81,8 +81,8 @@ impl Roster {
         Ok(roster)
     }
 
-    /// The one athlete that `text` names: by UUID, by Smartabase user id, or by a part of the name as enrolled that
-    /// nobody else’s has.
+    /// Finds the one athlete that `text` names: by UUID, by Smartabase user id, or by a unique part of the enrolled
+    /// name.
     pub(crate) fn find(&self, text: &str) -> Result<&Athlete, Failure> {
         let wanted = text.trim();
         let lower = wanted.to_lowercase();
@@ -111,7 +111,7 @@ impl Roster {
 }
 
 impl Athlete {
-    /// The name as enrolled; the UUID of somebody who never was.
+    /// The enrolled name, or the UUID of an athlete who was never enrolled.
     pub(crate) fn name(&self) -> &str {
         self.enrolment.as_ref().map_or(self.id.as_str(), |enrolment| &enrolment.name)
     }
@@ -122,20 +122,20 @@ impl Athlete {
         self.enrolment.as_ref().map(|enrolment| enrolment.user_id).or(connected)
     }
 
-    /// Whether there is a connection, in order or not: ticks plan for it.
+    /// Whether the athlete has an active connection, healthy or not: ticks plan syncs for it.
     pub(crate) fn is_connected(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.grant.is_some())
     }
 
-    /// How long ago an athlete in order was last looked at; `None` for one whom nobody looks at, not connected or with
-    /// something to do first.
+    /// The time since a healthy athlete's last sync. `None` for an athlete who is not synced: not connected, or has to
+    /// act first.
     pub(crate) fn lag(&self, now: Timestamp) -> Option<SignedDuration> {
         let connection = self.connection.as_ref().filter(|connection| connection.status == Status::Active)?;
         Some(now.duration_since(connection.last_sync.unwrap_or(connection.connected_at)))
     }
 }
 
-/// The first few of several athletes, as a part of a sentence.
+/// The first few names of several athletes, as part of a sentence.
 fn listed(several: &[&Athlete]) -> String {
     const SHOWN: usize = 4;
     let described = several.iter().take(SHOWN).map(|athlete| match athlete.user_id() {
@@ -191,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_be_meant_is_named_and_nobody_is_guessed() {
+    fn ambiguous_text_lists_all_matches() {
         let squad = roster(&[("31", 7, "Ada Okafor"), ("b", 31, "Ben Adair")]);
-        // One athlete's UUID is another's user id.
+        // One athlete's UUID equals another's user id.
         for text in ["31", "ada"] {
             let refused = found(&squad, text).unwrap_err();
             assert!(refused.contains("Ada Okafor (UUID 31, user 7), Ben Adair (UUID b, user 31)"), "{refused}");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_nobody() {
+    fn text_without_a_match_is_refused() {
         let squad = roster(&[("a", 1, "Ada")]);
         for text in ["", "  ", "Zoe", "11"] {
             assert!(found(&squad, text).unwrap_err().contains("connector status"), "{text:?}");

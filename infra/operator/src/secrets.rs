@@ -1,7 +1,7 @@
-//! `connector secrets set`: fills a secret, with values that the service itself has accepted.
+//! `connector secrets set` fills a secret with values that the service itself has accepted.
 //!
-//! The values come from the keyboard, the secret ones unseen, or from standard input. They are in no argument, which
-//! other users of the machine could read, and in nothing that is printed.
+//! The values come from the keyboard, with secret values not echoed, or from standard input. They are never arguments,
+//! which other users of the machine could read, and the command never prints them.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, stdin};
@@ -22,24 +22,24 @@ use crate::stack::Stack;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Asks for the values of a secret, has the service say that they are right, and stores them.
+    /// Ask for the values of a secret, verify them with the service, and store them.
     Set(Options),
 }
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Which secret.
+    /// The secret to fill.
     secret: Which,
-    /// Read the values from standard input, as JSON: {"client_id": "...", "client_secret": "..."} or {"username": "...",
-    /// "password": "..."}.
+    /// Read the values from standard input, as JSON: {"client_id": "...", "client_secret": "..."} or {"username":
+    /// "...", "password": "..."}.
     #[arg(long)]
     stdin: bool,
-    /// Store the values although the service could not be asked. What it refuses is never stored.
+    /// Store the values even if the service can’t be reached to verify them. Refused values are never stored.
     #[arg(long)]
     unverified: bool,
 }
 
-/// The secrets that people fill.
+/// The secrets that the operator fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Which {
@@ -49,15 +49,15 @@ pub(crate) enum Which {
     Smartabase,
 }
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Stored {
     secret: Which,
-    /// Whether the service said that the values are right.
+    /// Whether the service verified the values.
     verified: bool,
 }
 
-/// What the service said.
+/// The service's answer about the values.
 enum CheckResult {
     Right,
     Wrong(String),
@@ -108,7 +108,7 @@ impl Which {
         }
     }
 
-    /// Its two values, the secret one last: what each is called in JSON, and to whoever is asked for it.
+    /// The two values, the secret one last: the JSON key of each, and its prompt.
     fn values(self) -> [(&'static str, &'static str); 2] {
         match self {
             Self::Oura => [("client_id", "Client id of the Oura application"), ("client_secret", "Client secret")],
@@ -133,7 +133,7 @@ async fn application(
 
 async fn account(username: String, password: SecretString, settings: Settings) -> Result<CheckResult, Failure> {
     let client = smartabase::Client::new(settings.site).map_err(|error| Failure::Failed(error.to_string()))?;
-    // One request, whatever comes of it: wrong passwords may lock the account.
+    // Send exactly one request: wrong passwords may lock the account.
     let answer = client.sign_in(&smartabase::Credentials { username, password }, soon().instant()).await;
     Ok(answer.map_or_else(
         |error| CheckResult::of(&remote_errors::site(client.site(), Keeper::Manager, &error)),
@@ -163,7 +163,7 @@ async fn store(stack: &Stack, which: Which, value: &SecretString) -> Result<(), 
     }
 }
 
-/// A secret that can't be read, as a sentence.
+/// Explains in a sentence why a secret can't be read.
 pub(crate) fn unusable(error: &SecretError) -> Failure {
     let (says, remedy) = told(error);
     Failure::Failed(format!("{says}: {remedy}"))
@@ -202,7 +202,7 @@ fn nothing_to_store(secret: Which) -> Failure {
     ))
 }
 
-/// Asks for both values, the second unseen: nobody shall read it over a shoulder.
+/// Prompts for both values. The second is not echoed.
 fn asked(secret: Which) -> Result<(String, SecretString), Failure> {
     if !stdin().is_terminal() {
         return Err(Failure::usage(
@@ -218,7 +218,7 @@ fn asked(secret: Which) -> Result<(String, SecretString), Failure> {
     Ok((name.trim().to_owned(), unseen.into()))
 }
 
-/// The longest secret that Secrets Manager keeps, in bytes.
+/// The largest secret that Secrets Manager stores, in bytes.
 const LONGEST: u64 = 65_536;
 
 /// Reads both values from standard input.
@@ -227,7 +227,7 @@ fn piped(secret: Which) -> Result<(String, SecretString), Failure> {
     let read = stdin().take(LONGEST).read_to_string(&mut text);
     read.map_err(|error| Failure::Failed(format!("standard input can’t be read: {error}")))?;
     let text = SecretString::from(text);
-    // The parser's own message quotes what it can't parse.
+    // The parser's own message quotes the input, which may be secret.
     let values: Option<BTreeMap<String, SecretString>> = serde_json::from_str(text.expose_secret()).ok();
     let [first, second] = secret.values().map(|(name, _)| values.as_ref().and_then(|values| values.get(name)));
     let (Some(name), Some(secret)) = (first, second) else {

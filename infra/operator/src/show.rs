@@ -1,4 +1,4 @@
-//! `connector show ATHLETE`: one athlete’s story, as the table tells it.
+//! `connector show ATHLETE` shows everything the table holds about one athlete.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,14 +24,14 @@ use crate::time_format;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The athlete: UUID, Smartabase user id, or a part of the name that is nobody else’s.
+    /// The athlete: UUID, Smartabase user id, or a unique part of the name.
     athlete: String,
     /// How many days of the ledger to show.
     #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=400))]
     days: u16,
 }
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Story<'a> {
     #[serde(flatten)]
@@ -55,20 +55,20 @@ struct ConnectionSummary<'a> {
     connected_at: Timestamp,
     status_at: Timestamp,
     scopes: &'a str,
-    /// Whether there is a grant; without one the athlete has to connect again.
+    /// Whether there is a grant. Without one, the athlete has to connect again.
     granted: bool,
-    /// When the access token expires; it is refreshed before.
+    /// When the access token expires. The worker refreshes it before then.
     token_expires_at: Option<Timestamp>,
     rotated_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
     last_night: Option<Date>,
-    /// The first day of the history still owed to the forms.
+    /// The first day of the missing history.
     owed_from: Option<Date>,
-    /// The last stretch of history brought.
+    /// The last range of history brought.
     brought: Option<Brought>,
-    /// Until when a worker has the athlete for itself, if one has.
+    /// The end of a worker's lease on the athlete, if a worker holds one.
     working_until: Option<Timestamp>,
-    /// Until when Oura is left alone for this athlete.
+    /// Until when the connector sends Oura no requests for this athlete.
     held_until: Option<Timestamp>,
 }
 
@@ -84,8 +84,8 @@ struct Brought {
 struct Line<'a> {
     form: &'a str,
     date: Date,
-    /// `written` once Smartabase has confirmed what it holds; `intended` from when it is sent until then; `incomplete`
-    /// where it confirmed only a part, or several events stand on the date.
+    /// `written` once Smartabase has confirmed the content; `intended` between sending and confirmation; `incomplete`
+    /// if Smartabase confirmed only a part, or holds several events on the date.
     state: &'static str,
     event: Option<u64>,
     received_at: Option<Timestamp>,

@@ -1,5 +1,5 @@
-//! A deployment, found by the name of its CloudFormation stack: its outputs say where things are, its parameters how the
-//! installation is set up. The functions get the same values as environment variables.
+//! A deployment, found by the name of its CloudFormation stack. The stack's outputs name its resources and its
+//! parameters hold the settings. The functions get the same values as environment variables.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) struct Stack {
     parameters: BTreeMap<String, String>,
 }
 
-/// The functions' environment variables, and the parameters of the template that they carry.
+/// Environment variables of the functions, and the template's parameters that set them.
 const SETTINGS: [(&str, &str); 12] = [
     ("SMARTABASE_URL", "SmartabaseUrl"),
     ("SMARTABASE_GROUP", "SmartabaseGroup"),
@@ -37,7 +37,7 @@ const SETTINGS: [(&str, &str); 12] = [
     ("LOG_LEVEL", "LogLevel"),
 ];
 
-/// The functions' environment variables that name resources, and the outputs of the template that name the same.
+/// Environment variables of the functions that name resources, and the template's outputs that hold the same names.
 const RESOURCES: [(&str, &str); 6] = [
     ("TABLE_NAME", "TableName"),
     ("QUEUE_URL", "QueueUrl"),
@@ -48,14 +48,14 @@ const RESOURCES: [(&str, &str); 6] = [
 ];
 
 impl Stack {
-    /// Finds the stack. One `DescribeStacks`.
+    /// Finds the stack with one `DescribeStacks`.
     pub(crate) async fn find(name: &str, target: &Target) -> Result<Self, Failure> {
         let aws = aws::configuration(target).await?;
         let request = Client::new(&aws).describe_stacks().stack_name(name);
         let answer = match request.send().await {
             Ok(answer) => answer,
-            // CloudFormation's code for a stack that does not exist, and for a name that no stack can have. A name is all
-            // that it was given.
+            // CloudFormation returns this code if the stack does not exist, or if the name is not valid for a stack.
+            // The request contains nothing but the name, so no other cause is possible.
             Err(error) if error.code() == Some("ValidationError") => {
                 return Err(unknown(name, &aws));
             }
@@ -90,7 +90,7 @@ impl Stack {
         self.parameters.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The settings, as the functions read them.
+    /// Parses the settings, as the functions do.
     pub(crate) fn settings(&self) -> Result<Settings, ConfigurationError> {
         Settings::read(|variable| match variable {
             "PUBLIC_URL" => Some(self.outputs.get("ConnectUrl")?.strip_suffix("/connect")?.to_owned()),
@@ -98,7 +98,7 @@ impl Stack {
         })
     }
 
-    /// Where the resources are, as the functions read it.
+    /// Parses the locations of the resources, as the functions do.
     pub(crate) fn deployment(&self) -> Result<Deployment, ConfigurationError> {
         Deployment::read(|variable| self.outputs.get(named(&RESOURCES, variable)?).cloned())
     }

@@ -1,4 +1,4 @@
-//! `connector status`: how the athletes stand.
+//! `connector status` lists the athletes' states.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -26,23 +26,23 @@ pub(crate) struct Options {
     /// Only athletes in this state; may be given several times.
     #[arg(long, value_enum)]
     state: Vec<State>,
-    /// Only athletes for whom somebody has to do something.
+    /// Only athletes for whom the athlete or the operator has to act.
     #[arg(long)]
     attention: bool,
-    /// Only athletes in order who were not synced for this long, such as `2h` or `3d`. They are looked at every tick, and
-    /// marked as synced once an hour; whoever has to do something first is not.
+    /// Only healthy athletes not synced for this long, such as `2h` or `3d`. Every tick syncs them, and they are marked
+    /// as synced once an hour. Excludes athletes who have to act first.
     #[arg(long, value_name = "DURATION", value_parser = time_format::duration)]
     unsynced_for: Option<SignedDuration>,
 }
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Listing<'a> {
-    /// The athletes asked for.
+    /// The selected athletes.
     athletes: Vec<Entry<'a>>,
     /// How many of them are in each state.
     states: BTreeMap<State, usize>,
-    /// The pauses in force for everybody.
+    /// The holds in force for all athletes.
     holds: Vec<Pause<'a>>,
 }
 
@@ -52,11 +52,11 @@ struct Entry<'a> {
     head: Head<'a>,
     connected_at: Option<Timestamp>,
     last_sync: Option<Timestamp>,
-    /// The date under which the last night received stands.
+    /// The date of the last night's record in the form.
     last_night: Option<Date>,
 }
 
-/// A pause for everybody.
+/// A hold for all athletes.
 #[derive(Clone, Serialize)]
 pub(crate) struct Pause<'a> {
     pub(crate) service: &'static str,
@@ -87,7 +87,7 @@ impl Options {
     }
 }
 
-/// The pauses in force.
+/// The holds in force.
 pub(crate) fn pauses(holds: &Holds, now: Timestamp) -> Vec<Pause<'_>> {
     let held = |service: Service| {
         let hold = holds.in_force(service, now)?;
@@ -152,7 +152,7 @@ fn row(athlete: &Athlete, stand: &Stand, now: Timestamp, zone: &TimeZone) -> [Ce
     ]
 }
 
-/// The colour of a state: who has to act.
+/// The colour of a state depends on who has to act.
 pub(crate) fn colour(state: State) -> Style {
     match (state.needs(), state) {
         (Actor::Operator, _) => BAD,

@@ -1,4 +1,4 @@
-//! Columns for a terminal.
+//! Tables and styles for the terminal.
 
 use std::fmt::Write;
 
@@ -6,15 +6,15 @@ use anstyle::{AnsiColor, Style};
 use runtime::visible_on_one_line;
 use unicode_width::UnicodeWidthStr;
 
-/// What needs nobody.
+/// The style of what needs no action.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
-/// What somebody has to look at.
+/// The style of what a person should check.
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
-/// What the operator has to mend.
+/// The style of what the operator has to repair.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What is said by the way.
+/// The style of additional information.
 pub(crate) const QUIET: Style = Style::new().dimmed();
-/// Headings.
+/// The style of headings.
 pub(crate) const STRONG: Style = Style::new().bold();
 
 /// One cell.
@@ -24,7 +24,7 @@ pub(crate) struct Cell {
     style: Style,
 }
 
-/// The cell with this style.
+/// Sets the style of the cell.
 pub(crate) fn cell(text: impl Into<String>, style: Style) -> Cell {
     Cell { text: visible_on_one_line(&text.into()).into_owned(), style }
 }
@@ -35,13 +35,13 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// The text in this style.
+/// The text in the given style.
 pub(crate) fn styled(text: &str, style: Style) -> String {
     format!("{style}{}{style:#}", visible_on_one_line(text))
 }
 
-/// Columns as wide as their widest cell, the last as it comes. Widths are those of a terminal, in which a name may have
-/// wide letters or letters of two code points.
+/// Aligns the columns to their widest cells; the last column is not padded. Widths are terminal columns, since a name
+/// may contain wide letters or letters of two code points.
 pub(crate) fn columns<const N: usize>(heading: [&str; N], rows: &[[Cell; N]]) -> String {
     let heading = heading.map(|name| cell(name, STRONG));
     let lines = || std::iter::once(&heading).chain(rows);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other_whatever_the_letters() {
+    fn columns_align_whatever_the_width_of_the_letters() {
         let rows = [["Ada", "1", "x"], ["王小明", "22", ""], ["Zoe\u{308}", "333", "y"]].map(|row| row.map(Cell::from));
         let text = anstream::adapter::strip_str(&columns(["NAME", "N", "LAST"], &rows)).to_string();
         assert_eq!(text, "NAME    N    LAST\nAda     1    x\n王小明  22\nZoe\u{308}     333  y\n");

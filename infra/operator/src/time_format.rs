@@ -1,10 +1,10 @@
-//! Dates and times as people read them.
+//! Formats dates and times for people.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// How long ago: “just now”, “12 min ago”, “3 h ago”, “5 d ago”.
+/// A time in the past: “just now”, “12 min ago”, “3 h ago”, “5 d ago”.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     let minutes = now.duration_since(at).as_mins();
     match minutes {
@@ -15,7 +15,7 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A date: “Mon 2 Mar”, with the year where it is not this one.
+/// A date: “Mon 2 Mar”, with the year if it is not the current one.
 pub(crate) fn day(day: Date, now: Timestamp, zone: &TimeZone) -> String {
     let this_year = now.to_zoned(zone.clone()).year();
     let format = if day.year() == this_year { "%a %-d %b" } else { "%a %-d %b %Y" };
@@ -29,7 +29,7 @@ pub(crate) fn time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     if at.date() == today { clock.to_string() } else { format!("{} {clock}", day(at.date(), now, zone)) }
 }
 
-/// Reads a duration: `90m`, `2h`, `3d`.
+/// Parses a duration: `90m`, `2h`, `3d`.
 pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
     let wrong = || "a length of time is a number and m, h or d, such as 90m, 2h or 3d".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
@@ -50,7 +50,7 @@ mod tests {
     const NOW: &str = "2026-03-03T08:00:00Z";
 
     #[test]
-    fn times_are_read_as_people_say_them() {
+    fn times_are_formatted_for_people() {
         let now: Timestamp = NOW.parse().unwrap();
         for (at, said) in [
             ("2026-03-03T07:59:30Z", "just now"),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_time_are_numbers_with_a_unit() {
+    fn durations_are_numbers_with_a_unit() {
         assert_eq!(duration("90m"), Ok(SignedDuration::from_mins(90)));
         assert_eq!(duration("3d"), Ok(SignedDuration::from_hours(72)));
         for wrong in ["", "2", "h", "-1h", "2w", "1hh h", "9999999999d"] {

@@ -1,7 +1,6 @@
-//! How an athlete stands, in words that a coach understands. Pure.
+//! An athlete's status, in words that a coach understands. Pure.
 //!
-//! One place for these words: the forms at Smartabase, the operator's tools and whoever else speaks of an athlete's
-//! connection to people say the same.
+//! The forms at Smartabase, the operator's tools and the pages all take these words from here, so that they agree.
 
 use std::fmt;
 
@@ -12,64 +11,66 @@ use store::{Connection, Status};
 
 use crate::error::OUTDATED_APP;
 
-/// Oura is asked at every tick, and at least hourly the connection says so. A day of difference may be the time zone's.
+/// Syncs older than this many days mean that Oura was not asked. Every tick asks Oura, and the connection stores it at
+/// least hourly; the time zone can account for one day of difference.
 const UNASKED_DAYS: i32 = 1;
 
-/// So many nights have to be missing before anybody says that the app was not opened: last night's is still to come.
+/// How many nights must be missing before the status says that the app was not opened. Last night's may still come.
 const SILENT_NIGHTS: i32 = 2;
 
-/// An athlete connected for so many days has had two nights, one of them after the day of connecting.
+/// An athlete connected for this many days has had two nights, one of them after the day of connecting.
 const NIGHTLESS_DAYS: i32 = 3;
 
-/// For so many days after it, a day is named by its weekday.
+/// A day up to this many days ago is named by its weekday.
 const WEEKDAYS: i32 = 6;
 
-/// The longest reason that a form is given, in characters.
+/// The longest reason written to a form, in characters.
 const LONGEST_REASON: usize = 300;
 
-/// What the note of a connection contains when a form lacks fields: `delivery` writes it, and here it is recognised.
+/// A connection's note contains this text when a form lacks fields: `delivery` writes it, and this module recognises
+/// it.
 pub(crate) const LACKS_FIELDS: &str = "does not have the fields";
 
-/// How an athlete stands. Its `Display` is the status a coach reads, [`reason`](Self::reason) what is behind it.
+/// An athlete's status. Its `Display` is what a coach reads; [`reason`](Self::reason) gives the cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AthleteStatus {
-    /// The athlete has a link and has never used it to its end.
+    /// The athlete has a link and has never connected.
     NotConnected,
-    /// In order. `received` says whether a night has arrived yet.
+    /// Connected and working. `received` says whether a night was ever received.
     Connected {
         /// Whether a night has ever been received.
         received: bool,
     },
-    /// In order for some days, and no night has ever been received.
+    /// Connected for some days, and no night has ever been received.
     NeverReceived {
-        /// The day of connecting, give or take the time zone's.
+        /// The day of connecting, in UTC.
         since: Date,
     },
-    /// In order, but no night has been received for two nights or more.
+    /// Connected, but the last two nights or more are missing.
     Stale {
-        /// The morning on which the last night received ended: when the app was last known to be opened.
+        /// The morning after the last night received: when the athlete is last known to have opened the app.
         since: Date,
-        /// Today, where the site is.
+        /// Today, in the site's time zone.
         today: Date,
     },
     /// A form at Smartabase lacks a field.
     FieldMissing {
-        /// Which, for the administrator.
+        /// Which field, for the administrator.
         note: String,
     },
-    /// Something else than the athlete keeps records from the forms.
+    /// Records are not written, for a reason that the athlete cannot change.
     HeldUp {
-        /// What, for the administrator.
+        /// The reason, for the administrator.
         note: String,
     },
     /// Oura no longer accepts the grant.
     NeedsToReconnect {
-        /// Why, if it is known beyond that.
+        /// The cause, if more is known.
         note: Option<String>,
     },
     /// Oura gives no data without a membership.
     NoMembership,
-    /// Oura gives no data to the version of its app that the athlete has.
+    /// Oura gives no data because the athlete's version of its app is too old.
     OutdatedApp,
     /// The athlete did not share the daily summaries.
     NotShared,
@@ -80,7 +81,7 @@ pub enum AthleteStatus {
 }
 
 impl AthleteStatus {
-    /// How the athlete with this connection, or without one, stands on the day that is `today` where the site is.
+    /// The status of the athlete with this connection, or without one. `today` is the date in the site's time zone.
     #[must_use]
     pub fn of(connection: Option<&Connection>, today: Date) -> Self {
         let Some(connection) = connection else { return Self::NotConnected };
@@ -95,7 +96,7 @@ impl AthleteStatus {
         }
     }
 
-    /// The same where no form is one of nights: none is missing.
+    /// The status if no form holds nights: then no night is missing.
     #[must_use]
     pub fn without_nights(self) -> Self {
         match self {
@@ -111,13 +112,13 @@ impl AthleteStatus {
             let note = note.clone();
             return if note.contains(LACKS_FIELDS) { Self::FieldMissing { note } } else { Self::HeldUp { note } };
         }
-        // While nobody asks Oura, the athlete is not to blame that no night comes.
+        // While the connector does not ask Oura, a missing night is not the athlete's fault.
         let asked = connection.last_sync.map(|last| last.to_zoned(TimeZone::UTC).date());
         match (asked, connection.last_day) {
             (Some(asked), _) if days(asked, today) > UNASKED_DAYS => {
                 Self::HeldUp { note: format!("nothing has been fetched from Oura since {asked}") }
             }
-            // Only what was fetched can have been without a night.
+            // Only after a fetch can a night be missing.
             (Some(_), None) => Self::waiting(connection.connected_at.to_zoned(TimeZone::UTC).date(), today),
             (None, None) => Self::Connected { received: false },
             (_, Some(evening)) => Self::since(evening, today),
@@ -136,7 +137,7 @@ impl AthleteStatus {
     /// An active connection whose last night received began on this evening.
     fn since(evening: Date, today: Date) -> Self {
         let morning = evening.saturating_add(1.day());
-        // Of the nights that began before today, those after the last one received.
+        // Counts the nights that began before today and after the last one received.
         if days(morning, today) >= SILENT_NIGHTS {
             Self::Stale { since: morning, today }
         } else {
@@ -162,7 +163,7 @@ impl AthleteStatus {
         }
     }
 
-    /// What is behind it, and who does what about it. Empty where there is nothing to add.
+    /// The cause, and who does what about it. Empty if there is nothing to add.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
@@ -222,7 +223,7 @@ impl fmt::Display for AthleteStatus {
     }
 }
 
-/// Whether Oura gives no data because the athlete's app is too old, and not for want of a membership.
+/// Whether Oura gives no data because the athlete's app is too old, rather than because the membership lapsed.
 pub(crate) fn has_outdated_app(connection: &Connection) -> bool {
     connection.status == Status::MembershipLapsed && connection.note.as_deref() == Some(OUTDATED_APP)
 }
@@ -232,7 +233,7 @@ fn days(from: Date, to: Date) -> i32 {
     from.until((Unit::Day, to)).map_or(0, |span| span.get_days())
 }
 
-/// The text, no longer than a form is given.
+/// The text, cut to the longest reason that a form receives.
 pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST_REASON) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -305,12 +306,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn silence_is_named_by_its_weekday_for_six_days_and_by_its_date_from_then_on() {
+    fn a_stale_day_is_a_weekday_for_six_days_and_then_a_date() {
         let active = connection(Status::Active);
         for (today, words) in [
             // Monday's night ended on Tuesday.
             (date(2026, 3, 3), "connected"),
-            // Tuesday's may still come.
+            // Tuesday's night may still come.
             (date(2026, 3, 4), "connected"),
             (date(2026, 3, 5), "has not opened the Oura app since Tuesday"),
             (date(2026, 3, 9), "has not opened the Oura app since Tuesday"),
@@ -324,7 +325,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_an_administrator_must_mend_comes_before_silence_and_only_for_the_active() {
+    fn an_administrators_problem_is_shown_before_a_stale_ring() {
         let missing = format!("the form \"F\" {LACKS_FIELDS} A, B: add them");
         let mut noted = Connection { note: Some(missing.clone()), ..connection(Status::Active) };
         let later = date(2026, 4, 2);
@@ -337,7 +338,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn while_nobody_asks_oura_no_athlete_is_blamed_for_silence() {
+    fn without_recent_fetches_no_athlete_is_stale() {
         let asked = |day: &str| Connection {
             last_sync: Some(format!("{day}T12:00:00Z").parse().unwrap()),
             ..connection(Status::Active)
@@ -350,7 +351,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_athlete_without_a_night_is_told_to_be_without_one_and_asked_for_the_ring_after_some_days() {
+    fn an_athlete_without_a_night_is_asked_after_three_days() {
         let fresh = |day: Option<&str>| Connection {
             last_day: None,
             last_sync: day.map(|day| format!("{day}T12:00:00Z").parse().unwrap()),
@@ -366,14 +367,14 @@ pub(crate) mod tests {
         assert_eq!(standing.to_string(), "no night received yet: has the ring been worn?");
         assert!(standing.reason().starts_with("connected since 1 February 2026: the athlete wears the ring at night"));
         assert_eq!(standing.name(), "silent");
-        // Nobody is to blame for what was never asked for.
+        // Without a fetch, no night counts as missing.
         assert_eq!(on(&fresh(None), date(2027, 1, 1)).name(), "connected");
         assert_eq!(on(&fresh(Some("2026-02-01")), date(2026, 2, 4)).name(), "held_up");
     }
 
     proptest! {
         #[test]
-        fn silence_begins_once_and_its_words_change_once(evening in -400i64..400, later in 0i64..800) {
+        fn a_ring_becomes_stale_once_and_the_words_change_once(evening in -400i64..400, later in 0i64..800) {
             let last = MONDAY.saturating_add(evening.days());
             let active = Connection { last_day: Some(last), ..connection(Status::Active) };
             let today = last.saturating_add(later.days());

@@ -1,17 +1,17 @@
 //! Connecting an athlete: from the personal link to a stored grant.
 //!
-//! The link says whose data it is about; the state, stored hashed and taken out once, ties Oura's answer to it; the
-//! cookie ties both to the browser that began; PKCE ties the code to this process's request. A UUID may pass to another
-//! user of the site while its owner is at Oura, so the state says which user it was made for, and the visit ends when that
-//! is no longer who has the UUID.
+//! The link names the athlete. The state, stored hashed and used once, ties Oura's answer to that athlete. The cookie
+//! ties both to the browser that began. PKCE ties the code to this authorization. A UUID may pass to another user of
+//! the site while the athlete is at Oura. So the state names the user it was made for, and the visit ends if another
+//! user has the UUID by then.
 //!
-//! **Invariant**: a code is exchanged at most once, by the browser that asked for it, at the token endpoint of the issuer
-//! that gave it; nothing that goes wrong here changes a connection that works.
+//! **Invariant**: a code is exchanged at most once, for the browser that asked for it, at the token endpoint of the
+//! issuer that gave it. No error here changes a connection that works.
 //!
-//! Once a code is exchanged, the grant exists at Oura. So everything that sealing needs is read before the code is
-//! sent. A grant that will not be used, or that a grant of another account has replaced, is revoked as in `disconnect`.
-//! It is kept if the revocation could end a grant in use. If the token response is lost, the grant can't be revoked,
-//! because its token is not known.
+//! Once a code is exchanged, the grant exists at Oura. So the keys for sealing are read before the code is sent. A
+//! grant that will not be used, or that a grant of another account has replaced, is revoked as in `disconnect`. It is
+//! kept if the revocation could end a grant in use. If the token response is lost, the grant can't be revoked, because
+//! its token is not known.
 
 use std::time::Duration;
 
@@ -38,16 +38,16 @@ use crate::queue::message::Job;
 use crate::tokens::{TO_STORE, sealed};
 use crate::{Connector, JobError};
 
-/// A state, and so a visit to Oura's consent page, is good for this long: as long as Oura's code.
+/// How long a state, and so a visit to Oura's consent page, is valid: as long as Oura's code.
 pub(crate) const STATE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
 /// The longest error code that is logged; those of RFC 6749 and OpenID Connect are shorter.
 const LONGEST_CODE: usize = 40;
 
-/// How often a connection that changes under our hands is read again before giving up.
+/// How often a write to the connection is tried when other writers change it.
 pub(crate) const ATTEMPTS: usize = 3;
 
-/// Where an athlete who pressed the button goes.
+/// The start of an authorization, after the athlete pressed the button.
 pub(crate) struct AuthorizationStart {
     /// Oura's consent page.
     pub(crate) url: Url,
@@ -55,7 +55,7 @@ pub(crate) struct AuthorizationStart {
     pub(crate) browser: SecretString,
 }
 
-/// What came back from Oura.
+/// The query with which Oura sends the athlete back.
 pub(crate) struct CallbackParams {
     code: Option<SecretString>,
     state: Option<SecretString>,
@@ -65,7 +65,7 @@ pub(crate) struct CallbackParams {
 }
 
 impl Connector {
-    /// Checks the link in a query or a form, and finds the athlete it was made for.
+    /// Checks the link in a query or a form, and reads the athlete's enrolment.
     pub(crate) async fn verify_link(&self, query: &str, deadline: Deadline) -> Result<(Link, Enrolment), Page> {
         let now = self.clock.now();
         let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
@@ -81,7 +81,7 @@ impl Connector {
             LinkFault::Expired | LinkFault::OtherKey => Page::LinkExpired,
         })?;
         match self.store.enrolment(&link.athlete, deadline.instant()).await {
-            // A UUID may have gone to another user, whom the former one's link must not lead to.
+            // After a UUID passed to another user, the former user's link must not open that user's connection.
             Ok(Some(enrolment)) if enrolment.has_ended(link.expires) => Err(Page::LinkExpired),
             Ok(Some(enrolment)) => Ok((link, enrolment)),
             Ok(None) => Err(Page::UnknownAthlete),
@@ -89,7 +89,7 @@ impl Connector {
         }
     }
 
-    /// The button was pressed: prepares the visit to Oura.
+    /// Prepares the visit to Oura after the athlete pressed the button.
     pub(crate) async fn begin(
         &self,
         link: &Link,
@@ -130,7 +130,7 @@ impl Connector {
         Ok(AuthorizationStart { url: authorization.url, browser })
     }
 
-    /// Oura sent the athlete back: finds out how it ended, and stores the grant if there is one.
+    /// Handles the return from Oura: determines the result, and stores the grant if there is one.
     pub(crate) async fn handle_callback(
         &self,
         back: CallbackParams,
@@ -179,7 +179,7 @@ impl Connector {
         // Read the key before the code is exchanged, so that the grant can be stored at once.
         let keyring = self.secrets.keyring(deadline).await.map_err(|error| page_of(error.into()))?;
         let callback = self.settings.callback();
-        // What follows the answer must fit in before the deadline: the grant can't be asked for again.
+        // Leave time to store the grant before the deadline: Oura issues it only once.
         let asking = deadline.earlier(TO_STORE);
         let exchanged = self.oura.exchange(&credentials, &code, &callback, &verifier.into(), asking.instant()).await;
         let mut grant = match exchanged {
@@ -205,7 +205,7 @@ impl Connector {
         self.connect(visitor, &grant, stored, deadline).await
     }
 
-    /// The user for whom the visit was begun, who still has the UUID.
+    /// The enrolment for which the visit began, if its user still has the UUID.
     async fn still_named(&self, state: &State, deadline: Deadline) -> Result<Enrolment, Page> {
         match self.store.enrolment(&state.athlete, deadline.instant()).await {
             Ok(Some(enrolment)) if state.link_expires.is_some_and(|expires| enrolment.has_ended(expires)) => {
@@ -236,7 +236,7 @@ impl Connector {
             Ok(person) => (Some(person.id.as_str().to_owned()), false),
             Err(ApiError::Forbidden { detail: Forbidden::Scope }) => (None, false),
             Err(ApiError::Forbidden { detail: Forbidden::Membership }) => (None, true),
-            // Whose account it is can be asked at the first sync; the grant can't be asked for again.
+            // The first sync can ask for the account again; Oura issues the grant only once.
             Err(error) => {
                 tracing::warn!(%athlete, %error, "Oura did not say whose account this is");
                 (None, false)
@@ -270,7 +270,7 @@ impl Connector {
                         );
                     }
                     self.revoke_replaced(&new, replaced, deadline).await;
-                    // Without history, a backfill of today soon has the form for staff say so.
+                    // Without history, a backfill of today makes the worker write the form for staff soon.
                     if self.settings.backfill_days > 0 || is_account_new {
                         self.queue_backfill(athlete, owed, window.last, deadline).await;
                     }
@@ -311,12 +311,13 @@ impl Connector {
         }
     }
 
-    /// How many days of history a new connection brings: those of the backfill, or those that every sync looks back.
+    /// How many days of history a new connection gets: the backfill's, or those of every sync's window.
     pub(crate) fn history(&self) -> u16 {
         self.settings.backfill_days.max(self.settings.lookback_days)
     }
 
-    /// The connection remembers what it owes the forms, so a job that can't be queued only delays it to the next tick.
+    /// Queues a backfill. The connection stores the missing days, so if the job can't be queued, the next tick brings
+    /// them.
     pub(crate) async fn queue_backfill(
         &self,
         athlete: &store::AthleteId,
@@ -334,8 +335,8 @@ impl Connector {
         tracing::warn!(%athlete, %error, "the code could not be exchanged");
         match error {
             TokenError::InvalidGrant => Page::TooSlow,
-            // The wrong one of Oura's token servers answers a first exchange like this, too (seen live in August 2026),
-            // so one visitor's does not stop everybody.
+            // The wrong token server of Oura answers a first exchange like this, too (seen live in August 2026). So one
+            // visitor's refusal does not block all others.
             TokenError::InvalidClient => {
                 self.secrets.refused(SecretName::Oura);
                 self.counters.count(Counter::OuraRefused);
@@ -353,9 +354,9 @@ impl Connector {
         }
     }
 
-    /// RFC 9207: a code belongs to the issuer that gave it, and Oura's other token server would burn it (seen live in
-    /// September 2026). The issuer stands on the origin of one of our endpoints, or is Oura's own, which something that
-    /// stands in for Oura may name as well.
+    /// Whether our token endpoint belongs to the code's issuer (RFC 9207). Oura's other token server would consume the
+    /// code without a grant (seen live in September 2026). At Oura, the issuer must have the token endpoint's origin. A
+    /// substitute for Oura may also name the authorise address's origin or Oura's own issuer.
     fn issued_by_token_endpoint(&self, issuer: &str) -> bool {
         let endpoints = self.oura.endpoints();
         let Ok(issuer) = Url::parse(issuer).map(|url| url.origin()) else { return false };
@@ -372,16 +373,16 @@ impl CallbackParams {
         Self {
             code: entry("code").map(SecretString::from),
             state: entry("state").map(SecretString::from),
-            // Empty, it says nothing.
+            // An empty value counts as absent.
             error: entry("error").filter(|error| !error.is_empty()),
             issuer: entry("iss"),
-            // Present and empty says that nothing was granted; absent says nothing.
+            // Present and empty means that no scope was granted; absent means that the scopes are unknown.
             scope: entry("scope"),
         }
     }
 }
 
-/// Oura sent the athlete back with an error code (RFC 6749, 4.1.2.1) instead of a code to exchange.
+/// The page for an error code (RFC 6749, 4.1.2.1) in place of a code to exchange.
 fn authorization_refused(athlete: &store::AthleteId, error: &str) -> Page {
     match error {
         "access_denied" => Page::Declined,
@@ -389,7 +390,7 @@ fn authorization_refused(athlete: &store::AthleteId, error: &str) -> Page {
             tracing::warn!(%athlete, error, "Oura could not ask for consent; the athlete was asked to try again");
             Page::OuraUnwell
         }
-        // It comes from the browser's address line, so only what looks like an error code is logged.
+        // The value comes from the browser's address line, so it is logged only if it looks like an error code.
         _ => {
             let sound = (1..=LONGEST_CODE).contains(&error.len())
                 && error.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
@@ -405,7 +406,7 @@ fn authorization_refused(athlete: &store::AthleteId, error: &str) -> Page {
     }
 }
 
-/// What a person is shown for a setback; what happened is logged.
+/// The page for an error; logs the cause if a retry or the operator can resolve it.
 pub(crate) fn page_of(setback: JobError) -> Page {
     match setback {
         JobError::RetryAfter { why, .. } => {
@@ -431,7 +432,7 @@ pub(crate) fn random_text() -> Result<SecretString, JobError> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes).into())
 }
 
-/// What is stored instead of a value that opens something.
+/// The hash that is stored in place of a secret value.
 fn fingerprint(text: &str) -> String {
     hex::encode(digest(&SHA256, text.as_bytes()))
 }

@@ -1,14 +1,15 @@
-//! The Smartabase account: never tried by more than one worker until it is known to be right, and then with restraint.
+//! Protects the Smartabase account: a wrong password must not lock it.
 //!
-//! How many wrong attempts lock an account is not published. So credentials nobody has proven lately are tried by one
-//! process, with one request; the others wait for what it finds out, which the table remembers under a fingerprint. A
-//! refusal stops everybody for five minutes: whoever begins something asks the table first, and again before a request that
-//! comes more than a second later; a process that was refused sends nothing more, in the middle of whatever it is. So a
-//! password that becomes wrong while it is believed is met by what is under way when it is first refused, and by what
-//! begins within a second of that.
+//! Smartabase does not publish how many wrong attempts lock an account. So the guard limits them:
+//! - **Probe.** When no process has proven the credentials lately, one process tries them with one sign-in. The other
+//!   processes wait for the result, which the table stores under a fingerprint of the credentials.
+//! - **Proof.** Accepted credentials count as proven for one minute. If the password changes later, the next tick sends
+//!   one request with the wrong one, not one per delivery.
+//! - **Refusal.** A refusal stops all processes for five minutes. Every job reads the hold in the table before it
+//!   begins, and again before a request more than a second later. The refused process itself stops at once.
 //!
-//! A proof is believed for a minute only: a password that became wrong is met by one request of the next tick, not by every
-//! delivery that the tick begins.
+//! So when a proven password becomes wrong, the only wrong attempts are requests already under way at the first
+//! refusal, and those that begin within a second of it.
 
 use std::sync::{Arc, Mutex as Cell, PoisonError};
 use std::time::Duration;
@@ -26,39 +27,40 @@ use crate::metrics::Counter;
 use crate::outage::Site;
 use crate::{Connector, JobError};
 
-/// Deliveries to Smartabase under way at once in one process: the vendor asks for little load (Smartabase API documentation).
+/// Deliveries to Smartabase under way at once in one process: the vendor asks for little load (Smartabase API
+/// documentation).
 const CONCURRENCY: usize = 4;
 
-/// How long one worker has to find out whether the credentials are right, and how long it waits for the answer: so much
-/// less that clocks may disagree.
+/// How long the table reserves a probe of the credentials for one worker, and how long that worker waits for the
+/// answer. The difference allows for clocks that disagree.
 const TRIAL: SignedDuration = SignedDuration::from_mins(1);
 const ANSWER: Duration = Duration::from_secs(45);
 
-/// How long credentials that were accepted are believed to be right.
+/// How long accepted credentials count as proven.
 const PROOF: SignedDuration = SignedDuration::from_mins(1);
 
-/// How long what the table said is good for.
+/// How long a read of the hold in the table stays valid.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
 
-/// How long to wait for another worker to find out, and how often to ask whether it has, before the job goes back.
+/// How long a job waits for another worker's probe before it goes back to the queue, and how often it reads the result.
 const PATIENCE: Duration = Duration::from_secs(3);
 const ASKING_AGAIN: Duration = Duration::from_millis(200);
 
-/// How long Smartabase is left alone after it refused our credentials.
+/// How long no process signs in to Smartabase after it refused our credentials.
 const REFUSED: SignedDuration = SignedDuration::from_mins(5);
 
-/// Why, as operators read it.
+/// The reason for that hold, as operators read it.
 const WHY: &str = "Smartabase refuses our username or password: check the smartabase secret";
 
-/// How this process uses the account.
+/// How this process uses the Smartabase account.
 #[derive(Debug)]
 pub struct CredentialGuard {
     places: Semaphore,
-    /// Held by whoever is finding out, for those of the same process to wait for.
+    /// Locked by the job that probes the credentials; other jobs of this process wait for it.
     trial: Mutex<()>,
-    /// The fingerprint of the credentials that were refused last, and until when they are not tried again.
+    /// The fingerprint of the credentials that Smartabase refused last, and until when this process does not send them.
     refused: Cell<Option<(String, Timestamp)>>,
-    /// Whether the site is down.
+    /// What this process knows about an outage of the site.
     pub(crate) site: Site,
 }
 
@@ -73,22 +75,22 @@ impl Default for CredentialGuard {
     }
 }
 
-/// A place among those who use the account, with credentials that are known to be right.
+/// Permission to use the account, with proven credentials. Holds one of the places for concurrent deliveries.
 pub(crate) struct Permit<'a> {
     connector: &'a Connector,
     credentials: Arc<Credentials>,
     fingerprint: String,
-    /// When the table was last asked.
+    /// When the hold was last read from the table.
     asked: Cell<Timestamp>,
     _place: SemaphorePermit<'a>,
 }
 
-/// Why there is no permit. Nothing was sent with credentials that are known to be wrong.
+/// Why there is no permit. No request was sent with credentials that are known to be wrong.
 #[derive(Debug)]
 pub(crate) enum PermitError {
-    /// The credentials were refused: nobody else’s turn comes either.
+    /// Smartabase refused the credentials, so no other job gets a permit either.
     Refused(JobError),
-    /// It is not known, or can’t be found out now.
+    /// It is not known whether the credentials are right, and this job can’t find out now.
     NotNow(JobError),
 }
 
@@ -121,8 +123,8 @@ impl PermitError {
 }
 
 impl Permit<'_> {
-    /// The credentials for one more request, unless they have been refused to anybody. A `GetItem` if the table was asked
-    /// more than a second ago.
+    /// The credentials for one more request, unless any process was refused with them. Costs a `GetItem` if the hold
+    /// was last read more than a second ago.
     pub(crate) async fn credentials(&self, deadline: Deadline) -> Result<&Credentials, JobError> {
         let Connector { clock, store, .. } = self.connector;
         let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,7 +140,7 @@ impl Permit<'_> {
         Ok(&self.credentials)
     }
 
-    /// Smartabase refused the name and password: everybody leaves it alone for a while. What is owed is not lost, but sent
+    /// Notes that Smartabase refused the name and password, so that all processes pause. No data is lost: it is sent
     /// when the hold is over.
     pub(crate) async fn refused(&self, deadline: Deadline) -> JobError {
         self.connector.password_refused(&self.fingerprint, deadline).await
@@ -146,14 +148,14 @@ impl Permit<'_> {
 }
 
 impl Connector {
-    /// Waits for a place, and makes sure that the credentials are known to be right. One `GetItem`, and two writes and a
-    /// request to Smartabase if nobody has proven them lately.
+    /// Waits for a place, and makes sure that the credentials are proven. Costs one `GetItem`; also two writes and a
+    /// request to Smartabase if no process has proven the credentials lately.
     pub(crate) async fn permit(&self, deadline: Deadline) -> Result<Permit<'_>, PermitError> {
         let place = self.place(deadline).await?;
         self.admitted(place, deadline).await
     }
 
-    /// The same for a delivery, which is not made while the site is known to be down.
+    /// The same for a delivery, which does not begin while the site is known to be down.
     pub(crate) async fn admission_to_deliver(&self, deadline: Deadline) -> Result<Permit<'_>, PermitError> {
         let place = self.place(deadline).await?;
         self.outage_in_force().map_err(PermitError::NotNow)?;
@@ -162,7 +164,7 @@ impl Connector {
 
     async fn place(&self, deadline: Deadline) -> Result<SemaphorePermit<'_>, PermitError> {
         let place = timeout_at(deadline.instant(), self.credential_guard.places.acquire()).await;
-        // The semaphore is never closed, so both failures are the deadline's.
+        // The semaphore is never closed, so a failure can only be the deadline.
         if let Ok(Ok(place)) = place {
             Ok(place)
         } else {
@@ -173,7 +175,7 @@ impl Connector {
     async fn admitted<'a>(&'a self, place: SemaphorePermit<'a>, deadline: Deadline) -> Result<Permit<'a>, PermitError> {
         let credentials = self.secrets.smartabase(deadline).await?;
         let keyring = self.secrets.keyring(deadline).await?;
-        // Keyed, so that nobody who reads the table can try passwords against it.
+        // A keyed hash: a reader of the table can't test guessed passwords against it.
         let fingerprint = keyring.sign(
             SealPurpose::Credentials,
             format!("{}\0{}", credentials.username, credentials.password.expose_secret()).as_bytes(),
@@ -205,11 +207,11 @@ impl Connector {
                         return Ok(());
                     }
                 }
-                // Longer than a trial takes, by any clock.
+                // Longer than any probe, so it is the hold after a refusal.
                 ProbeClaim::Wait { until } if trial + TRIAL < until => {
                     return Err(PermitError::refused(until.duration_since(now)));
                 }
-                // Somebody is at it, and will know soon.
+                // Another process is probing and will know the result soon.
                 ProbeClaim::Wait { .. } if Instant::now() + ASKING_AGAIN < patience => sleep(ASKING_AGAIN).await,
                 ProbeClaim::Wait { until } => {
                     let wait = until.duration_since(now).unsigned_abs();
@@ -219,7 +221,7 @@ impl Connector {
         }
     }
 
-    /// Tries the credentials, and answers whether that was in time to say so to everybody.
+    /// Tries the credentials. Returns `false` if they were accepted too late to store the proof under this probe.
     async fn prove(
         &self,
         credentials: &Credentials,
@@ -242,14 +244,14 @@ impl Connector {
         self.site_failed(None, &error, deadline).await;
         let now = self.clock.now();
         let (next, not) = match error {
-            // A refusal may have been on its way.
+            // The lost answer may have been a refusal.
             Error::Uncertain { .. } => (trial, PermitError::not_now(UNWELL, format!("Smartabase: {error}"))),
             Error::Throttled { after } => {
                 let after = after.unwrap_or(UNWELL);
                 let next = now.checked_add(after).unwrap_or(trial);
                 (next, PermitError::not_now(after, "Smartabase asked us to wait"))
             }
-            // It may have been the password that was refused: one try a minute.
+            // Smartabase may have refused the password, so at most one try a minute.
             Error::Refused { .. } => {
                 let why = format!(
                     "Smartabase does not let us in ({error}): check the smartabase secret, and that the account may use the API"
@@ -270,8 +272,8 @@ impl Connector {
         Err(not)
     }
 
-    /// Tells everybody, unless somebody has found other credentials right in the meantime: then only those of this process
-    /// are old, and are read anew.
+    /// Stores the refusal as a hold for all processes. But if another process has proven other credentials meanwhile,
+    /// only this process's copy is old: then it sets no hold and reads the secret again.
     async fn password_refused(&self, fingerprint: &str, deadline: Deadline) -> JobError {
         let (service, now) = (Service::Smartabase, self.clock.now());
         let until = now + REFUSED;
@@ -280,7 +282,7 @@ impl Connector {
         self.secrets.refused(SecretName::Smartabase);
         let (store, fingerprint, deadline) =
             (self.store.clone(), fingerprint.to_owned(), deadline.handover().instant());
-        // A task of its own, so that it is written even if whoever was refused is cut off.
+        // A separate task, so that the write finishes even if the refused job is cancelled.
         let told = tokio::spawn(async move {
             let disproven = store.disprove_credentials(service, &fingerprint, now, until, deadline).await;
             if let Ok(false) = disproven {
@@ -300,7 +302,7 @@ impl Connector {
         }
     }
 
-    /// As far as this process knows.
+    /// Fails if this process knows that Smartabase refused these credentials. Does not read the table.
     fn not_refused(&self, fingerprint: &str) -> Result<(), PermitError> {
         let now = self.clock.now();
         let refused = self.credential_guard.refused.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,20 +1,21 @@
-//! Disconnecting: the grant is erased here at once and revoked at Oura, the records stay.
+//! Disconnecting: erases the grant at once and revokes it at Oura. The records stay.
 //!
-//! A grant we no longer know could never be revoked. So the revocation is queued first, to be done in a minute, then the
-//! grant is erased, then the revocation is tried at once; doing it twice does no harm. A queued revocation that finds its
-//! grant still in use belongs to a disconnect that never happened, and does nothing.
+//! A grant that is erased first could never be revoked if the process then stopped. So the order is: queue the
+//! revocation with a delay of a minute, erase the grant, then try the revocation at once. Revoking twice is harmless.
+//! If a queued revocation finds its grant still in use, the disconnect never happened, and the job does nothing.
 //!
-//! What Oura does with a person's other grants when one is revoked is not documented. So a revocation is not sent while
-//! the Oura account has another grant that is in use: the athlete has connected again, or the ring now feeds another
-//! athlete. Such a revocation is dropped: nothing here can use its grant any more. While it is not known whether the
-//! athlete's new grant is of the same account, the revocation waits on the queue, for a week at most. The same goes for a
-//! grant that was just issued and will not be used, and for one that another account's grant has replaced.
+//! Oura does not document what happens to an account's other grants when one is revoked. So a revocation is not sent
+//! while the Oura account has another grant in use: the athlete has connected again, or the ring now feeds another
+//! athlete. Such a revocation is dropped, because no part of the connector can use its grant any more. While it is
+//! unknown whether the athlete's new grant is of the same account, the revocation waits on the queue, for a week at
+//! most. The same rule applies to a new grant that will not be used, and to a grant that another account's grant has
+//! replaced.
 //!
 //! The table is read immediately before the revocation is sent, after the token and the credentials were read. One race
-//! remains: the athlete consents before the revocation arrives at Oura, and the grant is stored here after the table
-//! was read. If Oura ends that consent, too, the next sync detects it and asks the athlete to connect again. If Oura
-//! never named the account, other athletes' connections can't be searched for it. Then only the athlete's own
-//! connection shows whether the grant is in use.
+//! remains: the athlete consents before the revocation reaches Oura, and the new grant is stored after that read. If
+//! Oura ends that consent, too, the next sync detects it and asks the athlete to connect again. If Oura never named the
+//! account, other athletes' connections can't be searched for it. Then only the athlete's own connection shows whether
+//! the grant is in use.
 
 use std::time::Duration;
 
@@ -29,32 +30,32 @@ use crate::http::pages::Page;
 use crate::queue::message::{Job, SealedGrant};
 use crate::{Connector, JobError, tokens};
 
-/// When a queued revocation is done: by then the disconnect has happened, or failed.
+/// The delay of a queued revocation: by then the disconnect has happened or failed.
 pub(crate) const REVOCATION: Duration = Duration::from_mins(1);
 
-/// Kept back from the deadline to queue a revocation that could not be sent at once.
+/// The part of the deadline reserved for queueing a revocation that could not be sent at once.
 pub(crate) const QUEUE_RESERVE: Duration = Duration::from_secs(3);
 
-/// Whether Oura has revoked what was erased here.
+/// Whether Oura has revoked the erased grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// It has, or there was nothing to revoke.
+    /// Oura has revoked it, or there was no grant.
     Done,
-    /// Not as far as we know; a job on the queue tries until it has.
+    /// The revocation is not confirmed; a queued job repeats it until it is.
     Open,
-    /// The grant is of Oura's other token server, to which it is never sent: it ends when the athlete removes the access in
-    /// their Oura account.
+    /// The grant belongs to Oura's other token server, and is never sent to this one. It ends when the athlete removes
+    /// the access in their Oura account.
     Elsewhere,
     /// No revocation was sent: this grant, or another grant of the same Oura account, is in use and could end with it.
     InUse,
 }
 
-/// What was erased here.
+/// An erased grant.
 pub(crate) struct Withdrawn {
     grant: SealedGrant,
-    /// The Oura account it opens, if that is known.
+    /// The Oura account of the grant, if known.
     oura_user: Option<String>,
-    /// The account feeds another athlete, but which account it is Oura does not say.
+    /// Whether the account feeds another athlete and Oura has not said which account it is.
     is_shared: bool,
 }
 
@@ -72,14 +73,14 @@ impl Connector {
         }
     }
 
-    /// Erases the athlete's grant, stops the syncs and has the grant revoked at Oura. The records stay. Repeating it does
-    /// no harm.
+    /// Erases the athlete's grant, stops the syncs and revokes the grant at Oura. The records stay. Repeating it is
+    /// harmless.
     pub async fn end_connection(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Revocation, JobError> {
         let Some(withdrawn) = self.erase_grant(athlete, deadline).await? else { return Ok(Revocation::Done) };
         Ok(self.revoke_at_once(athlete, &withdrawn, deadline).await)
     }
 
-    /// Tries the revocation that is queued as well.
+    /// Tries at once the revocation that is also queued.
     async fn revoke_at_once(&self, athlete: &AthleteId, withdrawn: &Withdrawn, deadline: Deadline) -> Revocation {
         if withdrawn.is_shared {
             tracing::warn!(%athlete, "the grant is not revoked: its Oura account feeds another athlete");
@@ -92,8 +93,8 @@ impl Connector {
         })
     }
 
-    /// Queues the revocation and erases the grant. Answers with the grant, if there was one, for whoever does not want to
-    /// wait for the queue.
+    /// Queues the revocation and erases the grant. Returns the grant, if there was one, so that the caller can revoke
+    /// it at once.
     pub(crate) async fn erase_grant(
         &self,
         athlete: &AthleteId,
@@ -153,7 +154,7 @@ impl Connector {
         Some(Withdrawn { is_shared: is_taken && oura_user.is_none(), grant, oura_user })
     }
 
-    /// Revokes a grant that was just issued and will not be used; the queue does it if Oura does not take it now.
+    /// Revokes a new grant that will not be used. If Oura does not accept that now, the queued job repeats it.
     pub(crate) async fn discard(
         &self,
         athlete: &AthleteId,
@@ -215,8 +216,8 @@ impl Connector {
             .map_err(|error| JobError::retry(UNWELL, format!("the grant could not be revoked: {error}")))
     }
 
-    /// Whether this grant or another grant of the same Oura account is in use, as far as the table shows. It is a
-    /// setback while the athlete has another grant in use and the account of one of the two is not known: the revocation is
+    /// Whether this grant or another grant of the same Oura account is in use, as far as the table shows. Returns an
+    /// error while the athlete has another grant in use and the account of one of the two is unknown: the revocation is
     /// tried again later.
     async fn is_in_use(
         &self,
@@ -255,7 +256,7 @@ impl Connector {
         }
     }
 
-    /// The Oura account that a grant opens, as Oura says while the access token works.
+    /// Asks Oura for a grant's account, while the access token works.
     async fn account_of(
         &self,
         athlete: &AthleteId,
@@ -286,7 +287,8 @@ impl Connector {
         }
     }
 
-    /// Oura has two token servers, on two hosts of its domain; a token of one is never sent to the other.
+    /// Whether both addresses are of the same token server. Oura has two, on two hosts of its domain; a token of one is
+    /// never sent to the other.
     fn is_of_another_server(&self, token_url: &Url) -> bool {
         let (issued, revoke) = (token_url.domain(), self.oura.endpoints().revoke.domain());
         let at_oura = |domain: Option<&str>| domain.is_some_and(|domain| domain.ends_with(oura::DOMAIN));

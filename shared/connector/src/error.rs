@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use runtime::SecretError;
 use store::{Status, StoreError};
 
-/// Why an athlete's sync did not end well: the variant says who must do what, the text is for people.
+/// Why a job failed or could not begin. The variant says who must do what; the text is for people.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// It will pass: try again after the time given.
+    /// A temporary failure: try again after the given time.
     #[error("{why}")]
     RetryAfter {
         /// How long to wait.
@@ -15,17 +15,17 @@ pub enum JobError {
         /// What happened.
         why: String,
     },
-    /// The athlete has to do something, which the status names. Nothing is tried until that can have happened.
+    /// The athlete must do what the status names. Until then, no job tries.
     #[error("the athlete must act: {0}")]
     NeedsAthlete(Status),
-    /// The athlete has to update the Oura app: Oura gives no data to the one they have.
+    /// The athlete must update the Oura app: Oura gives no data for the installed version.
     #[error("the athlete must act: {OUTDATED_APP}")]
     OutdatedApp,
-    /// The operator has to mend something; the text says what.
+    /// The operator must repair something; the text says what.
     #[error("{0}")]
     NeedsOperator(String),
-    /// Something must end before the job can begin: another worker is busy with the athlete, or an outage or a hold is
-    /// known. That is no failure: try again after the time given.
+    /// The job can't begin yet: another worker is busy with the athlete, or an outage or a hold is in force. This is
+    /// not a failure: try again after the given time.
     #[error("{why}")]
     Busy {
         /// How long to wait.
@@ -33,23 +33,23 @@ pub enum JobError {
         /// What must end.
         why: &'static str,
     },
-    /// Another worker, or the athlete's own reconnect or disconnect, got there first; what it did stands.
+    /// Another worker, or the athlete's reconnect or disconnect, wrote first. Its result stays.
     #[error("overtaken by another worker or by the athlete")]
     Superseded,
 }
 
-/// How long to leave a table or a remote service that is unwell.
+/// How long to wait before the next request to a table or a remote service that failed.
 pub(crate) const UNWELL: Duration = Duration::from_secs(30);
 
-/// The note of a connection whose athlete has to update the Oura app. Its status is that of a lapsed membership: Oura
-/// gives no data, one request a day finds out whether it does again, and versions of this program that know no other
-/// status for it can read the row.
+/// The note of a connection whose athlete must update the Oura app. Its status is that of a lapsed membership, because
+/// both are handled alike: Oura gives no data, and one request a day checks whether it does again. Releases that know
+/// no separate status can also read the row.
 pub(crate) const OUTDATED_APP: &str = "the athlete's Oura app is too old for Oura to give data";
 
-/// How often a lapsed membership, or an app that is too old, is looked at.
+/// How often the worker checks whether a lapsed membership, or an app that is too old, gives data again.
 pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// From `now` until an instant, in the whole seconds that a queue counts in: not too early by a fraction of one.
+/// The time from `now` until an instant, rounded up, because a queue counts in whole seconds.
 pub(crate) fn until(instant: Timestamp, now: Timestamp) -> Duration {
     Duration::from_secs(instant.duration_since(now).as_secs().max(0).unsigned_abs() + 1)
 }
@@ -59,7 +59,7 @@ impl JobError {
         Self::RetryAfter { after, why: why.into() }
     }
 
-    /// The same of a job that only waited and asked nothing yet: it is put off and has not failed.
+    /// Turns a retry into [`Busy`](Self::Busy), for a job that only waited and has sent no request yet.
     pub(crate) fn not_begun(self, why: &'static str) -> Self {
         match self {
             Self::RetryAfter { after, .. } => Self::Busy { after, why },
@@ -67,7 +67,7 @@ impl JobError {
         }
     }
 
-    /// The same, and if it is tried again, then not before so much time has passed.
+    /// The same error, but a retry comes no sooner than `least`.
     pub(crate) fn no_sooner_than(self, least: Duration) -> Self {
         match self {
             Self::RetryAfter { after, why } => Self::RetryAfter { after: after.max(least), why },

@@ -1,8 +1,8 @@
-//! The lease of one athlete's connection, as the process that won it holds it.
+//! The lease of one athlete's connection, from the side of the process that holds it.
 //!
-//! Smartabase may carry out a request after it has answered with an error or not at all. If the lease were released before
-//! that, the next sync could look the record up, find nothing, and create it a second time. So a lease can be released only
-//! while every request that changes the site has had a clear answer:
+//! Smartabase may carry out a request after it has answered with an error or not at all. If the lease were released
+//! before that, the next sync could look the record up, find nothing, and create it a second time. So a lease can be
+//! released only while every request that changes the site has had a clear answer:
 //! - [`Lease::change`] takes the release permission out of the lease before such a request is sent, and puts it back
 //!   after a clear answer;
 //! - if the request ends in any other way (an error, an early return, a panic, a cancelled task), the permission is
@@ -29,7 +29,7 @@ pub(crate) struct Lease {
 struct ReleasePermission;
 
 impl Lease {
-    /// The lease that a connection was won with; `None` if the connection has none.
+    /// The lease in a connection that this process has just claimed; `None` if the connection has none.
     pub(crate) fn of(connection: &Connection) -> Option<Self> {
         let lease = connection.lease.as_ref()?;
         Some(Self { fence: lease.fence, until: lease.until, release: Some(ReleasePermission) })
@@ -45,7 +45,8 @@ impl Lease {
         if self.release.is_some() { None } else { Some(self.until) }
     }
 
-    /// Sends a request that changes something at the site. Unless its answer is clear, the lease can no longer be released.
+    /// Sends a request that changes something at the site. Unless its answer is clear, the lease can no longer be
+    /// released.
     pub(crate) async fn change<T>(&mut self, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let permission = self.release.take();
         let answer = request.await;
@@ -57,7 +58,8 @@ impl Lease {
 }
 
 impl Connector {
-    /// Releases the lease, if there is one, unless a request is in doubt. If the table does not answer, the lease runs out by itself.
+    /// Releases the lease, if there is one, unless a request is in doubt. If the table does not answer, the lease runs
+    /// out by itself.
     pub(crate) async fn release(&self, athlete: &AthleteId, lease: Option<Lease>, deadline: Deadline) {
         let Some(lease) = lease else { return };
         if let Some(until) = lease.runs_out() {

@@ -1,13 +1,13 @@
 //! The use cases: plan a tick, sync an athlete, connect one, disconnect one, enrol a squad.
 //!
-//! It knows Oura, Smartabase and the table through their crates, and nothing of Lambda: the functions and the local
-//! process call the same methods of one [`Connector`]. What is pure is in [`forms`], [`schedule::plan`] and [`athlete_status`]; what must hold under
-//! crashes and repeats is said at the top of the file that makes it hold.
+//! This crate uses Oura, Smartabase and the table through their crates, and knows nothing of Lambda. The functions and
+//! the local process call the same methods of one [`Connector`]. The pure parts are [`forms`], [`schedule::plan`] and
+//! [`athlete_status`]. The head of each module explains what that module guarantees under crashes and repeats.
 //!
 //! ```
 //! use connector::forms::Forms;
 //!
-//! // What the build ships with: which Oura numbers stand in which fields of which forms.
+//! // The `forms.toml` of this build: which Oura value goes into which field of which form.
 //! let forms = Forms::shipped()?;
 //! assert_eq!(forms.authorise.name.to_string(), "Authorise Oura Data");
 //! # Ok::<(), connector::forms::FormsError>(())
@@ -47,7 +47,7 @@ pub use worker::{Disposition, WorkerMessage};
 use runtime::telemetry::Metric;
 use runtime::{Clock, ConfigurationError, Deadline, Deployment, Secrets, SecretsManager, Settings};
 
-/// Everything a use case needs, built once per process and shared.
+/// The clients, settings and state that every use case needs. Built once per process and shared.
 #[derive(Debug)]
 pub struct Connector {
     /// The installation's parameters.
@@ -58,21 +58,21 @@ pub struct Connector {
     pub oura: oura::Client,
     /// Client of the Smartabase site.
     pub smartabase: smartabase::Client,
-    /// What is remembered.
+    /// The DynamoDB table.
     pub store: store::Store,
-    /// Where jobs wait.
+    /// The queue of jobs.
     pub queue: Queue,
     /// The installation's secrets.
     pub secrets: Secrets,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Clock,
-    /// What this process knows of the Smartabase account.
+    /// What this process knows about the Smartabase account, so that a wrong password does not lock it.
     pub credential_guard: CredentialGuard,
-    /// What is counted for the metrics.
+    /// The counters behind the metrics.
     pub counters: Counters,
 }
 
-/// Why a process can't begin. Nothing but a corrected configuration or build helps.
+/// Why a process can't start. Only a corrected configuration or build helps.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The environment is wrong.
@@ -89,7 +89,7 @@ pub enum StartError {
     Smartabase(#[from] smartabase::BuildError),
 }
 
-/// Says on the log why a process can't begin, so that the operator finds the reason beside the function's own failure.
+/// Logs why a process can't start, so that the operator finds the reason next to the function's own failure.
 pub fn at_start<T>(started: Result<T, StartError>) -> Result<T, StartError> {
     started.inspect_err(|error| tracing::error!(%error, "the function can't start"))
 }
@@ -122,13 +122,13 @@ impl Connector {
         })
     }
 
-    /// What happened since the last report, as metrics.
+    /// The counters since the last report, as metrics. Resets them.
     fn happened(&self) -> Vec<Metric> {
         self.counters.take(self.oura.requests()).collect()
     }
 
-    /// Opens a connection to Oura and reads the key, so that the first athlete of a fresh process does not wait for
-    /// either. What does not answer now is found out by whoever needs it.
+    /// Opens a connection to Oura and reads the key, so that the first athlete of a new process does not wait for them.
+    /// A failure here is not an error: the first job that needs the connection or the key tries again.
     pub async fn warm(&self, deadline: Deadline) {
         let (keyring, ()) = tokio::join!(self.secrets.keyring(deadline), self.oura.warm(deadline.instant()));
         if let Err(error) = keyring {

@@ -1,19 +1,19 @@
-//! What happened below the jobs, for the metrics: what Oura and Smartabase refused, and how refreshes ended.
+//! Counts events inside the jobs for the metrics: refusals by Oura and Smartabase, and the results of refreshes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use runtime::telemetry::Metric;
 
-/// Something an operator wants counted.
+/// An event that the metrics count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counter {
     /// Oura throttled one athlete's token.
     AthleteThrottled,
-    /// Oura throttled the whole application, or did not say whom.
+    /// Oura throttled the whole application, or did not say what it throttled.
     ApplicationThrottled,
     /// A grant was refreshed and stored.
     Refreshed,
-    /// A refresh token was no longer accepted: the athlete has to connect again.
+    /// Oura no longer accepted a refresh token: the athlete has to connect again.
     ConsentLost,
     /// A refresh failed otherwise, or its result could not be stored at once.
     RefreshFailed,
@@ -36,11 +36,11 @@ const NAMES: [(Counter, &str); 8] = [
     (Counter::OperatorNeeded, "NeedsOperator"),
 ];
 
-/// Counts until the next report.
+/// The counts since the last report.
 #[derive(Debug, Default)]
 pub struct Counters {
     counts: [AtomicUsize; NAMES.len()],
-    /// Requests to Oura that were reported before.
+    /// Requests to Oura already reported.
     reported: AtomicU64,
 }
 
@@ -53,7 +53,7 @@ impl Counters {
         }
     }
 
-    /// Whether this happened since the last report.
+    /// Whether this event was counted since the last report.
     pub(crate) fn has_counted(&self, happening: Counter) -> bool {
         NAMES
             .iter()
@@ -61,7 +61,7 @@ impl Counters {
             .any(|((named, _), count)| *named == happening && count.load(Ordering::Relaxed) > 0)
     }
 
-    /// What happened since the last time, without what did not; `requests` is all that Oura was ever asked.
+    /// Takes the counts since the last call, without zeros. `requests` is the total of requests to Oura so far.
     pub(crate) fn take(&self, requests: u64) -> impl Iterator<Item = Metric> {
         let requests = requests.saturating_sub(self.reported.swap(requests, Ordering::Relaxed));
         let requests = Metric::count("OuraRequests", usize::try_from(requests).unwrap_or(usize::MAX));
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happened_is_reported_once_and_nothing_else() {
+    fn each_event_is_reported_once() {
         let meter = Counters::default();
         for happening in [Counter::Refreshed, Counter::RefreshFailed, Counter::Refreshed] {
             meter.count(happening);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn every_happening_has_a_name_of_its_own() {
+    fn every_counter_has_its_own_name() {
         let meter = Counters::default();
         for (happening, _) in NAMES {
             meter.count(happening);

@@ -1,8 +1,8 @@
 //! An outage of the Smartabase site: how it is noticed, how long syncs leave Oura alone, and how it ends.
 //!
 //! - **Detected.** A failed sign-in involves no athlete, so one failure is enough. A request about an athlete may fail
-//!   because of that athlete's record. So requests about [`FAILED_ATHLETES`] athletes must fail, with no answered import in
-//!   between.
+//!   because of that athlete's record. So requests about [`FAILED_ATHLETES`] athletes must fail, with no answered
+//!   import in between.
 //! - **Waited out.** The table stores the outage ([`store::Outage`]), and each batch reads it with its connections.
 //!   While it is in force, a sync stops before it sends a request to Oura. The first lasts a minute, and each one after
 //!   it twice as long, up to half of the time between two ticks.
@@ -11,7 +11,8 @@
 //!   others keep waiting and do not probe. Once the site answers, all syncs continue. An answered import resets the
 //!   length.
 //!
-//! No data is lost: the next sync covers the same window again, and days that leave the window are recorded as debts.
+//! No data is lost: the next sync covers the same window again, and the connection stores the days that leave the
+//! window as missing.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex as Cell, MutexGuard, PoisonError};
@@ -28,25 +29,26 @@ use crate::credential_guard::PermitError;
 use crate::error::UNWELL;
 use crate::{Connector, JobError};
 
-/// The site is down when requests about so many athletes have failed, and none of their imports was answered.
+/// The site counts as down when requests about this many athletes have failed with no answered import in between.
 const FAILED_ATHLETES: usize = 3;
 
-/// Failures this far apart are not of one outage.
+/// Failures this far apart do not belong to one outage.
 const FAILURES_TOGETHER: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long the failures of an athlete are not counted whose request failed while the site answered an import of another.
+/// If an athlete's request failed while the site answered another athlete's import, that athlete's failures are not
+/// counted for this long.
 const FAILED_ALONE: SignedDuration = SignedDuration::from_hours(1);
 
-/// The first outage, which each further one doubles.
+/// The length of the first outage. Each further one is twice as long.
 const FIRST_OUTAGE: Duration = Duration::from_mins(1);
 
 /// An outage that ended longer ago than this does not lengthen the next one.
 const OUTAGE_RESET_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
-/// The longest that a job waits for another one of its process to find out whether the site answers.
+/// The longest that a job waits while another job of its process probes the site.
 const MAX_PROBE: Duration = Duration::from_secs(40);
 
-/// What this process knows of the site.
+/// What this process knows about an outage of the site.
 #[derive(Debug, Default)]
 pub(crate) struct Site {
     known: Cell<Known>,
@@ -56,18 +58,18 @@ pub(crate) struct Site {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The latest state of the outage in the table.
+    /// The latest known state of the outage in the table.
     outage: Option<Outage>,
     /// The athletes whose requests have failed since an import was last answered.
     failed: BTreeMap<AthleteId, Timestamp>,
-    /// The athletes whose requests failed while the site answered an import of another: their failures say nothing about
-    /// the site. Each with when that was seen.
+    /// The athletes whose requests failed while the site answered another athlete's import, and when this was seen.
+    /// Their failures say nothing about the site.
     failed_alone: BTreeMap<AthleteId, Timestamp>,
 }
 
 impl Known {
-    /// Notes that a request about an athlete failed; answers whether the site is down, as far as this process can see.
-    /// Then the count begins again: should the table not take the outage, other athletes have to fail before the next try.
+    /// Notes that a request about an athlete failed. Returns whether the site is down, as far as this process can see.
+    /// Then the count starts again: if the outage can't be stored, enough new failures lead to another try.
     fn fails_about(&mut self, athlete: &AthleteId, now: Timestamp) -> bool {
         self.forget(now);
         if self.failed_alone.contains_key(athlete) {
@@ -81,14 +83,14 @@ impl Known {
         down
     }
 
-    /// The site answered an import: the athletes whose requests failed before did so alone.
+    /// Notes that the site answered an import: so earlier failures concern only those athletes, not the site.
     fn answers_import(&mut self, now: Timestamp) {
         self.forget(now);
         let alone = std::mem::take(&mut self.failed).into_keys().map(|athlete| (athlete, now));
         self.failed_alone.extend(alone);
     }
 
-    /// Drops what is too long ago to say something about the site now.
+    /// Drops failures that are too old to say something about the site now.
     fn forget(&mut self, now: Timestamp) {
         self.failed.retain(|_, at| now.duration_since(*at) < FAILURES_TOGETHER);
         self.failed_alone.retain(|_, at| now.duration_since(*at) < FAILED_ALONE);
@@ -96,7 +98,8 @@ impl Known {
 }
 
 impl Connector {
-    /// Whether a sync may go on to ask Oura: not while the site is known to be down. Costs nothing without an outage.
+    /// Checks that the site is not down before a sync sends requests to Oura. Probes the site if an outage has run out.
+    /// Sends no request if no outage is known.
     pub(crate) async fn site_answers(&self, holds: &Holds, deadline: Deadline) -> Result<(), JobError> {
         self.learn(holds.outage.clone());
         if self.outage_to_probe()?.is_none() {
@@ -106,21 +109,21 @@ impl Connector {
         let Ok(_probing) = timeout_at(wait, self.credential_guard.site.probe.lock()).await else {
             return Err(JobError::retry(UNWELL, "another job is asking whether Smartabase answers"));
         };
-        // Another job may have found out meanwhile.
+        // Another job may have probed meanwhile.
         match self.outage_to_probe()? {
             Some(outage) => self.probe(outage, deadline.at_most(MAX_PROBE)).await,
             None => Ok(()),
         }
     }
 
-    /// The error of a job that must wait for the end of an outage, if one is in force.
+    /// Fails if an outage is in force, with the time that the job must wait.
     pub(crate) fn outage_in_force(&self) -> Result<(), JobError> {
         self.outage_to_probe().map(drop)
     }
 
     /// Notes that a request to the site failed: one about an athlete, or a sign-in.
     pub(crate) async fn site_failed(&self, athlete: Option<&AthleteId>, error: &Error, deadline: Deadline) {
-        // At the deadline it is we who break off, which says nothing about the site.
+        // At the deadline this process breaks off the request, which says nothing about the site.
         if !is_sign_of_outage(error) || deadline.remaining().is_zero() {
             return;
         }
@@ -147,7 +150,7 @@ impl Connector {
             let recovering = known.outage.as_ref().filter(|outage| outage.answered_at.is_some() && outage.failures > 0);
             let Some(read) = recovering.cloned() else { return };
             let ended = Outage { failures: 0, version: read.version + 1, ..read.clone() };
-            // At once, so that one of the deliveries under way writes it.
+            // Before the write, so that only one of the running deliveries writes it.
             known.outage = Some(ended.clone());
             (read, ended)
         };
@@ -175,7 +178,7 @@ impl Connector {
         Ok(())
     }
 
-    /// Finds out whether the site answers, unless a job of another process does.
+    /// Probes the site with a sign-in, unless a job of another process does.
     async fn probe(&self, outage: Outage, deadline: Deadline) -> Result<(), JobError> {
         let (now, longest) = (self.clock.now(), self.longest_outage());
         let next = next_outage(Some(&outage), now, longest, Duration::ZERO, outage.why.clone());
@@ -187,7 +190,7 @@ impl Connector {
             }
         }
         match self.permit(deadline).await {
-            // A refusal of the credentials is an answer, too.
+            // A refusal of the credentials is also an answer.
             Ok(_) | Err(PermitError::Refused(_)) => {}
             Err(PermitError::NotNow(setback)) => return Err(setback.no_sooner_than(self.wait(&next))),
         }
@@ -209,7 +212,7 @@ impl Connector {
         }
     }
 
-    /// The outage whose wait is over but that was not probed yet; an error while an outage is in force.
+    /// The outage that has run out but was not probed yet. Fails while an outage is in force.
     fn outage_to_probe(&self) -> Result<Option<Outage>, JobError> {
         let known = self.known().outage.clone();
         match known.filter(|outage| outage.answered_at.is_none()) {
@@ -220,8 +223,8 @@ impl Connector {
         }
     }
 
-    /// How long a job waits when an outage is in force: its full length, so that jobs return spread out and not all at
-    /// once.
+    /// How long a job waits while an outage is in force: at least the outage's full length. So jobs return spread out,
+    /// and not all when the outage ends.
     fn wait(&self, outage: &Outage) -> Duration {
         let left = outage.until.duration_since(self.clock.now());
         length(outage.failures, self.longest_outage()).max(left.max(SignedDuration::ZERO).unsigned_abs())
@@ -247,7 +250,7 @@ impl Connector {
     }
 }
 
-/// Whether an error can mean that the site is down, and not that it refuses what was asked.
+/// Whether an error can mean that the site is down, and not that it refuses this request.
 fn is_sign_of_outage(error: &Error) -> bool {
     match error {
         Error::Unwell { .. } | Error::Uncertain { .. } | Error::NotJson { .. } | Error::Throttled { .. } => true,
@@ -263,7 +266,7 @@ fn is_sign_of_outage(error: &Error) -> bool {
     }
 }
 
-/// The outage that follows one that is over. It lasts at least as long as the site asked for, if that is not too long.
+/// The next outage after `before`. It lasts at least as long as the site asked for, up to `longest`.
 fn next_outage(before: Option<&Outage>, now: Timestamp, longest: Duration, asked: Duration, why: String) -> Outage {
     let recent = before.filter(|before| now.duration_since(before.until) < OUTAGE_RESET_AFTER);
     let failures = recent.map_or(0, |before| before.failures).saturating_add(1);
@@ -273,7 +276,7 @@ fn next_outage(before: Option<&Outage>, now: Timestamp, longest: Duration, asked
     Outage { until, why, failures, answered_at: None, version }
 }
 
-/// How long syncs wait after so many failures in a row.
+/// How long syncs wait after this many failures in a row.
 fn length(failures: u64, longest: Duration) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     FIRST_OUTAGE.saturating_mul(2u32.saturating_pow(doublings.min(16))).min(longest)
@@ -298,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn three_athletes_who_fail_together_are_an_outage() {
+    fn failures_of_three_athletes_together_are_an_outage() {
         let mut known = Known::default();
         let fails = ["ada", "ada", "bo", "cy", "di"].map(|name| known.fails_about(&athlete(name), at(0)));
         assert_eq!(fails, [false, false, false, true, false]);
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn athletes_who_fail_while_others_are_answered_are_no_outage() {
+    fn failures_while_other_imports_succeed_are_no_outage() {
         let mut known = Known::default();
         let poisoned = ["ada", "bo", "cy"].map(athlete);
         known.fails_about(&poisoned[0], at(0));
@@ -345,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn outage_long_after_another_begins_anew() {
+    fn outage_long_after_another_has_the_first_length() {
         let long = Outage { failures: 4, ..after(None, 0) };
         assert_eq!(after(Some(&long), long.until.as_second() + 3_599).failures, 5);
         assert_eq!(after(Some(&long), long.until.as_second() + 3_600).failures, 1);
@@ -354,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn site_that_asks_for_a_pause_gets_it_within_limits() {
+    fn requested_pause_extends_the_outage_up_to_the_longest() {
         let asks = |seconds| {
             let asked = Duration::from_secs(seconds);
             next_outage(None, at(0), LONGEST, asked, String::new()).until.as_second()
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_no_sign_of_an_outage() {
+    fn only_errors_other_than_refusals_are_signs_of_an_outage() {
         for error in [
             Error::WrongCredentials,
             Error::Forbidden,

@@ -1,4 +1,4 @@
-//! Receiving an answer: bounded in time and size, and what a refusal means.
+//! Receives a response, with a limit on time and size, and classifies refusals.
 
 use std::time::Duration;
 
@@ -13,16 +13,17 @@ use tokio::time::{Instant, timeout_at};
 use crate::oauth::code_in;
 use crate::{ApiError, Forbidden, Throttle, Tier};
 
-/// Largest body of data that is read, after decompression. A page of a collection is a small part of this.
+/// Largest data body that is read, in bytes after decompression. A page of a collection is much smaller.
 pub(crate) const DATA_LIMIT: usize = 8 << 20;
-/// Largest token answer, or explanation of a refusal, that is read.
+/// Largest token response or refusal body that is read, in bytes.
 pub(crate) const SMALL_LIMIT: usize = 64 << 10;
-/// Longest wait that a 429 can impose. Oura's windows are minutes; a mistaken header must not stop a person for years.
+/// Longest wait that a 429 can impose. Oura's rate-limit windows last minutes; a wrong header must not stop a sync for
+/// years.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
-/// September 2001 in Unix seconds. A smaller number can't be the time when a rate limit ends.
+/// September 2001 in Unix seconds. A smaller number can't be the time at which a rate limit ends.
 const EARLIEST_RESET: Duration = Duration::from_secs(1_000_000_000);
 
-/// The error codes of OAuth (RFC 6749, 6750 and 7009).
+/// The OAuth error codes (RFC 6749, 6750 and 7009).
 const OAUTH_CODES: [&str; 13] = [
     "invalid_request",
     "invalid_client",
@@ -39,36 +40,36 @@ const OAUTH_CODES: [&str; 13] = [
     "temporarily_unavailable",
 ];
 
-/// An answer of any status. A success is complete.
+/// A response of any status. The body of a success is complete.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Of a refusal, empty if it could not be read whole.
+    /// The body of a refusal is empty if it could not be read in full.
     pub(crate) body: Vec<u8>,
-    /// Whether the body was read whole.
+    /// Whether the body was read in full.
     pub(crate) whole: bool,
 }
 
 /// Who wrote a refusal. See [`Answer::author`].
 enum Author {
-    /// Oura, in these words.
+    /// Oura; this is the body.
     Oura(Map<String, Value>),
     /// Oura or an intermediary: the body is empty, so the author is unknown.
     Unknown,
-    /// Something in between: a CDN, a firewall, a proxy, or another server altogether.
+    /// Another server: a CDN, a firewall or a proxy.
     Foreign,
 }
 
-/// Why there is no complete answer.
+/// Why there is no complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
     /// The request was not sent.
     NotSent(&'static str),
     /// The deadline had passed before the request could be sent.
     TooLate,
-    /// The deadline passed afterwards.
+    /// The deadline passed after the request was sent.
     TimedOut,
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the response was complete.
     Broken,
     /// A success whose body does not decompress.
     Garbled,
@@ -76,9 +77,9 @@ pub(crate) enum Lost {
     TooLarge,
 }
 
-/// Sends a request and receives its answer, or gives up at the deadline.
+/// Sends a request and receives the response, or gives up at the deadline.
 pub(crate) async fn receive(request: reqwest::RequestBuilder, deadline: Instant, limit: usize) -> Result<Answer, Lost> {
-    // A time-out polls what it bounds before it looks at the clock, so this keeps a late request from going out.
+    // `timeout_at` polls the request before it checks the clock. This check prevents sending after the deadline.
     if Instant::now() >= deadline {
         return Err(Lost::TooLate);
     }
@@ -116,7 +117,7 @@ async fn body(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, 
     Ok(body)
 }
 
-/// Tells a body that is not what its `Content-Encoding` says from one that was cut short.
+/// Distinguishes a body that does not match its `Content-Encoding` from one that was cut short.
 fn reading(error: &reqwest::Error) -> Lost {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
@@ -142,18 +143,18 @@ impl From<Lost> for ApiError {
 }
 
 impl Answer {
-    /// Decides who wrote a refusal. Only this function decides what counts as Oura's own answer, because only Oura's
-    /// own answer proves anything about a person.
+    /// Decides who wrote a refusal. No other function decides what counts as Oura's own response, and only Oura's own
+    /// response proves anything about a person.
     ///
     /// A refusal is Oura's own if its body is a JSON object with one of the members that Oura documents for its errors:
     /// - `title` or `detail` (RFC 7807), as text; `detail` may also be the list of a validation error;
     /// - `error`, with a code of OAuth. Other servers write the status in words here: `"error": "Payment Required"`.
     ///
-    /// An empty body has an unknown author: Oura itself was seen to send 400, 401, 403, 404 and 429 without a body.
-    /// Such an answer says nothing about a person's membership, app or consent.
+    /// An empty body has an unknown author: Oura was seen to send 400, 401, 403, 404 and 429 without a body. Such a
+    /// response proves nothing about a person's membership, app or consent.
     ///
     /// Everything else is foreign: HTML, plain text, a list, JSON with other members (an API gateway writes
-    /// `{"message": "Forbidden"}`), a body that is cut short or over [`SMALL_LIMIT`].
+    /// `{"message": "Forbidden"}`), a body that is cut short or larger than [`SMALL_LIMIT`].
     fn author(&self) -> Author {
         if !self.whole {
             return Author::Foreign;
@@ -169,12 +170,12 @@ impl Answer {
         if ours { Author::Oura(body) } else { Author::Foreign }
     }
 
-    /// What an answer that is no success means.
+    /// Classifies a response that is not a success.
     pub(crate) fn refusal(&self) -> ApiError {
         let status = self.status.as_u16();
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => return ApiError::Throttled(self.throttle()),
-            // The request did not arrive whole, which is nobody's mistake.
+            // The request did not arrive completely; neither the request nor the person is at fault.
             StatusCode::REQUEST_TIMEOUT => return ApiError::Unwell { status: Some(status) },
             _ if self.status.is_server_error() => return ApiError::Unwell { status: Some(status) },
             _ => {}
@@ -184,8 +185,8 @@ impl Answer {
             Author::Unknown => Map::new(),
             Author::Foreign => return ApiError::Foreign { status },
         };
-        // Any proxy may send these two statuses, for the protocol or for its own bill. So they are about the person only with
-        // the explanation that Oura gives in both of its forms, `{"title", "detail"}` and `{"detail"}`.
+        // Any proxy may send 402 or 426, for its own billing or the HTTP protocol. So these are about the person only
+        // if the body has Oura's explanation, `{"title", "detail"}` or `{"detail"}`.
         let explained = |detail| {
             let has_detail = said.get("detail").and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
             ApiError::Forbidden { detail: if has_detail { detail } else { Forbidden::Unknown } }
@@ -204,8 +205,8 @@ impl Answer {
     }
 }
 
-/// Reads the reason of a 403. Oura documents `{"title", "detail"}`, answers `{"detail"}` or OAuth's `{"error",
-/// "error_description"}` in practice, and at times nothing at all.
+/// Reads the reason of a 403. Oura documents `{"title", "detail"}`. In practice it sends `{"detail"}`, OAuth's
+/// `{"error", "error_description"}`, or an empty body.
 fn forbidden(said: &Map<String, Value>) -> Forbidden {
     let said = ["title", "detail", "error", "error_description"]
         .iter()
@@ -227,7 +228,7 @@ fn throttle(headers: &HeaderMap, now: Timestamp) -> Throttle {
     let retry_after = text(RETRY_AFTER.as_str()).and_then(|text| seconds(text).or_else(|| http_date(text).map(until)));
     let reset = || {
         let reset = seconds(text("x-ratelimit-reset")?)?;
-        // Other services write here the seconds that are left. Read as an instant, that would be no wait at all.
+        // Other services write the remaining seconds here. Read as a Unix time, such a number would mean no wait.
         if reset < EARLIEST_RESET {
             return Some(reset);
         }
@@ -239,7 +240,7 @@ fn throttle(headers: &HeaderMap, now: Timestamp) -> Throttle {
     }
 }
 
-/// Reads seconds: digits, perhaps with a fraction (`1800.5`), perhaps with their unit (`60s`). Rounds up.
+/// Reads seconds: digits, with an optional fraction (`1800.5`) and an optional unit (`60s`). Rounds up.
 fn seconds(text: &str) -> Option<Duration> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
@@ -251,7 +252,7 @@ fn seconds(text: &str) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX))
 }
 
-/// Reads an HTTP date in any of its three forms (RFC 9110, 5.6.7). The preferred one is also one of RFC 2822.
+/// Reads an HTTP date in any of its three forms (RFC 9110, 5.6.7). RFC 2822 also covers the preferred form.
 fn http_date(text: &str) -> Option<Timestamp> {
     let preferred = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
     let obsolete = |format| {
@@ -281,9 +282,9 @@ mod tests {
         throttle(&headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(), now)
     }
 
-    /// Where nothing can be read, the caller waits as long as it does for a throttle that says nothing.
+    /// If neither header is readable, the wait is unknown, as for a 429 without these headers.
     #[test]
-    fn a_429_tells_how_long_to_wait() {
+    fn reads_the_wait_of_a_429() {
         fn seconds(headers: &[(&'static str, &'static str)]) -> Option<u64> {
             throttle_of(headers).after.map(|after| after.as_secs())
         }
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_429_tells_who_has_to_wait() {
+    fn reads_the_tier_of_a_429() {
         for (value, expected) in [
             ("token", Tier::Token),
             ("per-access-token", Tier::Token),

@@ -1,4 +1,4 @@
-//! Whether Oura knows the application, found out without anybody's grant.
+//! Checks whether Oura knows the application, without using any grant.
 
 use http::StatusCode;
 use http::header::LOCATION;
@@ -9,24 +9,25 @@ use url::Url;
 use crate::{ApiError, Client, ClientCredentials, TokenError};
 use crate::{answer, oauth};
 
-/// What Oura makes of a callback address.
+/// Whether Oura accepts a callback address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callback {
-    /// Registered: Oura sends browsers back to it, letter for letter.
+    /// Registered: Oura redirects browsers to exactly this address.
     Registered,
-    /// Oura refuses to send anybody there: not registered for this client id, or the client id is unknown.
+    /// Oura refuses to redirect to it: it is not registered for this client id, or the client id is unknown.
     Refused,
-    /// Oura answered with a page of its own, such as one to sign in, before it looked at the address.
+    /// Unknown: Oura answered with its own page, such as a sign-in page, before it checked the address.
     Untold,
 }
 
 impl Client {
-    /// Finds out whether the token server accepts the client id and secret, by offering it a refresh token that nobody
-    /// has. The server looks at the client first (RFC 6749, section 5.2): `invalid_client` from one it does not know,
-    /// `invalid_grant` from one it does, which is the success here. One POST, never repeated; no grant is touched.
+    /// Checks whether the token server accepts the client id and secret, by sending a made-up refresh token. The server
+    /// checks the client first (RFC 6749, section 5.2). It answers `invalid_client` to an unknown client. To a known
+    /// client it answers `invalid_grant`, which is the success here. Sends one POST, never repeats it, and affects no
+    /// grant.
     ///
-    /// A success of any kind is no token server's answer to a token that nobody has: [`TokenError::Unusable`], also when
-    /// it is a page or empty, which of a real token could mean that it was spent.
+    /// A token server never answers a made-up token with a success, so any success is [`TokenError::Unusable`]. This
+    /// includes a web page or an empty body. In a real refresh these two would mean that the token may be spent.
     pub async fn recognises(&self, credentials: &ClientCredentials, deadline: Instant) -> Result<(), TokenError> {
         let made_up = CsrfToken::new_random().into_secret().into();
         match self.refresh(credentials, &self.endpoints().token, &made_up, deadline).await {
@@ -39,11 +40,12 @@ impl Client {
         }
     }
 
-    /// Finds out whether `redirect` is registered, as far as Oura tells.
+    /// Checks whether `redirect` is registered, if Oura's response shows it.
     ///
-    /// Asks the consent page for a response type that does not exist. A server reports that to the application, by
-    /// redirecting to its address, but only if the address is registered, and else tells the browser (RFC 6749, section
-    /// 4.1.2.1). Whether Oura does so before anybody has signed in is not published, hence [`Callback::Untold`].
+    /// Requests the consent page with a response type that does not exist. A server reports this error by a redirect to
+    /// the application, but only if the address is registered; otherwise it shows the error in the browser (RFC 6749,
+    /// section 4.1.2.1). Oura does not publish whether it checks this before a person has signed in, hence
+    /// [`Callback::Untold`].
     pub async fn callback(&self, client_id: &str, redirect: &Url, deadline: Instant) -> Result<Callback, ApiError> {
         let mut url = self.endpoints().authorize.clone();
         url.query_pairs_mut().extend_pairs([
@@ -55,7 +57,7 @@ impl Client {
         let answer = answer::receive(self.tokens.get(url), deadline, answer::SMALL_LIMIT).await;
         let answer = match answer {
             Ok(answer) => answer,
-            // A page of any length is a page.
+            // The response is a page of Oura's own, even if it is too large or can't be decompressed.
             Err(answer::Lost::TooLarge | answer::Lost::Garbled) => return Ok(Callback::Untold),
             Err(lost) => return Err(lost.into()),
         };
@@ -71,7 +73,7 @@ impl Client {
     }
 }
 
-/// Whether an address is the callback's, with something more in the query.
+/// Whether an address equals the callback address, apart from query and fragment.
 fn leads_to(back: &Url, redirect: &Url) -> bool {
     let (mut back, mut redirect) = (back.clone(), redirect.clone());
     for url in [&mut back, &mut redirect] {

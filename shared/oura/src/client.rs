@@ -1,4 +1,4 @@
-//! The client and what it is built from.
+//! The HTTP client, its endpoints and its credentials.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,39 +15,40 @@ use url::{Host, Url};
 use crate::answer::{self, Answer};
 use crate::{ApiError, BuildError};
 
-/// Oura closes idle connections when it likes; one unused for this long is not trusted with another request.
+/// How long an idle connection is reused. Oura closes idle connections at times that it does not publish.
 const IDLE: Duration = Duration::from_secs(30);
-/// Longest wait for a connection. A token request that gets none is certainly not processed, which a deadline alone
-/// could not tell from one that was sent and never answered.
+/// Longest wait for a connection. A token request that got no connection was certainly not processed. With the overall
+/// deadline alone, it would look the same as a request that was sent and not answered.
 const CONNECT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "-client/", env!("CARGO_PKG_VERSION"));
 
 /// Oura's own domain, under which both of its token servers are.
 pub const DOMAIN: &str = "ouraring.com";
 
-/// The origin of the issuer that the newer token server's callbacks name (`iss`, RFC 9207; seen live in August 2026).
+/// The origin of the issuer (`iss`, RFC 9207) that callbacks of the newer token server name. Seen live in August 2026.
 pub const ISSUER: &str = "https://moi.ouraring.com";
 
-/// The token endpoint of Oura's identity provider of 2026.
+/// The token endpoint of the identity provider that Oura introduced in 2026.
 const NEWER_TOKEN_ENDPOINT: &str = "https://moi.ouraring.com/oauth/v2/ext/oauth-token";
 
-/// The token endpoint that Oura's documentation prints, of applications registered before.
+/// The token endpoint in Oura's documentation, used by applications that were registered before 2026.
 const OLDER_TOKEN_ENDPOINT: &str = "https://api.ouraring.com/oauth/token";
 
-/// Where Oura is.
+/// The addresses of Oura.
 ///
-/// The default is the identity provider of 2026: consent still begins at the `cloud` address, which forwards there and
-/// translates scope names on the way, while tokens come from `moi`. An application registered before that may still
-/// live on the older token server, so all four are configuration.
+/// The default is the identity provider of 2026. Consent still begins at the `cloud` address, which redirects to the
+/// new provider and translates scope names. Tokens come from `moi`. An application that was registered earlier may
+/// still use the older token server, so all four addresses are configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// The consent page.
     pub authorize: Url,
-    /// Where a code is exchanged. A grant is refreshed where it was issued, so store this address with it.
+    /// Where a code is exchanged. A grant must be refreshed at the endpoint that issued it, so store this address with
+    /// the grant.
     pub token: Url,
     /// Where a token is revoked.
     pub revoke: Url,
-    /// The address that `/v2/usercollection/...` is under.
+    /// The base address of `/v2/usercollection/...`.
     pub api: Url,
 }
 
@@ -81,21 +82,21 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D:
     String::deserialize(deserializer).map(SecretString::from)
 }
 
-/// A client of Oura. Build it once; clones share its connections.
+/// A client of the Oura API. Build it once; clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     endpoints: Arc<Endpoints>,
-    /// For data: many small compressed answers, over connections that are kept. A request is repeated only when a kept
-    /// connection turns out to be closed before it was sent.
+    /// For data: many small compressed responses over pooled connections. The HTTP library repeats a request only if a
+    /// pooled connection was already closed before the request was sent.
     data: reqwest::Client,
-    /// For tokens: each request gets a connection of its own and goes out exactly once, to the address it was given. A
-    /// kept connection can die between two requests, and whether the second was processed is then anyone's guess.
+    /// For tokens: each request uses a new connection and is sent exactly once, to the given address. If a pooled
+    /// connection broke, it would be unknown whether the server processed the request.
     pub(crate) tokens: reqwest::Client,
     requests: Arc<AtomicU64>,
 }
 
 impl Client {
-    /// A client for the Oura at these endpoints, each of which is https, or http on this machine. Opens no connection.
+    /// Makes a client for these endpoints. Each must be https, or http on this machine. Opens no connection.
     pub fn new(endpoints: Endpoints) -> Result<Self, BuildError> {
         let Endpoints { authorize, token, revoke, api } = &endpoints;
         for (which, url) in [("authorize", authorize), ("token", token), ("revoke", revoke), ("api", api)] {
@@ -103,7 +104,7 @@ impl Client {
                 return Err(BuildError::Endpoint { which });
             }
         }
-        // No redirect is followed for data either: a bearer token goes to the configured address only.
+        // The data client follows no redirect either, so a bearer token goes only to the configured address.
         let base = |offer| {
             tls::client(offer)
                 .user_agent(USER_AGENT)
@@ -120,26 +121,26 @@ impl Client {
         Ok(Self { endpoints: Arc::new(endpoints), data, tokens, requests: Arc::default() })
     }
 
-    /// Where this client looks for Oura.
+    /// The endpoints that this client uses.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
-    /// Whether this is a token endpoint that grants of this installation may come from: the configured one, or one of the
-    /// two that Oura publishes.
+    /// Whether grants of this installation may come from this token endpoint: the configured one, or one of the two
+    /// that Oura publishes.
     #[must_use]
     pub fn is_known_token_endpoint(&self, url: &Url) -> bool {
         *url == self.endpoints.token || [NEWER_TOKEN_ENDPOINT, OLDER_TOKEN_ENDPOINT].contains(&url.as_str())
     }
 
-    /// How many requests for data this client and its clones have made: what Oura's allowance counts.
+    /// How many data requests this client and its clones have sent. Oura's rate limit counts these.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Opens a connection to the API, so that the first call need not. Any answer will do, and none is no harm.
+    /// Opens a connection to the API in advance. The function ignores the response and any error.
     pub async fn warm(&self, deadline: Instant) {
         let request = self.data.head(self.endpoints.api.clone());
         let _ = answer::receive(request, deadline, 0).await;
@@ -160,7 +161,7 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        // A token that can't stand in a header was never issued by anyone.
+        // A token with characters that no header allows can't be a token that Oura issued.
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access_token.expose_secret()))
             .map_err(|_| ApiError::TokenRefused)?;
         bearer.set_sensitive(true);
@@ -169,7 +170,8 @@ impl Client {
         let answer = answer::receive(request, deadline, answer::DATA_LIMIT).await?;
         match answer.status {
             StatusCode::OK => Ok(answer),
-            // Oura documents no other success for data, and this one may be a part of an answer.
+            // Oura documents no other success status for data. Another one, such as 206, may carry an incomplete
+            // response.
             status if status.is_success() => {
                 Err(ApiError::Unreadable { what: "a success with a status other than 200" })
             }
@@ -178,7 +180,8 @@ impl Client {
     }
 }
 
-/// Whether what is sent to this address can be read by its server alone: https, or http that does not leave this machine.
+/// Whether only the server at this address can read what is sent to it: https, or http that does not leave this
+/// machine.
 pub(crate) fn is_confidential(url: &Url) -> bool {
     let local = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

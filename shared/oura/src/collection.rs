@@ -1,4 +1,4 @@
-//! Reading a collection: the right window, every page, and each document on its own.
+//! Reads a collection: queries the right window, reads every page, and parses each document separately.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,64 +9,65 @@ use tokio::time::Instant;
 use crate::page::{self, Page};
 use crate::{ApiError, Client, Document};
 
-/// Most pages that are followed. Oura does not publish its page size; a month of documents fits in a few.
+/// Most pages that are read. Oura does not publish its page size; a month of documents fits in a few.
 const MOST_PAGES: u32 = 50;
-/// Most unreadable documents of one answer that are named. Oura's real documents of such a window are fewer.
+/// Most unreadable documents that one result names. Oura has fewer real documents in such a window.
 const MOST_UNREADABLE: usize = 1_000;
-/// Longest id that is named for an unreadable document; real ones are a third of it.
+/// Longest id that is named for an unreadable document, in characters; real ids are a third of it.
 const LONGEST_ID: usize = 128;
 
-/// The days wanted, both ends included.
+/// A range of days, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Days {
-    /// The first day wanted.
+    /// The first day.
     pub first: Date,
-    /// The last day wanted. Before `first`, no day is.
+    /// The last day. If it is before `first`, the range is empty.
     pub last: Date,
 }
 
 impl Days {
-    /// Whether the day is wanted.
+    /// Whether the day is in the range.
     #[must_use]
     pub fn contains(self, day: Date) -> bool {
         (self.first..=self.last).contains(&day)
     }
 
-    /// The window to ask Oura for. Its ends are inclusive for some collections and exclusive for others, and `sleep` is
-    /// filtered on something other than its day; with a day more at each end, every wanted document is inside under
-    /// every behaviour that has been reported.
+    /// The window to query. Oura treats its ends as inclusive for some collections and as exclusive for others, and
+    /// filters `sleep` on something other than its day. With one more day at each end, the window includes every wanted
+    /// document under every reported behaviour.
     fn window(self) -> (Date, Date) {
         (self.first.yesterday().unwrap_or(self.first), self.last.tomorrow().unwrap_or(self.last))
     }
 }
 
-/// What a collection holds for some days.
+/// The documents of a collection for a range of days.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Documents<D> {
-    /// Everything readable on the days wanted, each document once, by day and then by id.
+    /// All readable documents of these days, each once, by day and then by id.
     pub documents: Vec<D>,
-    /// Everything that is not, unless it is known to belong to another day; each once, by id.
+    /// All unreadable documents, each once, by id. Documents that are known to belong to another day are left out.
     pub unreadable: Vec<Unreadable>,
-    /// How many requests it took: one for each page.
+    /// The number of requests: one for each page.
     pub requests: u32,
 }
 
-/// A document that is not what Oura documents. Says where, never what.
+/// A document that does not match Oura's documentation. It says where the problem is, never the value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unreadable {
-    /// The collection it is in.
+    /// The collection that contains it.
     pub collection: &'static str,
-    /// Its id, as far as it can be made out.
+    /// Its id, if it can be read.
     pub id: Option<String>,
-    /// Its day, as far as it can be made out.
+    /// Its day, if it can be read.
     pub day: Option<Date>,
-    /// The path of the first unreadable field, e.g. `contributors.hrv_balance`; `document` if it is none in particular.
+    /// The path of the first unreadable field, e.g. `contributors.hrv_balance`; `document` if no single field is the
+    /// cause.
     pub field: String,
 }
 
 impl Client {
-    /// Fetches a collection's documents for some days. All pages or an error: a missing page would look like missing
-    /// days.
+    /// Fetches the documents of a collection for some days. Returns all pages or an error, because a missing page would
+    /// look like missing days.
     pub async fn documents<D: Document>(
         &self,
         access_token: &SecretString,
@@ -94,7 +95,8 @@ impl Client {
                     return Err(ApiError::Unreadable { what: "more unreadable documents than such a window can have" });
                 }
             }
-            // An empty page with a token is not the last; a token seen before would go round for ever.
+            // An empty page with a token is not the last one. A token that was seen before would lead to an endless
+            // loop.
             match page.next {
                 None => return Ok(gathered.finish(days, requests)),
                 Some(next) if followed.insert(next.clone()) => token = Some(next),
@@ -105,8 +107,8 @@ impl Client {
     }
 }
 
-/// The top-level fields to ask for. Without the parameter Oura also sends the series, most of a document's weight, and
-/// `id` and `day` are not promised unless they are named.
+/// The top-level fields to request. Without this parameter Oura also sends the time series, which are most of a
+/// document's size. The fields `id` and `day` are promised only if they are requested.
 fn fields<D: Document>() -> String {
     let top = |path: &'static str| path.split_once('.').map_or(path, |(top, _)| top);
     let told = D::FIELDS.iter().map(|field| top(field.name));
@@ -114,8 +116,8 @@ fn fields<D: Document>() -> String {
     names.into_iter().collect::<Vec<_>>().join(",")
 }
 
-/// Documents as they come in. An updated document keeps its id, and pages can overlap when one is updated between two
-/// requests: of two with the same id the later counts.
+/// Collects documents. An updated document keeps its id, and pages can overlap if a document is updated between two
+/// requests. Of two documents with the same id, the later one counts.
 struct Gathered<D> {
     by_id: BTreeMap<String, D>,
     unreadable: BTreeSet<Unreadable>,
@@ -142,9 +144,9 @@ impl<D: Document> Gathered<D> {
     }
 }
 
-/// Reads one document.
+/// Parses one document.
 fn read<D: Document>(text: &[u8]) -> Result<D, Unreadable> {
-    // A list would be read as the fields in their order.
+    // Serde would accept a list as the fields in their order.
     let is_object = text.starts_with(b"{");
     let mut json = serde_json::Deserializer::from_slice(text);
     match serde_path_to_error::deserialize::<_, D>(&mut json) {
@@ -154,15 +156,15 @@ fn read<D: Document>(text: &[u8]) -> Result<D, Unreadable> {
     }
 }
 
-/// Names an unreadable document by what can be made out of it.
+/// Describes an unreadable document by the parts that can be read.
 fn describe<D: Document>(text: &[u8], path: &str) -> Unreadable {
-    // Each value on its own again, so that one that no reader takes does not hide the others.
+    // Each value is parsed separately, so that an unreadable one does not hide the others.
     let parts: Option<HashMap<String, &[u8]>> = page::members(text).map(|members| members.into_iter().collect());
     let has = |name: &str| parts.as_ref().is_some_and(|parts| parts.contains_key(name));
     let text = |name: &str| serde_json::from_slice::<String>(parts.as_ref()?.get(name)?).ok();
     let id = text("id").filter(|id| !id.is_empty());
     let day = text("day").and_then(|day| day.parse().ok());
-    // Only names that are ours are repeated. A missing field has no path; only two can be missing.
+    // Only names from our own table are repeated. A missing field has no path; only `id` and `day` can be missing.
     let ours = ["id", "day"].contains(&path) || D::FIELDS.iter().any(|field| is_path_to(path, field.name));
     let field = match path {
         path if ours => path,
@@ -179,7 +181,7 @@ fn describe<D: Document>(text: &[u8], path: &str) -> Unreadable {
     }
 }
 
-/// Whether `path` is `name` or a group around it.
+/// Whether `path` is `name` or a parent of it.
 fn is_path_to(path: &str, name: &str) -> bool {
     name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_document_is_named_but_not_quoted() {
+    fn names_unreadable_document_without_quoting_it() {
         for (text, field, id) in [
             (r#"{"id": "a", "day": "2026-03-02", "score": "9753"}"#, "score", Some("a")),
             (
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_none_is_a_field_that_is_unreadable() {
+    fn names_field_with_invalid_time() {
         let text = r#"{"id": "a", "day": "2026-03-02", "bedtime_end": "whenever"}"#;
         assert_eq!(read_text::<Sleep>(text).unwrap_err().field, "bedtime_end");
         let text = r#"{"id": "a", "day": "2026-03-02", "bedtime_end": null}"#;
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_ours_is_not_repeated() {
+    fn does_not_repeat_unknown_field_names() {
         let text = br#"{"id": "a", "day": "2026-03-02"}"#;
         for path in ["?", "9753", "score.9753", "contrib", ""] {
             assert_eq!(describe::<DailySleep>(text, path).field, "document", "{path}");
@@ -245,13 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_bounded() {
+    fn cuts_a_long_id() {
         let text = format!(r#"{{"id": "{}\n", "score": 1}}"#, "é".repeat(5000));
         assert_eq!(read_text::<DailySleep>(&text).unwrap_err().id.unwrap().chars().count(), LONGEST_ID);
     }
 
     #[test]
-    fn all_that_is_needed_is_asked_for_and_no_series() {
+    fn requests_all_needed_fields_and_no_time_series() {
         assert_eq!(
             fields::<DailyReadiness>(),
             "contributors,day,id,score,temperature_deviation,temperature_trend_deviation,timestamp"
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_has_a_day_more_at_each_end() {
+    fn window_has_one_more_day_at_each_end() {
         let days = Days { first: date(2025, 12, 31), last: date(2026, 2, 28) };
         assert_eq!(days.window(), (date(2025, 12, 30), date(2026, 3, 1)));
         let all = Days { first: Date::MIN, last: Date::MAX };
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_with_the_same_id_the_later_counts() {
+    fn later_document_with_the_same_id_wins() {
         let mut gathered = Gathered::<DailySleep>::new();
         for text in [
             r#"{"id": "a", "day": "2026-03-02", "score": 1}"#,

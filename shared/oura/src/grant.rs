@@ -1,9 +1,9 @@
-//! What a token endpoint grants, and which of its answers are usable.
+//! The grant of a token response, and which token responses are usable.
 //!
-//! A refresh can't be repeated, because its refresh token is spent. So a response with both tokens is accepted even if
-//! its other members are invalid, and even if the body is not JSON because of them. Those are replaced by safe values: an
-//! unreadable lifetime by a short one, an unreadable list of scopes by "not known". `tests/it/token_answers.rs` lists the answers, one a line, with what each
-//! means.
+//! A refresh can't be repeated, because it spends the refresh token. So a response with both tokens is accepted even if
+//! its other members are invalid, and even if they make the body invalid JSON. Safe values replace the invalid members:
+//! a short lifetime, and unknown scopes. `tests/it/token_answers.rs` lists the responses, one a line, with the meaning
+//! of each.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,12 +18,12 @@ use serde_json::{Map, Value};
 use crate::oauth::{code_in, said};
 use crate::{TokenError, page};
 
-/// Longest lifetime that is believed, so that adding it to a date is always possible. Oura's are a day to a month.
+/// Longest accepted lifetime, so that adding it to a date can't overflow. Oura's lifetimes are a day to a month.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(366 * 24);
 
-/// The lifetime of an access token of which the answer does not say how long it lives. Short, so that it is refreshed in
-/// time whatever its real lifetime is, and a 401 leads to a refresh before that; longer than the few minutes before its end
-/// at which a grant is refreshed, so that it is not refreshed at every use.
+/// The lifetime if the response has no readable one. It is short, so that the token is refreshed in time whatever its
+/// real lifetime is; a 401 leads to an earlier refresh. It is longer than the few minutes before expiry at which a
+/// grant is refreshed, so that not every use refreshes it.
 const ASSUMED_LIFETIME: Duration = Duration::from_hours(1);
 
 /// The scopes that Oura publishes (specification 1.41), offers in its portal, or gives to its partners.
@@ -47,43 +47,43 @@ const SCOPES: [&str; 17] = [
     "biomarkers",
 ];
 
-/// A token pair, complete and usable: no part of it is ever missing.
+/// A complete, usable token pair.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// Opens the API until it expires.
+    /// The access token for the API.
     pub access_token: SecretString,
     /// Single-use: a refresh spends it. If the refresh response contains no refresh token, this is the one that was
     /// sent, which stays valid (RFC 6749, section 6).
     pub refresh_token: SecretString,
-    /// Lifetime of the access token from now; longer than zero, at most a year, an hour if the answer does not say. The
-    /// only one to trust, since Oura publishes several.
+    /// Lifetime of the access token from now: more than zero and at most a year. It is an hour if the response does not
+    /// say. Use only this value, since Oura's documents give several lifetimes.
     pub expires_in: Duration,
-    /// What was granted, if the answer says.
+    /// The granted scopes, if the response names them.
     pub scopes: Scopes,
 }
 
 /// A set of OAuth scopes, under the names that the documentation uses.
 ///
-/// The newer token server calls `daily` `extapi:daily`; both are the same here. An empty set means that nothing is known:
-/// a token answer may leave its scopes out.
+/// The newer token server writes `extapi:daily` for `daily`; this type treats both as equal. An empty set means that
+/// the scopes are unknown: a token response may leave them out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<String>);
 
 impl Scopes {
-    /// Reads a list of our own, such as a parameter or a stored one: separated by spaces, with or without `extapi:`. Never
-    /// fails.
+    /// Reads a list of our own, such as a parameter or a stored list: separated by spaces, with or without `extapi:`.
+    /// Never fails.
     #[must_use]
     pub fn parse(list: &str) -> Self {
         let name = |scope: &str| scope.strip_prefix("extapi:").unwrap_or(scope).to_owned();
         Self(list.split_whitespace().map(name).filter(|scope| !scope.is_empty()).collect())
     }
 
-    /// Reads what a server says was granted: separated by spaces, commas, semicolons or `+`, with or without `extapi:`, in
-    /// any case.
+    /// Reads the granted scopes as a server writes them: separated by spaces, commas, semicolons or `+`, with or
+    /// without `extapi:`, in any case.
     ///
-    /// A missing `daily` makes the athlete act, so it is concluded only from a list in which every name is a scope of Oura:
-    /// an unknown name may be the new name of `daily`. Any other list without `daily` is [`unknown`](Self::unknown), and
-    /// Oura's own refusal of the data decides later.
+    /// A missing `daily` means that the athlete must act. So it is concluded only if every name in the list is a known
+    /// Oura scope: an unknown name may be a new name of `daily`. Any other list without `daily` is
+    /// [`unknown`](Self::unknown); then Oura's response to the data request decides.
     #[must_use]
     pub fn granted(list: &str) -> Self {
         let list = list.to_ascii_lowercase().replace([',', ';', '+'], " ");
@@ -92,13 +92,13 @@ impl Scopes {
         if understood || scopes.contains("daily") { scopes } else { Self::unknown() }
     }
 
-    /// The scopes of an answer that names none.
+    /// The scopes of a response that names none.
     #[must_use]
     pub fn unknown() -> Self {
         Self::default()
     }
 
-    /// Whether nothing is known about what was granted.
+    /// Whether the granted scopes are unknown.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.0.is_empty()
@@ -116,7 +116,7 @@ impl Scopes {
     }
 }
 
-/// Separated by spaces, in alphabetical order; the empty string when nothing is known.
+/// Separated by spaces, in alphabetical order; the empty string if the scopes are unknown.
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, scope) in self.iter().enumerate() {
@@ -129,18 +129,18 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// A token answer as it arrives: any part may be missing or of another type, and all else, such as an `id_token` that is
-/// null, is not looked at. The token type is not read either. Oura issues bearer tokens only, and a pair that replaces a
-/// spent one is too precious to be thrown away for its label. Of a member that is there twice the last counts.
+/// A token response as received. Any member may be missing or of another type; unused members, such as a null
+/// `id_token`, are ignored. The token type is ignored too: Oura issues only bearer tokens, and a wrong type is no
+/// reason to discard a pair that replaces a spent one. If a member occurs twice, the last one counts.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(from = "Map<String, Value>")]
 pub(crate) struct TokenAnswer {
-    /// Empty if missing: the trait below knows no answer without one.
+    /// Empty if missing, because the trait below requires one.
     access_token: AccessToken,
     refresh_token: Option<RefreshToken>,
     expires_in: Duration,
     scopes: Option<Vec<Scope>>,
-    /// The code of an error that came with the status of a success.
+    /// The error code in a response that has a success status.
     error: Option<String>,
 }
 
@@ -158,7 +158,7 @@ impl From<Map<String, Value>> for TokenAnswer {
     }
 }
 
-/// Reads a number of seconds, also one that is written as a text. `None` for what is no lifetime, such as zero.
+/// Reads a number of seconds, also from a string. `None` if it is not a valid lifetime, such as zero.
 fn lifetime(seconds: &Value) -> Option<Duration> {
     let seconds = match seconds {
         Value::String(text) => text.trim().parse().ok(),
@@ -168,7 +168,7 @@ fn lifetime(seconds: &Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|lifetime| !lifetime.is_zero())
 }
 
-/// A list of scopes, as one text or as a JSON list of texts.
+/// A list of scopes, from a string or a JSON list of strings.
 fn scope_list(scope: &Value) -> Option<String> {
     match scope {
         Value::String(list) => Some(list.clone()),
@@ -202,10 +202,10 @@ impl TokenResponse for TokenAnswer {
 }
 
 impl TokenAnswer {
-    /// The grant of this answer, all or nothing: half a pair must not replace a whole one. `sent` is the refresh token that
-    /// a refresh was made with, which stays good when the answer names no other.
+    /// The grant in this response, if both tokens are usable: half a pair must not replace a stored pair. `sent` is the
+    /// refresh token of the refresh request. It stays valid if the response contains no other.
     ///
-    /// An error counts only where the pair is not complete.
+    /// An error code counts only if the pair is incomplete.
     pub(crate) fn into_grant(self, sent: Option<&SecretString>) -> Result<Grant, TokenError> {
         let unusable = |why| Err(TokenError::Unusable { why });
         let refresh_token = match (&self.refresh_token, &self.error, sent) {
@@ -227,21 +227,21 @@ impl TokenAnswer {
     }
 }
 
-/// The members of a success that is not JSON as a whole, if both tokens can be read. With one token alone, the other may
-/// be what is damaged, and a spent refresh token must not be taken for a living one.
+/// The members of a success that is not valid JSON, if both tokens can be read. With one readable token, the other may
+/// be the damaged one, and a spent refresh token must not be kept as valid.
 pub(crate) fn damaged_pair(body: &str) -> Option<Map<String, Value>> {
     let members = page::readable_members(body.as_bytes())?;
     let has = |name: &str| members.get(name).and_then(token_in).is_some();
     (has("access_token") && has("refresh_token")).then_some(members)
 }
 
-/// The token in a member, without the white space around it.
+/// The token in a member, without surrounding white space.
 fn token_in(value: &Value) -> Option<&str> {
     value.as_str().map(str::trim_ascii).filter(|token| is_token(token))
 }
 
-/// Whether this can be a token at all: RFC 6749 (appendix A) has them visible ASCII, and an access token with anything
-/// else could not stand in a header.
+/// Whether the text can be a token. RFC 6749 (appendix A) allows visible ASCII only, and an access token with other
+/// characters could not be put in a header.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_answer_is_a_grant() {
+    fn reads_a_usual_response() {
         let grant = grant(
             r#"{"access_token": "aa", "token_type": "Bearer", "expires_in": 86400, "refresh_token": "rr",
                 "scope": "extapi:daily extapi:personal", "id_token": null}"#,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_needed_may_be_missing_or_odd() {
+    fn ignores_missing_or_invalid_optional_members() {
         for rest in [
             "",
             r#", "token_type": "bearer""#,
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_pair_is_no_grant() {
+    fn rejects_half_a_pair() {
         let whole = serde_json::json!({"access_token": "aa", "refresh_token": "rr", "expires_in": 60});
         for (name, why) in
             [("access_token", "no access token"), ("refresh_token", "no refresh token, so it could not be kept alive")]
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_compared_under_one_name() {
+    fn scopes_are_equal_with_and_without_prefix() {
         let scopes = Scopes::parse(" extapi:daily  personal\textapi: daily ");
         assert!(scopes.contains("daily") && scopes.contains("personal"));
         assert!(!scopes.contains("extapi:daily") && !scopes.contains("dail"));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_printed() {
+    fn debug_shows_no_token() {
         let answer = r#"{"access_token": "hush-a", "refresh_token": "hush-r", "expires_in": 60}"#;
         let answer: TokenAnswer = serde_json::from_str(answer).unwrap();
         assert!(!format!("{answer:?}").contains("hush"));
@@ -324,7 +324,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_grant_is_never_half_a_pair(access in ".{0,3}", refresh in ".{0,3}", expires in any::<f64>()) {
+        fn grant_always_has_both_tokens(access in ".{0,3}", refresh in ".{0,3}", expires in any::<f64>()) {
             let answer = serde_json::json!({"access_token": access, "refresh_token": refresh, "expires_in": expires});
             if let Ok(grant) = grant(&answer.to_string()) {
                 prop_assert!(!grant.access_token.expose_secret().is_empty());

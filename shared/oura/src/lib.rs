@@ -1,17 +1,18 @@
 //! A client of the Oura Cloud API, version 2: authorisation, token grants, and the four collections that describe a
 //! night and a day.
 //!
-//! It knows how Oura behaves, quirks included, and nothing of what is done with the data: no destination, no storage,
-//! no schedule. Nothing is remembered between calls; tokens and credentials are passed with each call.
+//! This crate knows how Oura behaves, quirks included. It does not know what the caller does with the data: it has no
+//! destination, storage or schedule. It keeps no state between calls; the caller passes tokens and credentials with
+//! each call.
 //!
 //! Three promises shape the interface:
 //!
-//! - **One unreadable document loses only itself.** [`Client::documents`] returns what it could read, and names the rest
-//!   by id and field, never by value.
-//! - **An error says what to do next.** A token that is refused, a scope that was never granted and a service that is
-//!   unwell are different variants of [`ApiError`]; whether a refresh token may have been spent is the difference
-//!   between [`TokenError::Unwell`] and [`TokenError::Uncertain`].
-//! - **Nothing secret is printable.** No `Debug`, `Display` or error text holds a token, a code, or a measured value.
+//! - **One unreadable document loses only itself.** [`Client::documents`] returns what it could read, and names each
+//!   unreadable document by id and field, never by value.
+//! - **An error says what to do next.** [`ApiError`] has different variants for a refused token, a scope that was not
+//!   granted and a service that fails. [`TokenError::Unwell`] means that the refresh token is not spent;
+//!   [`TokenError::Uncertain`] means that it may be spent.
+//! - **No secret can be printed.** No `Debug`, `Display` or error text holds a token, a code, or a measured value.
 //!
 //! Every network call takes a deadline and does not wait past it.
 //!
@@ -21,12 +22,12 @@
 //!
 //! let client = Client::new(Endpoints::default())?;
 //!
-//! // Where to send a person who is to share their data:
+//! // The consent page, to which the caller sends a person:
 //! let redirect = "https://example.org/callback".parse()?;
 //! let authorization = client.authorization("client-id", &redirect, "daily", "unguessable-state");
 //! assert_eq!(authorization.url.host_str(), Some("cloud.ouraring.com"));
 //!
-//! // Later, with the grant that came of it:
+//! // Later, with the grant from the code exchange:
 //! async fn last_week(client: &Client, grant: &oura::Grant) -> Result<(), oura::ApiError> {
 //!     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
 //!     let days = Days { first: date(2026, 3, 2), last: date(2026, 3, 8) };
@@ -35,7 +36,7 @@
 //!     Ok(())
 //! }
 //!
-//! // What a document offers is a table:
+//! // Each document type has a table of its fields:
 //! let score = DailyReadiness::FIELDS.iter().find(|field| field.name == "score").unwrap();
 //! assert_eq!(score.quantity, Quantity::Score);
 //! let document: DailyReadiness = serde_json::from_str(r#"{"id": "a", "day": "2026-03-02", "score": 81}"#)?;

@@ -1,4 +1,4 @@
-//! Authorisation: the consent address, the exchange of a code, refresh and revocation.
+//! Authorisation: the consent address, code exchange, refresh and revocation.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,10 +21,10 @@ use crate::client::is_confidential;
 use crate::grant::{TokenAnswer, damaged_pair};
 use crate::{ApiError, Client, ClientCredentials, Grant, TokenError};
 
-/// The path under which the older token server revokes; the newer one's is `/oauth/v2/ext/oauth-revoke`.
+/// The revocation path of the older token server. The newer server uses `/oauth/v2/ext/oauth-revoke`.
 const OLDER_REVOCATION: &str = "/oauth/revoke";
 
-/// An OAuth client whose token answers are read leniently.
+/// An OAuth client that parses token responses leniently.
 type OAuthClient = oauth2::Client<
     BasicErrorResponse,
     TokenAnswer,
@@ -33,12 +33,13 @@ type OAuthClient = oauth2::Client<
     BasicRevocationErrorResponse,
 >;
 
-/// Where to send someone for consent, and what to keep until they are back.
+/// The consent address for a person, and the verifier to keep until the callback.
 #[derive(Clone)]
 pub struct Authorization {
-    /// The consent page, with everything it needs in the query. Holds the state: not for logs.
+    /// The consent page, with all parameters in the query. It contains the state, so do not log it.
     pub url: Url,
-    /// Proves at the exchange that it is made by whoever began. Keep it as safe as a password, until the callback.
+    /// Proves at the exchange that the same party began the authorisation. Protect it like a password until the
+    /// callback.
     pub pkce_verifier: SecretString,
 }
 
@@ -49,10 +50,10 @@ impl fmt::Debug for Authorization {
 }
 
 impl Client {
-    /// Begins an authorisation, with a fresh PKCE verifier (S256). Sends nothing.
+    /// Begins an authorisation with a new PKCE verifier (S256). Sends nothing.
     ///
     /// `redirect` must equal a registered address. `scopes` is separated by spaces and uses plain names (`daily`); Oura
-    /// takes an empty list for all of them. `state` comes back with the callback and must be unguessable.
+    /// reads an empty list as all scopes. `state` comes back with the callback and must be unguessable.
     #[must_use]
     pub fn authorization(&self, client_id: &str, redirect: &Url, scopes: &str, state: &str) -> Authorization {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
@@ -67,9 +68,9 @@ impl Client {
     }
 
     /// Exchanges the code of a callback for a grant, at the configured token endpoint. `redirect` must be the address
-    /// that the authorisation was begun with.
+    /// that the authorisation used.
     ///
-    /// One POST, never repeated, no redirect followed: a code that reached the wrong server is spent.
+    /// Sends one POST, never repeats it and follows no redirect: a code that reached the wrong server is spent.
     pub async fn exchange(
         &self,
         credentials: &ClientCredentials,
@@ -92,8 +93,9 @@ impl Client {
 
     /// Exchanges a refresh token for the next grant, at the endpoint that issued it.
     ///
-    /// One POST, never repeated, no redirect followed: a refresh token works once. On success the old pair is dead, so
-    /// store the new one before using it. To an address that is neither https nor on this machine nothing is sent.
+    /// Sends one POST, never repeats it and follows no redirect: a refresh token works once. On success the old pair is
+    /// invalid, so store the new pair before using it. Nothing is sent to an address that is neither https nor on this
+    /// machine.
     pub async fn refresh(
         &self,
         credentials: &ClientCredentials,
@@ -113,12 +115,12 @@ impl Client {
         grant(answer, Some(sent))
     }
 
-    /// Gives a grant back. Pass its refresh token, which ends the access token too. Succeeds when the token is dead
-    /// afterwards, so also when it was dead before.
+    /// Revokes a grant. Pass its refresh token; Oura then also ends the access token. Succeeds if the token is invalid
+    /// afterwards, so also if it was already invalid.
     ///
-    /// The older token server reads a bearer token and no form, and says 401 to one that is dead already, as the
-    /// production client of tidepool-org/platform knows it. The newer one follows RFC 7009, where a dead token is a
-    /// success and a 401 is about our own credentials.
+    /// The older token server reads the token from the `Authorization` header and ignores a form. It answers 401 if the
+    /// token is already invalid (source: the production client in tidepool-org/platform). The newer server follows RFC
+    /// 7009: it reports success for an invalid token, and a 401 is about the client credentials.
     pub async fn revoke(
         &self,
         credentials: &ClientCredentials,
@@ -140,7 +142,7 @@ impl Client {
         };
         let answer = match answer::receive(request, deadline, answer::SMALL_LIMIT).await {
             Ok(answer) => answer,
-            // The body of a success is of no interest.
+            // The status is enough; the body of a success is not used.
             Err(Lost::Garbled | Lost::TooLarge) => return Ok(()),
             Err(lost) => return Err(lost.into()),
         };
@@ -159,12 +161,12 @@ const NOT_JSON: &str = "a success that is not complete JSON";
 const TOO_LARGE: &str = "a body too large to be genuine";
 const FAILED: &str = "the token server failed";
 
-/// What, in answer to a token that was never issued, comes from something that is no token server.
+/// Responses that a token server would not give to a made-up token. They come from another kind of server.
 pub(crate) const NOT_OF_A_TOKEN_SERVER: [&str; 3] = [EMPTY, NOT_JSON, TOO_LARGE];
 
-/// The bridge between the `oauth2` crate and our HTTP client: sends a token request. Only successes cross it; all else
-/// is classified here, where the status and headers are known. It borrows nothing, since a future that did could not
-/// move between threads on the other side.
+/// Sends a token request for the `oauth2` crate through our HTTP client. Only successes are passed back to `oauth2`;
+/// every other response is classified here, where status and headers are known. All arguments are owned, because a
+/// future that borrows would not be `Send` inside `oauth2`.
 async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) -> Result<HttpResponse, TokenError> {
     let (parts, form) = request.into_parts();
     let request = tokens.post(parts.uri.to_string()).headers(parts.headers).body(form);
@@ -174,8 +176,8 @@ async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) 
     } else if answer.body.is_empty() {
         Err(TokenError::Uncertain { why: EMPTY })
     } else {
-        // The tokens in the body are used despite another 2xx status, a wrong content type, invalid UTF-8 or invalid JSON
-        // in another member.
+        // The tokens are used even with another 2xx status, a wrong content type, invalid UTF-8, or invalid JSON in
+        // another member.
         let body = legible(&answer.body);
         let is_json = serde_json::from_str::<IgnoredAny>(&body).is_ok();
         let damaged = (!is_json).then(|| damaged_pair(&body)).flatten();
@@ -183,7 +185,7 @@ async fn post(tokens: reqwest::Client, request: HttpRequest, deadline: Instant) 
     }
 }
 
-/// The body as text: without a byte-order mark, and with a replacement in place of what is no UTF-8.
+/// The body as text, without a byte-order mark and with replacement characters for invalid UTF-8.
 fn legible(body: &[u8]) -> String {
     String::from_utf8_lossy(body).trim_start_matches('\u{feff}').to_owned()
 }
@@ -205,7 +207,7 @@ fn grant(
             Err(TokenError::Unusable { why: "not the JSON object that was expected" })
         }
         Err(RequestTokenError::Parse(..)) => Err(TokenError::Uncertain { why: NOT_JSON }),
-        // Only successes with a body cross the bridge, so what is left comes before it: an address that is none.
+        // `post` returns only successes with a body, so the remaining cause is an invalid address.
         Err(RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_)) => {
             Err(TokenError::Unwell { why: "the request could not be built" })
         }
@@ -223,9 +225,9 @@ fn lost(lost: Lost) -> TokenError {
     }
 }
 
-/// What an answer that is no success says about the request. A known error code counts whatever the status; a 401 with
-/// any other body is about the client (seen when the application lives on another token server). A 403 without a code is
-/// not a token server's, but of a firewall in front of it.
+/// Classifies a response that is not a success. A known error code counts whatever the status is. A 401 with any other
+/// body is about the client (seen when the application is registered at another token server). A 403 without a code
+/// comes from a firewall in front of the token server.
 fn refusal(answer: &Answer) -> TokenError {
     let status = answer.status;
     if status == StatusCode::TOO_MANY_REQUESTS {
@@ -244,7 +246,7 @@ fn refusal(answer: &Answer) -> TokenError {
     }
 }
 
-/// What an error code of RFC 6749 means, whatever status it came with.
+/// The meaning of an RFC 6749 error code, independent of the HTTP status.
 pub(crate) fn said(code: String) -> TokenError {
     match code.as_str() {
         "invalid_grant" => TokenError::InvalidGrant,
@@ -254,13 +256,13 @@ pub(crate) fn said(code: String) -> TokenError {
     }
 }
 
-/// The `error` of an OAuth error answer, if it looks like one.
+/// The `error` member of an OAuth error response, if it looks like an error code.
 fn error_code(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_str(&legible(body)).ok()?;
     code_in(body.get("error")?)
 }
 
-/// An error code, if it looks like one: the answer may come from anywhere, and the code is shown to people.
+/// The text, if it looks like an error code. Any server may have sent the response, and people read the code.
 pub(crate) fn code_in(error: &Value) -> Option<String> {
     let code = error.as_str()?.to_ascii_lowercase();
     let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';

@@ -1,12 +1,12 @@
-//! One page of a collection: its documents, each still unread, and where the next page is.
+//! Parses one page of a collection: the text of each document, and the token of the next page.
 //!
-//! A page is accepted only if it is complete. To the caller, a missing document looks like a deleted one. So a page
-//! that mentions further pages in an unknown way, an error, or that it is only a part, is itself an error, never a
-//! shorter list.
+//! A page is accepted only if it is complete, because a missing document looks like a deleted one to the caller. A page
+//! is an error if it reports an error, says that it is incomplete, or refers to further pages in an unknown way. It is
+//! never read as a shorter list.
 //!
-//! One damaged document must not make the others unreadable. A body that is not JSON, because a document holds a bare
-//! `NaN` or a broken character, is cut into its documents by its brackets and strings alone; each is then read by
-//! itself.
+//! One damaged document must not make the others unreadable. A body may be invalid JSON because a document holds a bare
+//! `NaN` or a broken character. Such a body is split into documents by its brackets and strings alone. Each document is
+//! then parsed separately.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -54,10 +54,10 @@ impl<'a> Page<'a> {
 const NO_PAGE: ApiError = ApiError::Unreadable { what: "JSON that is no page of documents" };
 const NOT_JSON: ApiError = ApiError::Unreadable { what: "a body that is not JSON" };
 
-/// Most members of a page that is not JSON. Oura documents two.
+/// Most members that a page with invalid JSON may have. Oura documents two.
 const MOST_MEMBERS: usize = 64;
 
-/// The members of a page. What Oura does not document is kept, to see whether it means that there is more.
+/// The members of a page. Undocumented members are kept, to check whether they refer to further pages.
 #[derive(Default)]
 struct Envelope<'a> {
     data: Option<Vec<&'a [u8]>>,
@@ -66,7 +66,7 @@ struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads a body that is not JSON. All of it must belong to a member, and only documents may be damaged.
+    /// Splits a body that is not valid JSON. All of it must belong to a member, and only documents may be damaged.
     fn cut(body: &'a [u8]) -> Result<Self, ApiError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let mut envelope = Self::default();
@@ -91,7 +91,7 @@ impl<'a> Envelope<'a> {
 
 impl<'de> Deserialize<'de> for Envelope<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A visitor of its own, because a derived one would take a list for the members in their order.
+        // A hand-written visitor, because a derived one would also accept a list as the members in their order.
         struct Members;
         impl<'de> Visitor<'de> for Members {
             type Value = Envelope<'de>;
@@ -122,13 +122,13 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
     }
 }
 
-/// A member's name in one spelling: `isLast`, `is_last` and `is-last` are the same.
+/// A member's name in one normal form: `isLast`, `is_last` and `is-last` are the same.
 fn one_spelling(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
 
-/// Whether a member beside the documents says that something went wrong: an error, an explanation of one (RFC 7807), or
-/// that documents are missing.
+/// Whether a member beside the documents reports a problem: an error, an explanation of one (RFC 7807), or missing
+/// documents.
 fn says_wrong(name: &str, value: &Value) -> bool {
     match &*one_spelling(name) {
         "error" | "errors" | "title" | "detail" | "partial" | "ispartial" | "incomplete" => says_something(value),
@@ -136,8 +136,8 @@ fn says_wrong(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether members that Oura does not document say that there is another page, each by itself or as the number of this
-/// page and of all (`"page": 1, "total_pages": 2`).
+/// Whether undocumented members say that there is another page: one member by itself, or the number of this page
+/// together with the number of pages (`"page": 1, "total_pages": 2`).
 fn any_says_more<'v>(members: impl Iterator<Item = (&'v String, &'v Value)>) -> bool {
     let members: Vec<_> = members.map(|(name, value)| (one_spelling(name), value)).collect();
     let number = |names: &[&str]| {
@@ -145,15 +145,15 @@ fn any_says_more<'v>(members: impl Iterator<Item = (&'v String, &'v Value)>) -> 
     };
     let page = number(&["page", "currentpage", "pagenumber"]).unwrap_or(1.0);
     let pages = number(&["totalpages", "pagecount", "lastpage"]).unwrap_or(1.0);
-    // Some count from zero.
+    // Some servers count pages from zero.
     pages > page.max(1.0) || members.iter().any(|(name, value)| says_more(name, value))
 }
 
-/// Whether a member that Oura does not document says that there is another page: `nextToken`, `pagination.cursor`,
-/// `links.next`, `has_more`, `truncated`, `remaining` and the like with something in it, or `is_last` with a no. The name
-/// is in [`one_spelling`].
+/// Whether an undocumented member says that there is another page: `nextToken`, `pagination.cursor`, `links.next`,
+/// `has_more`, `truncated`, `remaining` and the like with a value, or `is_last` with a false value. The name is in the
+/// form of [`one_spelling`].
 fn says_more(name: &str, value: &Value) -> bool {
-    // The requests that a rate limit leaves are no documents.
+    // A rate limit counts the remaining requests, not documents.
     if name.contains("ratelimit") {
         return false;
     }
@@ -167,13 +167,13 @@ fn says_more(name: &str, value: &Value) -> bool {
     match value {
         Value::Object(members) => any_says_more(members.iter()),
         Value::Array(items) => items.iter().any(|item| says_more("", item)),
-        // As in a list of links.
+        // An entry of a list of links.
         Value::String(text) => name == "rel" && text.eq_ignore_ascii_case("next"),
         _ => false,
     }
 }
 
-/// Whether there is anything in a value: it is not null, false, 0 or empty throughout.
+/// Whether a value holds anything other than null, false, 0 and empty texts, lists and objects.
 fn says_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -185,7 +185,7 @@ fn says_something(value: &Value) -> bool {
     }
 }
 
-/// Whether the headers link to a next page (RFC 8288).
+/// Whether the `Link` headers refer to a next page (RFC 8288).
 fn has_next_link(headers: &HeaderMap) -> bool {
     let links = headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok());
     links.map(|link| link.to_ascii_lowercase().replace('"', "")).any(|link| {
@@ -193,27 +193,27 @@ fn has_next_link(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The members of an object that need not be JSON within: names and the texts of their values.
+/// The members of an object whose values may be invalid JSON: names and the texts of the values.
 pub(crate) fn members(text: &[u8]) -> Option<Vec<(String, &[u8])>> {
     parts(text, b'{')?.into_iter().map(member).collect()
 }
 
-/// The members of such an object whose names and values are JSON, each by itself. The others are left out.
+/// The members of such an object whose names and values are each valid JSON. The others are left out.
 pub(crate) fn readable_members(text: &[u8]) -> Option<Map<String, Value>> {
     let members = parts(text, b'{')?.into_iter().filter_map(member);
     Some(members.filter_map(|(name, value)| Some((name, serde_json::from_slice(value).ok()?))).collect())
 }
 
 fn member(text: &[u8]) -> Option<(String, &[u8])> {
-    // The name is a string, read by its own reader, which also says where it ends.
+    // The JSON parser reads the name, and also reports where the name ends.
     let mut names = serde_json::Deserializer::from_slice(text).into_iter::<String>();
     let name = names.next()?.ok()?;
     let value = text.get(names.byte_offset()..)?.trim_ascii_start().strip_prefix(b":")?;
     Some((name, value.trim_ascii()))
 }
 
-/// Cuts an object or a list, whose first byte is `open`, at its own commas. Brackets have to match and everything has to
-/// be inside, or nothing can be said of the whole.
+/// Splits an object or a list, whose first byte is `open`, at its own commas. `None` if brackets do not match or
+/// anything is outside them, because the whole can't be understood then.
 fn parts(text: &[u8], open: u8) -> Option<Vec<&[u8]>> {
     let text = text.trim_ascii();
     if text.first() != Some(&open) {

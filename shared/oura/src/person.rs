@@ -1,4 +1,4 @@
-//! Who an access token belongs to.
+//! The owner of an access token.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use crate::{ApiError, Client};
 
-/// What `personal_info` tells with any access token, whatever its scopes.
+/// What `personal_info` returns for any access token, whatever its scopes are.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct PersonalInfo {
-    /// The person at Oura.
+    /// The person's id at Oura.
     pub id: OuraUserId,
 }
 
-/// Oura's own, opaque name of a person. Never empty.
+/// Oura's opaque id of a person. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OuraUserId(String);
@@ -51,14 +51,14 @@ impl TryFrom<String> for OuraUserId {
 }
 
 impl Client {
-    /// Asks who the access token belongs to. Answers 403 like any other endpoint when the membership has lapsed.
+    /// Fetches the owner of the access token. Like any other endpoint, it answers 403 if the membership has lapsed.
     pub async fn personal_info(
         &self,
         access_token: &SecretString,
         deadline: Instant,
     ) -> Result<PersonalInfo, ApiError> {
         let answer = self.get(&["usercollection", "personal_info"], &[], access_token, deadline).await?;
-        // Read as an object first: a list would be read as the members in their order.
+        // Parsed as an object first, because serde would accept a list as the members in their order.
         let person: Option<Map<String, Value>> = serde_json::from_slice(&answer.body).ok();
         person
             .and_then(|person| serde_json::from_value(Value::Object(person)).ok())

@@ -1,27 +1,28 @@
-//! Reads the body of an answer as JSON, also where single bytes or words of it are not JSON.
+//! Parses the body of a response as JSON, even if single bytes or words of it are invalid.
 //!
-//! An answer may begin with a byte order mark, or hold a Latin-1 letter in a name, a control character in a comment, or
-//! `NaN` in place of a number. A strict parser then refuses the whole body, and what it says of all other users is lost. So
-//! this one repairs strings and bare words. It never repairs a body that is cut off or that is no JSON object or list.
+//! A body may begin with a byte order mark. It may hold a Latin-1 letter in a name, a control character in a comment,
+//! or `NaN` in place of a number. A strict parser would refuse the whole body, and the data of all other users would be
+//! lost. So this parser repairs strings and bare words. It never repairs a body that is cut off, or that is not a JSON
+//! object or list.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// A body that was read.
+/// A parsed body.
 pub(crate) struct Body {
     pub(crate) json: Value,
-    /// Whether some bytes were not UTF-8 and were read as Latin-1 letters: good enough for a name, but not for an
-    /// identifier.
+    /// Whether some bytes were not UTF-8 and were read as Latin-1 letters. That is good enough for a name, but not for
+    /// an identifier.
     pub(crate) guessed: bool,
 }
 
-/// The bytes without the byte order mark that some servers put first.
+/// The bytes without the byte order mark that some servers send.
 pub(crate) fn unmarked(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
-/// Reads a body, `None` where it can't be.
+/// Parses a body; `None` if it can't be repaired.
 pub(crate) fn read(body: &[u8]) -> Option<Body> {
     let body = unmarked(body);
     if let Ok(json) = serde_json::from_slice(body) {
@@ -35,7 +36,7 @@ pub(crate) fn read(body: &[u8]) -> Option<Body> {
     Some(Body { json, guessed })
 }
 
-/// The bytes as text, and whether any of them had to be read as Latin-1.
+/// The bytes as text, and whether any byte was read as Latin-1.
 fn decode(body: &[u8]) -> (String, bool) {
     let mut text = String::with_capacity(body.len());
     let mut guessed = false;
@@ -47,7 +48,7 @@ fn decode(body: &[u8]) -> (String, bool) {
     (text, guessed)
 }
 
-/// The text with its strings and bare words made JSON. Structure is left as it is.
+/// Makes strings and bare words valid JSON. Does not change the structure.
 fn repair(text: &str) -> String {
     let mut json = String::with_capacity(text.len());
     let mut rest = text;
@@ -68,12 +69,12 @@ fn repair(text: &str) -> String {
     json
 }
 
-/// Whether a character may stand in a number or word outside of strings.
+/// Whether a character may be part of a number or word outside strings.
 fn is_bare(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '+' | '-' | '.' | '_')
 }
 
-/// A number or word that JSON has stays; any other, such as `NaN` or `1e999`, becomes a text.
+/// Keeps a number or word that is valid JSON. Any other, such as `NaN` or `1e999`, becomes a string.
 fn repair_word(word: &str, json: &mut String) {
     if serde_json::from_str::<Value>(word).is_ok() {
         json.push_str(word);
@@ -84,7 +85,7 @@ fn repair_word(word: &str, json: &mut String) {
     }
 }
 
-/// Copies a string, from after its opening quote to its closing quote; returns how many bytes were read.
+/// Copies a string, from after its opening quote to its closing quote. Returns how many bytes were read.
 fn repair_string(text: &str, json: &mut String) -> usize {
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
@@ -108,8 +109,8 @@ fn repair_string(text: &str, json: &mut String) -> usize {
     text.len()
 }
 
-/// Writes the escape that the text begins with; answers how much was read. Half a character outside the basic plane
-/// becomes the replacement character, and a backslash that escapes nothing stays one.
+/// Writes the escape at the start of the text and returns its length in bytes. An unpaired surrogate becomes the
+/// replacement character, and a backslash that escapes nothing stays a backslash.
 fn repair_escape(text: &str, json: &mut String) -> usize {
     let (written, read) = match (unit(text), text.get(1..2)) {
         (Some(0xD800..0xDC00), _) if matches!(text.get(6..).and_then(unit), Some(0xDC00..0xE000)) => {
@@ -124,7 +125,7 @@ fn repair_escape(text: &str, json: &mut String) -> usize {
     read
 }
 
-/// The number in the `\uXXXX` that the text begins with.
+/// The number in the `\uXXXX` at the start of the text.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     if digits.bytes().all(|digit| digit.is_ascii_hexdigit()) { u16::from_str_radix(digits, 16).ok() } else { None }
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_bytes_and_words_cost_only_themselves() {
+    fn invalid_bytes_and_words_affect_only_themselves() {
         for (body, meaning) in [
             (&b"\xEF\xBB\xBF{\"a\":1}"[..], json!({"a": 1})),
             (b"{\"a\":\"J\xF6rg\"}", json!({"a": "Jörg"})),
@@ -162,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_were_guessed_are_marked() {
+    fn marks_guessed_letters() {
         assert!(read(b"{\"a\":\"\xF6\"}").unwrap().guessed);
         assert!(!read("{\"a\":\"ö\",\"b\":NaN}".as_bytes()).unwrap().guessed);
         assert!(!read(b"{}").unwrap().guessed);
     }
 
     #[test]
-    fn what_is_cut_off_or_no_object_or_list_is_not_repaired() {
+    fn does_not_repair_a_cut_body_or_a_bare_value() {
         for body in [
             &b""[..],
             b" ",
@@ -192,16 +193,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_is_read_as_it_is(value in any_json()) {
+        fn does_not_change_valid_json(value in any_json()) {
             let text = value.to_string();
             let value: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(json(text.as_bytes()), Some(value.clone()));
-            // A repair changes no JSON either.
+            // A repair does not change valid JSON.
             prop_assert_eq!(serde_json::from_str::<Value>(&repair(&text)).unwrap(), value);
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\":,\\\\uNd80a \n]{0,60}") {
+        fn does_not_panic_on_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\":,\\\\uNd80a \n]{0,60}") {
             let _ = read(&bytes);
             let _ = read(text.as_bytes());
         }

@@ -1,4 +1,4 @@
-//! Dates and times as the site writes them: wall clock, without a zone, `dd/MM/yyyy` and `h:mm AM` or `h:mm PM`.
+//! Dates and times in the site's format: wall clock without a zone, `dd/MM/yyyy` and `h:mm AM` or `h:mm PM`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A time of day that can be imported: any minute from 1:00 AM to 11:59 PM.
+/// A time of day for an import: any minute from 1:00 AM to 11:59 PM.
 ///
-/// The vendor's own client works around imports at `12:MM AM`; whether the site refuses those or moves them to another
-/// time is unknown, so there is no such value. (As a bound of a search `12:00 AM` is right, and used.)
+/// The vendor's own client avoids imports at `12:MM AM`. It is unknown whether the site refuses those or moves them to
+/// another time, so this type does not allow them. (In the bounds of a search, `12:00 AM` works and is used.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimeOfDay {
     hour: u8,
@@ -22,13 +22,13 @@ pub struct TimeOfDay {
 pub struct NotATimeOfDay;
 
 impl TimeOfDay {
-    /// The time at `hour` (1 to 23) and `minute` (0 to 59), `None` for anything else.
+    /// The time at `hour` (1 to 23) and `minute` (0 to 59); `None` for other values.
     #[must_use]
     pub fn new(hour: u8, minute: u8) -> Option<TimeOfDay> {
         ((1..24).contains(&hour) && minute < 60).then_some(TimeOfDay { hour, minute })
     }
 
-    /// The hour on a clock of 24 hours.
+    /// The hour, 1 to 23.
     #[must_use]
     pub fn hour(self) -> u8 {
         self.hour
@@ -41,7 +41,7 @@ impl TimeOfDay {
     }
 }
 
-/// As the site wants it: `9:00 PM`.
+/// In the site's format: `9:00 PM`.
 impl fmt::Display for TimeOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (hour, half) = match self.hour {
@@ -53,7 +53,7 @@ impl fmt::Display for TimeOfDay {
     }
 }
 
-/// From `21:00` or from `9:00 PM`.
+/// Reads `21:00` or `9:00 PM`.
 impl FromStr for TimeOfDay {
     type Err = NotATimeOfDay;
 
@@ -95,7 +95,7 @@ pub(crate) fn site_date(date: Date) -> String {
     format!("{:02}/{:02}/{:04}", date.day(), date.month(), date.year())
 }
 
-/// Reads `dd/MM/yyyy`; a missing leading zero is forgiven.
+/// Reads `dd/MM/yyyy`; a leading zero may be missing.
 pub(crate) fn read_date(text: &str) -> Option<Date> {
     let mut parts = text.trim().split('/');
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
@@ -108,7 +108,7 @@ pub(crate) fn read_date(text: &str) -> Option<Date> {
     Date::new(year, month, day).ok()
 }
 
-/// A number written in nothing but so many ASCII digits.
+/// A number of only ASCII digits, with a number of digits in this range.
 fn number(digits: &str, length: std::ops::RangeInclusive<usize>) -> Option<u16> {
     let plain = length.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     if plain { digits.parse().ok() } else { None }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_on_a_clock_of_twelve_hours() {
+    fn writes_times_on_a_twelve_hour_clock() {
         for (hour, minute, written) in [
             (1, 0, "1:00 AM"),
             (9, 5, "9:05 AM"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hour_after_midnight_does_not_exist() {
+    fn rejects_the_hour_after_midnight() {
         for minute in 0..60 {
             assert_eq!(TimeOfDay::new(0, minute), None);
             for text in [format!("12:{minute:02} AM"), format!("00:{minute:02}"), format!("0:{minute:02}")] {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_in_both_notations_and_nothing_else() {
+    fn reads_times_in_exactly_two_notations() {
         let nine = TimeOfDay::new(21, 0).unwrap();
         for text in ["21:00", "9:00 PM", "09:00 PM", "9:00 pm", "9:00PM", " 9:00 PM "] {
             assert_eq!(text.parse(), Ok(nine), "{text}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_day_first_in_ten_characters() {
+    fn writes_dates_day_first_in_ten_characters() {
         assert_eq!(site_date(date(2026, 3, 4)), "04/03/2026");
         assert_eq!(site_date(date(987, 12, 31)), "31/12/0987");
         assert_eq!(read_date("04/03/2026"), Some(date(2026, 3, 4)));
@@ -175,21 +175,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_time_survives_being_written(hour in 1u8..24, minute in 0u8..60) {
+        fn reads_back_every_written_time(hour in 1u8..24, minute in 0u8..60) {
             let time = TimeOfDay::new(hour, minute).unwrap();
             prop_assert_eq!(time.to_string().parse(), Ok(time));
             prop_assert_eq!(format!("{hour}:{minute:02}").parse(), Ok(time));
         }
 
         #[test]
-        fn every_date_survives_being_written(year in 1i16..=9999, month in 1i8..=12, day in 1i8..=28) {
+        fn reads_back_every_written_date(year in 1i16..=9999, month in 1i8..=12, day in 1i8..=28) {
             let date = date(year, month, day);
             prop_assert_eq!(site_date(date).len(), 10);
             prop_assert_eq!(read_date(&site_date(date)), Some(date));
         }
 
         #[test]
-        fn reading_any_text_is_safe(text in ".*") {
+        fn does_not_panic_on_any_text(text in ".*") {
             let _ = text.parse::<TimeOfDay>();
             let _ = read_date(&text);
         }

@@ -1,4 +1,4 @@
-//! The calls, one function each.
+//! The API calls, one function each.
 
 use std::collections::BTreeMap;
 
@@ -18,22 +18,22 @@ use crate::roster::{GroupBody, Roster, RosterPages, SynchroniseBody, read_member
 use crate::site::{Credentials, Site};
 use crate::transport::{Purpose, Transport};
 
-/// How many events go in one import: the size of the vendor's own sample batches. No hard limit is known.
+/// Most events in one import: the size of the vendor's own sample batches. No hard limit is known.
 pub const MAX_EVENTS: usize = 25;
-/// How many users one look at their profiles covers: as many as the site puts on a page elsewhere.
+/// Most users in one profile search: the page size that the site uses for other lists.
 const USERS_PER_SEARCH: usize = 100;
 
-/// A client of one site. Build it once: it holds a pool of connections, which its clones share.
+/// A client of one site. Build it once: it holds a connection pool, which its clones share.
 ///
-/// No call waits past its deadline, and none is repeated, except that a call that only reads is sent once more when its
-/// connection breaks.
+/// No call waits past its deadline. No call is repeated, with one exception: a read is sent once more if its connection
+/// breaks.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(crate) transport: Transport,
 }
 
 impl Client {
-    /// A client of this site. Nothing is sent.
+    /// Makes a client of this site. Sends nothing.
     pub fn new(site: Site) -> Result<Client, BuildError> {
         Ok(Client { transport: Transport::new(site)? })
     }
@@ -44,17 +44,16 @@ impl Client {
         self.transport.site()
     }
 
-    /// Opens a connection, so that a call in the next few seconds need not. No credentials are sent, and how it ends does
-    /// not matter.
+    /// Opens a connection in advance, for a call in the next few seconds. Sends no credentials and ignores the result.
     pub async fn warm(&self, deadline: Instant) {
         self.transport.warm(deadline).await;
     }
 
-    /// Finds out whether the site accepts these credentials, with one request that reads nothing of anybody. An account
-    /// that may not ask even that has been let in all the same, if it is told so by a 403. A refusal with 200 may be that of
-    /// the password, and lets nobody in.
+    /// Checks whether the site accepts these credentials, with one request that reads no personal data. A 403 also
+    /// means success: the site accepted the account, which only lacks permission for this request. A refusal with
+    /// status 200 may be about the password, so it is an error.
     pub async fn sign_in(&self, credentials: &Credentials, deadline: Instant) -> Result<(), Error> {
-        // As if it were an import, because it must not be repeated: wrong passwords may lock the account.
+        // Sent like an import, so that it is never repeated: wrong passwords may lock the account.
         match self.transport.post("listgroups", credentials, &GroupBody { name: "" }, Purpose::Import, deadline).await {
             Ok(None) | Err(Error::Forbidden) => Ok(()),
             Ok(Some(answer)) => match Refusal::find_in_read(&answer.json) {
@@ -66,18 +65,18 @@ impl Client {
         }
     }
 
-    /// Everyone the account sees: all pages of `usersynchronise`. Whether users that are missing were deleted has to be
-    /// [asked](Client::deleted_users).
+    /// All users that the account can see: all pages of `usersynchronise`. A missing user is not proof of a deletion;
+    /// [`deleted_users`](Client::deleted_users) asks the site.
     pub async fn roster(&self, credentials: &Credentials, deadline: Instant) -> Result<Roster, Error> {
         self.roster_knowing(credentials, &[], deadline).await
     }
 
-    /// Which of these users the site says are deleted. The others may be there, or only out of the account's sight: the
-    /// site tells the two apart for users who are named to it, and for nobody else (vendor's documentation of
-    /// `usersynchronise`). Costs as much as the roster.
+    /// Returns those of the given users that the site says are deleted. The other users may still exist, or may only be
+    /// invisible to the account. The site makes this distinction only for users that the request names (vendor's
+    /// documentation of `usersynchronise`). The call costs as much as the roster.
     ///
-    /// Users whom the same answer also lists, or speaks of in a merger, are not deleted; a merger that does not say whose it
-    /// is makes the whole answer unclear.
+    /// A user is not deleted if the same answer also lists the user or names the user in a merger. A merger without a
+    /// readable user makes the whole answer an error.
     pub async fn deleted_users(
         &self,
         credentials: &Credentials,
@@ -91,7 +90,7 @@ impl Client {
         if let Some(merger) = roster.unreadable.iter().find(|unreadable| unreadable.is_unknown_merger()) {
             return Err(Error::unexpected(format!("usersynchronise: {}", merger.what)));
         }
-        // A user who was merged is gone, too, but not deleted.
+        // A merged user is gone too, but not deleted.
         let deleted = roster.clearly_deleted();
         Ok(users.iter().copied().filter(|user| deleted.contains(user)).collect())
     }
@@ -107,7 +106,7 @@ impl Client {
         let mut cursor = None;
         loop {
             let body = SynchroniseBody::page(known, cursor);
-            // Other lists may be left out when they are empty, but this one has the account itself in it.
+            // Other lists may be missing if they are empty, but this one includes the account itself.
             let nobody = Error::NotJson { status: 200, starts: "empty" };
             let page = self.transport.post("usersynchronise", credentials, &body, Purpose::Read, deadline).await?;
             let page = page.ok_or(nobody)?;
@@ -119,8 +118,8 @@ impl Client {
         }
     }
 
-    /// The members of a group. A group that does not exist looks like one without members. One unreadable member makes
-    /// the whole answer an error: a member missing from the result would count as outside the group.
+    /// The members of a group. An unknown group looks like an empty one. One unreadable member makes the whole answer
+    /// an error: a member missing from the result would count as outside the group.
     pub async fn group_members(
         &self,
         credentials: &Credentials,
@@ -131,13 +130,12 @@ impl Client {
         answer.as_ref().map_or(Ok(Vec::new()), read_members)
     }
 
-    /// Imports up to [`MAX_EVENTS`] events into one form, in one request. Put the oldest first, so that calculations over
-    /// an athlete's history are not run again and again.
+    /// Imports up to [`MAX_EVENTS`] events into one form, in one request. Put the oldest first, so that the site does
+    /// not repeat calculations over an athlete's history.
     ///
-    /// There is no key that would make this idempotent: when it ends in doubt
-    /// ([`leaves_import_in_doubt`](Error::leaves_import_in_doubt)) or in anything but [`Import::Imported`], look up what is
-    /// there with [`events`](Client::events) before sending again. Never send `First Name`, `Last Name`, or a field that
-    /// the form links or calculates.
+    /// The API has no idempotency key. After a result other than [`Import::Imported`], or after an error in doubt
+    /// ([`leaves_import_in_doubt`](Error::leaves_import_in_doubt)), look the records up with [`events`](Client::events)
+    /// before sending again. Never send `First Name`, `Last Name`, or a field that the form links or calculates.
     pub async fn import(
         &self,
         credentials: &Credentials,
@@ -155,11 +153,11 @@ impl Client {
 
     /// The events of one form and user that start on the days from `first` to `last`, both included, oldest first.
     ///
-    /// Asks `eventsearch`, and where the site can't answer that (404, 422, or something other than JSON) `synchronise`. An
-    /// answer that is not understood to its last event, or not known to be whole, is an error, never "none": taking it for
-    /// that would store a record twice. One answer without a word is "none" all the same: an empty body with 200 in place of
-    /// the first page, because real sites answer so. It has to arrive whole, with `Content-Length: 0` or as a complete
-    /// chunked body.
+    /// Calls `eventsearch`. If the site can't answer that (404, 422, or a body that is not JSON), calls `synchronise`.
+    /// An answer that is not fully understood, or may be incomplete, is an error. It never counts as "no events",
+    /// because the caller would then store a record twice. There is one exception, because real sites answer so: an
+    /// empty body with status 200 as the first page means "no events". It must arrive in full, with `Content-Length: 0`
+    /// or as a complete chunked body.
     pub async fn events(
         &self,
         credentials: &Credentials,
@@ -203,7 +201,8 @@ impl Client {
                 None => return Err(Error::NotJson { status: 200, starts: "empty" }),
             };
             wanted.read(&page, &mut found)?;
-            // The caller retries a circle for ever without a note to the operator, and reports what is unexpected.
+            // The caller retries a repeated cursor without a note to the operator, and reports an unexpected answer. So
+            // it becomes unexpected here.
             cursor = cursors.next(&page).map_err(|error| match error {
                 Error::CursorRepeats => Error::unexpected("`cursor` refers to a page that was read before"),
                 error => error,
@@ -214,7 +213,8 @@ impl Client {
         }
     }
 
-    /// Deletes an event; needs the site's delete permission, and can't be undone. Answers whether the site says it did.
+    /// Deletes an event. This needs the site's delete permission and can't be undone. Returns whether the site
+    /// confirmed the deletion.
     pub async fn delete_event(
         &self,
         credentials: &Credentials,
@@ -226,8 +226,8 @@ impl Client {
         Ok(Refusal::find_in_read(&answer).is_none() && states.contains(&Some("SUCCESS".to_owned())))
     }
 
-    /// Writes a user's record in a profile form. Each user has one, so this may be repeated; a field that is not sent may be
-    /// cleared.
+    /// Writes a user's record in a profile form. Each user has one record, so this call may be repeated. The site may
+    /// clear fields that are not sent.
     pub async fn import_profile(
         &self,
         credentials: &Credentials,
@@ -241,7 +241,7 @@ impl Client {
         read_profile_import(&answer, fields)
     }
 
-    /// The records of these users in a profile form; users without one are left out.
+    /// The records of these users in a profile form. Users without a record are left out.
     pub async fn profiles(
         &self,
         credentials: &Credentials,
@@ -270,7 +270,7 @@ impl Client {
         Ok(answer.map(|body| body.json))
     }
 
-    /// An answer without a body may be fine for a read; about an import it says nothing.
+    /// Sends a write. An empty body is an error here, because it does not confirm an import.
     async fn write<B: Serialize>(
         &self,
         endpoint: &str,

@@ -1,86 +1,92 @@
-//! Why there is no answer about what was asked.
+//! Errors, grouped by what the caller can do.
 
 use std::time::Duration;
 
-/// A call that came to nothing. Each variant says what the caller can do.
+/// A failed call. Each variant says what the caller can do.
 ///
-/// No text here holds anything that was sent, nor anything the site said except the message of a refusal, shortened.
+/// No error text holds anything that was sent. From the site's response it holds only the shortened message of a
+/// refusal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// 401, unless a proxy or firewall sends it with a page that names it. Do not try again with these credentials: when the site locks an account is unknown.
+    /// 401, unless it has a page that names a proxy or firewall. Do not try these credentials again: it is unknown
+    /// after how many attempts the site locks an account.
     #[error("the site refuses the username or the password")]
     WrongCredentials,
-    /// 403 in the site's own words: without a body, with "access denied", or with an RPC exception. The account may not use this form or group, or the API at all; an administrator of the
-    /// site must mend it.
+    /// 403 in one of the site's own forms: an empty body, "access denied", or an RPC exception. The account may not use
+    /// this form or group, or the API at all. An administrator of the site must grant the permission.
     #[error("the account has no permission for this form or group")]
     Forbidden,
-    /// 404 without a body, with a web page or with an RPC exception, or a refusal saying that there is no such application: the address of the site is wrong.
+    /// 404 with an empty body, a web page or an RPC exception, or a refusal saying that there is no such application:
+    /// the site's address is wrong.
     #[error("there is no such site or endpoint at this address")]
     NotFound,
-    /// 429 (and a 503 with `Retry-After`, when reading). Wait, then try again.
+    /// 429, or a 503 with `Retry-After` in response to a read. Wait, then try again.
     #[error("the site asks for fewer requests")]
     Throttled {
-        /// How long to wait, if the site said so. Where it said so in a way that can't be read, five minutes.
+        /// How long to wait, if the site says so; five minutes if its value is unreadable.
         after: Option<Duration>,
     },
-    /// Any other 3xx or 4xx: the request itself is wrong, or something in front of the site refuses it.
+    /// Any other 3xx or 4xx: the request is wrong, or a server in front of the site refuses it.
     #[error("the site rejects the request with status {status}")]
     Rejected {
         /// The HTTP status.
         status: u16,
     },
-    /// Without a status the request certainly did not reach the site: no connection (refused, DNS, TLS), or no time left to
-    /// make one. With a status (5xx) the site failed, and an import may or may not have been carried out.
+    /// Without a status the request certainly did not reach the site: no connection (refused, DNS, TLS), or no time
+    /// left to connect. With a status (5xx) the site failed, and an import may or may not have been carried out.
     #[error("the site is unwell ({})", status.map_or("no connection".to_owned(), |status| format!("status {status}")))]
     Unwell {
-        /// The HTTP status, if there was an answer.
+        /// The HTTP status, if there was a response.
         status: Option<u16>,
     },
-    /// The request may have been carried out, but no complete answer came. Look up before importing again.
+    /// The request may have been carried out, but no complete response came. Look the records up before importing
+    /// again.
     #[error("no complete answer came: {why}")]
     Uncertain {
-        /// What happened instead.
+        /// The cause, in words.
         why: &'static str,
     },
-    /// An answer in something other than JSON, such as a web page, or a 401, 403 or 404 in another form than the site's: it
-    /// may not be the site's own, and says nothing about the account or any user. With a 2xx status an import may have been carried out.
+    /// A response that is not JSON, such as a web page, or a 401, 403 or 404 that is not in the site's own form.
+    /// Another server may have sent it, so it says nothing about the account or any user. With a 2xx status an import
+    /// may have been carried out.
     #[error("the site answered with status {status} and {starts} instead of JSON")]
     NotJson {
         /// The HTTP status.
         status: u16,
-        /// What came: `html`, `text` or `empty`.
+        /// The kind of body: `html`, `text` or `empty`.
         starts: &'static str,
     },
-    /// The site's own refusal, with HTTP 200, of something that was to be read.
+    /// The site's own refusal of a read, with HTTP 200.
     #[error("the site says: {says}")]
     Refused {
-        /// The site's message, on one line and cut, or the kind of refusal where it gives no message.
+        /// The site's message, shortened and on one line, or the kind of refusal if there is no message.
         says: String,
     },
-    /// JSON of an unknown shape, or JSON that may be incomplete. Nothing may be concluded from it about any user.
+    /// JSON of an unknown shape, or JSON that may be incomplete. It proves nothing about any user.
     #[error("unexpected answer: {what}")]
     Unexpected {
-        /// What could not be read, and where in the answer it is.
+        /// What could not be read, and its position in the response.
         what: String,
     },
-    /// The pages of the roster went in a circle, so what was read can't be complete. A look-up of events that does so is
-    /// [`Unexpected`](Error::Unexpected).
+    /// A page of the roster refers to an earlier page, so the list can't be complete. In a look-up of events the same
+    /// problem is [`Unexpected`](Error::Unexpected).
     #[error("a page refers to one that was read before")]
     CursorRepeats,
-    /// The answer is larger than any that makes sense, and was not read to its end.
+    /// The response is larger than any valid one, and was not read to its end.
     #[error("the answer is too large")]
     TooLarge,
-    /// An import of no event at all or of more than [`MAX_EVENTS`](crate::MAX_EVENTS); nothing was sent. A caller's mistake.
+    /// An import without events or with more than [`MAX_EVENTS`](crate::MAX_EVENTS). Nothing was sent; the caller is
+    /// wrong.
     #[error("{events} events can't go in one import")]
     BatchSize {
-        /// How many were given.
+        /// The number of events.
         events: usize,
     },
 }
 
 impl Error {
-    /// Whether an import that ended like this may have been carried out all the same, so that sending it again without
-    /// looking the records up first could store them twice.
+    /// Whether an import with this error may still have been carried out. If so, sending it again without a look-up
+    /// could store the records twice.
     #[must_use]
     pub fn leaves_import_in_doubt(&self) -> bool {
         match self {
@@ -105,7 +111,7 @@ impl Error {
     }
 }
 
-/// The HTTP client could not be set up: no usable TLS roots on this machine.
+/// The HTTP client could not be set up: this machine has no usable TLS root certificates.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client for Smartabase can't be set up")]
 pub struct BuildError(#[from] reqwest::Error);
@@ -115,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_import_is_in_doubt_once_it_may_have_arrived() {
+    fn import_is_in_doubt_once_it_may_have_arrived() {
         for error in [
             Error::Unwell { status: Some(500) },
             Error::Uncertain { why: "the connection was lost" },

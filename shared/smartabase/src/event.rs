@@ -1,4 +1,4 @@
-//! Events: the dated records of an event form, on their way in and read back.
+//! Events: the dated records of an event form, as requests and as responses.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,52 +13,54 @@ use crate::ids::{EventId, FormName, UserId};
 use crate::message::text;
 use crate::rows::{Row, UserObject, list, read_fields, same_value, with_line_breaks};
 
-/// An event to be imported, on one day of its user's wall clock.
+/// An event to import, on one day of its user's wall clock.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Whose record it is.
+    /// The user that the record belongs to.
     pub user: UserId,
-    /// The day it starts and finishes.
+    /// The day on which it starts and finishes.
     pub date: Date,
     /// When it starts.
     pub start: TimeOfDay,
     /// When it finishes.
     pub finish: TimeOfDay,
-    /// The stored event that this one replaces, whole: a field that is not sent again is lost.
+    /// The stored event that this one replaces. The site replaces the whole event: a field that is not sent again is
+    /// lost.
     pub existing: Option<EventId>,
-    /// Field names, exactly as the form spells them, and values; a value that is missing is `""`.
+    /// Field names, exactly as the form spells them, and values; a missing value is `""`.
     pub fields: Vec<(String, String)>,
 }
 
-/// An event as the site holds it.
+/// An event as the site stores it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its id, for an update.
+    /// The event's id, for an update.
     pub id: EventId,
-    /// Whose record it is.
+    /// The user that the record belongs to.
     pub user: UserId,
-    /// The day it starts.
+    /// The day on which it starts.
     pub date: Date,
-    /// Every field that is not blank, also calculated ones and others that were never sent.
+    /// All fields that are not blank, including calculated fields and fields that were never sent.
     pub fields: BTreeMap<String, String>,
 }
 
 impl StoredEvent {
-    /// Whether `field` holds what was sent as `value`: numbers are compared as numbers, and a field that is absent is
-    /// blank.
+    /// Whether `field` still has the value that was sent as `value`. Numbers are compared as numbers, and an absent
+    /// field is blank.
     #[must_use]
     pub fn holds(&self, field: &str, value: &str) -> bool {
         same_value(value, self.fields.get(field).map_or("", String::as_str))
     }
 
-    /// What has to be sent for `field` to say what it says now: line breaks are read back as HTML, and would be stored so.
+    /// The text to send so that `field` keeps its stored value. The site returns line breaks as HTML and would store
+    /// that HTML.
     #[must_use]
     pub fn to_send(&self, field: &str) -> Option<String> {
         self.fields.get(field).map(|text| with_line_breaks(text))
     }
 }
 
-/// Without the values, which are about someone's health.
+/// Without the values, which are health data.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event")
@@ -70,7 +72,7 @@ impl fmt::Debug for Event {
     }
 }
 
-/// Without the values, which are about someone's health.
+/// Without the values, which are health data.
 impl fmt::Debug for StoredEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredEvent")
@@ -104,7 +106,7 @@ struct EventBody<'a> {
     start_time: TimeOfDay,
     finish_time: TimeOfDay,
     user_id: UserObject,
-    // A number: the vendor's schema says string, but the number is what was seen to work on a real site.
+    // A number: the vendor's schema says string, but a real site was seen to accept the number.
     #[serde(skip_serializing_if = "Option::is_none")]
     existing_event_id: Option<EventId>,
     rows: [Row<'a>; 1],
@@ -126,7 +128,7 @@ impl<'a> ImportBody<'a> {
     }
 }
 
-/// The members that an answer without a list of events may have, and still mean "no events".
+/// The members that an answer without a list of events may have and still mean "no events".
 const WITHOUT_EVENTS: [&str; 8] = [
     "events",
     "export",
@@ -138,7 +140,7 @@ const WITHOUT_EVENTS: [&str; 8] = [
     "idsOfDeletedEvents",
 ];
 
-/// One form of one user over some days, both included.
+/// A look-up: one form of one user over some days, both included.
 pub(crate) struct Wanted<'a> {
     pub(crate) form: &'a FormName,
     pub(crate) user: UserId,
@@ -146,7 +148,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) last: Date,
 }
 
-/// The body of `eventsearch`. Without times the site ignores the dates and gives everything there ever was.
+/// The body of `eventsearch`. Without times the site ignores the dates and returns all events.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SearchBody<'a> {
@@ -160,7 +162,7 @@ pub(crate) struct SearchBody<'a> {
     cursor: String,
 }
 
-/// The body of `synchronise`, with `startDate` as the lower bound of the event's date: undocumented, but seen to work.
+/// The body of `synchronise`. `startDate` is the lower bound of the event's date: undocumented, but seen to work.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SynchroniseBody<'a> {
@@ -199,10 +201,10 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Adds the wanted events of a page of either endpoint to `found`.
+    /// Adds the wanted events of a page from either endpoint to `found`.
     ///
-    /// The site may ignore any of the conditions, so they are applied here as well. An event that can't be read is an
-    /// error: to leave it out would tell the caller that it is not there, and have it stored a second time.
+    /// The site may ignore any of the conditions, so this function applies them too. An unreadable event is an error.
+    /// If it were left out, the caller would create it a second time.
     pub(crate) fn read(&self, page: &Value, found: &mut BTreeMap<EventId, StoredEvent>) -> Result<(), Error> {
         for (index, entry) in events_of(page)?.into_iter().enumerate() {
             if let Some(event) = self.read_event(entry, &format!("events[{index}]"))? {
@@ -241,7 +243,7 @@ impl<'a> Wanted<'a> {
         if date < self.first || date > self.last {
             return Ok(None);
         }
-        // It is the event that was asked for, if the name is the form's in another encoding.
+        // If the name is this form's name in another encoding, this is the wanted event.
         if other.is_some() {
             return Err(unreadable("formName"));
         }
@@ -255,8 +257,8 @@ fn letters(name: &str) -> String {
     name.replace("&amp;", "&").chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Whether a name may come in another encoding: as an HTML entity, percent-encoded, or with letters outside ASCII. Letters
-/// that were guessed, because the page is not UTF-8, are outside ASCII as well.
+/// Whether a name may be in another encoding: with an HTML entity, percent-encoded, or with letters outside ASCII.
+/// Letters that were guessed, because the page is not UTF-8, are also outside ASCII.
 fn may_be_encoded(name: &str) -> bool {
     let is_entity = |at: usize| name.get(at..).is_some_and(|rest| rest.contains(';'));
     let is_percent = |at: usize| {
@@ -266,8 +268,9 @@ fn may_be_encoded(name: &str) -> bool {
     !name.is_ascii() || name.find('&').is_some_and(is_entity) || name.match_indices('%').any(|(at, _)| is_percent(at))
 }
 
-/// The events of a page of `eventsearch` or, under `export`, of `synchronise`. No events at all may come as an empty list,
-/// as null or as an empty object; something else without a list is not understood, which must not pass for "none".
+/// The events of a page of `eventsearch`, or of `synchronise`, which puts them under `export`. "No events" may be an
+/// empty list, null or an empty object. Anything else without a list is an error, because it is not proof of "no
+/// events".
 fn events_of(page: &Value) -> Result<Vec<&Value>, Error> {
     let Value::Object(members) = page else { return Err(Error::unexpected("events: not an object")) };
     let export = match members.get("export") {
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_read_from_either_endpoint() {
+    fn reads_an_event_from_either_endpoint() {
         for page in [
             json!({"events": [entry()], "cursor": null}),
             json!({"export": {"events": [entry()]}}),
@@ -338,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_sent_back_with_the_line_breaks_it_was_sent_with() {
+    fn restores_line_breaks_for_sending() {
         let rows = json!([{"row": 0, "pairs": [{"key": "Comment", "value": "flew in< br/>slept<br>well"}]}]);
         let events = read(&with("rows", rows)).unwrap();
         assert_eq!(events[0].to_send("Comment").as_deref(), Some("flew in\nslept\nwell"));
@@ -346,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_is_left_out() {
+    fn drops_events_outside_the_look_up() {
         for (name, value) in [
             ("formName", json!("Other Form")),
             ("userId", json!(54321)),
@@ -361,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn one_unreadable_event_spoils_the_look_up() {
+    fn one_unreadable_event_fails_the_look_up() {
         for (name, value) in [
             ("formName", json!(7)),
             ("formName", json!("example  form")),
@@ -382,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn no_events_come_in_several_shapes() {
+    fn reads_every_shape_of_no_events() {
         for page in [
             json!({}),
             json!({"events": []}),
@@ -400,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_shape_is_not_no_events() {
+    fn unknown_shape_is_an_error() {
         for page in [
             json!([]),
             json!("none"),
@@ -416,12 +419,12 @@ mod tests {
     }
 
     #[test]
-    fn deleted_events_are_not_there() {
+    fn ignores_deleted_events() {
         assert_eq!(read(&json!({"export": {"events": [entry()]}, "idsOfDeletedEvents": [1]})), Ok(vec![]));
     }
 
     #[test]
-    fn values_are_not_printed() {
+    fn debug_shows_no_values() {
         let stored = read(&json!({"events": [entry()]})).unwrap();
         let time = TimeOfDay::new(21, 0).unwrap();
         let fields = vec![("ID".to_owned(), "abc".to_owned())];
@@ -434,7 +437,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_is_read_or_refused(page in any_json(), entry in any_json()) {
+        fn does_not_panic_on_any_json(page in any_json(), entry in any_json()) {
             let _ = read(&page);
             let _ = read(&json!({"events": [entry]}));
         }

@@ -1,4 +1,4 @@
-//! The names by which a site knows its users, events and forms.
+//! The identifiers of users, events and forms.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A user of the site. Read from a positive whole JSON number or from the same as text, since the API gives both, and from
-/// either inside an object, as the API wants it in imports and was seen to give it back.
+/// A user of the site. The API gives a positive whole number, or the same number as text; both are read. It also may be
+/// inside an object, as the API requires in imports and was seen to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(#[serde(deserialize_with = "number_or_digits")] pub u64);
 
-/// An event: one record in an event form. Read like a [`UserId`], but from no object.
+/// An event: one record in an event form. Read like a [`UserId`], but never from an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(#[serde(deserialize_with = "number_or_digits")] pub u64);
 
-/// The display name of a form, by which v1 addresses it: exact, and case-sensitive.
+/// The display name of a form, which identifies it in v1: exact and case-sensitive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FormName(pub String);
@@ -36,7 +36,7 @@ impl EventId {
 }
 
 impl FormName {
-    /// The form of this name.
+    /// The name of a form.
     pub fn new(name: impl Into<String>) -> FormName {
         FormName(name.into())
     }
@@ -83,14 +83,14 @@ fn number_or_digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D
     read_id(&value).ok_or_else(|| de::Error::custom("not a positive whole number"))
 }
 
-/// Reads `1009`, `"1009"`, and what spreadsheets and other JSON writers make of it: `1009.0`, `"1009.0"`, `1.009E3`. Ids
-/// such as `-1`, which the API uses for "none", are not ids.
+/// Reads `1009`, `"1009"`, and the forms that spreadsheets and other JSON writers produce: `1009.0`, `"1009.0"`,
+/// `1.009E3`. Numbers such as `-1`, which the API uses for "none", are not ids.
 pub(crate) fn read_id(value: &Value) -> Option<u64> {
     let id = match value {
         Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
         Value::String(text) => {
             let text = text.trim();
-            // `parse` alone would take "+7" and "inf".
+            // `parse` alone would accept "+7" and "inf".
             let is_number = text.starts_with(|first: char| first.is_ascii_digit());
             if is_number { text.parse().ok().or_else(|| whole(text.parse().ok()?)) } else { None }
         }
@@ -99,7 +99,7 @@ pub(crate) fn read_id(value: &Value) -> Option<u64> {
     id.filter(|id| *id > 0)
 }
 
-/// The number, if it is whole and so small that no digit of it can have been lost.
+/// The number, if it is whole and small enough for an `f64` to hold exactly.
 pub(crate) fn whole(number: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if number.fract() == 0.0 && (0.0..EXACT).contains(&number) { format!("{number:.0}").parse().ok() } else { None }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_a_positive_number_or_its_digits() {
+    fn reads_a_positive_number_or_its_digits() {
         for given in [
             json!(1009),
             json!("1009"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_an_id() {
+    fn rejects_other_values() {
         for given in [
             json!(0),
             json!(-1),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_may_come_inside_an_object_as_in_imports() {
+    fn reads_a_user_inside_an_object() {
         for given in [json!({"userId": 1001}), json!({"userId": "1001"}), json!({"userId": 1001.0})] {
             assert_eq!(UserId::read(Some(&given)), Some(UserId(1001)), "{given}");
         }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_written_as_numbers_and_forms_as_their_names() {
+    fn writes_ids_as_numbers_and_forms_as_names() {
         assert_eq!(json!([UserId(7), EventId(8), FormName::from("Sleep")]), json!([7, 8, "Sleep"]));
         assert_eq!(format!("{} {} {}", UserId(7), EventId(8), FormName::new("Sleep")), "7 8 Sleep");
     }

@@ -1,4 +1,4 @@
-//! What became of an import.
+//! The result of an import.
 
 use std::collections::HashSet;
 
@@ -11,67 +11,67 @@ use crate::message::{counts_fewer, message_text, repeatable, text, unknown_field
 use crate::refusal::Refusal;
 use crate::rows::list;
 
-/// The one state that is a success; every other, known or not, is none.
+/// The only state that means success. Every other state, known or not, is a failure.
 const IMPORTED: &str = "SUCCESSFULLY_IMPORTED";
 
-/// What the site says became of the events of one import. Only the first is a success.
+/// The result of one import as the site reports it. Only the first variant is a success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Import {
-    /// Every event is stored, and every update under its own id.
+    /// Every event is stored, and every update has kept its id.
     Imported {
         /// The ids of the events, in the order in which they were sent.
         ids: Vec<EventId>,
-        /// Fields that the form does not have, so that what was sent for them is lost. Empty: everything is stored.
+        /// Fields that the form does not have; the site dropped their values. Empty: everything is stored.
         unknown_fields: Vec<String>,
     },
-    /// Every event is stored, but an update under another id than it names: it has become a second event.
+    /// Every event is stored, but the site stored an update under another id: it has become a second event.
     OtherIds {
         /// The ids of the events, in the order in which they were sent.
         ids: Vec<EventId>,
         /// As above.
         unknown_fields: Vec<String>,
     },
-    /// The site speaks of success, but not of as many events as were sent. Which of them are stored is unknown: look them up.
+    /// The site reports success, but for fewer events than were sent. It is unknown which are stored: look them up.
     FewerIds {
         /// How many events were sent.
         sent: usize,
-        /// The different ids that came back.
+        /// The different ids that the site returned.
         ids: Vec<EventId>,
     },
-    /// The site says that the import failed. Batches are documented as all or nothing, but some records may have gone in: look
-    /// them up, then send again one by one to find the culprit.
+    /// The site reports a failure. Batches are documented as all or nothing, but some records may be stored. Look them
+    /// up, then send the others one by one to find the bad record.
     ///
-    /// All texts are the site's own, on one line, cut at 300 characters, and without the values that were sent.
+    /// All texts are the site's own, on one line, at most 300 characters, and without the values that were sent.
     NotImported {
-        /// The state, such as `UNEXPECTED_ERROR`; `error` or `__is_rpc_exception__` where an answer has that instead.
+        /// The state, such as `UNEXPECTED_ERROR`; `error` or `__is_rpc_exception__` if the answer has that instead.
         state: String,
         /// The message, often empty.
         message: String,
-        /// What is said about single records.
+        /// The site's messages about single records.
         errors: Vec<String>,
     },
 }
 
-/// What the site says became of a profile.
+/// The result of a profile import as the site reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProfileImport {
     /// The profile is stored.
     Imported {
-        /// Fields that the form does not have, so that what was sent for them is lost.
+        /// Fields that the form does not have; the site dropped their values.
         unknown_fields: Vec<String>,
     },
-    /// The site says that the import failed; texts as in [`Import::NotImported`].
+    /// The site reports a failure; texts as in [`Import::NotImported`].
     NotImported {
         /// The state, such as `UNEXPECTED_ERROR`.
         state: String,
         /// The message, often empty.
         message: String,
-        /// What is said about single records.
+        /// The site's messages about single records.
         errors: Vec<String>,
     },
 }
 
-/// What was sent, as far as the answer has to be compared with it.
+/// The part of the request that the answer is compared with.
 struct Sent<'a> {
     names: Vec<&'a str>,
     values: Vec<&'a str>,
@@ -89,7 +89,7 @@ impl<'a> Sent<'a> {
         Sent { names, values }
     }
 
-    /// The refusal as a caller may repeat it.
+    /// The refusal with texts that are safe to log.
     fn clean(&self, refusal: &Refusal) -> Refusal {
         let clean = |text: &String| repeatable(text, &self.names, &self.values);
         Refusal {
@@ -99,7 +99,7 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// The fields that these messages say do not exist, each once.
+    /// The fields that do not exist according to these messages, each once.
     fn unknown(&self, messages: &[String]) -> Vec<String> {
         let mut known = HashSet::new();
         let names = messages.iter().flat_map(|message| unknown_fields(message, &self.names));
@@ -122,7 +122,7 @@ pub(crate) fn read_import(answer: &Value, events: &[Event]) -> Result<Import, Er
         return not_imported(&refusal);
     }
 
-    // The same id twice is one event where there should be two.
+    // The same id twice means one event where there should be two.
     let mut known = HashSet::new();
     let ids: Vec<EventId> = forms.ids.iter().copied().filter(|id| known.insert(*id)).collect();
     if ids.len() != events.len() {
@@ -136,7 +136,7 @@ pub(crate) fn read_import(answer: &Value, events: &[Event]) -> Result<Import, Er
     Ok(if moved { Import::OtherIds { ids, unknown_fields } } else { Import::Imported { ids, unknown_fields } })
 }
 
-/// Everything that the answer says per form, in the order of the forms; one import has one form, but nothing depends on it.
+/// The results of all forms, in their order. One import has one form, but the code does not depend on that.
 #[derive(Default)]
 struct FormResults {
     states: Vec<Option<String>>,
@@ -163,8 +163,8 @@ impl FormResults {
         Ok(results)
     }
 
-    /// The failure that the answer speaks of, if any; an error where it speaks neither of that nor, at both levels, of
-    /// success.
+    /// The failure that the answer reports, if any. It is an error if the answer reports neither a failure nor success
+    /// at both levels.
     fn failure(&self, answer: &Value) -> Result<Option<Refusal>, Error> {
         let overall =
             state_of(answer.get("result")).or_else(|| state_of(Some(answer)).filter(|state| state != IMPORTED));
@@ -191,8 +191,8 @@ fn message_of(result: Option<&Value>) -> Option<String> {
     Some(message_text(result?.get("message"))).filter(|message| !message.is_empty())
 }
 
-/// The reason in an entry of the older shape, where each record that failed is a list of pairs. Only the pair `Error` is read:
-/// the others name the athlete.
+/// The reason in an entry of the older format, where each failed record is a list of pairs. Only the pair `Error` is
+/// read, because the others name the athlete.
 fn record_error(record: &Value) -> Result<String, Error> {
     let pairs = list(record, "pairs", "error")?;
     let error = pairs.iter().find(|pair| pair.get("key").and_then(Value::as_str) == Some("Error"));
@@ -200,7 +200,7 @@ fn record_error(record: &Value) -> Result<String, Error> {
     Ok(if reason.is_empty() { "no reason given".to_owned() } else { reason })
 }
 
-/// Reads the answer of `profileimport`, which has its state at the top.
+/// Reads the answer of `profileimport`, which has its state at the top level.
 pub(crate) fn read_profile_import(answer: &Value, fields: &[(String, String)]) -> Result<ProfileImport, Error> {
     let sent = Sent::new(fields.iter());
     let places = [Some(answer), answer.get("result")];

@@ -1,4 +1,4 @@
-//! Arbitrary JSON for property tests, made of the words that the API uses so that it gets past the first look.
+//! Generates arbitrary JSON for property tests. It uses the words of the API, so that it passes the first checks.
 
 use proptest::prelude::*;
 use serde_json::Value;

@@ -1,13 +1,13 @@
-//! A client of the Smartabase (Teamworks AMS) HTTP API: who is on a site, and the records in its event and profile forms
-//! (generation v1); what forms there are and what fields stand on them (v3, in a [`Session`]).
+//! A client of the Smartabase (Teamworks AMS) HTTP API. API v1 gives the users of a site and the records in its event
+//! and profile forms. API v3 gives the forms and their fields (in a [`Session`]).
 //!
-//! The API answers HTTP 200 to an import that failed, drops fields it does not know without a word, may store an update as
-//! a second event, and now and then answers with a web page or with nothing. This crate's work is to tell those apart:
-//! [`Import`] and [`ProfileImport`] say what the site did with records it answered about, [`Error`] says why there is no
-//! such answer and what that means for sending again.
+//! The API answers HTTP 200 to a failed import and silently drops unknown fields. It may store an update as a second
+//! event, and sometimes answers with a web page or an empty body. This crate distinguishes these cases. [`Import`] and
+//! [`ProfileImport`] say what the site did with the records. [`Error`] says why there is no such result, and whether
+//! sending again is safe.
 //!
-//! It knows nothing about where the records come from, what is in them, or what their forms are called. It keeps no state
-//! but a pool of connections, never retries an import, and needs a deadline for every call.
+//! The crate does not know where the records come from, what they contain, or what their forms are called. Its only
+//! state is a connection pool. It never retries an import, and needs a deadline for every call.
 //!
 //! ```no_run
 //! use smartabase::{Client, Credentials, Event, FormName, Import, Site, TimeOfDay, UserId};

@@ -1,6 +1,6 @@
-//! What the site says in words, and how much of it is fit to be repeated.
+//! Reads the site's messages, and makes them safe to log.
 //!
-//! Two facts about an import are told in its `message` only: how many records went in, and which fields do not exist.
+//! Two facts about an import are only in its `message`: the number of stored records, and the fields that do not exist.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -9,15 +9,16 @@ use serde_json::Value;
 
 use crate::ids::whole;
 
-/// How much of a text of the site is kept.
+/// How much of a message is kept, in characters.
 const KEPT: usize = 300;
-/// How much of one is looked at; longer ones are no messages.
+/// How many bytes of a text are read; a longer text is not a message.
 const READ: usize = 20_000;
 
 const NAMES_BEFORE: &str = "The following names [";
 const NAMES_AFTER: &str = "] were sent in the message but do not exist in the form";
 
-/// A text, number or truth value as text; anything else is empty. A whole number has no decimals, however it was written.
+/// A text, number or boolean as text; anything else is empty. A whole number has no decimals, in whatever form it was
+/// sent.
 pub(crate) fn text(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
@@ -30,7 +31,7 @@ pub(crate) fn text(value: Option<&Value>) -> String {
     }
 }
 
-/// What the site says in words, where that may be one text or a list or object of them.
+/// The text of a message, which may be one text or a list or object of texts.
 pub(crate) fn message_text(value: Option<&Value>) -> String {
     let mut texts = Vec::new();
     let mut rest: Vec<&Value> = value.into_iter().collect();
@@ -45,7 +46,7 @@ pub(crate) fn message_text(value: Option<&Value>) -> String {
     texts.join(" ")
 }
 
-/// Whether a member is true, also where that is written as a text.
+/// Whether a member is true, also if it is the text "true".
 pub(crate) fn is_true(value: Option<&Value>) -> bool {
     match value {
         Some(Value::Bool(truth)) => *truth,
@@ -59,7 +60,7 @@ pub(crate) fn counts_fewer(message: &str) -> bool {
     counts(message).is_some_and(|(_, imported, sent)| imported < sent)
 }
 
-/// Where "N out of M record" stands, and its numbers.
+/// The position of "N out of M record", and its numbers.
 fn counts(message: &str) -> Option<(Range<usize>, u64, u64)> {
     message.match_indices(" out of ").find_map(|(at, link)| {
         let (before, after) = (message.get(..at)?, message.get(at + link.len()..)?);
@@ -75,14 +76,14 @@ fn counts(message: &str) -> Option<(Range<usize>, u64, u64)> {
 
 /// The names in every "The following names [A, B] were sent in the message but do not exist in the form".
 ///
-/// The list is not quoted, so names that were `sent` are recognised first, the longest that fits: they may hold commas
-/// and brackets.
+/// The names in the list have no quotes and may hold commas and brackets. So the names in `sent` are matched first, the
+/// longest match wins.
 pub(crate) fn unknown_fields<'a>(message: &'a str, sent: &[&'a str]) -> Vec<String> {
     let mut names = Vec::new();
     let mut known = HashSet::new();
     let mut rest = message;
     while let Some((_, after)) = rest.split_once(NAMES_BEFORE) {
-        // Another wording of the end still leaves the last bracket.
+        // If the end is worded differently, the last bracket still ends the list.
         let (list, after) = after.split_once(NAMES_AFTER).or_else(|| after.rsplit_once(']')).unwrap_or((after, ""));
         names.extend(read_names(list, sent).into_iter().filter(|name| known.insert(*name)).map(str::to_owned));
         rest = after;
@@ -107,13 +108,13 @@ fn read_names<'a>(list: &'a str, sent: &[&'a str]) -> Vec<&'a str> {
     names
 }
 
-/// Whether a list goes on with this name, and then ends or has another.
+/// Whether the list continues with this name, and then ends or continues with another name.
 fn ends_after(list: &str, name: &str) -> bool {
     list.strip_prefix(name).is_some_and(|after| after.is_empty() || after.starts_with(", "))
 }
 
-/// A text of the site for people to read: on one line, at most 300 characters, and without any of the `values` that were
-/// sent, should the site repeat one. The `names` of fields stay, whatever they have in common with a value.
+/// A site's text that is safe to show: on one line, at most 300 characters, and without any of the sent `values`, since
+/// the site may repeat one. Field `names` are kept, even if they contain a value.
 pub(crate) fn repeatable(text: &str, names: &[&str], values: &[&str]) -> String {
     let text = text.get(..text.floor_char_boundary(READ)).unwrap_or_default();
     let line = without(text, names, values).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -123,7 +124,7 @@ pub(crate) fn repeatable(text: &str, names: &[&str], values: &[&str]) -> String 
     }
 }
 
-/// A name that the site chose, for people to read: cut as above, and with its control characters escaped.
+/// A site's name that is safe to show: shortened as above, and with escaped control characters.
 pub(crate) fn repeatable_name(name: &str) -> String {
     repeatable(name, &[], &[]).chars().map(escaped).collect()
 }
@@ -132,8 +133,8 @@ fn escaped(c: char) -> String {
     if matches!(c, '\'' | '"' | '\\') { c.to_string() } else { c.escape_debug().to_string() }
 }
 
-/// Replaces the values wherever they stand as whole words, except inside names, and in "1 out of 2 records", which is always
-/// a count.
+/// Removes the values where they are whole words, except inside names and in "1 out of 2 records", which is always a
+/// count.
 fn without(text: &str, names: &[&str], values: &[&str]) -> String {
     let count = counts(text).map(|(range, ..)| range);
     let mut clean = String::with_capacity(text.len());
@@ -161,7 +162,7 @@ fn without(text: &str, names: &[&str], values: &[&str]) -> String {
     clean
 }
 
-/// The length of the longest of these that the text begins with as a whole word, 0 for none.
+/// The length of the longest of these words at the start of the text, as a whole word; 0 if there is none.
 fn longest(text: &str, words: &[&str]) -> usize {
     let whole = |word: &&&str| {
         let after = text.strip_prefix(**word);
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_single_value_is_its_text() {
+    fn converts_single_values_to_text() {
         for (value, meaning) in [
             (json!("a"), "a"),
             (json!(7), "7"),
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn sayings_are_read_from_lists_and_objects_too() {
+    fn reads_messages_from_lists_and_objects() {
         for (value, meaning) in [
             (json!("no"), "no"),
             (json!(["no", "", {"reason": "form", "code": 7}]), "no 7 form"),
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_records_than_sent_are_noticed() {
+    fn notices_fewer_records_than_sent() {
         assert!(counts_fewer("0 out of 1 records successfully imported."));
         assert!(counts_fewer("Note: 24 out of 25 records successfully imported."));
         for fine in [
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_named() {
+    fn names_unknown_fields() {
         let message = "1 out of 1 records successfully imported. The following names [A, B c] were sent in the message but do not exist in the form";
         assert_eq!(unknown_fields(message, &[]), ["A", "B c"]);
         assert_eq!(unknown_fields("1 out of 1 records successfully imported.", &["A"]), [""; 0]);
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_commas_and_brackets_are_recognised_if_they_were_sent() {
+    fn recognises_sent_names_with_commas_and_brackets() {
         let message = |list: &str| format!("Fine. {NAMES_BEFORE}{list}{NAMES_AFTER}");
         let sent = ["Sleep, deep [min]", "Sleep", "[x], y]", "Total"];
         assert_eq!(unknown_fields(&message("Sleep, deep [min]"), &sent), ["Sleep, deep [min]"]);
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn every_such_sentence_counts_and_a_name_counts_once() {
+    fn reads_every_sentence_and_each_name_once() {
         let message = format!("{NAMES_BEFORE}A, B{NAMES_AFTER} {NAMES_BEFORE}B, C{NAMES_AFTER}");
         assert_eq!(unknown_fields(&message, &[]), ["A", "B", "C"]);
         assert_eq!(unknown_fields("The following names [A, B] are not in the form.", &[]), ["A", "B"]);
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_not_repeated() {
+    fn does_not_repeat_sent_values() {
         let values = ["7.5", "82", "1", "2", "poor night", ""];
         let names = ["Zone 2", "Score"];
         assert_eq!(repeatable("Value 7.5 for Score: 82!", &names, &values), "Value … for Score: …!");
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_and_put_on_one_line() {
+    fn cuts_long_texts_to_one_line() {
         assert_eq!(repeatable(" a\r\n\tb ", &[], &[]), "a b");
         let long = repeatable(&"ü".repeat(100_000), &[], &[]);
         assert_eq!(long.chars().count(), KEPT + 1);
@@ -275,14 +276,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_that_were_sent_come_back_whole(names in prop::collection::btree_set("[A-Za-z\\]\\[(%. ]{0,8}[a-z]", 1..6)) {
+        fn recognises_any_sent_names(names in prop::collection::btree_set("[A-Za-z\\]\\[(%. ]{0,8}[a-z]", 1..6)) {
             let sent: Vec<&str> = names.iter().map(String::as_str).collect();
             let message = format!("Done. {NAMES_BEFORE}{}{NAMES_AFTER}", sent.join(", "));
             prop_assert_eq!(unknown_fields(&message, &sent), sent);
         }
 
         #[test]
-        fn any_text_is_safe(text in ".*", values in prop::collection::vec(".{0,4}", 0..4)) {
+        fn does_not_panic_on_any_text(text in ".*", values in prop::collection::vec(".{0,4}", 0..4)) {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             let _ = counts_fewer(&text);
             let _ = repeatable(&text, &values, &values);

@@ -1,8 +1,8 @@
-//! Reads whether an answer is whole, and where the next page begins if it is not.
+//! Decides whether an answer is complete, and finds the cursor of the next page.
 //!
-//! The API spells its cursor in three ways and puts it in four places. The caller creates an event when a look-up does not
-//! find it, so a page must never be taken for the last one by mistake. A cursor that can't be read, and any unknown member
-//! that looks like a continuation, is therefore an error.
+//! The API spells its cursor in three ways and puts it in four places. The caller creates an event if a look-up does
+//! not find it, so a page must never be taken for the last one by mistake. So an unreadable cursor is an error, and so
+//! is any unknown member that looks like a continuation.
 
 use std::collections::HashSet;
 
@@ -14,13 +14,13 @@ use crate::message::{repeatable_name, text};
 
 /// The member names of the next cursor.
 const NEXT_CURSOR_NAMES: [&str; 2] = ["nextCursor", "next_cursor"];
-/// The member name that most sites use for the next cursor, and some for the cursor of the page itself.
+/// The member that most sites use for the next cursor, and some for the cursor of the current page.
 const CURSOR_NAME: &str = "cursor";
 
-/// Words in the name of a member that say, if the member has a value, that there is more.
+/// Words in a member's name that mean "there is more" if the member has a value.
 const WORDS_FOR_MORE: [&str; 11] =
     ["next", "more", "page", "pages", "paging", "token", "offset", "remaining", "partial", "link", "links"];
-/// The same, as substrings anywhere in the name.
+/// Substrings anywhere in the name with the same meaning.
 const PARTS_FOR_MORE: [&str; 10] = [
     "cursor",
     "continu",
@@ -33,34 +33,35 @@ const PARTS_FOR_MORE: [&str; 10] = [
     "morepage",
     "remaining",
 ];
-/// Words that make of a number of pages the number of further ones: then 1 is not the first of one page.
+/// Words that turn a number of pages into a number of further pages. With them, 1 does not mean the first and only
+/// page.
 const WORDS_FOR_FURTHER: [&str; 5] = ["next", "more", "remaining", "left", "has"];
-/// Words in the name of a member that say, if the member is false, that there is more.
+/// Words in a member's name that mean "there is more" if the member is false.
 const WORDS_FOR_WHOLE: [&str; 5] = ["last", "complete", "final", "finished", "done"];
-/// The words of which the name of a member consists that says how many entries there are in all, as `totalCount`. Users are
-/// not among them: an answer about the events of one user may count the user.
+/// Words of which a total's name consists, such as `totalCount`. Words for users are not included: an answer about the
+/// events of one user may count the user.
 const WORDS_OF_TOTALS: [&str; 13] = [
     "total", "count", "of", "event", "events", "result", "results", "record", "records", "entries", "items",
     "elements", "hits",
 ];
-/// The members that may hold such a number, beside the answer itself.
+/// The members that may hold a total, beside the answer itself.
 const PLACES_OF_TOTALS: [&str; 6] = ["export", "pagination", "paging", "page", "meta", "metadata"];
 
-/// The cursors seen while reading one list, so that paging ends even where the site does not end it.
+/// The cursors seen while reading one list. They end the loop even if the site repeats its cursors.
 #[derive(Default)]
 pub(crate) struct Cursors {
     seen: HashSet<String>,
     sent: Option<String>,
-    /// How many entries the pages had so far.
+    /// The number of entries on the pages so far.
     entries: usize,
 }
 
 impl Cursors {
-    /// The cursor of the page after this one, `None` if this is known to be the last.
+    /// The cursor of the next page; `None` if this is known to be the last page.
     pub(crate) fn next(&mut self, page: &Value) -> Result<Option<String>, Error> {
         self.entries += entries(page);
         let marks = Marks::of(page)?;
-        // A plain cursor that repeats what was sent may be the page's own.
+        // A plain cursor that equals the one that was sent may be the cursor of this page.
         let plain: Vec<String> =
             marks.plain.iter().filter(|cursor| Some(*cursor) != self.sent.as_ref()).cloned().collect();
         let cursor = match only(marks.next)? {
@@ -79,7 +80,7 @@ impl Cursors {
     }
 }
 
-/// Makes sure that an answer which is not read page by page is whole.
+/// Checks that an answer without paging is complete.
 pub(crate) fn require_whole(answer: &Value) -> Result<(), Error> {
     match Cursors::default().next(answer)? {
         None => Ok(()),
@@ -87,7 +88,7 @@ pub(crate) fn require_whole(answer: &Value) -> Result<(), Error> {
     }
 }
 
-/// What an answer says in the places and spellings that are known.
+/// The paging members of an answer, in the known places and spellings.
 #[derive(Default)]
 struct Marks {
     next: Vec<String>,
@@ -110,7 +111,7 @@ impl Marks {
             for name in NEXT_CURSOR_NAMES.into_iter().chain([CURSOR_NAME]) {
                 let Some(value) = object.get(name) else { continue };
                 let cursor = match value {
-                    // Also `0` and `"null"`: a cursor to follow has more to say.
+                    // `0` and `"null"` are also no cursor to follow.
                     value if !is_set(value) => String::new(),
                     Value::String(_) | Value::Number(_) => text(Some(value)).trim().to_owned(),
                     _ => return Err(Error::unexpected(format!("`{place}{name}` can't be read"))),
@@ -128,7 +129,7 @@ impl Marks {
     }
 }
 
-/// The one cursor among these, which may repeat it.
+/// The one cursor in this list, which may occur several times.
 fn only(cursors: Vec<String>) -> Result<Option<String>, Error> {
     let mut cursors = cursors.into_iter();
     let first = cursors.next();
@@ -138,8 +139,8 @@ fn only(cursors: Vec<String>) -> Result<Option<String>, Error> {
     Ok(first)
 }
 
-/// An error if a member that is not known says that the answer goes on, after so many entries. Lists are not looked into:
-/// they hold records. `path` leads from the answer to this object of it.
+/// Fails if an unknown member says that the answer continues after this number of entries. Lists are not searched,
+/// because they hold records. `path` leads from the answer to this object.
 fn reject_unknown_marks<'a>(object: &'a Value, path: &mut Vec<&'a str>, entries: usize) -> Result<(), Error> {
     let has_cursor = matches!(path.as_slice(), [] | ["pagination" | "export"] | ["export", "pagination"]);
     for (name, value) in object.as_object().into_iter().flatten() {
@@ -159,7 +160,7 @@ fn reject_unknown_marks<'a>(object: &'a Value, path: &mut Vec<&'a str>, entries:
     Ok(())
 }
 
-/// Whether a member that this crate does not know may say that there is more.
+/// Whether an unknown member may say that there is more.
 fn looks_like_more(name: &str, value: &Value) -> bool {
     let words = words(name);
     let has = |word: &str| words.iter().any(|other| other == word);
@@ -169,11 +170,11 @@ fn looks_like_more(name: &str, value: &Value) -> bool {
     {
         return !whole;
     }
-    // Echoes what was asked, or says how large a page is.
+    // A copy of a request parameter, or the page size.
     if !is_set(value) || has("paginate") || has("size") || has("per") {
         return false;
     }
-    // The first of one page.
+    // The first page of one.
     let counts_pages = has_any(&["page", "pages"]) && !has_any(&WORDS_FOR_FURTHER);
     if counts_pages && value.as_f64().is_some_and(|number| number <= 1.0) {
         return false;
@@ -182,8 +183,8 @@ fn looks_like_more(name: &str, value: &Value) -> bool {
     has_any(&WORDS_FOR_MORE) || PARTS_FOR_MORE.iter().any(|part| squashed.contains(part))
 }
 
-/// The yes or no that a member says, in whatever notation. A number may be one only where the name asks a question, such as
-/// `isLastPage` or `complete`: that `lastSynchronisationTimeOnServer` is 0 says neither.
+/// Reads a member as yes or no, in any notation. A number counts only if the name asks a question, such as `isLastPage`
+/// or `complete`. A `lastSynchronisationTimeOnServer` of 0 means neither.
 fn read_answer(words: &[String], value: &Value) -> Option<bool> {
     let asks = words.first().is_some_and(|first| first == "is")
         || words.last().is_some_and(|last| last == "page" || WORDS_FOR_WHOLE.contains(&last.as_str()));
@@ -196,7 +197,7 @@ fn read_answer(words: &[String], value: &Value) -> Option<bool> {
     }
 }
 
-/// Whether the member at this path says that there are more entries in all than were read.
+/// Whether the member at this path gives a total that is higher than the number of entries read.
 fn is_higher_total(path: &[&str], value: &Value, entries: usize) -> bool {
     let Some((name, places)) = path.split_last() else { return false };
     let Some(total) = read_id(value) else { return false };
@@ -207,8 +208,8 @@ fn is_higher_total(path: &[&str], value: &Value, entries: usize) -> bool {
         && usize::try_from(total).map_or(true, |total| total > entries)
 }
 
-/// How many entries all lists of an answer have together, or those inside them, as in `groupmembers`, where they are more.
-/// A total that counts only some of these lists is no higher, so that a whole answer never looks cut.
+/// The number of entries in all lists of an answer, or in the lists inside those entries, as in `groupmembers`, if that
+/// is more. A total that counts only some of these lists is never higher, so a complete answer never looks cut off.
 fn entries(answer: &Value) -> usize {
     let Value::Object(members) = answer else { return 0 };
     let count = |(name, value): (&String, &Value)| match value {
@@ -240,7 +241,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether a member says anything: null, false, zero, a blank text and an empty list or object do not.
+/// Whether a member has a value other than null, false, zero, a blank text, or an empty list or object.
 fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_and_place_is_followed() {
+    fn follows_every_spelling_and_place_of_the_cursor() {
         for page in [
             json!({"cursor": "c1"}),
             json!({"nextCursor": "c1"}),
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_page_has_none() {
+    fn last_page_has_no_cursor() {
         for page in [
             json!({}),
             json!([]),
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_repeats_what_was_sent_is_the_pages_own_beside_an_end() {
+    fn repeated_cursor_beside_an_end_mark_is_the_pages_own() {
         for last in [
             json!({"cursor": "c1", "nextCursor": null}),
             json!({"cursor": null, "pagination": {"paginate": true, "cursor": "c1"}}),
@@ -323,12 +324,12 @@ mod tests {
         assert_eq!(cursors.next(&json!({"cursor": "c1"})), Ok(Some("c1".to_owned())));
         let echo = json!({"cursor": "c2", "pagination": {"cursor": "c1"}});
         assert_eq!(cursors.next(&echo), Ok(Some("c2".to_owned())));
-        // On a first page nothing was sent that it could repeat: to ask once more is safe.
+        // The first request sent no cursor that this one could repeat, and one more request is safe.
         assert_eq!(next(&json!({"cursor": "c0", "nextCursor": null})), Ok(Some("c0".to_owned())));
     }
 
     #[test]
-    fn a_circle_is_an_error() {
+    fn repeated_cursor_is_an_error() {
         let mut cursors = Cursors::default();
         assert!(cursors.next(&json!({"cursor": "c1"})).is_ok());
         assert!(cursors.next(&json!({"cursor": "c2"})).is_ok());
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_cannot_be_read_is_no_end() {
+    fn unreadable_cursor_is_an_error() {
         for page in [
             json!({"cursor": true}),
             json!({"cursor": ["c1"]}),
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_member_that_looks_like_a_continuation_is_no_end() {
+    fn unknown_continuation_is_an_error() {
         for (page, named) in [
             (json!({"nextPageToken": "c1"}), "`nextPageToken`"),
             (json!({"NextCursor": "c1"}), "`NextCursor`"),
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_say_nothing_of_a_continuation_end_a_list() {
+    fn unrelated_members_do_not_continue_the_list() {
         for page in [
             json!({"lastSynchronisationTimeOnServer": 1, "idsOfDeletedEvents": [3], "users": [{"next": "x"}]}),
             json!({"hasMore": false, "nextPage": null, "nextPageToken": "", "remaining": 0, "links": []}),
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_read_at_once_has_one_page() {
+    fn unpaged_answer_must_have_one_page() {
         assert_eq!(require_whole(&json!({"results": []})), Ok(()));
         for page in [json!({"cursor": "c1"}), json!({"pagination": {"nextCursor": "c1"}}), json!({"hasMore": true})] {
             assert!(matches!(require_whole(&page), Err(Error::Unexpected { .. })), "{page}");

@@ -11,18 +11,18 @@ use crate::ids::{FormName, UserId};
 use crate::paging::require_whole;
 use crate::rows::{Row, UserObject, list, read_fields, same_value};
 
-/// A user's record in a profile form, as the site holds it.
+/// A user's record in a profile form, as the site stores it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Whose record it is.
+    /// The user that the record belongs to.
     pub user: UserId,
-    /// Every field that is not blank, also calculated ones and others that were never sent.
+    /// All fields that are not blank, including calculated fields and fields that were never sent.
     pub fields: BTreeMap<String, String>,
 }
 
 impl Profile {
-    /// Whether `field` holds what was sent as `value`: numbers are compared as numbers, and a field that is absent is
-    /// blank.
+    /// Whether `field` still has the value that was sent as `value`. Numbers are compared as numbers, and an absent
+    /// field is blank.
     #[must_use]
     pub fn holds(&self, field: &str, value: &str) -> bool {
         same_value(value, self.fields.get(field).map_or("", String::as_str))
@@ -59,7 +59,7 @@ pub(crate) struct SearchBody<'a> {
     pub(crate) user_ids: &'a [UserId],
 }
 
-/// Reads the answer of `profilesearch`; profiles of other forms and other users than asked for are left out.
+/// Reads the answer of `profilesearch`. Profiles of forms or users that the request did not name are left out.
 pub(crate) fn read_profiles(answer: &Value, form: &FormName, users: &[UserId]) -> Result<Vec<Profile>, Error> {
     let Value::Object(members) = answer else { return Err(Error::unexpected("profilesearch: not an object")) };
     if !members.is_empty() && !members.contains_key("profiles") {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn profiles_are_read_and_those_of_others_left_out() {
+    fn reads_profiles_and_drops_unrequested_ones() {
         let profile = |form: &str, user: u64| {
             json!({"id": 1, "formName": form, "userId": user, "enteredByUserId": 1001,
                 "rows": [{"row": 0, "pairs": [{"key": "Link", "value": "https://example.org/1"}]}]})
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn none_and_not_understood_are_different() {
+    fn unknown_shape_is_an_error_and_not_no_profiles() {
         for answer in [json!({}), json!({"profiles": []}), json!({"profiles": null})] {
             assert_eq!(read(&answer), Ok(vec![]), "{answer}");
         }
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_is_read_or_refused(answer in any_json(), entry in any_json()) {
+        fn does_not_panic_on_any_json(answer in any_json(), entry in any_json()) {
             let _ = read(&answer);
             let _ = read(&json!({"profiles": [entry]}));
         }

@@ -1,12 +1,12 @@
-//! Refusals that come with HTTP 200.
+//! Refusals that the site sends with HTTP 200.
 
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::message::{is_true, message_text, repeatable, text};
 
-/// The site says no: an RPC exception, or an `error` or `errors` at the top of the answer. In the site's own words,
-/// uncleaned.
+/// A refusal by the site: an RPC exception, or an `error` or `errors` at the top of the answer. The texts are the
+/// site's own, not yet cleaned.
 pub(crate) struct Refusal {
     pub(crate) state: String,
     pub(crate) message: String,
@@ -35,7 +35,8 @@ impl Refusal {
         Some(Refusal { state: "error".to_owned(), message, errors: Vec::new() })
     }
 
-    /// As [`find`](Refusal::find), and in an answer to a read also a state: one has none unless it failed.
+    /// Like [`find`](Refusal::find), but a state also counts as a refusal: an answer to a read has a state only if it
+    /// failed.
     pub(crate) fn find_in_read(answer: &Value) -> Option<Refusal> {
         Refusal::find(answer).or_else(|| {
             [Some(answer), answer.get("result")].into_iter().flatten().find_map(|place| {
@@ -46,10 +47,10 @@ impl Refusal {
         })
     }
 
-    /// What a refusal means to someone who wanted to read. Also one that speaks of a login is no 401: it may come with
-    /// credentials that are in order.
+    /// The error for the caller of a read. A message about a login is not treated as a 401, because it may come
+    /// although the credentials are correct.
     pub(crate) fn into_error(self) -> Error {
-        // Said when the last segment of the site's address names no application.
+        // The site sends this message if the last segment of its address names no application.
         if self.message.contains("application known as") {
             return Error::NotFound;
         }
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_are_found() {
+    fn finds_both_kinds_of_refusal() {
         let exception = |message: &str| json!({"__is_rpc_exception__": true, "type": "x.LoginException", "value": {"detailMessage": message, "cause": ""}});
         for (answer, says) in [
             (exception("Invalid username or password"), "Invalid username or password"),
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_none() {
+    fn ignores_other_answers() {
         for answer in [
             json!({}),
             json!([]),

@@ -1,4 +1,4 @@
-//! Who is on the site.
+//! The users of the site, its groups' members, and mergers and deletions.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,47 +13,47 @@ use crate::message::text;
 use crate::paging::require_whole;
 use crate::rows::list;
 
-/// The users that the account sees.
+/// The users that the account can see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
-    /// Every user once, without those merged into another.
+    /// Every user once, without users that were merged into another.
     pub users: Vec<User>,
-    /// Users merged into another, the old one first: what belongs to the old one belongs to the new one.
+    /// Users merged into another, as pairs of old and new. What belongs to the old user now belongs to the new one.
     pub merged: Vec<(UserId, UserId)>,
-    /// Users that the site says are deleted, of those that were asked about. Someone whom the account may no longer see is
-    /// missing without being here.
+    /// The users that the site says are deleted, among those that the request named. A user that the account can no
+    /// longer see is missing from `users`, but is not listed here.
     pub deleted: Vec<UserId>,
-    /// The entries that could not be read; the others are unaffected.
+    /// The entries that could not be read; they do not affect the others.
     pub unreadable: Vec<Unreadable>,
 }
 
-/// A user, or a merger of two, that could not be read, or not in full.
+/// A user or a merger that could not be read, or only in part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// The position in the answer, and the field that can't be read. Contains no personal data.
+    /// The position in the answer, and the unreadable field. Contains no personal data.
     pub what: String,
-    /// Whose it is, as far as that can be read.
+    /// The user that the entry is about, if that can be read.
     pub user: Option<UserId>,
-    /// The UUID, if that can be read and the user can't.
+    /// The UUID, if it can be read and the user id can't.
     pub uuid: Option<String>,
     merger: bool,
 }
 
 impl Unreadable {
-    /// A user without a readable id, perhaps with a UUID.
+    /// An entry for a user without a readable id, perhaps with a UUID.
     #[must_use]
     pub fn user(what: impl Into<String>, uuid: Option<&str>) -> Unreadable {
         Unreadable { what: what.into(), user: None, uuid: uuid.map(str::to_owned), merger: false }
     }
 
-    /// Whether it is a merger that does not say which user is gone.
+    /// Whether this is a merger without a readable old user.
     pub(crate) fn is_unknown_merger(&self) -> bool {
         self.merger && self.user.is_none()
     }
 }
 
 impl Roster {
-    /// The users whom the site lists as deleted and mentions nowhere else.
+    /// The users that the site lists as deleted and mentions nowhere else.
     pub(crate) fn clearly_deleted(&self) -> HashSet<UserId> {
         let mut deleted: HashSet<UserId> = self.deleted.iter().copied().collect();
         let merged = self.merged.iter().map(|(old, _)| *old);
@@ -69,18 +69,18 @@ impl Roster {
 /// A user of the site.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User {
-    /// The id by which records are written.
+    /// The id that requests use.
     pub id: UserId,
-    /// The site's own identifier for the person: any text, trimmed, not necessarily an RFC 4122 UUID. `None` where the site
+    /// The site's own identifier of the person: any text, trimmed, not necessarily an RFC 4122 UUID. `None` if the site
     /// has none, or `""`.
     pub uuid: Option<String>,
-    /// The first name, perhaps empty.
+    /// The first name; it may be empty.
     pub first_name: String,
-    /// The last name, perhaps empty.
+    /// The last name; it may be empty.
     pub last_name: String,
 }
 
-/// Without the name.
+/// Without the names.
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User").field("id", &self.id).field("uuid", &self.uuid).finish_non_exhaustive()
@@ -93,7 +93,7 @@ impl fmt::Debug for User {
 pub(crate) struct SynchroniseBody<'a> {
     last_synchronisation_time_on_server: u64,
     user_ids: &'a [UserId],
-    /// The text `"True"`, as the vendor's schema has it.
+    /// The text `"True"`, as in the vendor's schema.
     paginate: &'static str,
     cursor: String,
 }
@@ -115,13 +115,13 @@ pub(crate) struct GroupBody<'a> {
     pub(crate) name: &'a str,
 }
 
-/// Puts the pages of `usersynchronise` together.
+/// Combines the pages of `usersynchronise`.
 #[derive(Default)]
 pub(crate) struct RosterPages {
     roster: Roster,
     known: HashSet<UserId>,
     pages: usize,
-    /// Whether each page had a list of users, be it an empty one.
+    /// Whether every page had a list of users, even an empty one.
     lists: bool,
 }
 
@@ -164,8 +164,8 @@ impl RosterPages {
         Ok(())
     }
 
-    /// The whole roster. One unreadable user costs only that user. A roster of nothing but unreadable users is an error, as
-    /// is one without any list.
+    /// The whole roster. One unreadable user affects only that user. A roster with only unreadable users is an error,
+    /// and so is a roster without any list.
     pub(crate) fn finish(self) -> Result<Roster, Error> {
         let mut roster = self.roster;
         if roster.users.is_empty() {
@@ -182,8 +182,8 @@ impl RosterPages {
     }
 }
 
-/// Reads one user; also returns the field that can't be read. An entry without a readable id gives no user. An
-/// unreadable UUID gives a user without a UUID.
+/// Reads one user, and also returns the unreadable field. An entry without a readable id gives no user. An unreadable
+/// UUID gives a user without a UUID.
 fn read_user(entry: &Value, guessed: bool) -> (Option<User>, Option<&'static str>) {
     if !entry.is_object() {
         return (None, Some("the user"));
@@ -195,7 +195,8 @@ fn read_user(entry: &Value, guessed: bool) -> (Option<User>, Option<&'static str
     (Some(User { id, uuid: uuid.unwrap_or_default(), first_name, last_name }), unread)
 }
 
-/// `Ok(None)` only where the site says that there is none. The UUID identifies a person, so no letter of it is guessed.
+/// `Ok(None)` only if the site says that there is no UUID. The UUID identifies a person, so no letter of it may be
+/// guessed.
 fn read_uuid(value: Option<&Value>, guessed: bool) -> Result<Option<String>, ()> {
     let uuid = match value {
         None | Some(Value::Null) => return Ok(None),
@@ -203,13 +204,13 @@ fn read_uuid(value: Option<&Value>, guessed: bool) -> Result<Option<String>, ()>
         Some(Value::Object(members)) if members.is_empty() => return Ok(None),
         Some(_) => return Err(()),
     };
-    // A letter that is no ASCII may have been read from a byte that is no UTF-8.
+    // A letter outside ASCII may come from a byte that is not UTF-8.
     let doubtful = (guessed && !uuid.is_ascii()) || uuid.contains(char::REPLACEMENT_CHARACTER);
     if doubtful { Err(()) } else { Ok(Some(uuid).filter(|uuid| !uuid.is_empty())) }
 }
 
-/// Reads the answer of `groupmembers`: users inside results inside results. Who is not in it is not a member, so it has to
-/// be understood in full.
+/// Reads the answer of `groupmembers`: users in results in results. A user that is missing from it is not a member, so
+/// the whole answer must be understood.
 pub(crate) fn read_members(answer: &Value) -> Result<Vec<UserId>, Error> {
     let Value::Object(top) = answer else { return Err(Error::unexpected("groupmembers: not an object")) };
     if !top.is_empty() && !top.contains_key("results") {
@@ -219,7 +220,7 @@ pub(crate) fn read_members(answer: &Value) -> Result<Vec<UserId>, Error> {
     let mut members = Vec::new();
     let mut known = HashSet::new();
     for (outer, result) in list(answer, "results", "groupmembers")?.iter().enumerate() {
-        // Nothing but what was searched for means that nobody was found.
+        // A result with only the search term means that no user was found.
         if !result.as_object().is_some_and(|result| result.keys().all(|name| name == "results" || name == "search")) {
             let what = format!("groupmembers: results[{outer}] is neither a list of users nor empty");
             return Err(Error::unexpected(what));
@@ -251,13 +252,13 @@ mod tests {
         roster.finish()
     }
 
-    /// What of these pages can't be read.
+    /// The unreadable entries of these pages.
     fn unread(roster: &Roster) -> Vec<&str> {
         roster.unreadable.iter().map(|unreadable| unreadable.what.as_str()).collect()
     }
 
     #[test]
-    fn a_user_is_read_as_documented() {
+    fn reads_a_user_as_documented() {
         let roster = read(&[json!({"users": [{"userId": 1001, "firstName": "A", "lastName": "B", "dob": "01/01/2000",
             "middleName": "", "emailAddress": "a@example.org", "knownAs": "", "organisationalId": -1, "username": "a.b",
             "phoneNumbers": [], "sex": "FEMALE", "uuid": "123"}],
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_is_a_free_text_and_blank_is_none() {
+    fn uuid_is_free_text_and_blank_is_none() {
         for (given, uuid) in [
             (json!("123"), Some("123")),
             (json!(" new123 "), Some("new123")),
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_put_together_and_merged_users_dropped() {
+    fn combines_pages_and_drops_merged_users() {
         let roster = read(&[
             json!({"users": [{"userId": 1}, {"userId": 2}]}),
             json!({"users": [{"userId": 2}, {"userId": 3}], "mergedUsers": [{"oldId": "1", "newId": "3"}]}),
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_user_costs_only_themselves_and_is_named_by_position() {
+    fn unreadable_user_affects_only_itself() {
         let pages = [
             json!({"users": [{"userId": -1, "uuid": "a", "firstName": "Ada"}, {"userId": 2}, "x"], "mergedUsers": [{}]}),
             json!({"users": [{"userId": 3, "uuid": ["b"]}], "mergedUsers": [{"oldId": 4, "newId": true}]}),
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_is_never_guessed() {
+    fn never_guesses_a_uuid() {
         let mut pages = RosterPages::default();
         let json = json!({"users": [{"userId": 1, "uuid": "Jörg", "firstName": "Jörg"}, {"userId": 2, "uuid": "a"}]});
         pages.read(&Body { json, guessed: true }).unwrap();
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_deleted_only_if_the_site_lists_them_as_deleted() {
+    fn user_is_deleted_only_if_listed_as_deleted() {
         for (page, deleted) in [
             (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": [7]}), true),
             (json!({"users": [{"userId": 1}], "idsOfDeletedUsers": ["7"]}), true),
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_shape_is_not_an_empty_site() {
+    fn unknown_shape_is_an_error() {
         assert_eq!(read(&[json!({"users": []})]), Ok(Roster::default()));
         assert_eq!(read(&[json!({"users": [{"userId": 1}]}), json!({"users": null})]).unwrap().users.len(), 1);
         for page in [json!({}), json!([]), json!({"users": {}}), json!({"users": null}), json!("none")] {
@@ -371,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_not_printed() {
+    fn debug_shows_no_names() {
         let roster =
             read(&[json!({"users": [{"userId": 7, "uuid": "u", "firstName": "Ada", "lastName": "Byron"}]})]).unwrap();
         let printed = format!("{roster:?}");
@@ -379,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_read_from_both_levels_of_results() {
+    fn reads_members_from_both_levels_of_results() {
         let answer =
             json!({"results": [{"results": [{"userId": 3}, {"userId": "4"}]}, {"results": [{"userId": 3}]}, {}]});
         assert_eq!(read_members(&answer), Ok(vec![UserId(3), UserId(4)]));
@@ -405,7 +406,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_is_read_or_refused(page in any_json(), entry in any_json()) {
+        fn does_not_panic_on_any_json(page in any_json(), entry in any_json()) {
             let _ = read(std::slice::from_ref(&page));
             let _ = read(&[json!({"users": [entry]})]);
             let _ = read_members(&page);

@@ -1,4 +1,4 @@
-//! The fields of a record as the API carries them: rows of pairs, all values strings.
+//! The fields of a record in the API's format: rows of pairs, in which all values are strings.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use crate::error::Error;
 use crate::ids::UserId;
 use crate::message::{repeatable_name, text};
 
-/// A user on the way in, where the API wants an object; everywhere else it wants the bare number.
+/// A user in a request, where the API requires an object; everywhere else it uses the bare number.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserObject {
     pub(crate) user_id: UserId,
 }
 
-/// The one row of a record without tables.
+/// The only row of a record without tables.
 #[derive(Serialize)]
 pub(crate) struct Row<'a> {
     row: u32,
@@ -35,8 +35,8 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Reads the rows of a record back. Where several rows have a field, the first that is not blank counts: what stands in
-/// one row only is in the first.
+/// Reads the rows of a stored record. If several rows have a field, the first value that is not blank counts. A field
+/// outside tables is in the first row.
 pub(crate) fn read_fields(record: &Value, place: &str) -> Result<BTreeMap<String, String>, Error> {
     let mut fields = BTreeMap::new();
     for (index, row) in list(record, "rows", place)?.iter().enumerate() {
@@ -47,7 +47,7 @@ pub(crate) fn read_fields(record: &Value, place: &str) -> Result<BTreeMap<String
             let Some(Value::String(key)) = pair.get("key") else {
                 return Err(Error::unexpected(format!("{place}: a pair without a key")));
             };
-            // How to send it back is not known, and an update that leaves it out would erase it.
+            // It is unknown how to send such a value back, and an update without it would erase it.
             if matches!(pair.get("value"), Some(Value::Array(_) | Value::Object(_))) {
                 let key = repeatable_name(key);
                 return Err(Error::unexpected(format!("{place}: the value of `{key}` can't be read")));
@@ -61,7 +61,7 @@ pub(crate) fn read_fields(record: &Value, place: &str) -> Result<BTreeMap<String
     Ok(fields)
 }
 
-/// An array that may be missing or null, which is the same as empty.
+/// An array that may be missing or null, which counts as empty.
 pub(crate) fn list<'a>(object: &'a Value, name: &str, place: &str) -> Result<&'a [Value], Error> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(&[]),
@@ -70,8 +70,8 @@ pub(crate) fn list<'a>(object: &'a Value, name: &str, place: &str) -> Result<&'a
     }
 }
 
-/// Whether a value that was read back is the one that was sent. Numbers are compared as numbers, since `1784320260` may
-/// come back as `1.78432026E9`, and line breaks may come back as HTML.
+/// Whether a stored value equals the value that was sent. Numbers are compared as numbers, since `1784320260` may come
+/// back as `1.78432026E9`. Line breaks may come back as HTML.
 pub(crate) fn same_value(sent: &str, stored: &str) -> bool {
     let (sent, stored) = (plain(sent), plain(stored));
     if sent == stored {
@@ -87,13 +87,13 @@ fn plain(value: &str) -> String {
     with_line_breaks(value).trim().to_owned()
 }
 
-/// A text with its line breaks as they were before the site made HTML of them.
+/// The text with the site's HTML line breaks turned back into newlines.
 pub(crate) fn with_line_breaks(value: &str) -> String {
     ["<br>", "<br/>", "<br />", "< br/>"].iter().fold(value.to_owned(), |value, tag| value.replace(tag, "\n"))
 }
 
 fn number(text: &str) -> Option<f64> {
-    // Adding zero makes -0 the same as 0.
+    // Adding zero turns -0 into 0.
     text.parse().ok().filter(|number: &f64| number.is_finite()).map(|number| number + 0.0)
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_read_leniently_in_values_and_strictly_in_shape() {
+    fn reads_any_value_but_only_known_shapes() {
         let record = json!({"rows": [
             {"row": 0, "pairs": [{"key": "Text", "value": "abc"}, {"key": "Number", "value": 7.5}, {"key": "Null", "value": null},
                 {"key": "Late", "value": ""}]},
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_compared_as_numbers() {
+    fn compares_numbers_as_numbers() {
         for (sent, stored) in [
             ("1784320260", "1.78432026E9"),
             ("7.50", "7.5"),

@@ -1,8 +1,8 @@
-//! What forms a site has, and what fields stand on them, as the v3 interface tells it.
+//! The forms of a site and their fields, from the v3 interface.
 //!
-//! The interface is not published. Names and shapes are those that a public client, `brandonyach/teamworksams`, reads
-//! (`form_fetch.py`, `form_process.py`, and the listing of one form's field types in its guide *Managing Forms*). What is
-//! not understood is left out or called [`FieldKind::Other`]; it never fails a form.
+//! The interface is not published. Names and shapes are those that a public client reads, `brandonyach/teamworksams`
+//! (`form_fetch.py`, `form_process.py`, and the list of one form's field types in its guide *Managing Forms*). An
+//! unknown part is left out or becomes [`FieldKind::Other`]; it never makes a form unreadable.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,12 +13,12 @@ use crate::message::{is_true, text};
 use crate::paging::require_whole;
 use crate::rows::list;
 
-/// A form, as the list of forms names it.
+/// A form in the list of forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormSummary {
-    /// The number by which v3 addresses the form.
+    /// The number that identifies the form in v3.
     pub id: u64,
-    /// The name by which v1 addresses it.
+    /// The name that identifies the form in v1.
     pub name: FormName,
     /// Whether it holds events or profiles.
     pub kind: FormKind,
@@ -36,7 +36,7 @@ pub enum FormKind {
     Profile,
 }
 
-/// The fields of a form, in the order they stand on it.
+/// The fields of a form, in the form's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormSchema {
     /// Every field that has a label.
@@ -46,17 +46,17 @@ pub struct FormSchema {
 /// A field of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaField {
-    /// The label by which imports address it, exactly as the site spells it.
+    /// The label that identifies the field in imports, exactly as the site spells it.
     pub label: String,
-    /// What the field is, as far as it matters to an import.
+    /// The kind of the field, as far as it matters to an import.
     pub kind: FieldKind,
-    /// The site's own word for that, such as `History Calculation`.
+    /// The site's own name of the kind, such as `History Calculation`.
     pub item_type: String,
-    /// Whether the site refuses a record that leaves the field empty.
+    /// Whether the site refuses a record in which the field is empty.
     pub required: bool,
 }
 
-/// What a field is, as far as it matters to an import.
+/// The kind of a field, as far as it matters to an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FieldKind {
     /// Any text.
@@ -69,16 +69,16 @@ pub enum FieldKind {
     Time,
     /// One or several of the options that the form lists.
     Choice,
-    /// Copied by the site from the user's account or another form: an import must not send it.
+    /// The site copies it from the user's account or another form: an import must not send it.
     Linked,
-    /// Calculated by the site at each save: an import must not send it.
+    /// The site calculates it at each save: an import must not send it.
     Calculated,
-    /// Something this crate has no word for.
+    /// A kind that this crate does not know.
     Other,
 }
 
 impl FormKind {
-    /// How v3 spells it, in lists and addresses.
+    /// The spelling of v3, in lists and URLs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -89,7 +89,8 @@ impl FormKind {
 }
 
 impl FieldKind {
-    /// From the site's word. Linked and calculated types come in many kinds, told by the first or the last word.
+    /// The kind for the site's type name. Linked and calculated types come in many variants; their first or last word
+    /// identifies them.
     fn named(item_type: &str) -> FieldKind {
         match item_type {
             linked if linked == "Personal Details" || linked.starts_with("Linked ") => FieldKind::Linked,
@@ -104,7 +105,7 @@ impl FieldKind {
     }
 }
 
-/// The event and profile forms of `forms/summaries`. One without id or name can't be asked for, and is left out.
+/// The event and profile forms of `forms/summaries`. A form without id or name can't be requested, so it is left out.
 pub(crate) fn read_summaries(answer: &Value) -> Result<Vec<FormSummary>, Error> {
     let kinds = [FormKind::Event, FormKind::Profile];
     if kinds.iter().all(|kind| answer.get(kind.as_str()).is_none()) {
@@ -127,13 +128,13 @@ fn read_summary(kind: FormKind, form: &Value) -> Option<FormSummary> {
     })
 }
 
-/// The fields of `forms/{kind}/{id}`: the tree's items, wherever they stand in it.
+/// The fields of `forms/{kind}/{id}`: the items of the tree, at any depth.
 pub(crate) fn read_schema(answer: &Value) -> Result<FormSchema, Error> {
     if answer.get("children").is_none_or(Value::is_null) {
         return Err(Error::unexpected("a form that is not a tree of pages and fields"));
     }
     let mut schema = FormSchema::default();
-    // Not by recursion: the site decides how deep the tree is.
+    // Not recursive, because the site decides the depth of the tree.
     let mut rest = vec![answer];
     while let Some(node) = rest.pop() {
         schema.fields.extend(read_field(node));
@@ -165,7 +166,7 @@ mod tests {
     use crate::json::any_json;
 
     #[test]
-    fn forms_are_listed_with_their_kind_and_what_cannot_be_asked_for_is_left_out() {
+    fn lists_forms_and_drops_those_without_id_or_name() {
         let summaries = read_summaries(&json!({
             "event": [{"id": 1, "name": "Sleep", "isReadOnly": false}, {"name": "No id"}, {"id": 3}, null],
             "profile": [{"id": "2", "name": "Link", "isReadOnly": true}],
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_read_in_order_wherever_they_stand() {
+    fn reads_fields_in_order_at_any_depth() {
         let item = |name: &str, kind: &str| json!({"type": "FormItem", "name": name, "formItemType": kind});
         let mut night = item("Night", "Text");
         night["required"] = json!(true);
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_site_fills_itself_is_told_by_its_type() {
+    fn recognises_fields_that_the_site_fills() {
         for (item_type, kind) in [
             ("History Text Calculation", FieldKind::Calculated),
             ("Calculation", FieldKind::Calculated),
@@ -226,7 +227,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_is_read_or_refused(answer in any_json()) {
+        fn does_not_panic_on_any_json(answer in any_json()) {
             let _ = read_summaries(&answer);
             let _ = read_schema(&answer);
         }

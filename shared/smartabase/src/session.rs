@@ -1,4 +1,4 @@
-//! A session at the site, which v3 wants and v1 does not: opened by signing in over v2.
+//! A session at the site, which v3 requires and v1 does not. The v2 login opens it.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use crate::schema::{FormSchema, FormSummary, read_schema, read_summaries};
 use crate::site::Credentials;
 use crate::transport::Transport;
 
-/// A session, good for some minutes: how long is not published. Ask for what you need and drop it.
+/// A session. It lasts some minutes; the exact time is not published. Use it at once and drop it.
 pub struct Session {
     transport: Transport,
     id: SecretString,
 }
 
-/// Without its id, which is as good as the password while it lasts.
+/// Without its id, which is as secret as the password while the session lasts.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
@@ -27,18 +27,18 @@ impl fmt::Debug for Session {
 }
 
 impl Client {
-    /// Opens a session, with one request that is never repeated.
+    /// Opens a session with one request that is never repeated.
     ///
-    /// The site says no with 200 and a message, whatever the reason: a wrong password (of which
-    /// [`sign_in`](Client::sign_in) makes sure first), or an account that has to sign in by a second factor, by single
-    /// sign-on, or to agree to something. That is [`Error::Refused`] in the site's words.
+    /// The site refuses a login with status 200 and a message, whatever the reason is. The password may be wrong;
+    /// [`sign_in`](Client::sign_in) checks that first. Or the account needs a second factor or single sign-on, or must
+    /// agree to something. The result is [`Error::Refused`] with the site's message.
     pub async fn open_session(&self, credentials: &Credentials, deadline: Instant) -> Result<Session, Error> {
         let body = LoginBody {
             username: &credentials.username,
             password: credentials.password.expose_secret(),
             login_properties: LoginProperties {
                 app_name: self.site().application(),
-                // Wall clock, without a zone, as the vendor's client sends it.
+                // Wall clock without a zone, as the vendor's client sends it.
                 client_time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S").to_string(),
             },
         };
@@ -48,7 +48,7 @@ impl Client {
 }
 
 impl Session {
-    /// The event and profile forms that the account sees.
+    /// The event and profile forms that the account can see.
     ///
     /// [`Error::NotFound`], [`Error::NotJson`] and [`Error::Forbidden`] mean that the site does not offer v3, or not to
     /// this account.

@@ -1,4 +1,4 @@
-//! Which site to talk to, and as whom.
+//! The address of a site, and the credentials for it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,21 +14,21 @@ pub struct Site(Url);
 /// Why a text is not the address of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SiteError {
-    /// Not an address at all, or without a host.
+    /// Not a URL, or a URL without a host.
     #[error("the address of the site is not a URL like https://example.smartabase.com/site")]
     NotAUrl,
     /// A scheme other than `http` and `https`.
     #[error("the address of the site must start with https://")]
     Scheme,
-    /// The address holds a username or password, which belong elsewhere.
+    /// The address contains a username or password, which belong in the credentials.
     #[error("the address of the site must not contain a username or password")]
     Credentials,
 }
 
 impl Site {
-    /// Reads an address as an operator writes it. A missing scheme is `https`; spaces and trailing slashes are dropped, also
-    /// a query or fragment; `http` stays only where it never leaves the machine, and is upgraded elsewhere,
-    /// since every request carries a password.
+    /// Reads an address as an operator writes it. A missing scheme becomes `https`. Spaces, trailing slashes, a query
+    /// and a fragment are removed. `http` stays only for this machine and becomes `https` for any other, because every
+    /// request carries a password.
     pub fn parse(address: &str) -> Result<Site, SiteError> {
         let address: String = address.split_whitespace().collect();
         let address = if address.contains("://") { address } else { format!("https://{address}") };
@@ -65,19 +65,19 @@ impl Site {
         }
     }
 
-    /// The name of the application: the last segment of the address, empty where there is none.
+    /// The name of the application: the last segment of the address, empty if there is none.
     pub(crate) fn application(&self) -> &str {
         self.0.path().rsplit('/').next().unwrap_or_default()
     }
 
-    /// An address under the application's own.
+    /// A URL below the application's address.
     pub(crate) fn under(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
         url
     }
 
-    /// The address of a v1 endpoint; both formats are always named, otherwise the site may answer in another.
+    /// The URL of a v1 endpoint. Both formats are always named; otherwise the site may answer in another format.
     pub(crate) fn endpoint(&self, name: &str) -> Url {
         let mut url = self.under(&format!("api/v1/{name}"));
         url.set_query(Some("informat=json&format=json"));
@@ -99,7 +99,7 @@ impl fmt::Display for Site {
     }
 }
 
-/// The API account: a username, never an e-mail address, and its password. Neither is ever printed.
+/// The API account: a username, never an e-mail address, and its password. `Debug` shows neither.
 #[derive(Clone, Deserialize)]
 pub struct Credentials {
     /// The username.
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_operators_write_them() {
+    fn reads_addresses_as_operators_write_them() {
         for (written, meant) in [
             ("example.smartabase.com/site", "https://example.smartabase.com/site"),
             ("  https://example.smartabase.com/site// ", "https://example.smartabase.com/site"),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn rejects_other_texts() {
         for (written, why) in [
             ("", SiteError::NotAUrl),
             ("https://", SiteError::NotAUrl),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_stand_under_the_application_whatever_its_depth() {
+    fn endpoints_are_below_the_application_at_any_depth() {
         for (site, endpoint) in [
             ("h.example/site", "https://h.example/site/api/v1/usersearch?informat=json&format=json"),
             ("h.example/app/live/", "https://h.example/app/live/api/v1/usersearch?informat=json&format=json"),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_read_but_not_printed() {
+    fn debug_shows_no_credentials() {
         let credentials: Credentials =
             serde_json::from_str(r#"{"username":"api.account","password":"hunter2"}"#).unwrap();
         assert_eq!(credentials.username, "api.account");

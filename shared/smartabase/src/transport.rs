@@ -1,4 +1,4 @@
-//! One request and its answer: how a call is sent, bounded, and classified before anyone reads what is in it.
+//! Sends one request, limits its time and size, and classifies the response by status and form.
 
 use std::time::Duration;
 
@@ -21,26 +21,26 @@ use crate::message::is_true;
 use crate::refusal::Refusal;
 use crate::site::{Credentials, Site};
 
-/// Lets the vendor's support find our traffic; the form is `<company>.<integration>.v1`.
+/// Identifies our traffic for the vendor's support; the format is `<company>.<integration>.v1`.
 const APP_ID: &str = "opensource.smartabase-connector.v1";
-/// Where v2 gives a session, and where v3 wants it back beside the cookie of the same value.
+/// The header in which v2 returns a session. v3 requires it too, beside a cookie with the same value.
 const SESSION: &str = "session-header";
 const AGENT: &str = concat!("smartabase-connector/", env!("CARGO_PKG_VERSION"));
-/// The site closes connections that were idle for five seconds; ours must be gone before.
+/// The site closes connections after five idle seconds, so the pool drops them earlier.
 const POOL_IDLE: Duration = Duration::from_secs(4);
-/// Long enough for any working network, and short enough that a dead one is told apart from a slow site: a time-out while
-/// connecting is certain not to have imported anything.
+/// Longest wait for a connection: enough for any working network. A time-out while connecting proves that nothing was
+/// imported; a time-out of a slow site does not.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A page of a hundred events with a hundred fields each is well under one MiB.
+/// Largest response body, in bytes. A page of a hundred events with a hundred fields each is well under one MiB.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
-/// How long to wait where the site asks for fewer requests and says until when in a way that can't be read.
+/// The wait if the site asks for fewer requests with an unreadable `Retry-After`.
 const UNREADABLE_WAIT: Duration = Duration::from_mins(5);
-/// The longest wait; a longer `Retry-After` is cut to it.
+/// The longest wait; a longer `Retry-After` is reduced to it.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
-/// How a body begins in which the site refuses an account something.
+/// The start of a body in which the site refuses access to an account.
 const DENIED: &[u8] = b"access denied";
-/// What proxies, firewalls and CDNs call themselves on the pages with which they refuse a request.
+/// The names that proxies, firewalls and CDNs put on their refusal pages.
 const INTERMEDIARIES: [&str; 12] = [
     "cloudflare",
     "cloudfront",
@@ -56,28 +56,28 @@ const INTERMEDIARIES: [&str; 12] = [
     "awselb",
 ];
 
-/// Sends calls to one site.
+/// Sends requests to one site.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     site: Site,
     http: reqwest::Client,
 }
 
-/// What sending the same request twice would do.
+/// The effect of sending the same request twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Nothing, so it may be sent again when the connection drops.
+    /// None, so the request may be sent again if the connection breaks.
     Read,
-    /// Perhaps store everything twice.
+    /// The site may store everything twice.
     Import,
 }
 
 impl Transport {
     pub(crate) fn new(site: Site) -> Result<Transport, BuildError> {
         let mut builder = tls::client(tls::Offer::Http2)
-            // Imports must never be sent twice by someone who does not know what they are.
+            // The HTTP library does not know which requests are imports, so it must never repeat a request.
             .retry(reqwest::retry::never())
-            // A redirect would take the password elsewhere, and turn a POST into a GET.
+            // A redirect would send the password to another address, and turn a POST into a GET.
             .redirect(Policy::none())
             .pool_idle_timeout(POOL_IDLE)
             .connect_timeout(CONNECT);
@@ -91,13 +91,13 @@ impl Transport {
         &self.site
     }
 
-    /// Opens a connection by asking for the site's page, without credentials, and ignores how that ends.
+    /// Opens a connection with a HEAD request for the site's page, without credentials, and ignores the result.
     pub(crate) async fn warm(&self, deadline: Instant) {
         let request = self.http.head(self.site.url().clone()).header(USER_AGENT, AGENT).send();
         let _ = timeout_at(deadline, request).await;
     }
 
-    /// Posts `body` to a v1 endpoint. `None` is an answer without a body, which means "nothing" to some endpoints.
+    /// Posts `body` to a v1 endpoint. `None` is a response without a body, which means "nothing" for some endpoints.
     pub(crate) async fn post<B: Serialize>(
         &self,
         endpoint: &str,
@@ -115,8 +115,8 @@ impl Transport {
         answer.judge(purpose)
     }
 
-    /// Posts `body` to v2's login, once, and answers the id of the session. A session is given in a header; without one the
-    /// login failed, whatever the status says.
+    /// Posts `body` to the v2 login, once, and returns the session id. The site returns a session in a header. Without
+    /// that header the login failed, whatever the status is.
     pub(crate) async fn log_in<B: Serialize>(
         &self,
         credentials: &Credentials,
@@ -130,7 +130,7 @@ impl Transport {
         session.ok_or_else(|| Error::unexpected("the site opened no session"))
     }
 
-    /// Asks a v3 endpoint, in a session.
+    /// Calls a v3 endpoint in a session.
     pub(crate) async fn get(&self, path: &str, session: &SecretString, deadline: Instant) -> Result<Value, Error> {
         let secret = |text: String| {
             let mut value = HeaderValue::try_from(text).map_err(|_| Error::unexpected("the id of the session"))?;
@@ -160,7 +160,7 @@ fn written<B: Serialize>(body: &B) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(body).map_err(|_| Error::unexpected("the request can't be written as JSON"))
 }
 
-/// Sends a request that may be sent again, and does so once when its connection drops.
+/// Sends a request that is safe to repeat, and sends it once more if its connection breaks.
 async fn read(request: impl Fn() -> RequestBuilder, deadline: Instant) -> Result<Answer, Failure> {
     match attempt(request(), deadline).await {
         Err(Failure::Dropped) => attempt(request(), deadline).await,
@@ -176,11 +176,11 @@ async fn attempt(request: RequestBuilder, deadline: Instant) -> Result<Answer, F
     timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::TimedOut))
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 enum Failure {
-    /// There was no connection, or no time left, so nothing was sent.
+    /// There was no connection or no time left, so nothing was sent.
     NotSent,
-    /// The connection broke after something may have been sent.
+    /// The connection broke; the request may have been sent.
     Dropped,
     TimedOut,
     TooLarge,
@@ -209,7 +209,7 @@ impl From<Failure> for Error {
     }
 }
 
-/// A whole answer. There is no look at `Content-Type`: v1 sends none.
+/// A complete response. `Content-Type` is ignored, because v1 sends none.
 struct Answer {
     status: u16,
     headers: HeaderMap,
@@ -226,13 +226,13 @@ impl Answer {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                // Of an answer that is no success the status says all: a 401 whose page is cut short is still a 401.
+                // The status of a refusal is enough: a 401 with an incomplete page is still a 401.
                 _ if !status.is_success() => break,
                 Ok(Some(_)) => return Err(Failure::TooLarge),
                 Err(error) => return Err(error.into()),
             }
         }
-        // Nothing at all up to the end of the connection may be an empty answer as well as one that was cut off.
+        // An empty body without an announced length may be a complete or a cut-off response.
         let announced = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
         if status.is_success() && body.is_empty() && version <= Version::HTTP_11 && !announced {
             return Err(Failure::Dropped);
@@ -250,14 +250,14 @@ impl Answer {
                     None => Ok(answer),
                 }
             }
-            // 202 (accepted for later), 206 (partial) and the like: not the complete answer.
+            // 202 (accepted for later), 206 (partial) and similar: not the complete response.
             (201..=299, Purpose::Read) => Err(Error::unexpected(format!("status {status} where 200 is due"))),
             (200..=299, Purpose::Import) => self.json(),
             _ => Err(self.refused(purpose)),
         }
     }
 
-    /// What a status says that is no success.
+    /// Classifies a status that is not a success.
     fn refused(&self, purpose: Purpose) -> Error {
         let status = self.status;
         match status {
@@ -275,10 +275,10 @@ impl Answer {
         }
     }
 
-    /// Whether a refusal has one of the forms in which the site refuses: nothing at all, "access denied", or an RPC
-    /// exception. Any other may come from a proxy, firewall or gateway in front of the site, which knows nothing of the
-    /// account or of the site's address. Only a 404 may also be a web page: that is how Apache, in which the site runs,
-    /// says it.
+    /// Whether a refusal has one of the forms that the site uses: an empty body, "access denied", or an RPC exception.
+    /// A refusal in another form may come from a proxy, firewall or gateway in front of the site. Those know neither
+    /// the account nor the site's address. Only a 404 may also be a web page, because the site runs in Apache, which
+    /// answers so.
     fn is_in_site_form(&self) -> bool {
         let text = body::unmarked(&self.body).trim_ascii();
         let says = text.get(..DENIED.len()).unwrap_or(text);
@@ -287,10 +287,10 @@ impl Answer {
             || body::read(text).is_some_and(|body| is_true(body.json.get("__is_rpc_exception__")))
     }
 
-    /// Whether the answer is a web page that names the proxy or firewall it comes from. A 401 counts as the site's own in
-    /// every other form, because what the site's own looks like is unknown, and another attempt may lock the account.
+    /// Whether the response is a web page that names a proxy or firewall as its source. A 401 in any other form counts
+    /// as the site's own. The site's form of a 401 is unknown, and another attempt may lock the account.
     fn names_intermediary(&self) -> bool {
-        // Cloudflare also puts this script of its own into pages of the site.
+        // Cloudflare also adds this script to pages of the site.
         let page = String::from_utf8_lossy(&self.body).to_ascii_lowercase().replace("cloudflareinsights", "");
         self.starts() == "html" && INTERMEDIARIES.iter().any(|name| page.contains(name))
     }
@@ -311,7 +311,7 @@ impl Answer {
         }
     }
 
-    /// How long `Retry-After` asks to wait.
+    /// The wait that `Retry-After` asks for.
     fn retry_after(&self) -> Option<Duration> {
         let value = self.headers.get(RETRY_AFTER)?;
         let asked = value.to_str().ok().and_then(|text| read_wait(text, Timestamp::now()));
@@ -319,8 +319,8 @@ impl Answer {
     }
 }
 
-/// Reads a wait: seconds or an HTTP date, as it should be, and also decimals, a number with a unit such as `60s`, or an
-/// RFC 3339 timestamp. Rounded up to whole seconds, and cut at a day.
+/// Reads a wait: seconds or an HTTP date as the standard requires. Also reads decimals, a number with a unit such as
+/// `60s`, and an RFC 3339 timestamp. Rounds up to whole seconds; the maximum is a day.
 fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     let from = |wait: SignedDuration| Duration::try_from(wait).ok();
@@ -353,9 +353,9 @@ mod tests {
         Ok(answer(status, body).judge(purpose)?.map(|body| body.json))
     }
 
-    /// What `Retry-After` means, in seconds, at 08:00 on 2 March 2026.
+    /// The meaning of `Retry-After` at 08:00 on 2 March 2026, in seconds.
     #[test]
-    fn a_wait_is_read_in_every_notation() {
+    fn reads_a_wait_in_every_notation() {
         let now: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
         for (text, seconds) in [
             ("90", Some(90)),
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_cannot_be_read_is_five_minutes() {
+    fn unreadable_wait_is_five_minutes() {
         for value in [&b"soon"[..], b"", b"\xff"] {
             let mut answer = answer(429, b"");
             answer.headers.insert(RETRY_AFTER, HeaderValue::from_bytes(value).unwrap());
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_success_is_read() {
+    fn reads_only_the_body_of_a_success() {
         for (status, body, error) in [
             (401, "", Error::WrongCredentials),
             (403, "access denied", Error::Forbidden),
@@ -430,14 +430,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_ends_a_read_and_is_left_to_an_import() {
+    fn refusal_fails_a_read_and_is_passed_to_an_import() {
         let body = br#"{"error":"no such form"}"#;
         assert_eq!(judge(200, body, Purpose::Read), Err(Error::Refused { says: "no such form".to_owned() }));
         assert!(judge(200, body, Purpose::Import).is_ok());
     }
 
     #[test]
-    fn a_partial_or_deferred_answer_is_not_accepted() {
+    fn rejects_a_partial_or_deferred_answer() {
         for status in [202, 204, 206] {
             assert!(matches!(judge(status, b"", Purpose::Read), Err(Error::Unexpected { .. })), "{status}");
             assert_eq!(judge(status, b"", Purpose::Import), Ok(None), "{status}");
@@ -446,7 +446,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_judged(status in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn classifies_any_bytes(status in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = answer(status, &body).judge(Purpose::Read);
             let _ = answer(status, &body).judge(Purpose::Import);
         }

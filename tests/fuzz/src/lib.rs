@@ -1,5 +1,5 @@
-//! What the fuzzing targets share: a service on a socket that answers every request with the bytes of the moment, so that
-//! the clients are fuzzed as they are used, from the status line to the last field.
+//! Code that the fuzz targets share: an HTTP service that answers every request with the current input. So each target
+//! fuzzes a whole client, from the status line to the last field.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,23 +11,23 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-/// The statuses that an input's first byte chooses from; a success most often.
+/// The first byte of an input selects one of these statuses; success is the most frequent.
 const STATUSES: [u16; 16] = [200, 200, 200, 200, 200, 200, 200, 201, 302, 400, 401, 403, 404, 422, 429, 500];
 
-/// A service, and the runtime that it and its client live in.
+/// A service, with the runtime that runs it and its client.
 pub struct Service {
     runtime: Runtime,
     local: LocalSet,
     answer: Rc<RefCell<Vec<u8>>>,
-    /// Where it is.
+    /// The address of the service.
     pub url: String,
 }
 
 impl Service {
-    /// Starts on a port of its own.
+    /// Starts the service on a free port.
     ///
     /// # Panics
-    /// When the machine has no port to give.
+    /// If the machine has no free port.
     #[must_use]
     pub fn start() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -44,10 +44,10 @@ impl Service {
         Self { runtime, local, answer, url }
     }
 
-    /// Runs a client against the service, which answers with this status and body until then.
+    /// Runs a client against the service, which answers with this status and body until the client ends.
     pub fn answering(&self, status: u8, body: &[u8], client: impl Future<Output = ()>) {
         let status = STATUSES[usize::from(status) % STATUSES.len()];
-        // The header opens a session at Smartabase; nobody else looks at it.
+        // The header opens a Smartabase session; other clients ignore it.
         let length = body.len();
         let head = format!("HTTP/1.1 {status} Fuzzed\r\nsession-header: fuzzed\r\nContent-Length: {length}\r\n\r\n");
         *self.answer.borrow_mut() = [head.as_bytes(), body].concat();
@@ -55,13 +55,13 @@ impl Service {
     }
 }
 
-/// Keeps a value until the process ends without undoing it: a runtime can't be taken down in the middle of an exit, which
-/// is how the fuzzer ends.
+/// Leaks a value, so that it is never dropped: a runtime can't shut down during process exit, which is how the fuzzer
+/// ends.
 pub fn for_good<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-/// Far enough off never to matter: what hangs is found by the fuzzer's own time limit.
+/// A deadline that is never reached; the fuzzer's own time limit finds hanging inputs.
 #[must_use]
 pub fn later() -> Instant {
     Instant::now() + Duration::from_secs(60)
@@ -76,7 +76,7 @@ async fn serve(mut stream: TcpStream, answer: Rc<RefCell<Vec<u8>>>) {
     }
 }
 
-/// Reads a whole request; `None` at the connection's end.
+/// Reads a whole request; `None` at the end of the connection.
 async fn read_request(stream: &mut TcpStream) -> Option<()> {
     let mut bytes = Vec::new();
     let end = loop {

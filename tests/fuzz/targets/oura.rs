@@ -1,4 +1,4 @@
-//! Every answer that Oura could give: the four collections, who somebody is, the token endpoint.
+//! Fuzzes every response from Oura: the four collections, the token's owner, the token endpoint.
 #![no_main]
 
 use std::cell::LazyCell;

@@ -1,5 +1,5 @@
-//! Every query and form that a browser could send to the pages: the callback's above all. The table is not there, so that
-//! each visit ends where it would first be asked.
+//! Fuzzes every query and form that a browser could send to the pages, mainly to the OAuth callback. There is no table,
+//! so each request ends at its first access to the table.
 #![no_main]
 
 use std::cell::LazyCell;
@@ -34,7 +34,7 @@ fn connector() -> Connector {
         smartabase::Credentials { username: "connector".to_owned(), password: "password".into() },
         Keyring::new(KeyVersion { id: "one".to_owned(), secret: "root of one".into() }),
     );
-    // Without a way to send anything, every request to the table fails at once.
+    // Without a working HTTP client, every request to the table fails at once.
     let database = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("eu-central-1"))
@@ -64,12 +64,12 @@ fuzz_target!(|input: (u8, &str, &[u8])| {
         2 => ("GET", "/connect"),
         _ => ("POST", if body.len() % 2 == 0 { "/connect" } else { "/disconnect" }),
     };
-    // As a form of our own page, so that it is read beyond its token.
+    // As if one of our own pages sent the form, so that more than its CSRF token is read.
     let token = "a".repeat(43);
     let cookie = format!("__Host-form={token}; {}", String::from_utf8_lossy(body));
     let request = Request::builder().method(method).uri(format!("{path}?{query}")).header("cookie", cookie);
     let body = [body, format!("&token={token}").as_bytes()].concat();
-    // What is no request at all, the server in front refuses.
+    // The HTTP server in front of the handler would reject an invalid request.
     let Ok(request) = request.body(body) else { return };
     PAGES.with(|pages| {
         let (runtime, connector): &(Runtime, Connector) = pages;

@@ -1,4 +1,4 @@
-//! Every answer that a Smartabase site could give: roster, groups, imports, look-ups, profiles, deletions, forms.
+//! Fuzzes every response from a Smartabase site: roster, groups, imports, look-ups, profiles, deletions, forms.
 #![no_main]
 
 use std::cell::LazyCell;
@@ -29,7 +29,7 @@ fn event(existing: Option<u64>) -> Event {
     }
 }
 
-/// The same answer opens the session, lists the forms and shows one.
+/// The same response opens the session, lists the forms and describes one form.
 async fn forms(client: &Client, credentials: &Credentials) {
     if let Ok(session) = client.open_session(credentials, later()).await {
         let form = FormSummary { id: 7, name: FormName::from("Sleep"), kind: FormKind::Event, read_only: false };

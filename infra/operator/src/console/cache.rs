@@ -1,5 +1,5 @@
-//! What the console knows, kept between refreshes. A refresh reads everybody’s connection, a hundred at a time, and the
-//! ledgers of only those athletes whose connection says that somebody has worked on it since.
+//! What the console has read, kept between refreshes. A refresh reads every athlete's connection, a hundred per
+//! request. It reads a ledger only if the connection shows that a worker has changed it since the last refresh.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use crate::failure::Failure;
 use crate::installation::soon;
 use crate::roster::Roster;
 
-/// Ledgers read at once.
+/// How many ledgers are read at once.
 const REQUESTS: usize = 24;
 
-/// Everything the pages are made of.
+/// The data behind all pages.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) roster: Roster,
@@ -27,33 +27,33 @@ pub(crate) struct Memory {
     pub(crate) reread: usize,
 }
 
-/// One athlete’s records, one list for each form, in the order of their dates.
+/// One athlete’s records: one list per form, in the order of their dates.
 #[derive(Debug)]
 struct Ledger {
     seen: Seen,
     forms: Vec<Vec<Line>>,
 }
 
-/// What of a connection changes whenever its ledger does: every write to the ledger is under a lease, which takes the next
-/// fence and is gone when the work is done.
+/// The part of a connection that changes whenever its ledger does. Every write to the ledger happens under a lease.
+/// Taking a lease raises the fence, and the worker releases the lease when its work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     fence: u64,
     at_work: bool,
 }
 
-/// What is remembered of a record.
+/// What the console keeps of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) date: Date,
-    /// Whether Smartabase has confirmed all that it is to say.
+    /// Whether Smartabase has confirmed the record completely.
     pub(crate) confirmed: bool,
-    /// The day on which it first arrived, where the site is.
+    /// The day on which the record was first confirmed, in the site's time zone.
     pub(crate) received: Option<Date>,
 }
 
 impl Memory {
-    /// Brings everything up to date, with as many days of `forms` as asked for.
+    /// Refreshes everything, and keeps the given number of days of `forms`.
     pub(crate) async fn refresh(
         &mut self,
         store: &Store,
@@ -90,7 +90,7 @@ impl Memory {
         Ok(())
     }
 
-    /// The records of one athlete in one form, by its place among the forms.
+    /// One athlete's records in one form, by the index of the form.
     pub(crate) fn lines(&self, athlete: &AthleteId, form: usize) -> &[Line] {
         self.ledgers.get(athlete).and_then(|ledger| ledger.forms.get(form)).map_or(&[], Vec::as_slice)
     }
@@ -182,7 +182,7 @@ mod tests {
             self.store.connect(&new, soon().instant()).await.unwrap();
         }
 
-        /// A worker brings one record.
+        /// Writes one record as a worker would.
         async fn bring(&self, athlete: &AthleteId, date: Date) {
             let (now, deadline) = (Timestamp::now(), soon().instant());
             let claim = self.store.claim(athlete, "w", now, now, None, deadline).await.unwrap();
@@ -205,23 +205,23 @@ mod tests {
                 .unwrap();
         }
 
-        /// How many ledgers a refresh asked for.
+        /// How many ledgers one refresh read.
         async fn refresh(&self, memory: &mut Memory) -> usize {
             self.wire.take_log();
             memory.refresh(&self.store, &[FORM.to_owned()], 60, &TimeZone::UTC, |_, _| {}).await.unwrap();
-            // The two lists of athletes are eight queries.
+            // Listing the athletes takes eight queries.
             self.wire.take_log().operations("Query") - 8
         }
     }
 
     #[tokio::test]
-    async fn only_ledgers_that_somebody_worked_on_are_read_again() {
+    async fn only_ledgers_changed_by_a_worker_are_read_again() {
         let table = Table::with(&["a", "b", "c"]).await;
         let (b, today) = (AthleteId::parse("b").unwrap(), Timestamp::now().to_zoned(TimeZone::UTC).date());
         let mut memory = Memory::default();
         assert_eq!(table.refresh(&mut memory).await, 3);
         assert_eq!(table.refresh(&mut memory).await, 0);
-        // A heartbeat says that nothing was new.
+        // A heartbeat means that the sync found nothing new.
         table.store.heartbeat(&b, Timestamp::now(), soon().instant()).await.unwrap();
         assert_eq!(table.refresh(&mut memory).await, 0);
         assert!(memory.lines(&b, 0).is_empty());
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ledger_read_while_somebody_works_is_read_again_when_they_are_done() {
+    async fn ledger_read_during_a_lease_is_read_again_after_it() {
         let table = Table::with(&["a"]).await;
         let (a, now) = (AthleteId::parse("a").unwrap(), Timestamp::now());
         let until = now + jiff::SignedDuration::from_mins(1);

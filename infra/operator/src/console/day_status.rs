@@ -1,4 +1,4 @@
-//! What one day of one athlete looks like on the heat map. Pure.
+//! The status of one athlete's record for one date, as the heat map shows it. Pure.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -7,31 +7,31 @@ use store::Connection;
 
 use super::cache::Line;
 
-/// How a record of one date stands.
+/// The status of the record for one date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Mark {
-    /// Nothing is expected: before the athlete connected, or after they withdrew.
+    /// No record is expected: before the athlete connected, or after they disconnected.
     Blank,
-    /// In the form, in time: by the end of the day after its date, or as history.
+    /// In the form on time: by the end of the day after its date, or as imported history.
     Received,
     /// In the form, but later than that.
     Late,
     /// Not due yet.
     InProcessQueue,
-    /// Oura had nothing: no ring worn, or the app not opened.
+    /// Oura had no data: the athlete did not wear the ring or did not open the app.
     Missing,
-    /// Nothing can come until the athlete acts.
+    /// No data can come until the athlete acts.
     Stopped,
-    /// Something for the operator: sent and not confirmed, or kept out of the form.
+    /// The operator has to act: the record was sent and not confirmed, or a problem keeps it out of the form.
     HeldUp,
 }
 
 impl Mark {
-    /// Every mark that the legend explains, the ones most of a page is made of first.
+    /// All marks in the order of the legend, the most frequent first.
     pub(crate) const SHOWN: [Self; 6] =
         [Self::Received, Self::Late, Self::Missing, Self::Stopped, Self::HeldUp, Self::InProcessQueue];
 
-    /// The name of its class in the style sheet.
+    /// Its class in the style sheet.
     pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Blank => "blank",
@@ -44,7 +44,7 @@ impl Mark {
         }
     }
 
-    /// In a word or two.
+    /// Its name in a word or two.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Blank => "not expected",
@@ -57,7 +57,7 @@ impl Mark {
         }
     }
 
-    /// For the legend.
+    /// Its explanation in the legend.
     pub(crate) fn explanation(self) -> &'static str {
         match self {
             Self::Blank => "nothing expected",
@@ -71,18 +71,18 @@ impl Mark {
     }
 }
 
-/// What an athlete’s connection says about which dates to expect.
+/// What an athlete’s connection says about the dates for which to expect records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Life {
     /// The day on which the athlete first connected.
     pub(crate) first: Option<Date>,
-    /// The day since which the athlete has to act.
+    /// The day since when the athlete has to act.
     pub(crate) stopped: Option<Date>,
-    /// The day on which the athlete withdrew.
+    /// The day on which the athlete disconnected.
     pub(crate) ended: Option<Date>,
-    /// The day since which something for the operator stands in the way.
+    /// The day since when a problem for the operator keeps records out of the forms.
     pub(crate) held: Option<Date>,
-    /// Whether a worker is at it now, so that what it sent is still being confirmed.
+    /// Whether a worker is syncing the athlete now, so that records it sent may still be unconfirmed.
     pub(crate) at_work: bool,
 }
 
@@ -101,7 +101,7 @@ impl Life {
         life
     }
 
-    /// How the record of `date` stands, given what the ledger has of it, on the day that is `today`.
+    /// The mark for `date`, given its ledger entry, if any. `today` is the date in the site's time zone.
     pub(crate) fn mark(&self, date: Date, line: Option<&Line>, today: Date) -> Mark {
         let after = date.saturating_add(jiff::Span::new().days(1));
         let reached = |since: Option<Date>| since.is_some_and(|since| after >= since);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_late_after_the_day_that_followed_unless_it_is_history() {
+    fn record_is_late_after_the_next_day_unless_it_is_history() {
         assert_eq!(life().mark(march(10), Some(&received(11)), TODAY), Mark::Received);
         assert_eq!(life().mark(march(10), Some(&received(12)), TODAY), Mark::Late);
         assert_eq!(
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_expected_only_while_connected_and_not_before_it_is_due() {
+    fn missing_record_counts_only_when_connected_and_due() {
         let mark = |life: Life, day| life.mark(march(day), None, TODAY);
         assert_eq!(mark(Life::default(), 10), Mark::Blank);
         assert_eq!(mark(life(), 4), Mark::Blank);
@@ -172,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_who_has_to_act() {
+    fn missing_record_shows_who_has_to_act() {
         let mark = |life: Life, day| life.mark(march(day), None, TODAY);
         let stopped = Life { stopped: Some(march(15)), ..life() };
-        // The night that began on the 14th would have come on the 15th.
+        // The night that began on the 14th would have been delivered on the 15th.
         assert_eq!([13, 14, 19].map(|day| mark(stopped, day)), [Mark::Missing, Mark::Stopped, Mark::Stopped]);
         let held = Life { held: Some(march(15)), ..life() };
         assert_eq!([13, 14, 19].map(|day| mark(held, day)), [Mark::Missing, Mark::HeldUp, Mark::InProcessQueue]);

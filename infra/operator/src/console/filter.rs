@@ -1,25 +1,25 @@
-//! What a visitor of the console chose to see. All of it stands in the address, so that it is still there after a refresh.
+//! The console's filters. They are part of the address, so they survive a refresh.
 
 use super::view::Row;
 use crate::athlete_state::State;
 
-/// What the visitor chose to see, as it stands in the address.
+/// The filters, as the query of the address holds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Choice {
-    /// Which form, by its place.
+    /// The form, by index.
     pub(crate) form: usize,
-    /// Only those for whom somebody has to do something.
+    /// Only athletes for whom the athlete or the operator has to act.
     pub(crate) attention: bool,
-    /// Only this state, by its name.
+    /// Only athletes in this state, by its name.
     pub(crate) state: Option<State>,
-    /// Only names, UUIDs and user ids that contain this.
+    /// Only athletes whose name, UUID or user id contains this text.
     pub(crate) search: String,
-    /// Whether the page stays as it is.
+    /// Whether automatic refresh is off.
     pub(crate) still: bool,
 }
 
 impl Choice {
-    /// Reads a query; what makes no sense is passed over.
+    /// Parses a query, and ignores invalid values.
     pub(crate) fn read(query: &str) -> Self {
         let mut choice = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -37,7 +37,7 @@ impl Choice {
         choice
     }
 
-    /// The address of the page with this choice.
+    /// The address of the page with these filters.
     pub(crate) fn address(&self) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         if self.form > 0 {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_read_back_from_its_address() {
+    fn filter_survives_the_round_trip_through_its_address() {
         let choice = Choice {
             form: 1,
             attention: false,
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_of_nonsense_is_the_page_of_everybody() {
+    fn invalid_query_shows_all_athletes() {
         assert_eq!(Choice::read("form=-3&show=%FF%00&refresh=perhaps&find=%20&x"), Choice::default());
     }
 }

@@ -1,7 +1,8 @@
-//! The drawings: a strip of days for each athlete, and the days’ totals above them.
+//! The drawings: a strip of days for each athlete, and above the strips the totals of each day.
 //!
-//! Each mark has a shape of its own besides its colour. A strip draws every mark of one kind in one path, the received
-//! ones as dashed lines, since most of any page is those: two thousand athletes stay under two megabytes.
+//! Each mark has its own shape as well as its colour. A strip draws all marks of one kind as one path. Received marks
+//! are dashed lines, because they are the most frequent. This keeps a page of two thousand athletes below two
+//! megabytes.
 
 use std::fmt::Write;
 
@@ -11,16 +12,16 @@ use maud::{Markup, html};
 use super::day_status::Mark;
 use super::view::Tally;
 
-/// The width of a day, and of a mark in it.
+/// The width of a day, and of a mark in it, in pixels.
 const DAY: usize = 10;
 
-/// The height of a strip.
+/// The height of a strip, in pixels.
 const STRIP: usize = 14;
 
-/// The height of the totals.
+/// The height of the totals, in pixels.
 const TOTALS: usize = 56;
 
-/// One athlete’s days. `said` is what somebody hears who can’t see them.
+/// Draws one athlete’s days. `said` is the text for screen readers.
 pub(crate) fn strip(marks: &[Mark], said: &str) -> Markup {
     html! {
         svg class="strip" role="img" width=(marks.len() * DAY) height=(STRIP) viewBox=(format!("0 0 {} {STRIP}", marks.len() * DAY)) {
@@ -33,7 +34,7 @@ pub(crate) fn strip(marks: &[Mark], said: &str) -> Markup {
     }
 }
 
-/// A mark alone, for the legend.
+/// Draws a single mark, for the legend.
 pub(crate) fn swatch(mark: Mark) -> Markup {
     html! {
         svg class="strip" aria-hidden="true" width=(DAY) height=(STRIP) viewBox=(format!("0 0 {DAY} {STRIP}")) {
@@ -42,7 +43,7 @@ pub(crate) fn swatch(mark: Mark) -> Markup {
     }
 }
 
-/// Every mark of one kind.
+/// Draws all marks of one kind in a strip.
 fn path(marks: &[Mark], wanted: Mark) -> String {
     let mut path = String::new();
     if wanted == Mark::Received {
@@ -58,7 +59,7 @@ fn path(marks: &[Mark], wanted: Mark) -> String {
     for (place, _) in marks.iter().enumerate().filter(|(_, mark)| **mark == wanted) {
         let x = place * DAY;
         let _ = match wanted {
-            // A triangle: the lower half, which is what was left of the day.
+            // A triangle in the lower half.
             Mark::Late => write!(path, "M{x} 13V1l9 12z"),
             // A small dot.
             Mark::Missing => write!(path, "M{} 5h4v4h-4z", x + 3),
@@ -74,7 +75,7 @@ fn path(marks: &[Mark], wanted: Mark) -> String {
     path
 }
 
-/// The totals of every day, as columns that stand above the strips; each says its numbers.
+/// Draws the totals of every day as stacked columns above the strips. Each column has its numbers as a tooltip.
 pub(crate) fn totals(dates: &[Date], totals: &[Tally], said: &str) -> Markup {
     let most = totals.iter().map(due).max().unwrap_or(0).max(1);
     let width = dates.len() * DAY;
@@ -84,7 +85,7 @@ pub(crate) fn totals(dates: &[Date], totals: &[Tally], said: &str) -> Markup {
             @for (place, (date, tally)) in dates.iter().zip(totals).enumerate() {
                 g {
                     title { (date.strftime("%a %-d %b")) ": " (spoken(tally)) }
-                    // What the pointer finds, however short the column.
+                    // A transparent area over the full height, so that the pointer finds even a short column.
                     rect class="under" x=(place * DAY) y="0" width=(DAY) height=(TOTALS) {}
                     @for (mark, top, height) in stack(tally, most) {
                         rect class=(mark.class()) x=(place * DAY) y=(top) width=(DAY - 1) height=(height) {}
@@ -101,7 +102,7 @@ pub(crate) fn totals(dates: &[Date], totals: &[Tally], said: &str) -> Markup {
     }
 }
 
-/// The pieces of a column from the bottom up: mark, top and height.
+/// The segments of a column from the bottom up: mark, top and height.
 fn stack(tally: &Tally, most: usize) -> Vec<(Mark, usize, usize)> {
     let (mut below, mut bottom) = (0, TOTALS);
     let mut pieces = Vec::new();
@@ -116,7 +117,7 @@ fn stack(tally: &Tally, most: usize) -> Vec<(Mark, usize, usize)> {
     pieces
 }
 
-/// How many athletes a date is about.
+/// How many athletes have an expected record on a date.
 fn due(tally: &Tally) -> usize {
     tally.iter().filter(|(mark, _)| **mark != Mark::Blank).map(|(_, count)| count).sum()
 }
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_strip_draws_each_day_once_in_its_place() {
+    fn strip_draws_each_day_once_in_its_place() {
         let marks = [Mark::Blank, Mark::Received, Mark::Received, Mark::Late, Mark::Received, Mark::Missing];
         assert_eq!(path(&marks, Mark::Received), "M10 7h19M40 7h9");
         assert_eq!(path(&marks, Mark::Late), "M30 13V1l9 12z");
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_as_high_as_its_share_and_has_no_gaps() {
+    fn column_height_is_proportional_and_without_gaps() {
         let tally = Tally::from([(Mark::Received, 50), (Mark::Late, 25), (Mark::HeldUp, 25), (Mark::Blank, 900)]);
         assert_eq!(due(&tally), 100);
         assert_eq!(stack(&tally, 100), [(Mark::Received, 28, 28), (Mark::Late, 14, 14), (Mark::HeldUp, 0, 14)]);

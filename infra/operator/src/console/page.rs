@@ -1,5 +1,5 @@
-//! The pages. No script, one stylesheet in the page, nothing from anywhere else; no health value, only whether and when
-//! something arrived.
+//! Renders the pages as HTML. There is no script, one inline style sheet, and no external resource. The pages show
+//! whether and when a record came, and no health value.
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -13,34 +13,36 @@ use crate::athlete_state::Actor;
 use crate::status::Pause;
 use crate::time_format;
 
-/// The one stylesheet; its hash stands in the content security policy.
+/// The only style sheet. Its hash is in the content security policy.
 pub(crate) const STYLE: &str = include_str!("style.css");
 
-/// A ring, in the page itself: browsers ask for an icon anyway.
+/// The icon, a ring, inlined because browsers request an icon anyway.
 const ICON: &str = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>\
                     <circle cx='8' cy='8' r='5.5' fill='none' stroke='%232b7a8c' stroke-width='3'/></svg>";
 
-/// An athlete in order is marked as synced once an hour, so this much has not been looked at for a while.
+/// A healthy athlete is marked as synced about once an hour. If the mark is older than this, the athlete has not been
+/// synced for a while.
 const STALE: SignedDuration = SignedDuration::from_hours(2);
 
-/// How many dates of one kind are named in words.
+/// How many dates of one kind the description lists.
 const NAMED: usize = 5;
 
-/// What surrounds both pages.
+/// What both pages need around their content.
 pub(crate) struct Surroundings<'a> {
-    /// The stack’s name or the file’s.
+    /// The name of the stack, or of the pilot's file.
     pub(crate) installation: &'a str,
-    /// Why the last refresh failed, if it did; what is shown is older then.
+    /// Why the last refresh failed, if it did. The page then shows older data.
     pub(crate) failure: Option<&'a str>,
     pub(crate) pauses: Vec<Pause<'a>>,
-    /// How many dead letters wait; `None` for a pilot, which has none, or a reason why that is not known.
+    /// How many dead letters wait. `None` for a pilot, which has no dead-letter queue; an error if the count is
+    /// unknown.
     pub(crate) dead_letters: Option<Result<u64, String>>,
     /// The names of the event forms.
     pub(crate) forms: &'a [String],
     pub(crate) choice: Choice,
 }
 
-/// The page of everybody.
+/// Renders the page of all athletes.
 pub(crate) fn overview(view: &View<'_>, around: &Surroundings<'_>) -> Markup {
     let choice = &around.choice;
     let shown: Vec<_> = view.rows.iter().filter(|row| choice.wants(row)).collect();
@@ -64,7 +66,7 @@ pub(crate) fn overview(view: &View<'_>, around: &Surroundings<'_>) -> Markup {
     frame("Athletes", view, around, &content)
 }
 
-/// The figures that are looked at first.
+/// The key figures at the top.
 fn tiles(view: &View<'_>, around: &Surroundings<'_>) -> Markup {
     let Budget { wanted, room } = view.budget;
     html! {
@@ -111,7 +113,7 @@ fn tiles(view: &View<'_>, around: &Surroundings<'_>) -> Markup {
     }
 }
 
-/// How much of the room is wanted; over it, how much too much.
+/// How much of the request budget the ticks need, or by how much they exceed it.
 fn meter(budget: Budget) -> Markup {
     const WIDTH: usize = 1000;
     let Budget { wanted, room } = budget;
@@ -127,7 +129,7 @@ fn meter(budget: Budget) -> Markup {
     }
 }
 
-/// Everybody, those for whom somebody has to act, and each state there is.
+/// The filters: all athletes, those with something to do, and each state that occurs.
 fn choices(view: &View<'_>, choice: &Choice) -> Markup {
     let attention = view.rows.iter().filter(|row| row.needs_somebody()).count();
     let link = |words: &str, count: usize, class: &str, to: Choice| {
@@ -202,7 +204,7 @@ fn athletes(view: &View<'_>, shown: &[&Row<'_>], choice: &Choice) -> Markup {
     }
 }
 
-/// The page of one athlete.
+/// Renders the page of one athlete.
 pub(crate) fn athlete(view: &View<'_>, row: &Row<'_>, marks: &[Vec<Mark>], around: &Surroundings<'_>) -> Markup {
     let connection = row.athlete.connection.as_ref();
     let at = |instant| time_format::time(instant, view.now, view.zone);
@@ -244,12 +246,12 @@ pub(crate) fn athlete(view: &View<'_>, row: &Row<'_>, marks: &[Vec<Mark>], aroun
     frame(name, view, around, &content)
 }
 
-/// A mark with its word.
+/// A mark with its name.
 fn word(mark: Mark) -> Markup {
     html! { @if mark != Mark::Blank { span class="mark" { (swatch(mark)) (mark.words()) } } }
 }
 
-/// A page that says that there is nothing under an address.
+/// The page for an unknown address.
 pub(crate) fn nothing() -> Markup {
     html! {
         (DOCTYPE)
@@ -312,7 +314,7 @@ fn athlete_address(row: &Row<'_>, choice: &Choice) -> String {
     if query.is_empty() { format!("athlete?{address}") } else { format!("athlete?{address}&{query}") }
 }
 
-/// What somebody hears of a row who can’t see it: the counts, and the dates of what went wrong.
+/// The text for screen readers about a row: the counts, and the dates with problems.
 fn said(row: &Row<'_>, view: &View<'_>) -> String {
     let mut said = format!("{}: {}", row.athlete.name(), spoken(&row.tally()));
     for mark in [Mark::Late, Mark::Missing, Mark::HeldUp] {
@@ -350,7 +352,7 @@ fn capitalised(service: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -368,7 +370,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the pages show, made from what is known. Pure: no I/O, no clock.
+//! The model of the pages, computed from the data read. Pure: no I/O, no clock.
 
 use std::collections::BTreeMap;
 
@@ -14,36 +14,36 @@ use super::day_status::{Life, Mark};
 use crate::athlete_state::{Actor, Stand, State};
 use crate::roster::Athlete;
 
-/// How many of each mark.
+/// The number of marks of each kind.
 pub(crate) type Tally = BTreeMap<Mark, usize>;
 
 /// One athlete, as a row of the heat map.
 pub(crate) struct Row<'a> {
     pub(crate) athlete: &'a Athlete,
     pub(crate) stand: Stand,
-    /// One mark for each date of the view, the oldest first.
+    /// One mark per date of the view, the oldest first.
     pub(crate) marks: Vec<Mark>,
 }
 
-/// Everything on the page.
+/// The model of the page of all athletes.
 pub(crate) struct View<'a> {
     pub(crate) now: Timestamp,
     pub(crate) zone: &'a TimeZone,
     /// The dates shown, the oldest first.
     pub(crate) dates: Vec<Date>,
-    /// Everybody, those for whom the operator has to do something first.
+    /// All athletes, sorted by state. Those for whom the operator has to act come first.
     pub(crate) rows: Vec<Row<'a>>,
-    /// The athlete in order who was looked at longest ago.
+    /// The healthy athlete whose last sync is oldest.
     pub(crate) stalest: Option<(&'a Athlete, SignedDuration)>,
     pub(crate) budget: Budget,
 }
 
-/// The requests that the ticks are planned to send to Oura.
+/// The requests to Oura that the ticks plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// Requests of one tick that looks at everybody and finds nothing new.
+    /// Requests of one tick that syncs every athlete and finds nothing new.
     pub(crate) wanted: usize,
-    /// Requests that one tick may send: its share of Oura’s allowance.
+    /// Requests that one tick may send: its share of Oura’s rate limit.
     pub(crate) room: usize,
 }
 
@@ -65,7 +65,7 @@ impl<'a> View<'a> {
             marks: marks(memory, athlete, form, &dates, now, zone),
         };
         let mut rows: Vec<_> = memory.roster.athletes.iter().map(row).collect();
-        // The sort is stable: within a state they stay in the order of their names.
+        // The sort is stable: within a state, athletes stay sorted by name.
         rows.sort_by_key(|row| row.stand.state);
         let lags = memory.roster.athletes.iter().filter_map(|athlete| Some((athlete, athlete.lag(now)?)));
         let stalest = lags.max_by_key(|(_, lag)| *lag);
@@ -82,7 +82,7 @@ impl<'a> View<'a> {
         states
     }
 
-    /// How many athletes are connected, without those who have to do something first.
+    /// How many athletes are connected and do not have to act first.
     pub(crate) fn connected(&self) -> usize {
         self.rows.iter().filter(|row| row.athlete.lag(self.now).is_some()).count()
     }
@@ -93,8 +93,8 @@ impl<'a> View<'a> {
         (0..self.dates.len()).map(of).collect()
     }
 
-    /// How the last date that is due stands: the day before yesterday’s night has had all of yesterday to arrive, last
-    /// night’s has not.
+    /// The last complete date and its counts. A night can come until the end of the day after it began. So the date
+    /// before yesterday is complete and last night is not.
     pub(crate) fn last_night(&self) -> Option<(Date, Tally)> {
         let place = self.dates.len().checked_sub(2)?;
         Some((*self.dates.get(place)?, tally(self.rows.iter().filter_map(|row| row.marks.get(place)))))
@@ -102,12 +102,12 @@ impl<'a> View<'a> {
 }
 
 impl Row<'_> {
-    /// How many of each mark.
+    /// The number of marks of each kind.
     pub(crate) fn tally(&self) -> Tally {
         tally(self.marks.iter())
     }
 
-    /// Whether somebody has to do something.
+    /// Whether the athlete or the operator has to act.
     pub(crate) fn needs_somebody(&self) -> bool {
         self.stand.needs() != Actor::Nobody
     }
@@ -119,12 +119,12 @@ impl Budget {
         Self { wanted: connected * requests, room: plan::room(period) * requests }
     }
 
-    /// Whether everybody can be looked at in every tick.
+    /// Whether one tick can sync every athlete.
     pub(crate) fn holds(self) -> bool {
         self.wanted <= self.room
     }
 
-    /// How many ticks it takes to look at everybody.
+    /// How many ticks it takes to sync every athlete.
     pub(crate) fn ticks(self) -> usize {
         self.wanted.div_ceil(self.room.max(1))
     }
@@ -150,7 +150,7 @@ fn marks(
         .collect()
 }
 
-/// One athlete’s marks in every form, for the page about them.
+/// One athlete’s marks in every form, for the athlete's page.
 pub(crate) fn story(
     memory: &Memory,
     id: &AthleteId,
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_budget_says_how_many_ticks_it_takes_to_look_at_everybody() {
+    fn budget_gives_the_ticks_needed_for_all_athletes() {
         let budget = |connected| Budget::new(connected, Duration::from_mins(15));
         assert_eq!(budget(30), Budget { wanted: 120, room: 7200 });
         assert!(budget(1800).holds() && !budget(1801).holds());

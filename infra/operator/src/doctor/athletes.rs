@@ -1,4 +1,4 @@
-//! Whether the connected athletes are being looked at.
+//! Whether the connected athletes are being synced.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::time_format;
 
 pub(super) const SYNCS: &str = "syncs";
 
-/// An athlete in order is marked as synced once an hour; nobody marked for this long means that nobody is looked at.
+/// A healthy athlete is marked as synced once an hour. If no athlete was marked for this long, no syncs run.
 const STALE: SignedDuration = SignedDuration::from_hours(2);
 
-/// `period` is that of the schedule, if it is known.
+/// Checks the latest sync. `period` is the period of the schedule, if it is known.
 pub(super) async fn check(checkup: &mut Checkup, store: &Store, period: Option<Duration>) {
     let latest = match latest(store).await {
         Ok(latest) => latest,
@@ -37,7 +37,7 @@ pub(super) async fn check(checkup: &mut Checkup, store: &Store, period: Option<D
     }
 }
 
-/// When the last of those to be synced was, or was connected.
+/// The latest sync or connect of all athletes who should be synced.
 async fn latest(store: &Store) -> Result<Option<Timestamp>, Failure> {
     let ids = store.active_athletes(soon().instant()).await?;
     let roster = Roster::of(store, ids).await?;

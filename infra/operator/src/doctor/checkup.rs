@@ -1,4 +1,4 @@
-//! The checks that were made, and how they are shown.
+//! The results of the checks, and how they are printed.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crate::report::{Ending, Report};
 use crate::secrets::told;
 use crate::table::{BAD, GOOD, QUIET, WARNING, styled};
 
-/// Every check so far, in order.
+/// The results of all checks so far, in order.
 #[derive(Default)]
 pub(super) struct Checkup {
     checks: Vec<Check>,
 }
 
-/// One check; what `--json` prints of it.
+/// One check, as `--json` prints it.
 #[derive(Serialize)]
 struct Check {
-    /// Its name, for scripts.
+    /// The name of the check, for scripts.
     #[serde(rename = "check")]
     name: &'static str,
     state: State,
-    /// The name of what is wrong, if it failed.
+    /// The name of the finding, if the check failed.
     finding: Option<&'static str>,
     says: String,
-    /// What to do, if there is something.
+    /// What to do about it, if anything.
     remedy: Option<String>,
 }
 
@@ -37,13 +37,13 @@ struct Check {
 enum State {
     Passed,
     Failed,
-    /// Nobody can know from outside, or the one who knows did not answer.
+    /// The check can't find out from outside, or the service did not answer.
     Unknown,
-    /// Something that comes before it failed.
+    /// A check that this one depends on failed.
     Skipped,
 }
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Printed {
     checks: Vec<Check>,
@@ -68,7 +68,7 @@ impl Checkup {
         self.add(check, State::Unknown, None, says, Some(remedy.into()));
     }
 
-    /// `first` is the check that has to pass before this one can be made.
+    /// Records a check as skipped. `first` is the check that must pass before it.
     pub(super) fn skip(&mut self, check: &'static str, first: &str) {
         self.add(check, State::Skipped, None, format!("not checked: {first} comes first"), None);
     }
@@ -79,7 +79,7 @@ impl Checkup {
         }
     }
 
-    /// What a service's refusal says: that something is wrong, or that nobody knows.
+    /// Records a service's error: the check failed, or its result is unknown.
     pub(super) fn explained(&mut self, check: &'static str, explained: Explained) {
         let Explained { name, says, remedy, about } = explained;
         match about {
@@ -88,7 +88,7 @@ impl Checkup {
         }
     }
 
-    /// A secret that was read, or could not be.
+    /// Records whether a secret could be read.
     pub(super) fn secret<T>(&mut self, check: &'static str, read: Result<Arc<T>, SecretError>) -> Option<Arc<T>> {
         match read {
             Ok(secret) => {

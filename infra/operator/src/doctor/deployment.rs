@@ -1,4 +1,4 @@
-//! What only a deployment has: functions and their schedules, a dead-letter queue, an address for alarms.
+//! Checks that apply only to a deployment: functions, schedules, the dead-letter queue, the address for alarms.
 
 use std::collections::BTreeMap;
 
@@ -33,11 +33,12 @@ pub(super) async fn check(checkup: &mut Checkup, stack: &Stack) {
     dead_letters(checkup, stack).await;
 }
 
-/// The stack's resources by type: names in the template, and in AWS.
+/// The stack's resources by type: their names in the template and in AWS.
 struct Resources(BTreeMap<String, Vec<(String, String)>>);
 
 impl Resources {
-    /// One `DescribeStackResources`, which answers up to a hundred: more than twice what the template has.
+    /// Lists the resources with one `DescribeStackResources`. It returns up to a hundred, more than twice what the
+    /// template has.
     async fn of(stack: &Stack) -> Result<Self, Failure> {
         let client = aws_sdk_cloudformation::Client::new(&stack.aws);
         let answer = client.describe_stack_resources().stack_name(&stack.name).send().await;
@@ -60,8 +61,8 @@ impl Resources {
     }
 }
 
-/// Whether each function may run at all. Without any concurrency AWS turns every invocation away: so functions are stopped,
-/// for example while the table is restored, and so they are forgotten.
+/// Checks that each function may run. With a reserved concurrency of zero, AWS refuses every invocation. Operators stop
+/// functions this way, for example to restore the table, and may forget to start them again.
 async fn functions(checkup: &mut Checkup, stack: &Stack, resources: &Resources) {
     let client = aws_sdk_lambda::Client::new(&stack.aws);
     let functions = resources.of_type("AWS::Lambda::Function");
@@ -97,7 +98,7 @@ async fn functions(checkup: &mut Checkup, stack: &Stack, resources: &Resources) 
     }
 }
 
-/// Both schedules: the ticks, and the daily enrolment.
+/// Checks both schedules: the ticks, and the daily enrolment.
 async fn schedules(checkup: &mut Checkup, stack: &Stack, resources: &Resources) {
     let client = aws_sdk_scheduler::Client::new(&stack.aws);
     let schedules = resources.of_type("AWS::Scheduler::Schedule");
@@ -139,7 +140,7 @@ async fn dead_letters(checkup: &mut Checkup, stack: &Stack) {
     }
 }
 
-/// Whether anybody is told of alarms: an address has to be confirmed once, by its owner.
+/// Checks that alarms have a recipient: the owner of an email address must confirm it once.
 async fn alarms(checkup: &mut Checkup, stack: &Stack, resources: &Resources) {
     let Some(email) = stack.parameter("AlarmEmail") else {
         return checkup.pass(ALARMS, "AlarmEmail is empty: nobody is told of alarms");
@@ -156,7 +157,7 @@ async fn alarms(checkup: &mut Checkup, stack: &Stack, resources: &Resources) {
         }
     };
     let subscription = answer.subscriptions().iter().find(|subscription| subscription.endpoint() == Some(email));
-    // Unconfirmed, a subscription has no ARN but this word (API reference, ListSubscriptionsByTopic).
+    // An unconfirmed subscription has this word in place of an ARN (API reference, ListSubscriptionsByTopic).
     match subscription.and_then(|subscription| subscription.subscription_arn()) {
         Some("PendingConfirmation") => checkup.fail(
             ALARMS,

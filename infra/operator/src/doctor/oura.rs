@@ -1,4 +1,5 @@
-//! The application at Oura: who it says it is, where athletes come back to, and whether that place is ours.
+//! Checks the Oura application: its credentials, its callback address, and whether that address leads to this
+//! installation.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -75,14 +76,15 @@ async fn registered(checkup: &mut Checkup, connector: &Connector, application: &
     }
 }
 
-/// Opens a link that this installation signed and that expired long ago: only this installation knows that it was good
-/// once. It names nobody, and opens nothing.
+/// Opens a link that this installation signed and that expired long ago. Only this installation can recognise its own
+/// signature. The link belongs to no athlete and opens nothing.
 async fn ours(checkup: &mut Checkup, connector: &Connector, key: &Keyring) {
     let page = connector.settings.page("connect");
     let Ok(nobody) = AthleteId::parse("connector doctor") else { return };
     let link = Link::new(key, nobody, Timestamp::UNIX_EPOCH).to_url(page.clone());
     let mut client = reqwest::Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(20));
-    // This machine, whatever its resolver makes of it (RFC 6761, section 6.3): a proxy on a laptop, an emulator.
+    // Always the loopback address, whatever the resolver returns (RFC 6761, section 6.3). This can be a proxy on a
+    // laptop or an emulator.
     if let Some(name) = page.host_str().filter(|name| name.ends_with(".localhost")) {
         client = client.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     }
@@ -102,7 +104,7 @@ async fn ours(checkup: &mut Checkup, connector: &Connector, key: &Keyring) {
             format!("{page} answers with status {}, not as this installation would", status.as_u16()),
             "lead PublicUrl to this installation, path included, or correct it",
         ),
-        // The error's own text holds the link.
+        // The error's own text contains the link.
         Err(_) => (
             "public-address-unreachable",
             format!("{page} can’t be reached"),

@@ -1,4 +1,4 @@
-//! The Smartabase site: the account, whom it sees, how they are told apart, and the forms.
+//! Checks the Smartabase site: the account, the athletes it can see, their UUIDs, and the forms.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -26,7 +26,7 @@ const READING: &str = "forms-reading";
 /// The checks of this file, in order.
 pub(super) const CHECKS: [&str; 6] = [SIGN_IN, ROSTER, GROUP, UUIDS, FORMS, READING];
 
-/// The site, and the account that is to be used there.
+/// The site, and the account that the installation uses there.
 struct Visit<'a> {
     connector: &'a Connector,
     account: &'a Credentials,
@@ -47,7 +47,7 @@ pub(super) async fn check(checkup: &mut Checkup, connector: &Connector, account:
 }
 
 impl Visit<'_> {
-    /// One request, whatever comes of it.
+    /// Signs in with exactly one request, whatever its outcome.
     async fn signs_in(&self, checkup: &mut Checkup) -> bool {
         match self.connector.smartabase.sign_in(self.account, soon().instant()).await {
             Ok(()) => {
@@ -61,7 +61,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Who is there. Answers one of them, if there is anybody.
+    /// Reads the roster. Returns one athlete, if there is any.
     async fn people(&self, checkup: &mut Checkup) -> Option<UserId> {
         let roster = match self.connector.smartabase.roster(self.account, soon().instant()).await {
             Ok(roster) => roster,
@@ -111,7 +111,7 @@ impl Visit<'_> {
         }
     }
 
-    /// The forms against forms.toml. Answers what was found, as far as the site shows its forms.
+    /// Compares the forms with forms.toml. Returns the findings, if the site shows its forms.
     async fn forms(&self, checkup: &mut Checkup) -> Vec<Finding> {
         let (site, forms) = (&self.connector.smartabase, &self.connector.forms);
         match survey(site, self.account, forms).await {
@@ -139,10 +139,10 @@ impl Visit<'_> {
         }
     }
 
-    /// Reads each form as a sync does, for one user and today. Whether it may be written shows when it is.
+    /// Reads each form as a sync does, for one user and today. Write permission only shows in a real write.
     async fn reading(&self, checkup: &mut Checkup, somebody: Option<UserId>, findings: &[Finding]) {
         let Some(user) = somebody else { return checkup.skip(READING, ROSTER) };
-        // What is missing is missing to whoever asks, and was said before.
+        // An earlier check has already reported missing forms.
         let missing = |form: &Wanted<'_>| findings.iter().any(|finding| finding.form == *form.form && is_none(finding));
         let mut read = 0;
         for form in self.connector.forms.wanted().iter().filter(|form| !missing(form)) {
@@ -180,12 +180,12 @@ impl Visit<'_> {
     }
 }
 
-/// Whether a finding means that there is no form to read.
+/// Whether a finding means that the form can't be read.
 fn is_none(finding: &Finding) -> bool {
     matches!(finding.fault, Fault::NoForm { .. } | Fault::WrongKind { .. } | Fault::SeveralForms)
 }
 
-/// Whether athletes can be told apart.
+/// Checks that every athlete has a UUID of their own.
 fn uuids(checkup: &mut Checkup, roster: &Roster, group: Option<&HashSet<UserId>>) {
     let mut athletes: BTreeMap<AthleteId, usize> = BTreeMap::new();
     let mut without = 0;
@@ -217,7 +217,7 @@ fn uuids(checkup: &mut Checkup, roster: &Roster, group: Option<&HashSet<UserId>>
     }
 }
 
-/// The first few.
+/// The first few names.
 fn named(names: &[String]) -> String {
     const NAMED: usize = 5;
     let first = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");

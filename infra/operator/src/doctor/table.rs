@@ -1,4 +1,4 @@
-//! The table, and the pauses that are written in it.
+//! Checks the table, and the holds in it.
 
 use jiff::Timestamp;
 use store::{Hold, Service};
@@ -8,14 +8,14 @@ use crate::failure::Failure;
 use crate::installation::{Installation, soon};
 use crate::time_format;
 
-/// What the table says.
+/// The state of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Memory {
-    /// It can't be read.
+    /// The table can't be read.
     Lost,
-    /// Nobody is to call Smartabase now, so neither do we: a wrong password may be the reason.
+    /// A hold on Smartabase is in force, so the checks must not call it either. A wrong password may be the reason.
     SmartabaseOnHold,
-    /// Nothing keeps us from calling Smartabase.
+    /// No hold prevents calls to Smartabase.
     Free,
 }
 

@@ -1,4 +1,4 @@
-//! `connector forms check`: the site's forms against forms.toml.
+//! `connector forms check` compares the site's forms with forms.toml.
 
 use std::fmt::Write;
 
@@ -18,12 +18,12 @@ use crate::report::{Ending, Report};
 use crate::table::{BAD, GOOD, QUIET, styled};
 use crate::time_format;
 
-/// What `--json` prints.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Printed<'a> {
     /// How many forms were compared.
     forms: usize,
-    /// Everything that is wrong.
+    /// Every difference found.
     findings: Vec<Entry<'a>>,
 }
 
@@ -32,7 +32,7 @@ struct Entry<'a> {
     /// The name of the finding, for scripts; docs/reference.md lists them.
     finding: &'static str,
     form: &'a str,
-    /// The field's label, if it is about one.
+    /// The label of the field, if the finding is about a field.
     field: Option<&'a str>,
     says: String,
     remedy: String,
@@ -42,7 +42,7 @@ pub(super) async fn run(forms: &Forms, installation: &Installation, json: bool) 
     let connector = installation.connector()?;
     let (site, secrets) = (&connector.smartabase, &connector.secrets);
     let credentials = secrets.smartabase(soon()).await.map_err(|error| crate::secrets::unusable(&error))?;
-    // A refused password is not tried again while everybody waits because of it.
+    // Don't retry a refused password while a hold is in force because of it.
     let (hold, now) = (installation.store.hold(Service::Smartabase, soon().instant()).await?, Timestamp::now());
     if let Some(hold) = hold.filter(|hold| hold.until > now) {
         let until = time_format::time(hold.until, now, &installation.zone());
@@ -54,7 +54,7 @@ pub(super) async fn run(forms: &Forms, installation: &Installation, json: bool) 
     let failed = |error: &Error| remote_errors::site(site.site(), Keeper::of(secrets), error);
     let progress = Progress::of(json);
     progress.now("signing in to Smartabase");
-    // First by one request that can't be misunderstood: a wrong password is tried once and no more.
+    // Begin with one request whose failure is unambiguous: a wrong password is tried exactly once.
     site.sign_in(&credentials, soon().instant()).await.map_err(|error| failed(&error))?;
     progress.now("reading the forms");
     match survey(site, &credentials, forms).await {
@@ -68,7 +68,7 @@ pub(super) async fn run(forms: &Forms, installation: &Installation, json: bool) 
     }
 }
 
-/// Reads the forms of the site that are written to, and compares them. Changes nothing there.
+/// Reads those of the site's forms that the connector writes, and compares them. It changes nothing on the site.
 pub(crate) async fn survey(site: &Client, credentials: &Credentials, forms: &Forms) -> Result<Vec<Finding>, Error> {
     let deadline = soon().instant();
     let session = site.open_session(credentials, deadline).await?;
@@ -84,8 +84,8 @@ pub(crate) async fn survey(site: &Client, credentials: &Credentials, forms: &For
     Ok(findings)
 }
 
-/// Whether an error of a survey, by an account that could sign in, says that the site does not offer the interface for
-/// it, or not to this account: it says no in as many ways as there are versions.
+/// Whether an error means that the site does not offer the form-schema interface, or not to this account. Call it only
+/// after the account could sign in. The site's refusal differs from version to version.
 pub(crate) fn unoffered(error: &Error) -> bool {
     matches!(
         error,

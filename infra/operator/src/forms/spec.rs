@@ -1,4 +1,4 @@
-//! `connector forms spec`: what an administrator of the site must build.
+//! `connector forms spec` prints what an administrator of the site must build.
 
 use std::fmt::Write;
 
@@ -21,19 +21,19 @@ pub(crate) struct Options {
     csv: bool,
 }
 
-/// What `--json` prints, and with the same names as columns `--csv`: one entry per field.
+/// The `--json` output, one entry per field. `--csv` uses the same names as columns.
 #[derive(Serialize)]
 struct Row<'a> {
     form: &'a str,
     kind: FormKind,
     field: &'a str,
-    /// The type of field to choose on the site.
+    /// The field type to choose on the site.
     r#type: &'static str,
-    /// The unit of the value; empty where there is none.
+    /// The unit of the value; empty if it has none.
     unit: &'a str,
-    /// Where the value comes from: `collection.field` of Oura, or the connector's own.
+    /// The source of the value: `collection.field` of Oura, or the connector itself.
     source: &'a str,
-    /// A value as it is sent.
+    /// An example of a value, as it is sent.
     example: &'a str,
     notes: &'static str,
 }
@@ -71,7 +71,8 @@ fn rows<'a>(wanted: &'a Wanted<'a>) -> impl Iterator<Item = Row<'a>> {
     written.chain(kept)
 }
 
-/// The plainest type that holds it: how the site wants a time of day is not published, so it goes into a text.
+/// The simplest field type that can hold the value. The site's format for a time of day is not published, so times are
+/// text.
 fn field_type(field: &WantedField<'_>) -> &'static str {
     match field.holds {
         Holds::Number => "Number",

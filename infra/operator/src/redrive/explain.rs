@@ -1,4 +1,4 @@
-//! What a dead letter is about and what to do with it. Pure.
+//! Explains a dead letter and advises what to do with it. Pure.
 
 use anstyle::Style;
 use connector::queue::message::{Job, UnreadableMessage};
@@ -9,27 +9,27 @@ use crate::athlete_state::{Stand, State};
 use crate::roster::{Athlete, Roster};
 use crate::table::{BAD, QUIET, WARNING};
 
-/// A dead letter, explained. Nothing of a grant it may carry is in here.
+/// A dead letter with its explanation. It contains no part of a grant that the letter may carry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Explained {
-    /// `sync`, `backfill`, `rescue` or `revoke`; `None` for a message nobody can read.
+    /// `sync`, `backfill`, `rescue` or `revoke`; `None` for a message that can't be parsed.
     pub(crate) job: Option<&'static str>,
     pub(crate) athlete: Option<String>,
     pub(crate) name: Option<String>,
-    /// What it is and what becomes of it.
+    /// What the letter is, and what will happen to it.
     pub(crate) explanation: String,
     pub(crate) advice: Advice,
 }
 
-/// What to do with a dead letter.
+/// What the operator should do with a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Advice {
-    /// Send it again, as soon as what stood in its way is mended.
+    /// Send it again, as soon as the cause of the failure is repaired.
     Send,
     /// Send it again at once: an athlete’s connection depends on it.
     SendSoon,
-    /// Drop it: nothing comes of it any more.
+    /// Drop it: it no longer has any effect.
     Drop,
 }
 
@@ -51,7 +51,7 @@ impl Advice {
     }
 }
 
-/// Explains a message, given what was noted when it was set aside, and how its athlete stands now.
+/// Explains a message from the reason recorded when it became a dead letter and the athlete's current state.
 pub(crate) fn explain(
     job: Result<&Job, &UnreadableMessage>,
     reason: Option<&str>,
@@ -105,7 +105,7 @@ fn about(job: &Job, athlete: Option<&Athlete>, today: Date) -> (String, Advice) 
     }
 }
 
-/// A refreshed grant that the table would not take for a day.
+/// Explains a rescue: a refreshed grant that could not be stored for a day.
 fn rescue(generation: u64, athlete: Option<&Athlete>) -> (String, Advice) {
     if athlete.is_some_and(|athlete| athlete.damage.is_some()) {
         let why = "it may be the only copy of a refreshed token, for a row of the table that can’t be read: mend the row \

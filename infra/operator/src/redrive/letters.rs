@@ -1,4 +1,4 @@
-//! The dead-letter queue, as SQS offers it: whoever looks at a message hides it from the others for a while.
+//! The dead-letter queue in SQS. Receiving a message hides it from other readers for a while.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use crate::aws;
 use crate::failure::Failure;
 use crate::stack::Stack;
 
-/// SQS hands out, and takes back, at most this many messages in one call.
+/// The most messages that SQS returns, or accepts, in one call.
 const BATCH: i32 = 10;
 
-/// How long the letters are hidden from others while one operator looks at them, in seconds.
+/// How long the letters stay hidden from others while one operator reads them, in seconds.
 const HIDDEN: i32 = 600;
 
-/// How long one call waits for messages, in seconds: with any wait at all, SQS asks all its servers.
+/// How long one call waits for messages, in seconds. With any wait above zero, SQS queries all its servers.
 const WAIT: i32 = 1;
 
-/// The dead-letter queue of a deployment, and the queue beside it.
+/// A deployment's dead-letter queue, and its job queue.
 #[derive(Debug)]
 pub(crate) struct Letters<'a> {
     client: Client,
@@ -36,13 +36,13 @@ pub(crate) struct Letters<'a> {
 pub(crate) struct Letter {
     pub(crate) id: String,
     pub(crate) body: String,
-    /// Why it was set aside, if it never was a job.
+    /// Why the worker set it aside, if the message never was a job.
     pub(crate) reason: Option<String>,
     pub(crate) sent_at: Option<Timestamp>,
     receipt: String,
 }
 
-/// How many dead letters wait, hidden or not. Hides none.
+/// Counts the dead letters, hidden or not. Hides none.
 pub(crate) async fn waiting(stack: &Stack) -> Result<u64, Failure> {
     let visible = QueueAttributeName::ApproximateNumberOfMessages;
     let hidden = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
@@ -67,7 +67,7 @@ impl<'a> Letters<'a> {
         })
     }
 
-    /// Every letter that nobody else is looking at, the oldest first.
+    /// Receives every letter that no other reader has hidden, the oldest first.
     pub(crate) async fn take(&self) -> Result<Vec<Letter>, Failure> {
         let mut letters: BTreeMap<String, Letter> = BTreeMap::new();
         loop {
@@ -82,7 +82,7 @@ impl<'a> Letters<'a> {
                 .message_attribute_names("All");
             let answer = request.send().await.map_err(|error| self.refused("read the dead letters", &error))?;
             let before = letters.len();
-            // Of a letter that came back while the others were read, only the newest receipt is good.
+            // If a letter becomes visible again during the reading, only its newest receipt is valid.
             let read = answer.messages.unwrap_or_default().into_iter().filter_map(Letter::read);
             letters.extend(read.map(|letter| (letter.id.clone(), letter)));
             if letters.len() == before {
@@ -96,7 +96,8 @@ impl<'a> Letters<'a> {
     /// Puts a job back on the queue as a new message.
     pub(crate) async fn send(&self, letter: &Letter, job: &Job) -> Result<(), Failure> {
         let body = match job {
-            // A rescue goes round for a day, counting, and a revocation for a week; these begin anew.
+            // A rescue retries for a day and a revocation for a week. Both count their attempts; a job sent again
+            // starts from zero.
             Job::Rescue { athlete, generation, grant, .. } => {
                 let (athlete, grant) = (athlete.clone(), grant.clone());
                 Job::Rescue { athlete, generation: *generation, grant, tries: 0 }.to_message()
@@ -112,14 +113,14 @@ impl<'a> Letters<'a> {
         Ok(())
     }
 
-    /// Takes a letter away.
+    /// Deletes the letter.
     pub(crate) async fn delete(&self, letter: &Letter) -> Result<(), Failure> {
         let request = self.client.delete_message().queue_url(self.dead).receipt_handle(&letter.receipt);
         request.send().await.map_err(|error| self.refused("delete a dead letter", &error))?;
         Ok(())
     }
 
-    /// Lets others see these letters again. Should that fail, they can when they are hidden no longer.
+    /// Makes these letters visible again. If that fails, they become visible when the time-out ends.
     pub(crate) async fn put_back(&self, letters: &[&Letter]) {
         for letters in letters.chunks(BATCH.unsigned_abs() as usize) {
             let entries = letters.iter().enumerate().filter_map(|(position, letter)| {
@@ -146,7 +147,7 @@ impl<'a> Letters<'a> {
 }
 
 impl Letter {
-    /// A message without an id or a receipt can't be handled, and SQS sends none.
+    /// SQS sends no message without an id or a receipt. Such a message could not be deleted.
     fn read(message: Message) -> Option<Self> {
         let attributes = message.message_attributes.unwrap_or_default();
         let reason = attributes.get("reason").and_then(|reason| reason.string_value.clone());

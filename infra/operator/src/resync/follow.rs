@@ -1,4 +1,4 @@
-//! How far each athlete has come, as their connection says.
+//! The progress of each athlete's resync, read from their connection.
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -6,29 +6,29 @@ use store::{AthleteId, Brought, Connection};
 
 use super::range::Range;
 
-/// What came of one athlete’s resync.
+/// The outcome of one athlete’s resync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum ResyncOutcome {
-    /// Every day of the range was brought.
+    /// The worker brought every day of the range.
     Done,
-    /// Every day was brought, but for what the note names.
+    /// The worker brought every day, except for the problems that the note names.
     Partly { note: String },
     /// The job is queued.
     Queued,
-    /// Nothing was queued, because nothing would come of it.
+    /// No job was queued, because it could not have succeeded.
     Skipped { why: String },
-    /// Nobody waited to the end. The job goes on, unless something stands in its way.
+    /// The command stopped following. The job continues, unless a problem stops it.
     Unfinished { why: String },
 }
 
-/// An athlete who is followed.
+/// The resync of one athlete, while it is followed.
 #[derive(Clone, Debug)]
 pub(crate) struct Followed {
     pub(crate) athlete: AthleteId,
-    /// What the connection said had been brought before the job was queued.
+    /// The progress that the connection showed before the job was queued.
     before: Option<Brought>,
-    /// The last day brought since.
+    /// The last day brought since then.
     reached: Option<Date>,
 }
 
@@ -37,10 +37,10 @@ impl Followed {
         Self { athlete: connection.athlete.clone(), before: connection.brought, reached: None }
     }
 
-    /// Takes in how the connection stands now; answers with the outcome once the range is done.
+    /// Updates the progress from the current connection. Returns the outcome once the range is done.
     pub(crate) fn look(&mut self, connection: &Connection, range: Range) -> Option<ResyncOutcome> {
         let brought = connection.brought.filter(|brought| Some(*brought) != self.before)?;
-        // Another backfill, of a new connection for example, may be under way for other days.
+        // Another backfill may be running for other days, for example that of a new connection.
         if brought.first < range.from || brought.last > range.to {
             return None;
         }
@@ -58,12 +58,12 @@ impl Followed {
 }
 
 impl ResyncOutcome {
-    /// Whether everything asked for is there.
+    /// Whether every day of the range was brought without a problem.
     pub(crate) fn is_well(&self) -> bool {
         matches!(self, Self::Done | Self::Queued)
     }
 
-    /// For people.
+    /// The outcome as text for people.
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Done => "done".to_owned(),

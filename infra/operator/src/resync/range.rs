@@ -1,4 +1,4 @@
-//! The days to bring again, checked before anything is asked of anybody.
+//! The days to bring again. They are validated before any job is queued.
 
 use jiff::civil::Date;
 
@@ -11,14 +11,14 @@ pub(crate) struct Range {
     pub(crate) to: Date,
 }
 
-/// The longest range a job may have, in days: what the worker accepts.
+/// The longest range that the worker accepts in one job, in days.
 const LONGEST: i32 = 3660;
 
 impl Range {
-    /// The days from `from` to `to`, on the day that is `today` where the site is.
+    /// The days from `from` to `to`. `today` is the date in the site's time zone.
     pub(crate) fn new(from: Date, to: Date, today: Date) -> Result<Self, Failure> {
         let wrong = |why: String| Err(Failure::Usage(why));
-        // First, because where no last day is given it is today.
+        // Check this first, because `to` defaults to today.
         let latest = from.max(to);
         if latest > today {
             wrong(format!("Oura has nothing for {latest}, which is in the future: today is {today}"))
@@ -31,18 +31,18 @@ impl Range {
         }
     }
 
-    /// How many days there are up to and including `last`; none before the first.
+    /// The number of days up to and including `last`; zero if `last` is before the range.
     pub(crate) fn days_to(self, last: Date) -> u64 {
         u64::try_from((last.min(self.to) - self.from).get_days() + 1).unwrap_or(0)
     }
 
-    /// How many days there are.
+    /// The number of days in the range.
     pub(crate) fn days(self) -> u64 {
         self.days_to(self.to)
     }
 }
 
-/// Reads a date from the command line.
+/// Parses a date from the command line.
 pub(crate) fn day(text: &str) -> Result<Date, String> {
     text.parse().map_err(|_| "a day is written YYYY-MM-DD, such as 2026-03-01".to_owned())
 }
@@ -53,7 +53,7 @@ mod tests {
     use jiff::civil::date;
 
     #[test]
-    fn a_range_is_refused_for_the_reason_that_it_is_wrong() {
+    fn invalid_range_is_refused_with_its_reason() {
         let today = date(2026, 3, 3);
         let refused = |from, to| Range::new(from, to, today).unwrap_err().to_string();
         assert!(refused(date(2026, 3, 2), date(2026, 3, 1)).contains("backwards"));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_counted_with_both_ends() {
+    fn days_are_counted_with_both_ends_included() {
         let range = Range::new(date(2026, 2, 27), date(2026, 3, 2), date(2026, 3, 2)).unwrap();
         assert_eq!(range.days(), 4);
         assert_eq!(range.days_to(date(2026, 2, 27)), 1);

@@ -1,5 +1,5 @@
-//! What stands in for AWS: CloudFormation that knows one stack, Secrets Manager with its key, two queues. The table is in
-//! the embedded database.
+//! A fake AWS: CloudFormation with one stack, Secrets Manager with the stack's key, two queues. The table is in the
+//! embedded database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write};
@@ -29,7 +29,7 @@ pub(crate) struct Aws {
     behaviour: Arc<Mutex<Behaviour>>,
 }
 
-/// What the stand-in knows, and what it answers with instead.
+/// The state of the fake, and the answer that it gives instead, if any.
 #[derive(Default)]
 struct Behaviour {
     refusal: Option<(StatusCode, String)>,
@@ -40,7 +40,7 @@ struct Behaviour {
 }
 
 impl Aws {
-    /// Takes an attribute out of a connection's row, without which nobody can read it.
+    /// Removes an attribute from a connection's row, so that it can't be read.
     pub(crate) async fn damage(&self, athlete: &str) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let request = self.dynamo.client().update_item().table_name(TABLE);
@@ -96,28 +96,28 @@ impl Aws {
             .with("AWS_SECRET_ACCESS_KEY", "a-password")
     }
 
-    /// The program, signed in and told about the stack.
+    /// The program, signed in and with the name of the stack.
     pub(crate) async fn run(&self, arguments: &[&str]) -> crate::program::Ended {
         self.program().run(&[&["--stack", STACK], arguments].concat()).await
     }
 
-    /// Answers everything but the table's requests with this from now on.
+    /// From now on, answers every request with this, except those to the table.
     pub(crate) fn refuse(&self, status: u16, body: &str) {
         let refusal = (StatusCode::from_u16(status).unwrap(), body.to_owned());
         self.behaviour.lock().unwrap().refusal = Some(refusal);
     }
 
-    /// Whose keys what was asked since the last time was signed with, and for which region; without the table’s requests.
+    /// The key id and region that signed each request since the last call; without the requests to the table.
     pub(crate) fn signed_by(&self) -> Vec<String> {
         std::mem::take(&mut self.behaviour.lock().unwrap().signed_by).into_iter().collect()
     }
 
-    /// The two queues, to look at and to put things in.
+    /// The two queues, for tests to inspect and fill.
     pub(crate) fn queues<T>(&self, look: impl FnOnce(&mut Queues) -> T) -> T {
         look(&mut self.behaviour.lock().unwrap().queues)
     }
 
-    /// Takes one of the stack's outputs away.
+    /// Removes one of the stack's outputs.
     pub(crate) fn lose_output(&self, name: &str) {
         self.behaviour.lock().unwrap().outputs.remove(name).unwrap();
     }

@@ -1,16 +1,16 @@
-//! What an operator may do wrong, and what may be wrong around them: one sentence with what to do, and an exit code.
+//! Wrong input and a broken environment: each gives one sentence with what to do, and an exit code.
 
 use crate::aws::{Aws, STACK, keyring, refused};
 use crate::program::Program;
 use crate::squad;
 
 #[tokio::test]
-async fn which_installation_has_to_be_said() {
+async fn missing_installation_is_refused() {
     Program::new().run(&["status"]).await.refused(2, &["--stack NAME", "--local FILE"]);
 }
 
 #[tokio::test]
-async fn a_stack_that_is_not_there_is_named_with_its_region() {
+async fn unknown_stack_is_named_with_its_region() {
     let aws = Aws::start().await;
     let ended = aws.program().run(&["--stack", "typo", "status"]).await;
     ended.refused(2, &["there is no stack “typo” in eu-west-2", "--stack, --region and --profile"]);
@@ -19,7 +19,7 @@ async fn a_stack_that_is_not_there_is_named_with_its_region() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_stack_can_have_is_told_as_one_that_is_not_there() {
+async fn invalid_stack_name_is_reported_as_unknown_stack() {
     let aws = Aws::start().await;
     let message = "1 validation error detected: Value 'my stack' at 'stackName' failed to satisfy constraint";
     aws.refuse(400, &refused("ValidationError", message));
@@ -28,7 +28,7 @@ async fn a_name_that_no_stack_can_have_is_told_as_one_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_stack_of_something_else_is_not_taken_for_ours() {
+async fn stack_of_another_product_is_refused() {
     let aws = Aws::start().await;
     aws.lose_output("TableName");
     aws.run(&["status"]).await.refused(2, &["is not an installation of this connector"]);
@@ -49,9 +49,9 @@ async fn without_a_region_it_asks_for_one() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_not_there_is_named() {
+async fn unknown_profile_is_named() {
     let aws = Aws::start().await;
-    // Also where there are keys that would do.
+    // Keys in the environment make no difference.
     let ended = aws.run(&["--profile", "typo", "status"]).await;
     ended.refused(1, &["no profile “typo”", "--profile, ~/.aws/config"]);
     let program = aws.program().without("AWS_REGION");
@@ -60,7 +60,7 @@ async fn a_profile_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_named_comes_before_keys_in_the_environment() {
+async fn named_profile_takes_precedence_over_environment_keys() {
     let aws = Aws::start().await;
     let program = aws.program().without("AWS_REGION");
     let folder = program.home().join(".aws");
@@ -89,7 +89,7 @@ async fn refused_credentials_say_what_is_wrong_with_them() {
 }
 
 #[tokio::test]
-async fn a_page_in_place_of_aws_is_recognised() {
+async fn web_page_in_place_of_aws_is_recognised() {
     for status in [200, 403, 502] {
         let aws = Aws::start().await;
         aws.refuse(status, "<!doctype html><html><body>Sign in to the hotel’s network</body></html>");
@@ -100,7 +100,7 @@ async fn a_page_in_place_of_aws_is_recognised() {
 #[tokio::test]
 async fn without_a_network_it_says_so() {
     let aws = Aws::start().await;
-    // Nobody listens on the discard port.
+    // No server listens on the discard port.
     let program = aws.program().without("AWS_ENDPOINT_URL").with("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     program.run(&["--stack", STACK, "status"]).await.refused(1, &["can’t be reached", "check the network"]);
     let program = aws.program().without("AWS_ENDPOINT_URL_DYNAMODB");
@@ -109,7 +109,7 @@ async fn without_a_network_it_says_so() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_pilots_is_refused_and_none_is_made() {
+async fn file_of_no_pilot_is_refused_and_none_is_created() {
     let program = Program::new();
     let missing = program.home().join("missing.sqlite");
     let ended = program.run(&["--local", missing.to_str().unwrap(), "status"]).await;
@@ -121,7 +121,7 @@ async fn a_file_that_is_no_pilots_is_refused_and_none_is_made() {
 }
 
 #[tokio::test]
-async fn an_athlete_nobody_is_or_several_are_is_not_guessed() {
+async fn unknown_or_ambiguous_athlete_is_refused() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     aws.run(&["link", "zoe"]).await.refused(2, &["no athlete is called “zoe”", "connector status"]);
@@ -129,7 +129,7 @@ async fn an_athlete_nobody_is_or_several_are_is_not_guessed() {
 }
 
 #[tokio::test]
-async fn a_command_line_that_cannot_be_read_is_json_too_when_asked_for() {
+async fn usage_error_is_json_on_request() {
     let program = Program::new();
     for (arguments, part) in [
         (&["--json", "statsu"][..], "unrecognized subcommand 'statsu'"),
@@ -153,7 +153,7 @@ async fn a_command_line_that_cannot_be_read_is_json_too_when_asked_for() {
 }
 
 #[tokio::test]
-async fn a_failure_is_json_too_when_asked_for() {
+async fn failure_is_json_on_request() {
     let aws = Aws::start().await;
     let ended = aws.program().run(&["--stack", "typo", "status", "--json"]).await;
     assert_eq!((ended.code, ended.json()["error"]["kind"].as_str()), (2, Some("usage")));

@@ -1,4 +1,4 @@
-//! `connector console`: the page, and whom it answers.
+//! `connector console`: the page, and which requests it answers.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -11,7 +11,7 @@ use crate::pilot::Pilot;
 use crate::program::Program;
 use crate::squad::{self, ago, soon};
 
-/// A running console. It ends with this.
+/// A running console. Dropping it ends the process.
 struct Console {
     process: Child,
     address: String,
@@ -51,7 +51,7 @@ impl Drop for Console {
 }
 
 #[tokio::test]
-async fn the_page_says_how_everybody_stands_and_links_to_each() {
+async fn page_shows_every_athletes_state_and_links_to_each() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     aws.store.set_hold(Service::Smartabase, ago(-1), "wrong password", soon()).await.unwrap();
@@ -60,7 +60,7 @@ async fn the_page_says_how_everybody_stands_and_links_to_each() {
     let page = console.page("").await;
     for part in [
         "oura-connector",
-        // Cyd, who has to connect again first, is looked at by nobody.
+        // Cyd has to connect again first, so no tick syncs Cyd.
         "Connected</dt><dd class=\"figure\">2</dd><dd class=\"quiet\">of 4 athletes",
         "Synced longest ago</dt><dd class=\"figure bad\">30 h ago</dd><dd class=\"quiet\">Ben Ødegaard",
         "of 7,200 that",
@@ -72,7 +72,7 @@ async fn the_page_says_how_everybody_stands_and_links_to_each() {
     ] {
         assert!(page.contains(part), "{part} is not on the page");
     }
-    // Who needs the operator comes first.
+    // Athletes who need the operator come first.
     let place = |name: &str| page.find(name).unwrap();
     assert!(place("Ben Ødegaard: ") < place("Cyd Ng: ") && place("Cyd Ng: ") < place("Ada Okafor: "));
     let one = console.page("athlete?id=b-2").await;
@@ -84,7 +84,7 @@ async fn the_page_says_how_everybody_stands_and_links_to_each() {
 }
 
 #[tokio::test]
-async fn a_page_can_be_read_and_nothing_else_and_is_kept_by_nobody() {
+async fn page_is_read_only_and_never_cached() {
     let aws = Aws::start().await;
     let console = Console::of(&aws).await;
     let client = Client::new();
@@ -108,7 +108,7 @@ async fn a_page_can_be_read_and_nothing_else_and_is_kept_by_nobody() {
 }
 
 #[tokio::test]
-async fn only_who_knows_the_address_and_means_this_machine_is_answered() {
+async fn wrong_path_or_host_header_is_refused() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let console = Console::of(&aws).await;
@@ -138,7 +138,7 @@ async fn only_who_knows_the_address_and_means_this_machine_is_answered() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named_before_anything_is_served() {
+async fn port_in_use_is_named_before_serving() {
     let aws = Aws::start().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -146,8 +146,8 @@ async fn a_taken_port_is_named_before_anything_is_served() {
 }
 
 #[tokio::test]
-async fn a_pilots_table_is_on_no_port_beside_the_page() {
-    // The embedded table was once a server that answered everybody who found its port.
+async fn pilots_table_opens_no_port_beside_the_page() {
+    // The embedded table used to be a server that answered every process that found its port.
     let pilot = Pilot::start().await;
     let file = pilot.program.home().join("connector.sqlite");
     let console = Console::start(pilot.program, &["--local", file.to_str().unwrap(), "console"]).await;

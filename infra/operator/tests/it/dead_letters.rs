@@ -7,7 +7,7 @@ use store::SealPurpose;
 use crate::aws::{Aws, keyring};
 use crate::squad::{self, ago, id};
 
-/// A refreshed grant of an athlete that the table would not take.
+/// A rescue: a refreshed grant of an athlete that could not be stored.
 fn rescue(athlete: &str, generation: u64, tries: u32) -> String {
     let sealed = keyring().seal(SealPurpose::Grant, &id(athlete), b"the only copy").unwrap().to_base64();
     let token_url = "https://oura.test/token".parse().unwrap();
@@ -15,7 +15,7 @@ fn rescue(athlete: &str, generation: u64, tries: u32) -> String {
     Job::Rescue { athlete: id(athlete), generation, grant, tries }.to_message()
 }
 
-/// A grant that Oura has not revoked for a week.
+/// A revocation that Oura has not confirmed for a week.
 fn revocation(athlete: &str) -> String {
     let Ok(Job::Rescue { athlete, grant, .. }) = Job::from_message(&rescue(athlete, 1, 0)) else { unreachable!() };
     Job::Revoke { athlete, grant, oura_user: None, tries: 672 }.to_message()
@@ -26,7 +26,7 @@ fn backfill(athlete: &str) -> String {
     Job::Backfill { athlete: id(athlete), from, to, put_off: 0 }.to_message()
 }
 
-/// A squad, and one dead letter of each kind that matters.
+/// A squad, and one dead letter of each relevant kind.
 async fn buried() -> Aws {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
@@ -45,7 +45,7 @@ fn column<'a>(listing: &'a Value, name: &str) -> Vec<&'a Value> {
 }
 
 #[tokio::test]
-async fn what_may_be_the_only_copy_of_a_token_is_kept_for_a_row_that_can_be_mended() {
+async fn rescue_is_kept_while_a_damaged_row_can_be_repaired() {
     let aws = buried().await;
     aws.damage("b-2").await;
     let listing = aws.run(&["redrive", "--json"]).await.json();
@@ -55,7 +55,7 @@ async fn what_may_be_the_only_copy_of_a_token_is_kept_for_a_row_that_can_be_mend
 }
 
 #[tokio::test]
-async fn each_is_explained_by_how_its_athlete_stands_now() {
+async fn letters_are_explained_by_their_athletes_current_state() {
     let aws = buried().await;
     let ended = aws.run(&["redrive", "--json"]).await;
     assert_eq!(ended.code, 3, "{ended:?}");
@@ -76,7 +76,7 @@ async fn each_is_explained_by_how_its_athlete_stands_now() {
     ]) {
         assert!(explanation.as_str().unwrap().contains(part), "{explanation}");
     }
-    // Looking hides nothing from the next look, and gives nothing away.
+    // Listing leaves the letters visible for the next listing, and prints no secret.
     assert_eq!(aws.queues(|queues| queues.visible().len()), 5);
     let text = aws.run(&["redrive", "list"]).await.stdout;
     assert!(text.contains("5 waiting here") && text.contains("send it again now"), "{text}");
@@ -87,7 +87,7 @@ async fn each_is_explained_by_how_its_athlete_stands_now() {
 }
 
 #[tokio::test]
-async fn all_are_sent_again_but_those_nobody_can_read() {
+async fn send_all_skips_unreadable_letters() {
     let aws = buried().await;
     let ended = aws.run(&["redrive", "send", "--all", "--json"]).await;
     assert_eq!(ended.code, 3, "the unreadable one is still there: {ended:?}");
@@ -96,12 +96,12 @@ async fn all_are_sent_again_but_those_nobody_can_read() {
     assert_eq!(visible, "1-unreadable");
     let jobs: Vec<_> = jobs.iter().map(|(body, _)| Job::from_message(body).unwrap()).collect();
     assert_eq!(jobs[0].to_message(), backfill("a-1"));
-    // A rescue has another day.
+    // The rescue may retry for another day.
     assert!(matches!(&jobs[2], Job::Rescue { generation: 1, tries: 0, .. }), "{jobs:?}");
 }
 
 #[tokio::test]
-async fn a_revocation_that_is_sent_again_has_another_week() {
+async fn revocation_sent_again_has_another_week() {
     let aws = buried().await;
     aws.queues(|queues| queues.bury("6-revocation", &revocation("c-3"), None));
     let listing = aws.run(&["redrive", "--json"]).await.json();
@@ -112,7 +112,7 @@ async fn a_revocation_that_is_sent_again_has_another_week() {
 }
 
 #[tokio::test]
-async fn one_is_chosen_by_the_beginning_of_its_id() {
+async fn letter_is_chosen_by_an_id_prefix() {
     let aws = buried().await;
     assert_eq!(aws.run(&["redrive", "send", "2-a"]).await.code, 3);
     aws.run(&["redrive", "drop", "1-unread", "3"]).await;
@@ -125,7 +125,7 @@ async fn one_is_chosen_by_the_beginning_of_its_id() {
 }
 
 #[tokio::test]
-async fn a_rescue_is_dropped_only_with_the_reason_why_its_token_can_be_lost() {
+async fn rescue_is_dropped_only_with_a_reason() {
     let aws = buried().await;
     let refused = aws.run(&["redrive", "drop", "1-unreadable", "4-only-copy"]).await;
     refused.refused(2, &["only copy of an athlete’s token", "--lose-tokens-because"]);
@@ -141,7 +141,7 @@ async fn a_rescue_is_dropped_only_with_the_reason_why_its_token_can_be_lost() {
 }
 
 #[tokio::test]
-async fn a_sending_that_fails_half_way_says_how_far_it_came() {
+async fn interrupted_send_reports_what_was_sent() {
     let aws = buried().await;
     aws.queues(|queues| queues.permitted.insert("SendMessage", 2));
     let ended = aws.run(&["redrive", "send", "--all", "--json"]).await;
@@ -149,13 +149,13 @@ async fn a_sending_that_fails_half_way_says_how_far_it_came() {
     let listing = ended.json();
     assert_eq!(column(&listing, "outcome"), ["kept", "sent", "sent", "failed", "kept"]);
     assert!(column(&listing, "why")[3].as_str().unwrap().contains("not allowed to send a job again"), "{listing}");
-    // What is left can be seen at once, by the next who looks.
+    // The rest is visible again at once, for the next reader.
     let (jobs, visible) = aws.queues(|queues| (queues.jobs.len(), queues.visible().join(" ")));
     assert_eq!((jobs, visible.as_str()), (2, "1-unreadable 4-only-copy 5-too-late"));
 }
 
 #[tokio::test]
-async fn a_job_that_is_sent_and_whose_letter_stays_is_told_as_such() {
+async fn job_sent_without_deleting_its_letter_is_reported() {
     let aws = buried().await;
     aws.queues(|queues| queues.permitted.insert("DeleteMessage", 0));
     let ended = aws.run(&["redrive", "send", "--all"]).await;
@@ -165,7 +165,7 @@ async fn a_job_that_is_sent_and_whose_letter_stays_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_dropping_that_fails_half_way_says_how_far_it_came_and_one_that_does_nothing_fails() {
+async fn interrupted_drop_reports_progress_or_fails_if_none() {
     let aws = buried().await;
     aws.queues(|queues| queues.permitted.insert("DeleteMessage", 1));
     let ended = aws.run(&["redrive", "drop", "--all", "--json"]).await;
@@ -177,13 +177,13 @@ async fn a_dropping_that_fails_half_way_says_how_far_it_came_and_one_that_does_n
 }
 
 #[tokio::test]
-async fn an_unreadable_one_is_not_sent_round_again() {
+async fn unreadable_letter_is_not_sent_again() {
     let aws = buried().await;
     aws.run(&["redrive", "send", "1-unreadable"]).await.refused(2, &["nobody can read it", "drop it"]);
 }
 
 #[tokio::test]
-async fn more_than_one_call_brings_are_all_listed() {
+async fn more_letters_than_one_call_returns_are_all_listed() {
     let aws = Aws::start().await;
     aws.queues(|queues| (10..35).for_each(|n| queues.bury(&format!("letter-{n}"), "?", None)));
     let listing = aws.run(&["redrive", "--json"]).await.json();

@@ -1,4 +1,4 @@
-//! `connector disconnect` of a deployment; what it does at Oura is tested on a pilot.
+//! `connector disconnect` on a deployment; its effects at Oura are tested on a pilot.
 
 use store::Status;
 
@@ -6,7 +6,7 @@ use crate::aws::{Aws, keyring};
 use crate::squad::{self, id, soon};
 
 #[tokio::test]
-async fn without_a_terminal_it_disconnects_nobody_unasked() {
+async fn without_a_terminal_or_yes_no_athlete_is_disconnected() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     aws.run(&["disconnect", "ada"]).await.refused(2, &["no terminal", "--yes"]);
@@ -15,7 +15,7 @@ async fn without_a_terminal_it_disconnects_nobody_unasked() {
 }
 
 #[tokio::test]
-async fn who_is_not_connected_needs_no_disconnecting() {
+async fn athlete_who_is_not_connected_is_left_alone() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let ended = aws.run(&["disconnect", "34"]).await;

@@ -1,4 +1,4 @@
-//! `connector doctor`: in a sound world it finds nothing, and in one with a single fault exactly that fault.
+//! `connector doctor`: a healthy deployment has no findings; one fault gives exactly the finding for that fault.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::program::Ended;
 use crate::squad::soon;
 use crate::world::World;
 
-/// What was found, and by which check.
+/// The findings, each with its check.
 fn findings(ended: &Ended) -> Vec<(String, String)> {
     let json = ended.json();
     let failed = json["checks"].as_array().unwrap().iter().filter(|check| check["state"] == "failed");
@@ -24,7 +24,7 @@ fn findings(ended: &Ended) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The states of the checks that are neither passed nor failed.
+/// The states of the checks that neither passed nor failed.
 fn open(ended: &Ended) -> Vec<(String, String)> {
     let json = ended.json();
     let checks = json["checks"].as_array().unwrap().iter();
@@ -42,7 +42,7 @@ async fn examined(world: &World) -> Ended {
     ended
 }
 
-/// Exactly this is found, by this check, and the process says so to scripts.
+/// Asserts that this is the only finding, by this check, and that the exit code says so.
 async fn finds(world: &World, check: &str, finding: &str) -> Ended {
     let ended = examined(world).await;
     assert_eq!(findings(&ended), [(check.to_owned(), finding.to_owned())], "{ended:?}");
@@ -55,7 +55,7 @@ fn skipped(checks: &[&str]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn in_a_sound_world_nothing_is_found_and_nothing_changed() {
+async fn healthy_deployment_has_no_findings_and_is_unchanged() {
     let world = World::synced(SignedDuration::ZERO).await;
     let _before = world.stage.cost();
     let ended = examined(&world).await;
@@ -84,7 +84,7 @@ async fn a_wrong_smartabase_password_is_tried_once() {
 }
 
 #[tokio::test]
-async fn a_secret_that_nobody_filled() {
+async fn unfilled_secret() {
     let world = World::new().await;
     world.cloud(|cloud| cloud.secrets.insert("arn:oura", None));
     let ended = finds(&world, "oura-secret", "secret-unfilled").await;
@@ -133,7 +133,7 @@ async fn two_athletes_with_one_uuid() {
     world.stage.smartabase.set_user(User::new(1002, "uuid-ada", "Ben", "Ng").in_group("Squad"));
     let ended = finds(&world, "uuids", "uuid-shared").await;
     assert!(ended.stdout.contains("uuid-ada"), "{ended:?}");
-    // Somebody outside the group takes no part.
+    // A user outside the group does not count.
     world.stage.smartabase.set_user(User::new(1002, "uuid-ada", "Ben", "Ng"));
     assert_eq!(examined(&world).await.code, 0);
 }
@@ -163,7 +163,7 @@ async fn a_form_that_the_account_may_not_read() {
 }
 
 #[tokio::test]
-async fn a_site_that_keeps_its_forms_to_itself_leaves_them_unknown() {
+async fn site_that_hides_its_forms_leaves_their_checks_unknown() {
     let world = World::new().await;
     for schemas in [Schemas::Absent, Schemas::Forbidden, Schemas::Html] {
         world.stage.smartabase.configure(|site| site.schemas = schemas);
@@ -210,7 +210,7 @@ async fn a_token_address_that_is_a_page() {
         world.stage.oura_wire.inject(everywhere, Fault::Answer(page));
         finds(&world, "oura-client", "oura-token-address-wrong").await;
     }
-    // What may be down is not called wrong.
+    // An address that may be down is not reported as wrong.
     world.stage.oura_wire.heal();
     world.stage.oura_wire.inject(When::every(), Fault::Answer(wire::Answer::status(503)));
     let ended = examined(&world).await;
@@ -218,9 +218,9 @@ async fn a_token_address_that_is_a_page() {
 }
 
 #[tokio::test]
-async fn a_public_address_that_is_somebody_elses() {
+async fn public_address_of_another_product() {
     let world = World::new().await;
-    // A page, but not ours; registered at Oura all the same.
+    // A page of another product, although registered at Oura.
     let elsewhere = world.stage.smartabase_wire.url().replace("/site", "");
     world.stage.oura.register_redirect(&format!("{elsewhere}/oauth/callback"));
     world.cloud(|cloud| cloud.outputs.insert("ConnectUrl", format!("{elsewhere}/connect")));
@@ -228,7 +228,7 @@ async fn a_public_address_that_is_somebody_elses() {
 }
 
 #[tokio::test]
-async fn a_public_address_under_which_another_installation_answers() {
+async fn public_address_of_another_installation() {
     let (world, other) = (World::new().await, World::new().await);
     let secrets = other.stage.secrets().unwrap();
     secrets
@@ -240,7 +240,7 @@ async fn a_public_address_under_which_another_installation_answers() {
 }
 
 #[tokio::test]
-async fn a_public_address_under_which_nobody_answers() {
+async fn public_address_without_an_answer() {
     let world = World::new().await;
     let nobody = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -273,7 +273,7 @@ async fn a_schedule_that_is_off_or_gone() {
 }
 
 #[tokio::test]
-async fn dead_letters_that_wait() {
+async fn waiting_dead_letters() {
     let world = World::new().await;
     world.cloud(|cloud| cloud.dead_letters = 3);
     let ended = finds(&world, "dead-letters", "dead-letters-waiting").await;
@@ -281,7 +281,7 @@ async fn dead_letters_that_wait() {
 }
 
 #[tokio::test]
-async fn an_alarm_address_that_was_never_confirmed_or_has_left() {
+async fn alarm_address_unconfirmed_or_unsubscribed() {
     let world = World::new().await;
     world.cloud(|cloud| cloud.subscription = "PendingConfirmation");
     finds(&world, "alarm-email", "alarm-email-unconfirmed").await;
@@ -303,10 +303,10 @@ async fn a_site_on_hold_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_squad_that_nobody_looks_at() {
+async fn athletes_who_are_not_synced() {
     let world = World::synced(SignedDuration::from_hours(5)).await;
     finds(&world, "syncs", "nothing-synced").await;
-    // With a tick every six hours that is nothing.
+    // With a tick every six hours, that is no problem.
     world.cloud(|cloud| cloud.parameters.insert("SyncSchedule", "rate(6 hours)".to_owned()));
     assert_eq!(examined(&world).await.code, 0);
 }
@@ -320,7 +320,7 @@ async fn a_table_that_is_gone() {
 }
 
 #[tokio::test]
-async fn parameters_that_make_no_sense() {
+async fn invalid_parameters() {
     let world = World::new().await;
     world.cloud(|cloud| cloud.parameters.insert("LookbackDays", "a week".to_owned()));
     let ended = finds(&world, "settings", "settings-wrong").await;
@@ -329,7 +329,7 @@ async fn parameters_that_make_no_sense() {
 }
 
 #[tokio::test]
-async fn what_these_credentials_may_not_ask_is_unknown() {
+async fn forbidden_requests_leave_their_checks_unknown() {
     let world = World::new().await;
     world.cloud(|cloud| {
         cloud.forbidden = vec!["/worker/", "schedules/", "GetQueueAttributes", "ListSubscriptionsByTopic"];
@@ -348,7 +348,7 @@ async fn what_these_credentials_may_not_ask_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_pilot_is_checked_as_far_as_it_has_the_same() {
+async fn pilot_gets_the_checks_that_apply_to_it() {
     let mut pilot = Pilot::start().await;
     let ended = pilot.run(&["doctor", "--json"]).await;
     assert_eq!((findings(&ended), open(&ended), ended.code), (Vec::new(), Vec::new(), 0), "{ended:?}");

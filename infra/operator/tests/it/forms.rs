@@ -1,4 +1,4 @@
-//! `connector forms`: what must be on the site, and how what is there differs.
+//! `connector forms`: the forms the site must have, and how its forms differ.
 
 use sim::smartabase::{Form, Kind, Schemas};
 use sim::wire::{self, Fault, When};
@@ -12,7 +12,7 @@ use crate::world::World;
 const SLEEP: &str = "Oura Readiness and Sleep Summary";
 const LINKS: &str = "Authorise Oura Data";
 
-/// What was found: name, form, field.
+/// A finding: name, form, field.
 fn findings(ended: &Ended) -> Vec<(String, String, String)> {
     let json = ended.json();
     let entries = json["findings"].as_array().unwrap().iter();
@@ -20,7 +20,7 @@ fn findings(ended: &Ended) -> Vec<(String, String, String)> {
     entries.map(|entry| (text(&entry["finding"]), text(&entry["form"]), text(&entry["field"]))).collect()
 }
 
-/// What is found on a site whose sleep form is changed.
+/// The findings on a site whose sleep form was changed.
 async fn with_sleep_form(change: impl FnOnce(Form) -> Form) -> Ended {
     change_and_check(&World::new().await, change).await
 }
@@ -49,7 +49,7 @@ fn finds(ended: &Ended, finding: &str, field: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_site_built_by_the_book_is_without_findings() {
+async fn site_built_as_specified_has_no_findings() {
     let world = World::new().await;
     let ended = world.run(&["forms", "check", "--json"]).await;
     assert_eq!((findings(&ended), ended.code), (Vec::new(), 0), "{ended:?}");
@@ -128,7 +128,7 @@ async fn a_field_that_the_site_fills_itself() {
 }
 
 #[tokio::test]
-async fn a_required_field_that_nobody_fills() {
+async fn required_field_that_the_connector_does_not_fill() {
     let ended = with_sleep_form(|mut form| {
         form.fields.push("Coach's Comment".to_owned());
         form.requiring(["Coach's Comment"])
@@ -154,7 +154,7 @@ async fn a_field_that_cannot_hold_what_is_written_to_it() {
 }
 
 #[tokio::test]
-async fn several_faults_are_several_findings_each_with_its_remedy() {
+async fn each_fault_is_a_finding_with_its_remedy() {
     let world = World::new().await;
     world.stage.smartabase.remove_form(SLEEP);
     world.stage.smartabase.set_form(Form::profile(LINKS, ["Authorization Link"]));
@@ -166,7 +166,7 @@ async fn several_faults_are_several_findings_each_with_its_remedy() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_built_in_can_be_checked_first() {
+async fn file_that_is_not_built_in_can_be_checked() {
     let world = World::new().await;
     let program = world.program();
     let file = program.home().join("forms.toml");
@@ -185,7 +185,7 @@ async fn a_file_that_is_not_built_in_can_be_checked_first() {
 }
 
 #[tokio::test]
-async fn a_site_that_keeps_its_forms_to_itself_says_so_with_another_way() {
+async fn site_that_hides_its_forms_gives_an_alternative() {
     let world = World::new().await;
     for schemas in [Schemas::Absent, Schemas::Forbidden, Schemas::Html] {
         world.stage.smartabase.configure(|site| site.schemas = schemas);
@@ -194,7 +194,7 @@ async fn a_site_that_keeps_its_forms_to_itself_says_so_with_another_way() {
 }
 
 #[tokio::test]
-async fn a_site_that_cannot_be_asked_is_a_sentence() {
+async fn unreachable_site_gives_one_sentence() {
     let world = World::new().await;
     let page = When::every().path("/site/api");
     world.stage.smartabase_wire.inject(page, Fault::Answer(wire::Answer::html()));
@@ -220,7 +220,7 @@ async fn a_site_on_hold_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_pilot_with_a_wrong_password_is_told_where_it_is_kept() {
+async fn pilots_wrong_password_names_where_it_is_stored() {
     let mut pilot = Pilot::start().await;
     pilot.program = pilot.program.without("SMARTABASE_PASSWORD").with("SMARTABASE_PASSWORD", "another");
     let ended = pilot.run(&["forms", "check"]).await;
@@ -229,7 +229,7 @@ async fn a_pilot_with_a_wrong_password_is_told_where_it_is_kept() {
 }
 
 #[tokio::test]
-async fn the_specification_needs_no_installation_and_names_every_field() {
+async fn specification_lists_every_field_without_an_installation() {
     let program = Program::new();
     let forms = connector::forms::Forms::shipped().unwrap();
     let (csv, text) = (program.run(&["forms", "spec", "--csv"]).await, program.run(&["forms", "spec"]).await);
@@ -253,7 +253,7 @@ async fn the_specification_needs_no_installation_and_names_every_field() {
     assert_eq!((lines.next(), entries.next()), (None, None));
 }
 
-/// What the specification says can be built, and then nothing is found.
+/// Builds the site from the printed specification, and expects no finding.
 #[tokio::test]
 async fn a_site_built_from_the_specification_passes_the_check() {
     let world = World::new().await;

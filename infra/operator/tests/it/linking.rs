@@ -7,7 +7,7 @@ use crate::aws::{Aws, keyring};
 use crate::squad::{self, id};
 
 #[tokio::test]
-async fn the_link_opens_and_expires_with_the_one_in_the_form() {
+async fn link_opens_and_expires_with_the_one_in_the_form() {
     let aws = Aws::start().await;
     squad::enrol(&aws.store, "a-1", 31, "Ada Okafor", 500).await;
     let ended = aws.run(&["link", "okafor", "--json"]).await;
@@ -33,13 +33,13 @@ async fn a_link_about_to_expire_is_replaced_by_a_fresh_one() {
 }
 
 #[tokio::test]
-async fn somebody_who_was_never_enrolled_has_no_link() {
+async fn user_who_was_never_enrolled_has_no_link() {
     let aws = Aws::start().await;
     squad::connect(&aws.store, &keyring(), "a-1", 31).await;
     aws.run(&["link", "a-1"]).await.refused(1, &["never enrolled", "run the enrolment"]);
 }
 
-/// `link --renew`: an athlete's link has leaked.
+/// `link --renew`, for an athlete whose link has leaked.
 mod renewing {
     use super::*;
     use store::Enrolment;
@@ -68,12 +68,12 @@ mod renewing {
         assert!(!enrolment.has_ended(renewed.expires));
         let bens = aws.store.enrolment(&id("b-2"), squad::soon()).await.unwrap().unwrap();
         assert_eq!(bens.links_from, None, "nobody else's links end");
-        // Until the form has a new one, it is printed again.
+        // Until the form has a new link, `link` prints the new one again.
         assert_eq!(link(&aws, &["link", "a-1", "--json"]).await, renewed);
     }
 
     #[tokio::test]
-    async fn says_what_it_did_and_that_the_form_follows() {
+    async fn reports_the_renewal_and_that_the_form_follows() {
         let aws = Aws::start().await;
         squad::enrol(&aws.store, "a-1", 31, "Ada Okafor", 720).await;
         let ended = aws.run(&["link", "a-1", "--renew"]).await;

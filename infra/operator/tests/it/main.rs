@@ -1,5 +1,5 @@
-//! The program as an operator starts it: a child process, its arguments, its environment, what it prints and its exit
-//! code. AWS is a stand-in on a socket, with the embedded database behind it.
+//! The program as an operator starts it: a child process with arguments and environment, its output and its exit code.
+//! AWS is a fake server on a socket, backed by the embedded database.
 
 #![expect(
     clippy::unwrap_used,

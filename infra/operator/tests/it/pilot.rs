@@ -1,5 +1,5 @@
 //! A pilot with a connected athlete, against the simulated Oura and Smartabase: what `resync` and `disconnect` do when
-//! there is no worker but the program itself.
+//! the program itself is the only worker.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynamo::Dynamo;
@@ -18,7 +18,7 @@ const SLEEP: &str = "Oura Readiness and Sleep Summary";
 const KEY: &str = "the key beside the file";
 const TABLE: &str = "connector";
 
-/// Simulated services, and the program with a pilot’s file and its variables.
+/// Simulated services, and the program with a pilot’s file and environment variables.
 pub(crate) struct Pilot {
     pub(crate) stage: Stage,
     pub(crate) program: Program,
@@ -26,7 +26,7 @@ pub(crate) struct Pilot {
 }
 
 impl Pilot {
-    /// One athlete connects by the pages and owes no history; what the table remembers is put into a file.
+    /// One athlete connects through the pages, with no missing history; then the table is copied into a file.
     pub(crate) async fn start() -> Self {
         let ada =
             Person::new("ada", "Ada at Oura", "Europe/Berlin").living(Life::Regular { since: today() - 60.days() });
@@ -76,7 +76,7 @@ impl Pilot {
     }
 }
 
-/// Puts every item of one database into another.
+/// Copies every item of one database into another.
 async fn copy(from: &Dynamo, to: &Dynamo) {
     schema::create_table(&to.client(), TABLE).await.unwrap();
     let items = from.client().scan().table_name(TABLE).send().await.unwrap();
@@ -105,7 +105,7 @@ async fn a_resync_brings_exactly_the_days_asked_for() {
 }
 
 #[tokio::test]
-async fn a_site_that_answers_html_keeps_nobody_waiting() {
+async fn site_that_answers_html_does_not_hang_a_resync() {
     let pilot = Pilot::start().await;
     pilot.stage.smartabase_wire.decide(|_| Some(Fault::Answer(Answer::html())));
     let from = (today() - 3.days()).to_string();
@@ -124,10 +124,10 @@ async fn disconnecting_revokes_at_oura_and_keeps_the_records() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_revoked_from_here_is_not_told_as_revoked() {
+async fn grant_of_another_token_server_is_not_reported_revoked() {
     let mut pilot = Pilot::start().await;
-    // The grant is of Oura's older token server; what is revoked now goes to the newer one. A release before sealed it,
-    // without the endpoint.
+    // The grant comes from Oura's older token server, and revocations now go to the newer one. An earlier release
+    // sealed it without the endpoint.
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let dynamo = Dynamo::at(std::path::Path::new(&pilot.file)).await.unwrap();
     let keyring = Keyring::new(KeyVersion { id: "local".to_owned(), secret: KEY.into() });
@@ -150,7 +150,7 @@ async fn what_cannot_be_revoked_from_here_is_not_told_as_revoked() {
 }
 
 #[tokio::test]
-async fn what_serve_was_given_is_asked_for_where_it_is_needed() {
+async fn missing_variables_of_serve_are_named_when_needed() {
     let pilot = Pilot::start().await;
     let program = pilot.program.without("OURA_CLIENT_SECRET").without("PUBLIC_URL");
     let ended = program.run(&["--local", &pilot.file, "disconnect", "ada", "--yes"]).await;

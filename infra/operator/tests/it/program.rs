@@ -1,4 +1,4 @@
-//! The program in a process of its own, with nothing of the tester's environment.
+//! The program in its own process, without the environment of the user who runs the tests.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub(crate) struct Program {
     home: TempDir,
 }
 
-/// How it ended.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -23,7 +23,7 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn new() -> Self {
-        // Without the metadata service of a virtual machine, which a tester’s may have.
+        // Disable the metadata service, which a virtual machine that runs the tests may have.
         let variables = vec![("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned())];
         Self { variables, home: tempfile::tempdir().unwrap() }
     }
@@ -38,12 +38,12 @@ impl Program {
         self
     }
 
-    /// A folder that is gone afterwards; the program’s home.
+    /// A temporary folder, the program’s home.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// The command line, ready to be started. Its input is no terminal and empty.
+    /// The command, ready to start. Its standard input is empty and no terminal.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_connector"));
         command.args(arguments).env_clear().env("HOME", self.home()).stdin(Stdio::null());
@@ -51,7 +51,7 @@ impl Program {
         command
     }
 
-    /// Runs it to its end, while what stands in for its services goes on answering.
+    /// Runs it to its end, while the fake services keep answering.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ended {
         self.fed(arguments, "").await
     }
@@ -63,7 +63,7 @@ impl Program {
         let output = tokio::task::spawn_blocking(move || {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut child = command.spawn().unwrap();
-            // A program that does not read its input may be gone before it is written.
+            // A program that does not read its input may end before the write.
             let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
             child.wait_with_output().unwrap()
         });
@@ -79,7 +79,7 @@ impl Ended {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// The one sentence it failed with.
+    /// The one sentence that the failure printed.
     #[track_caller]
     pub(crate) fn refused(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");

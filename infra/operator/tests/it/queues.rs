@@ -1,4 +1,4 @@
-//! What stands in for SQS: the two queues of a stack, with receipts that hide and delete.
+//! A fake SQS: the two queues of a stack, with receipts that hide and delete messages.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(crate) const DEAD_LETTERS: &str = "https://sqs.test/dead-letters";
 pub(crate) struct Queues {
     /// The jobs sent, each with its delay in seconds.
     pub(crate) jobs: Vec<(String, i64)>,
-    /// How often actions are still permitted; those not named here, for ever.
+    /// How many more times each action is permitted; actions not in the map are always permitted.
     pub(crate) permitted: BTreeMap<&'static str, u32>,
     dead: Vec<Dead>,
 }
@@ -25,13 +25,13 @@ struct Dead {
 }
 
 impl Queues {
-    /// Puts a dead letter there.
+    /// Adds a dead letter.
     pub(crate) fn bury(&mut self, id: &str, body: &str, reason: Option<&str>) {
         let reason = reason.map(str::to_owned);
         self.dead.push(Dead { id: id.to_owned(), body: body.to_owned(), reason, hidden: false });
     }
 
-    /// The ids of the dead letters that can be seen.
+    /// The ids of the visible dead letters.
     pub(crate) fn visible(&self) -> Vec<&str> {
         self.dead.iter().filter(|dead| !dead.hidden).map(|dead| dead.id.as_str()).collect()
     }
@@ -41,7 +41,7 @@ impl Queues {
         self.dead.len()
     }
 
-    /// What SQS answers; `None` if it refuses.
+    /// The answer of SQS; `None` if it refuses.
     pub(crate) fn answer(&mut self, target: &str, request: &Value) -> Option<Value> {
         let of_jobs = request["QueueUrl"] == JOBS;
         assert!(of_jobs || request["QueueUrl"] == DEAD_LETTERS, "{request}");

@@ -1,4 +1,4 @@
-//! `connector resync` of a deployment: what is queued, and how it is followed.
+//! `connector resync` on a deployment: the jobs queued, and how the command follows them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use store::{BackfillDebt, Claim, Finish, Status, WindowDigest};
 use crate::aws::{Aws, keyring};
 use crate::squad::{self, ago, id, soon};
 
-/// A worker that brings the days of every job in two stretches, and leaves this note.
+/// A worker that brings the days of every job in two steps and leaves this note.
 async fn work(aws: &Aws, note: Option<&str>) -> ! {
     loop {
         for (body, _) in aws.queues(|queues| std::mem::take(&mut queues.jobs)) {
@@ -40,7 +40,7 @@ fn day(days_ago: i64) -> Date {
 }
 
 #[tokio::test]
-async fn a_resync_is_followed_until_every_day_is_there() {
+async fn resync_is_followed_until_every_day_is_brought() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let from = day(40).to_string();
@@ -49,7 +49,7 @@ async fn a_resync_is_followed_until_every_day_is_there() {
         ended = aws.run(&arguments) => ended,
         _ = work(&aws, None) => unreachable!(),
     };
-    // Cyd has to connect again first, so nothing is asked for.
+    // Cyd has to connect again first, so no job is queued.
     assert_eq!(ended.code, 3, "{ended:?}");
     let json = ended.json();
     assert_eq!((json["from"].as_str().unwrap(), json["to"].as_str().unwrap()), (from.as_str(), &*day(0).to_string()));
@@ -59,7 +59,7 @@ async fn a_resync_is_followed_until_every_day_is_there() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_brought_is_named() {
+async fn problems_of_a_resync_are_named() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let from = day(3).to_string();
@@ -73,7 +73,7 @@ async fn what_could_not_be_brought_is_named() {
 }
 
 #[tokio::test]
-async fn an_athlete_who_stops_half_way_is_not_waited_for() {
+async fn athlete_without_progress_ends_the_wait() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let (from, athlete) = (day(3).to_string(), id("a-1"));
@@ -120,7 +120,7 @@ async fn more_than_fits_a_quarter_of_an_hour_is_not_detached() {
 }
 
 #[tokio::test]
-async fn days_that_make_no_sense_are_refused_before_anything_is_queued() {
+async fn invalid_days_are_refused_before_any_job_is_queued() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let tomorrow = day(-1).to_string();

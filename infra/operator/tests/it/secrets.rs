@@ -1,4 +1,4 @@
-//! `connector secrets set`: nothing is stored that the service refuses, and nothing secret is printed.
+//! `connector secrets set` stores no value that the service refuses, and prints no secret.
 
 use crate::pilot::Pilot;
 use crate::program::{Ended, Program};
@@ -7,7 +7,7 @@ use crate::world::World;
 const OURA: &str = r#"{"client_id": "client", "client_secret": "client-secret"}"#;
 const SMARTABASE: &str = r#"{"username": "api.account", "password": "api-password"}"#;
 
-/// A world in which both secrets are as the template creates them.
+/// A deployment whose two secrets are as the template creates them.
 async fn unfilled() -> World {
     let world = World::new().await;
     world.cloud(|cloud| {
@@ -29,7 +29,7 @@ fn says_nothing_secret(ended: &Ended) {
 }
 
 #[tokio::test]
-async fn what_the_service_accepts_is_stored_and_the_product_can_use_it() {
+async fn accepted_values_are_stored_for_the_product() {
     let world = unfilled().await;
     for (name, arn, value) in [("oura", "arn:oura", OURA), ("smartabase", "arn:smartabase", SMARTABASE)] {
         let ended = world.fed(&["secrets", "set", name, "--stdin", "--json"], value).await;
@@ -43,7 +43,7 @@ async fn what_the_service_accepts_is_stored_and_the_product_can_use_it() {
 }
 
 #[tokio::test]
-async fn what_the_service_refuses_is_not_stored_and_tried_once() {
+async fn refused_values_are_tried_once_and_not_stored() {
     let world = unfilled().await;
     let wrong = r#"{"username": "api.account", "password": "hush-hush"}"#;
     for arguments in [&["--stdin"][..], &["--stdin", "--unverified"]] {
@@ -60,7 +60,7 @@ async fn what_the_service_refuses_is_not_stored_and_tried_once() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_verify_is_stored_only_when_that_is_asked_for() {
+async fn unverified_values_are_stored_only_on_request() {
     let world = unfilled().await;
     world.cloud(|cloud| cloud.parameters.insert("SmartabaseUrl", "http://127.0.0.1:1/site".to_owned()));
     let ended = world.fed(&["secrets", "set", "smartabase", "--stdin"], SMARTABASE).await;
@@ -81,7 +81,7 @@ async fn without_a_terminal_it_says_how_else() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_json_that_is_wanted_is_not_quoted() {
+async fn invalid_json_is_not_quoted() {
     let world = unfilled().await;
     for input in ["", "hush-hush", "{\"username\": \"api.account\", \"passwort\": \"hush-hush\"}", "[\"hush-hush\"]"] {
         let ended = world.fed(&["secrets", "set", "smartabase", "--stdin"], input).await;
@@ -96,7 +96,7 @@ async fn what_is_not_the_json_that_is_wanted_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn credentials_that_may_not_store_are_told_so() {
+async fn missing_permission_to_store_is_reported() {
     let world = unfilled().await;
     world.cloud(|cloud| cloud.forbidden = vec!["PutSecretValue"]);
     let ended = world.fed(&["secrets", "set", "oura", "--stdin"], OURA).await;

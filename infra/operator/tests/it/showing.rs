@@ -7,7 +7,7 @@ use crate::aws::{Aws, keyring};
 use crate::squad::{self, ago, id, soon};
 
 #[tokio::test]
-async fn an_athlete_s_story_is_connection_work_and_ledger() {
+async fn shows_connection_work_and_ledger() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let Claim::Won(connection) = aws.store.claim(&id("a-1"), "w", ago(3), ago(2), None, soon()).await.unwrap() else {
@@ -48,7 +48,7 @@ async fn an_athlete_s_story_is_connection_work_and_ledger() {
 }
 
 #[tokio::test]
-async fn somebody_who_never_connected_has_a_short_story() {
+async fn athlete_who_never_connected_has_little_to_show() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let ended = aws.run(&["show", "34"]).await;

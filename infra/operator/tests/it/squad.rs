@@ -1,4 +1,4 @@
-//! Athletes, as enrolments and connections leave them in the table.
+//! Athletes in the table, as enrolments and connections leave them.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) fn ago(hours: i64) -> Timestamp {
     Timestamp::now() - SignedDuration::from_hours(hours)
 }
 
-/// Enrols an athlete, with a link that is good for so many hours.
+/// Enrols an athlete, with a link that is valid for so many hours.
 pub(crate) async fn enrol(store: &Store, athlete: &str, user_id: u64, name: &str, hours: i64) {
     let enrolment = Enrolment {
         athlete: id(athlete),
@@ -33,7 +33,7 @@ pub(crate) async fn enrol(store: &Store, athlete: &str, user_id: u64, name: &str
     store.put_enrolment(&enrolment, soon()).await.unwrap();
 }
 
-/// Connects an athlete, as of two days ago.
+/// Connects an athlete, two days ago.
 pub(crate) async fn connect(store: &Store, keyring: &Keyring, athlete: &str, user_id: u64) {
     let grant = StoredGrant {
         sealed: keyring.seal(SealPurpose::Grant, &id(athlete), b"a token pair").unwrap(),

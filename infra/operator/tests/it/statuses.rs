@@ -9,11 +9,11 @@ use crate::program::Program;
 use crate::squad::{self, ago, soon};
 
 #[tokio::test]
-async fn everybody_is_listed_with_what_stands_in_the_way() {
+async fn all_athletes_are_listed_with_their_problems() {
     let aws = Aws::start().await;
     squad::fill(&aws.store, &keyring()).await;
     let ended = aws.run(&["status"]).await;
-    // Ben’s form lacks a field: the operator has something to do.
+    // Ben’s form lacks a field, so the operator has to act.
     assert_eq!(ended.code, 3, "{ended:?}");
     let lines: Vec<_> = ended.stdout.lines().collect();
     for (line, parts) in lines.iter().skip(1).zip([
@@ -63,7 +63,7 @@ async fn json_is_for_scripts() {
 }
 
 #[tokio::test]
-async fn a_pause_is_told_before_anybody_is_enrolled() {
+async fn hold_is_shown_before_any_athlete_is_enrolled() {
     let aws = Aws::start().await;
     for service in [Service::Oura, Service::Smartabase] {
         aws.store.set_hold(service, ago(-1), "refused", soon()).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_pause_is_told_before_anybody_is_enrolled() {
 }
 
 #[tokio::test]
-async fn outage_in_force_is_shown_as_one_and_not_as_refused_credentials() {
+async fn outage_is_not_shown_as_refused_credentials() {
     let aws = Aws::start().await;
     let why = "Smartabase is down: the site is unwell (status 503)";
     let down = Outage { until: ago(-1), why: why.to_owned(), failures: 1, answered_at: None, version: 1 };
@@ -124,7 +124,7 @@ async fn a_pilots_file_is_read_without_the_variables_of_serve() {
     schema::create_table(&dynamo.client(), "connector").await.unwrap();
     let keyring = Keyring::new(KeyVersion { id: "local".to_owned(), secret: "a key".into() });
     squad::fill(&Store::new(dynamo.client(), "connector"), &keyring).await;
-    // With the database still open, as `serve` has it.
+    // The database is still open, as `serve` has it.
     let ended = program.run(&["--local", file.to_str().unwrap(), "status", "--json"]).await;
     assert_eq!(ended.json()["athletes"].as_array().unwrap().len(), 4);
 }

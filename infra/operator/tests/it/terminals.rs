@@ -1,5 +1,5 @@
-//! Roster names, messages from services and file names are untrusted text. They must not control the terminal: they
-//! can't set its title, clear the screen or start a new line.
+//! Names in the roster, messages from services and file names are untrusted text. They must not control the terminal:
+//! they must not set its title, clear the screen or start a new line.
 
 use store::{Service, Status};
 
@@ -11,13 +11,13 @@ use crate::squad::{self, ago, id, soon};
 /// direction. The C1 form, which needs no escape character, is included.
 const EVIL: &str = "Eve\u{1b}]0;title\u{7}\u{1b}[2J\nAda\r\u{9b}2J\u{202e}";
 
-/// What is shown of it.
+/// The same text after escaping.
 const SHOWN: &str = r"Eve\u001b]0;title\u0007\u001b[2J\u000aAda\u000d\u009b2J\u202e";
 
 /// Our own styles.
 const STYLES: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
 
-/// Whether a terminal would show the output and do nothing else.
+/// Whether the output contains no control sequence except our own styles.
 #[track_caller]
 fn harmless(ended: &Ended) {
     for output in [&ended.stdout, &ended.stderr] {
@@ -28,7 +28,7 @@ fn harmless(ended: &Ended) {
     }
 }
 
-/// An athlete of that name, with that note, at a site that has said the same.
+/// An athlete with that name and that note; the site has returned the same text as an error.
 async fn eve() -> Aws {
     let aws = Aws::start().await;
     squad::enrol(&aws.store, "e-5", 35, EVIL, 500).await;
@@ -38,7 +38,7 @@ async fn eve() -> Aws {
     aws
 }
 
-/// The program as at a terminal: what it prints keeps its escape sequences, though it goes into a pipe.
+/// The program as if at a terminal: its output keeps the escape sequences, although it goes into a pipe.
 async fn at_a_terminal(program: Program, arguments: &[&str]) -> Ended {
     program.with("CLICOLOR_FORCE", "1").run(arguments).await
 }
@@ -54,7 +54,7 @@ async fn a_name_or_a_message_with_escapes_is_shown() {
 }
 
 #[tokio::test]
-async fn json_says_what_was_there_without_a_control_character() {
+async fn json_keeps_the_text_without_control_characters() {
     let aws = eve().await;
     let ended = aws.run(&["status", "--json"]).await;
     harmless(&ended);
@@ -74,7 +74,7 @@ async fn a_dead_letter_with_escapes_is_shown() {
 #[tokio::test]
 async fn an_error_of_aws_with_escapes_is_shown() {
     let aws = eve().await;
-    // XML has no escape character, but it has the one that stands for "escape, bracket".
+    // XML has no escape character, but it has the one that means "escape, bracket".
     let code = "Odd\u{9b}2J\u{202e}";
     aws.refuse(400, &format!("<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"));
     for command in ["doctor", "redrive"] {

@@ -1,5 +1,5 @@
-//! A whole deployment: the product on its stage, with simulated Oura and Smartabase, and what stands in for those services
-//! of AWS that the stage has none of. A test plants one fault in it.
+//! A whole deployment: the product with simulated Oura and Smartabase, and fakes for the AWS services that the stage
+//! lacks. A test adds one fault.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,38 +21,38 @@ use crate::queues;
 const EMAIL: &str = "ops@example.org";
 const FUNCTIONS: [&str; 4] = ["scheduler", "worker", "oauth", "enrol"];
 
-/// A deployment in which all is well, with two athletes and somebody who is none.
+/// A healthy deployment, with two athletes and one user who is no athlete.
 pub(crate) struct World {
     pub(crate) stage: Stage,
     cloud: Arc<Mutex<Cloud>>,
     endpoint: String,
 }
 
-/// What AWS knows of the stack.
+/// What the fake AWS knows of the stack.
 pub(crate) struct Cloud {
     pub(crate) parameters: BTreeMap<&'static str, String>,
     pub(crate) outputs: BTreeMap<&'static str, String>,
-    /// By ARN; `None` was created and not filled.
+    /// By ARN; `None` for a secret that was created and not filled.
     pub(crate) secrets: BTreeMap<&'static str, Option<String>>,
-    /// By name, the concurrency reserved for them.
+    /// The functions' reserved concurrency, by name.
     pub(crate) functions: BTreeMap<&'static str, Option<u32>>,
-    /// By name, whether they are on.
+    /// Whether each schedule is on, by name.
     pub(crate) schedules: BTreeMap<&'static str, bool>,
     pub(crate) dead_letters: u32,
     /// The ARN of the subscription to the alarms.
     pub(crate) subscription: &'static str,
-    /// Services that answer 403, by the name in the address or the target.
+    /// Services that answer 403, by a part of the address or the target.
     pub(crate) forbidden: Vec<&'static str>,
 }
 
 impl World {
-    /// Nobody is connected yet.
+    /// No athlete is connected yet.
     pub(crate) async fn new() -> Self {
         let now = Timestamp::now();
         Self::around(Self::stage(now).await).await
     }
 
-    /// One athlete was connected and synced, so long ago.
+    /// One athlete was connected and synced, the given time ago.
     pub(crate) async fn synced(ago: SignedDuration) -> Self {
         let stage = Self::stage(Timestamp::now() - ago).await;
         assert_eq!(stage.connect(1001, "ada").await.unwrap().status, 200);
@@ -238,7 +238,7 @@ fn xml(action: &str, result: &str) -> String {
     format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>")
 }
 
-/// What the template made, whatever became of it since.
+/// The resources that the template creates, even if one was deleted since.
 fn resources() -> String {
     let schedules = ["ticks", "enrolment"].map(|name| ("AWS::Scheduler::Schedule", name));
     let functions = FUNCTIONS.map(|name| ("AWS::Lambda::Function", name));

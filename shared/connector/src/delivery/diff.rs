@@ -1,4 +1,4 @@
-//! What has to be sent: the difference between what Oura says and what the ledger knows. Pure.
+//! Finds what to send: the difference between Oura's records and the ledger. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use crate::forms::{Documents, Form, Forms, Record};
 /// The ledger's entries for a span of days.
 pub(super) type Ledger = BTreeMap<RecordKey, store::Record>;
 
-/// A record that has to be sent.
+/// A record to send.
 #[derive(Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "four facts about one record that do not depend on each other")]
 pub(super) struct RecordChange {
     pub(super) key: RecordKey,
     pub(super) fields: Vec<(String, String)>,
-    /// Of the fields, as the ledger will know them.
+    /// The digest of the fields, for the ledger.
     pub(super) digest: String,
     /// The event to overwrite, if one is known.
     pub(super) event: Option<EventId>,
-    /// Whether the site may hold something the ledger does not know of: nothing was confirmed since it was last sent, or
-    /// it was never sent. Such a date is looked up before it is sent.
+    /// Whether the site may hold an event that the ledger does not know: the record was never sent, or its last attempt
+    /// was not confirmed. Such a date is looked up before the record is sent.
     pub(super) unsettled: bool,
-    /// Whether several events stand on its date, which staff have to sort out.
+    /// Whether the date has several events; staff must delete all but one.
     pub(super) several: bool,
-    /// Whether an event is to be made when there is none.
+    /// Whether to create an event if there is none.
     pub(super) create: bool,
-    /// Whether an event that is there already is to be overwritten. Not by a record that lacks something Oura has.
+    /// Whether to overwrite an existing event. `false` for a record that lacks some of Oura's data.
     pub(super) overwrite: bool,
-    /// The staff's own fields, as they stand on the event, which an overwrite would erase.
+    /// The values of the staff's own fields on the event. They are sent along, because an overwrite would erase them.
     pub(super) kept: Vec<(String, String)>,
 }
 
@@ -39,18 +39,18 @@ impl RecordChange {
         self.key.date
     }
 
-    /// Whether an event says all of it already.
+    /// Whether an event already has all of the record's fields.
     pub(super) fn is_said_by(&self, event: &StoredEvent) -> bool {
         self.fields.iter().all(|(field, value)| event.holds(field, value))
     }
 
-    /// Whether it is to be sent, by what is known of an event on its date.
+    /// Whether to send it, given what is known about an event on its date.
     pub(super) fn applies(&self) -> bool {
         if self.event.is_some() { self.overwrite } else { self.create }
     }
 }
 
-/// What differs from the ledger, by form, oldest first.
+/// The records that differ from the ledger, by form, oldest first.
 pub(super) fn changes<'a>(
     forms: &'a Forms,
     documents: &Documents,
@@ -61,7 +61,7 @@ pub(super) fn changes<'a>(
     for (position, form) in forms.events.iter().enumerate() {
         let of_form: Vec<_> = records.iter().filter(|record| record.form == position).collect();
         let mut changes: Vec<_> = of_form.iter().filter_map(|record| changed(form, record, ledger)).collect();
-        // An answer without a single day of the form, or one not read in full, says nothing about the days it lacks.
+        // If Oura's answer was not read in full, or has no day of this form, a missing day proves nothing.
         if documents.all_read() && !of_form.is_empty() {
             let said: Vec<_> = of_form.iter().map(|record| record.date).collect();
             changes.extend(ledger.iter().filter_map(|(key, entry)| {
@@ -98,8 +98,9 @@ fn changed(form: &Form, record: &Record, ledger: &Ledger) -> Option<RecordChange
     change.applies().then_some(change)
 }
 
-/// A night that Oura took back is emptied, not deleted: the site may not let us, and a coach can see that something was
-/// there. One that was only intended is emptied if it is found, and not made.
+/// The change for a record that Oura no longer has. The event is emptied, not deleted: the site may not permit
+/// deletion, and a coach can see that there was a record. A record that was only intended is emptied if the site has
+/// it; it is not created.
 fn withdrawn(form: &Form, key: &RecordKey, entry: &store::Record) -> Option<RecordChange> {
     let (fields, digest) = form.emptied();
     let told = matches!(entry, store::Record::Written(Written { digest: known, .. }) if *known == digest);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_sent_unless_the_ledger_has_it_written_so() {
+    fn record_is_sent_unless_the_ledger_has_the_same_digest() {
         let record = night(MONDAY, 80, false);
         let send = |entry: Option<store::Record>| {
             let ledger = entry.map(|entry| (key("Nights", MONDAY), entry)).into_iter().collect();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_lacks_something_makes_an_event_but_replaces_none() {
+    fn incomplete_record_creates_an_event_but_overwrites_none() {
         let record = night(MONDAY, 80, true);
         let send = |entry: Option<store::Record>| {
             let ledger = entry.map(|entry| (key("Nights", MONDAY), entry)).into_iter().collect();
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_oura_took_back_is_emptied_once_and_only_on_its_word() {
+    fn withdrawn_record_is_emptied_once_and_only_after_a_full_read() {
         let tuesday = MONDAY.tomorrow().unwrap();
         let records = [night(tuesday, 80, false)];
         let ledger = |digest: String| Ledger::from([(key("Nights", MONDAY), written(7, digest))]);

@@ -1,4 +1,4 @@
-//! One form of one athlete at Smartabase: looking up, sending, and finding out what became of it.
+//! Writes one form of one athlete at Smartabase: looks events up, sends records and checks the answers.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +27,11 @@ impl FormWriter<'_> {
         UserId(self.connection.user_id)
     }
 
-    /// Looks up every date on which the site may hold something the ledger does not know of, and, if the staff have
-    /// fields of their own on this form, what is about to be overwritten. The event the ledger knows is kept if it still
-    /// stands, else the one with the lowest id is adopted; others beside it are reported.
+    /// Looks up every date on which the site may hold an event that the ledger does not know. If the staff have their
+    /// own fields on this form, it also looks up the events to overwrite.
+    ///
+    /// The event in the ledger is used if it still exists, otherwise the event with the lowest id. Several events on
+    /// one date are reported.
     pub(super) async fn reconcile(
         &self,
         changes: &mut Vec<RecordChange>,
@@ -55,7 +57,7 @@ impl FormWriter<'_> {
             if let Some(event) = found.iter().find(|event| Some(event.id) == change.event) {
                 let kept = self.form.keep.iter().filter_map(|label| Some((label.clone(), event.to_send(label)?)));
                 change.kept = kept.collect();
-                // While staff have yet to sort out several, the one that is kept up to date is left alone once it is.
+                // While a date has several events, the chosen one is overwritten only if its content differs.
                 change.overwrite &= !(change.several && change.is_said_by(event));
             }
         }
@@ -63,9 +65,9 @@ impl FormWriter<'_> {
         Ok(())
     }
 
-    /// The event that the site made when the one the ledger knows was to be overwritten, and of which nobody heard: it says
-    /// exactly what is to be sent, and all that staff added to the other. That one is then deleted, as in
-    /// [`settle`](Self::settle); nothing is given where the site won't.
+    /// Finds an event that the site created when it should have overwritten the one in the ledger, if the answer to
+    /// that request was lost. Such an event has exactly the content to send, and all that staff added to the old event.
+    /// Then the old event is deleted, as in [`settle`](Self::settle). Returns `None` if the site does not delete it.
     async fn made_instead<'a>(
         &self,
         change: &RecordChange,
@@ -79,7 +81,7 @@ impl FormWriter<'_> {
         Ok(if all_there && self.delete(known.id, delivery).await? { Some(made) } else { None })
     }
 
-    /// Sends one batch, and what of it is not confirmed one by one.
+    /// Sends one batch. If the site does not confirm the batch, sends its missing records one by one.
     pub(super) async fn send(&self, batch: &[RecordChange], delivery: &mut Delivery<'_>) -> Result<(), JobError> {
         match self.import(batch, delivery).await? {
             Import::Imported { ids, unknown_fields } | Import::OtherIds { ids, unknown_fields } => {
@@ -125,9 +127,10 @@ impl FormWriter<'_> {
         Ok(())
     }
 
-    /// Takes down the id an event was confirmed under. Another id than the one sent means that the site made an event
-    /// instead of overwriting one: either the one we knew was gone, or there are two now, of which the new one is right.
-    /// The old one holds nothing but what was to be overwritten, so it is deleted; a site that won't is reported.
+    /// Notes the id under which the site confirmed an event. If it is not the id that was sent, the site created an
+    /// event instead of overwriting one. Either the old event was gone, or there are two now, and the new one is right.
+    /// The old one has only content that was to be overwritten, so it is deleted. If the site refuses that, staff see a
+    /// note.
     async fn settle(
         &self,
         change: &RecordChange,
@@ -150,7 +153,7 @@ impl FormWriter<'_> {
         Ok(())
     }
 
-    /// The events that stand on each date, lowest id first.
+    /// The events on each date, lowest id first.
     async fn standing(&self, first: Date, last: Date) -> Result<BTreeMap<Date, Vec<StoredEvent>>, JobError> {
         let (client, credentials) = (&self.connector.smartabase, self.permit.credentials(self.deadline).await?);
         let found =
@@ -200,7 +203,7 @@ impl FormWriter<'_> {
         }
     }
 
-    /// What an error of the site means for the athlete, and for everybody.
+    /// Maps an error of the site to a job error, and notes what it says about the site and the credentials.
     async fn setback(&self, error: Error) -> JobError {
         self.connector.site_failed(Some(&self.connection.athlete), &error, self.deadline).await;
         let form = self.form.name.as_str();

@@ -1,21 +1,21 @@
-//! Bringing records to Smartabase so that each date has one event, and the event says what Oura says.
+//! Delivers records to Smartabase so that each date has one event, with the same content as at Oura.
 //!
-//! Smartabase has no idempotency key, reports success for what it did not do, and may have done what it did not report
-//! (seen on live sites by public integrations). So, under the athlete's lease:
-//! 1. what differs from the ledger is found;
-//! 2. a record of which the site may hold something the ledger does not know, because it is about to be created or was
-//!    not confirmed when it was last sent, is first looked up on the site, and an event that already stands on its date is
-//!    adopted, whoever made it;
-//! 3. every record about to be sent is first noted on the connection as intended, in one write that also forgets the
-//!    window's digest: whatever happens from here on, a later tick knows that the site may hold anything;
-//! 4. the records go out, oldest first, a form at a time, at most 25 in a call;
-//! 5. a call that is not confirmed event by event is looked up, and what is still missing goes out one by one, so that
-//!    a bad record costs only itself;
-//! 6. what is confirmed is written to the ledger, with the event's id and the digest of what it says, and is intended no
-//!    longer.
+//! Smartabase has no idempotency key. It may report success for a change that it did not make, and it may make a change
+//! that it did not report (seen on live sites by public integrations). So the worker, under the athlete's lease:
+//! 1. finds which records differ from the ledger;
+//! 2. looks up on the site each record that the site may hold without the ledger knowing: it is about to be created, or
+//!    its last attempt was not confirmed. An event that already exists on that date is reused, whoever made it;
+//! 3. notes every record that it will send as intended on the connection. The same write removes the window's digest.
+//!    So whatever happens next, a later tick knows that the site may hold any of these records;
+//! 4. sends the records, oldest first, one form at a time, at most 25 in a request;
+//! 5. if a request is not confirmed event by event, looks its records up and sends the missing ones one by one, so that
+//!    a bad record does not block the others;
+//! 6. writes each confirmed record to the ledger, with the event's id and the content's digest. The record is then no
+//!    longer intended.
 //!
-//! **Invariant**: no record is created without a look at the site under the same lease since its last unconfirmed
-//! attempt; a record is `written` with a digest only after Smartabase confirmed exactly that content under that id.
+//! **Invariant**: no record is created unless the site was read under the same lease after the record's last
+//! unconfirmed attempt. A record is `written` with a digest only after Smartabase confirmed exactly that content under
+//! that id.
 
 mod diff;
 mod form_writer;
@@ -35,17 +35,17 @@ use crate::{Connector, JobError};
 use diff::{RecordChange, changes};
 use form_writer::FormWriter;
 
-/// What came of a delivery.
+/// The result of a delivery.
 pub(crate) struct Delivery<'a> {
-    /// The lease it is made under. Without it nothing can be changed at the site.
+    /// The lease that covers the delivery. Without it, no request can change the site.
     lease: &'a mut Lease,
-    /// What the ledger is to say.
+    /// The entries to write to the ledger.
     pub(crate) written: Vec<(RecordKey, Written)>,
     /// How many records were confirmed in full.
     pub(crate) confirmed: usize,
-    /// What an operator must mend, one sentence each.
+    /// What the operator must repair, one sentence each.
     pub(crate) notes: Vec<String>,
-    /// What ended the delivery early.
+    /// The error that ended the delivery early.
     pub(crate) setback: Option<JobError>,
 }
 
@@ -59,13 +59,13 @@ impl<'a> Delivery<'a> {
         self.lease.runs_out()
     }
 
-    /// Whether every record of the window is now as Oura says.
+    /// Whether every record of these days now has the content that Oura has.
     pub(crate) fn complete(&self) -> bool {
         self.setback.is_none() && self.notes.is_empty()
     }
 
-    /// Takes down a confirmed event. Without a digest the record is looked up and sent again at every tick, until what
-    /// is wrong with it has been mended.
+    /// Notes a confirmed event for the ledger. If the form lacks fields or the date has several events, the entry gets
+    /// no digest: every tick then looks the record up and sends it again, until the problem is repaired.
     fn wrote(&mut self, change: &RecordChange, event: EventId, unknown_fields: &[String], several: bool) {
         if !unknown_fields.is_empty() {
             self.note(format!(
@@ -91,8 +91,8 @@ impl<'a> Delivery<'a> {
 }
 
 impl Connector {
-    /// Delivers the records of `days` under the lease. A setback before anything was sent is the
-    /// result's error; one in the middle is part of the delivery, whose confirmed part must still be stored.
+    /// Delivers the records of `days` under the lease. An error before the first record was sent is the result's error.
+    /// A later error is part of the delivery, because its confirmed records must still be stored.
     pub(crate) async fn deliver<'a>(
         &self,
         connection: &Connection,
@@ -122,7 +122,7 @@ impl Connector {
             let writer = FormWriter { connector: self, permit: &permit, form, connection, deadline };
             match writer.reconcile(&mut changes, &mut delivery).await {
                 Ok(()) => writers.push((writer, changes)),
-                // This form can't be read; the others can.
+                // This form can't be read; the other forms are still delivered.
                 Err(JobError::NeedsOperator(note)) => delivery.note(note),
                 Err(setback) => return Err(setback),
             }
@@ -147,7 +147,7 @@ impl Connector {
         Ok(delivery)
     }
 
-    /// Every record there could be for these days.
+    /// The keys of all records that these days can have.
     fn keys(&self, days: Days) -> Vec<RecordKey> {
         let dates = days.first.series(jiff::Span::new().days(1)).take_while(|day| *day <= days.last);
         dates

@@ -1,13 +1,13 @@
-//! Enrolling: every athlete of the site gets a personal link, in the profile form the athlete can see, and then the forms
-//! for staff are brought up to date.
+//! The daily enrolment: gives every athlete of the site a personal link, in a profile form that the athlete can see.
+//! Then it brings the forms for staff up to date.
 //!
-//! Athletes are found by their Smartabase UUID; who is one, and whose a connection is when users are merged, deleted or
-//! renamed, is decided in `census`. Two users with one UUID are reported and left alone: a link would open somebody
-//! else's connection. A link is renewed well before it expires, and what was last told is remembered, so a day
-//! on which nothing changed writes nothing.
+//! Athletes are identified by their Smartabase UUID. `roster_diff` decides who is an athlete, and whose a connection is
+//! after users were merged, deleted or renamed. When two users share a UUID, both are reported and get no link: it
+//! would open another person's connection. A link is renewed well before it expires. The table remembers what was
+//! written last, so a day without changes writes nothing.
 //!
-//! A run begins nothing that it has no time to finish, and says how many athletes it left. The next one finds what is
-//! done by reading the table alone, and goes on from there.
+//! A run starts no write that it has no time to finish, and reports how many athletes it left. The next run sees in the
+//! table which athletes are done, and continues with the others.
 
 mod roster_diff;
 mod user_changes;
@@ -28,33 +28,33 @@ use crate::http::Link;
 use crate::staff_forms::write::{PATIENCE, WriteError};
 use crate::{Connector, JobError};
 
-/// How long a link is good for.
+/// How long a link is valid.
 pub const LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Of whoever is new under a UUID, links that expire this much sooner than the first one given are not believed: they are
-/// somebody else's. Two enrolments at once may write in any order.
+/// When a UUID passes to a new user, links that expire at least this much before that user's first link are refused:
+/// they belong to the former user. The margin allows for two enrolments that write at once, in any order.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 
-/// A link that expires sooner than this is renewed.
+/// A link with less than this left is renewed.
 const RENEWAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Profiles written at once: the vendor asks for little load (Smartabase API documentation).
+/// Profiles written concurrently: the vendor asks for little load (Smartabase API documentation).
 const CONCURRENCY: usize = 4;
 
 /// Athletes whose rows are read in one request.
 const PAGE: usize = 97;
 
-/// How many unreadable parts of a roster the log names, one line each.
+/// How many unreadable parts of a roster are logged, one line each.
 const NAMED: usize = 20;
 
-/// An athlete is not begun with less than this left: two records may be written, and each be waited for.
+/// The time that must be left to start with an athlete: two records may be written, each up to its time limit.
 const TO_WRITE: Duration = Duration::from_secs(2 * PATIENCE.as_secs() + 5);
 
-/// What an enrolment did.
+/// The result of an enrolment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnrolSummary {
-    /// Athletes: users with a UUID of their own in the roster (and in the group, if there is one), and whoever else is
-    /// connected.
+    /// Athletes: users of the roster with a unique UUID (and in the group, if one is set), and other connected
+    /// athletes.
     pub athletes: usize,
     /// Links written.
     pub told: usize,
@@ -64,29 +64,30 @@ pub struct EnrolSummary {
     pub staff_told: usize,
     /// Athletes whose forms for staff could not be written; the next enrolment tries again.
     pub staff_failed: usize,
-    /// Athletes for whom there was no time left; the next enrolment goes on with them.
+    /// Athletes for whom no time was left; the next enrolment continues with them.
     pub left: usize,
-    /// Users left out because they have no UUID, or one that is not usable.
+    /// Users left out because they have no usable UUID.
     pub without_uuid: usize,
     /// UUIDs that several users share.
     pub shared_uuids: usize,
-    /// Users and mergers of the roster that could not be read, or not in full: such a user gets no link. The log says where in
-    /// the site's answer they are.
+    /// Users and mergers of the roster that could not be read, or only in part. Such a user gets no link. The log says
+    /// where in the site's response they are.
     pub unreadable: usize,
-    /// Connected athletes outside the group: they keep what they have, and get no new link.
+    /// Connected athletes outside the group: their connection continues, but they get no new link.
     pub outside_group: usize,
-    /// Connections that followed a merger of users.
+    /// Connections that moved to another user because of a merger.
     pub merged: usize,
-    /// Athletes disconnected because the site says that the user is deleted.
+    /// Athletes disconnected because the site reports the user as deleted.
     pub disconnected: usize,
-    /// Connected athletes who are not on the roster, or whose UUID is no longer theirs alone. The log says who and what.
+    /// Connected athletes who are not on the roster, or who no longer have their UUID, or share it. The log names each
+    /// problem.
     pub unaccounted: usize,
 }
 
-/// Why nobody could be enrolled.
+/// Why no athlete could be enrolled.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
-    /// No user has a UUID, so nobody can be told from anybody else.
+    /// No user has a UUID, so athletes cannot be identified.
     #[error(
         "no user of the site has a UUID: ask Teamworks support to enable UUIDs for the site, then give each athlete one"
     )]
@@ -100,7 +101,7 @@ pub enum EnrolError {
     /// Smartabase refused or failed.
     #[error("the roster could not be read: {0}")]
     Smartabase(#[from] Error),
-    /// The account can't be used now: a secret is missing, or our name and password were refused.
+    /// The Smartabase account can't be used now: a secret is missing, or Smartabase refused our name and password.
     #[error("{0}")]
     Credentials(JobError),
     /// The table failed.
@@ -109,11 +110,11 @@ pub enum EnrolError {
 }
 
 impl Connector {
-    /// Reads the roster and writes every missing or ageing link.
+    /// Reads the roster and writes every link that is missing or about to expire.
     pub async fn enrol(&self, deadline: Deadline) -> Result<EnrolSummary, EnrolError> {
         let ended = self.enrol_everybody(deadline).await;
         if ended.is_err() {
-            // Now, and not with the next run, by when it may be mended.
+            // Report the metrics now: by the next run, the error may be repaired.
             telemetry::report(&self.happened());
         }
         ended
@@ -142,10 +143,10 @@ impl Connector {
         let mut enrolled = EnrolSummary::default();
         let census = self.census(&permit, &roster, group.as_ref(), &mut enrolled, deadline).await?;
         let athletes = census.athletes;
-        // Whatever is written from here on asks for itself: this may take until long after the proof is old.
+        // Each write below asks for its own permit: this run may last longer than this permit is valid.
         drop(permit);
         self.give_links(&keyring, &athletes, &mut enrolled, deadline).await?;
-        // Links come first: without one nobody can connect.
+        // Links come first: without a link, an athlete cannot connect.
         if enrolled.left == 0 {
             self.write_all_statuses(&roster, &athletes, &mut enrolled, deadline).await?;
         }
@@ -193,7 +194,7 @@ impl Connector {
         Ok((roster, group))
     }
 
-    /// Decides who is an athlete, and whose the connections are, after what has happened to the site's users.
+    /// Decides who is an athlete, and updates connections after users were merged or deleted.
     async fn census(
         &self,
         permit: &Permit<'_>,
@@ -240,7 +241,7 @@ impl Connector {
         Ok(census)
     }
 
-    /// Gives everybody a link whose own is missing or ageing.
+    /// Writes a link for each athlete whose link is missing or about to expire.
     async fn give_links(
         &self,
         keyring: &Keyring,
@@ -262,7 +263,7 @@ impl Connector {
                     Ok(Given::Already) => {}
                     Ok(Given::Now) => enrolled.told += 1,
                     Ok(Given::Later) => enrolled.left += 1,
-                    // The others of the page end by themselves, with what they have begun, and send nothing more.
+                    // The other writes of this page finish what they began and send nothing more.
                     Err(WriteError::NotLetIn(setback)) => refused = Some(setback),
                     Err(WriteError::Failed) => enrolled.failed += 1,
                 }
@@ -274,8 +275,8 @@ impl Connector {
         Ok(())
     }
 
-    /// Brings everybody's forms for staff up to date: the athletes', and those of whoever has been one. What had become of
-    /// them may not have been told while they were.
+    /// Writes the outdated forms for staff, of the athletes and of former athletes. A former athlete's last status may
+    /// still be unwritten.
     async fn write_all_statuses(
         &self,
         roster: &Roster,
@@ -318,12 +319,12 @@ impl Connector {
         Ok(())
     }
 
-    /// Tells the forms of one athlete; `None` when there is no time to.
+    /// Writes the forms of one athlete; `None` if there is too little time.
     async fn write_status_in_time(&self, athlete: &AthleteId, deadline: Deadline) -> Result<Option<usize>, WriteError> {
         if deadline.remaining() < TO_WRITE { Ok(None) } else { self.write_status(athlete, deadline).await.map(Some) }
     }
 
-    /// Writes one athlete's link if it is missing, ageing, or about another user.
+    /// Writes one athlete's link if it is missing, about to expire, or was made for another user.
     async fn give_link(
         &self,
         keyring: &Keyring,
@@ -333,7 +334,8 @@ impl Connector {
     ) -> Result<Given, WriteError> {
         let now = self.clock.now();
         let page = self.settings.page("connect");
-        // A link opens under another key for a while and under another address never: renew it at once.
+        // After a key rotation, an old link works only for a while; after a change of address, it never does. Renew it
+        // at once.
         let basis = format!("{page} {}", keyring.current());
         let current = known.is_some_and(|known| {
             known.user_id == athlete.user.0 && known.link_expires > now + RENEWAL && known.basis == basis
@@ -347,7 +349,7 @@ impl Connector {
         let (id, profile) = (&athlete.id, &self.forms.authorise);
         let same = known.filter(|known| known.user_id == athlete.user.0);
         let links_from = same.and_then(|same| same.links_from);
-        // A link that expires before `links_from` would open nothing.
+        // A link that expires before `links_from` would be refused.
         let expires = links_from.map_or(now + LINK_LIFETIME, |from| from.max(now + LINK_LIFETIME));
         let link = Link::new(keyring, id.clone(), expires).to_url(page);
         let fields = [(profile.link.clone(), link.to_string())];
@@ -377,21 +379,21 @@ impl Connector {
     }
 }
 
-/// What became of an athlete's link.
+/// The outcome for one athlete's link.
 enum Given {
-    /// It is good as it is.
+    /// The link is still good.
     Already,
-    /// It was written.
+    /// The link was written.
     Now,
-    /// There was no time to.
+    /// There was no time to write it.
     Later,
 }
 
-/// Whoever was enrolled and is no athlete of this run.
+/// Decides which athletes of earlier enrolments still get their forms written, though this run does not list them.
 struct Former {
-    /// Users who are there. Who is not can't be told of.
+    /// Users on the roster; no form of another user can be written.
     there: HashSet<UserId>,
-    /// Users of whom an athlete's forms speak.
+    /// Users whose forms already show the status of an athlete of this run.
     spoken_for: HashSet<UserId>,
 }
 
@@ -403,7 +405,8 @@ impl Former {
         }
     }
 
-    /// Whether the forms go on speaking of them. Those with a living connection are reported instead.
+    /// Whether the forms of this former athlete are still written. A former athlete who is still connected is reported
+    /// instead.
     fn is_told(&self, enrolment: &Enrolment, connection: Option<&Connection>) -> bool {
         let user = UserId(enrolment.user_id);
         connection.is_none_or(|connection| connection.status == Status::Disconnected)

@@ -1,22 +1,21 @@
-//! Who is an athlete, and whose a connection is when the site's users change. Pure.
+//! Decides who is an athlete, and whose a connection is after the site's users changed. Pure.
 //!
-//! A UUID names an athlete; a connection brings a ring's data into the forms of one user. While both stay as they were
-//! when the athlete connected, there is nothing to decide. Otherwise the connection stays with the person, as far as the
-//! site says who that is:
+//! A UUID identifies an athlete. A connection writes a ring's data into the forms of one user. While both are unchanged
+//! since the athlete connected, there is nothing to decide. Otherwise the connection stays with the person, as far as
+//! the site says who that is:
 //!
-//! | what has become of the user | the connection |
+//! | the user | the connection |
 //! |---|---|
-//! | merged into another | goes along |
-//! | there, without the UUID or with another one | stays, under the UUID it was made with, and is reported |
-//! | there, and another user has the UUID | stays, and is reported; the other one gets no link |
-//! | merged into one out of sight | stays, and is reported |
-//! | not there | is missing: the site is asked whether the user was deleted |
+//! | merged into another | moves to that user |
+//! | on the roster, without the UUID or with another one | stays under the UUID it was made with, and is reported |
+//! | on the roster, and another user has the UUID | stays and is reported; the other user gets no link |
+//! | merged into a user that the account does not see | stays and is reported |
+//! | not on the roster | is missing: the enrolment asks the site whether the user was deleted |
 //!
-//! Only a merger says that two users are one person. A UUID does not: where it is the number on a shirt, it is somebody
-//! else's next season, whom the ring must not follow.
+//! Only a merger says that two users are one person. A UUID does not: a site that uses shirt numbers may give it to
+//! another person next season, and the ring must not follow it.
 //!
-//! Whoever is outside the group keeps what they have: a connection goes on and staff are told of it, but nobody gets a
-//! link.
+//! Connected athletes outside the group keep their connection and their forms for staff, but get no new link.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -27,10 +26,10 @@ use store::AthleteId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Athlete {
     pub(crate) id: AthleteId,
-    /// Whose forms speak of the athlete.
+    /// The user whose forms show this athlete.
     pub(crate) user: UserId,
     pub(crate) name: String,
-    /// Whether there is to be a link in those forms.
+    /// Whether the enrolment writes a link into those forms.
     pub(crate) link: bool,
 }
 
@@ -52,12 +51,12 @@ pub(crate) enum RosterProblem {
     MergedAway(UserId),
 }
 
-/// What a roster says.
+/// The result of comparing a roster with the connections.
 #[derive(Debug, Default)]
 pub(crate) struct RosterDiff {
     /// The athletes, by UUID.
     pub(crate) athletes: Vec<Athlete>,
-    /// Users of the group whose UUID names them and nobody else.
+    /// Users of the group with a unique UUID.
     pub(crate) named: usize,
     /// Users of the group without a usable UUID.
     pub(crate) without_uuid: usize,
@@ -65,16 +64,16 @@ pub(crate) struct RosterDiff {
     pub(crate) shared: Vec<(AthleteId, Vec<UserId>)>,
     /// Connected athletes outside the group.
     pub(crate) outside_group: usize,
-    /// Connections that are to bring their data to another user.
+    /// Connections to move to another user.
     pub(crate) moved: Vec<(AthleteId, UserId)>,
     /// Connected athletes whose user is not on the roster.
     pub(crate) missing: Vec<(AthleteId, UserId)>,
-    /// Connected athletes whom somebody has to look at.
+    /// Connected athletes that the operator must check.
     pub(crate) odd: Vec<(AthleteId, RosterProblem)>,
 }
 
 impl RosterDiff {
-    /// Reads a roster, given the group that takes part, if not everybody does, and whom the connections feed.
+    /// Compares a roster with the user of each connection. `group`, if set, limits who takes part.
     pub(crate) fn of(
         roster: &Roster,
         group: Option<&HashSet<UserId>>,
@@ -100,7 +99,7 @@ impl RosterDiff {
         census
     }
 
-    /// Decides whom each connection feeds; answers which one speaks in the forms of each user.
+    /// Decides which user each connection belongs to; returns the athlete whose status each user's forms show.
     fn connections(
         &mut self,
         people: &People<'_>,
@@ -110,7 +109,7 @@ impl RosterDiff {
         for (id, user) in connected {
             match people.home(*user) {
                 Some(user) => feeding.entry(user).or_default().push(id),
-                // Merged into somebody whom the account does not see: that says nothing about a deletion.
+                // The account does not see the user that this one was merged into. That does not mean a deletion.
                 None if people.merged.contains_key(user) => {
                     self.odd.push((id.clone(), RosterProblem::MergedAway(*user)))
                 }
@@ -134,10 +133,11 @@ impl RosterDiff {
         spoken_for
     }
 
-    /// An athlete whose UUID does not name their user: they stay one.
+    /// Keeps a connected athlete whose UUID does not identify their user.
     fn keep(&mut self, people: &People<'_>, id: &AthleteId, user: UserId) {
         let Some(person) = people.users.get(&user) else { return };
-        // A link opens the connection of whoever has the UUID in hand: not another user's, nor one of several.
+        // A link opens the connection stored under its UUID, so give none while the UUID belongs to another or to
+        // several users.
         let anybodys = match people.named(id) {
             Some(other) => {
                 self.odd.push((id.clone(), RosterProblem::UuidElsewhere { from: user, to: other }));
@@ -160,12 +160,12 @@ impl Athlete {
     }
 }
 
-/// The roster, to look things up in.
+/// The roster, indexed for look-ups.
 struct People<'a> {
     users: HashMap<UserId, &'a User>,
-    /// Whom a UUID names, where it names one user.
+    /// The user of each unique UUID.
     named: BTreeMap<AthleteId, &'a User>,
-    /// UUIDs that name several.
+    /// UUIDs that several users have.
     shared: HashSet<AthleteId>,
     merged: HashMap<UserId, UserId>,
     group: Option<&'a HashSet<UserId>>,
@@ -187,7 +187,7 @@ impl<'a> People<'a> {
                 Some(Err(_)) | None => census.without_uuid += usize::from(people.takes_part(user.id)),
             }
         }
-        // A user who can't be read may be a second one with the same UUID.
+        // An unreadable user may have the same UUID as a readable one.
         let unread: HashSet<&str> = roster.unreadable.iter().filter_map(|unread| unread.uuid.as_deref()).collect();
         for (id, users) in by_uuid {
             let takes_part = users.iter().any(|user| people.takes_part(user.id));
@@ -214,9 +214,9 @@ impl<'a> People<'a> {
         self.named.get(id).map(|user| user.id)
     }
 
-    /// The user who is there of one who may have been merged, perhaps more than once.
+    /// The user on the roster that this user is now, after any number of mergers.
     fn home(&self, mut user: UserId) -> Option<UserId> {
-        // Mergers that go round in circles lead nowhere.
+        // Circular mergers lead to no user.
         for _ in 0..=self.merged.len() {
             match self.merged.get(&user) {
                 Some(into) => user = *into,
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_athlete_is_a_user_with_a_uuid_of_their_own() {
+    fn only_a_user_with_a_unique_uuid_is_an_athlete() {
         let too_long = "x".repeat(AthleteId::MAX_CHARS + 1);
         let users = [(2, "b"), (1, "a"), (3, ""), (4, &too_long), (5, "shared"), (6, "shared")];
         let census = census(&users, &[], &[("a", 1)]);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_outside_the_group_is_enrolled_or_counted_but_who_is_connected_stays() {
+    fn outside_the_group_only_connected_athletes_are_kept() {
         let roster = roster(&[(1, "a"), (2, "b"), (3, ""), (4, "d"), (5, "d")], &[]);
         let group: HashSet<_> = [UserId(2)].into();
         let connected = BTreeMap::from([(id("a"), UserId(1))]);
@@ -308,7 +308,7 @@ mod tests {
             let kept = census(&[(9, "a")], merged, &[("a", 1)]);
             assert_eq!((athletes(&kept), &kept.moved[..]), (vec![("a", 9, true)], &[(id("a"), UserId(9))][..]));
             assert!(kept.odd.is_empty());
-            // The other user's UUID remained: the ring is still the person's, under the name it had.
+            // The user has another UUID now. The ring stays with the person, under the UUID it was connected with.
             let renamed = census(&[(9, "z")], merged, &[("a", 1)]);
             assert_eq!((athletes(&renamed), &renamed.moved[..]), (vec![("a", 9, true)], &[(id("a"), UserId(9))][..]));
             assert_eq!(renamed.odd, [(id("a"), RosterProblem::UuidGone(UserId(9)))]);
@@ -316,21 +316,21 @@ mod tests {
     }
 
     #[test]
-    fn of_two_rings_on_one_user_the_one_under_their_uuid_speaks_and_the_other_moves_nowhere() {
+    fn of_two_rings_on_one_user_the_one_under_their_uuid_counts() {
         let census = census(&[(9, "z")], &[(1, 9)], &[("a", 1), ("z", 9)]);
         assert_eq!((athletes(&census), census.moved.len()), (vec![("z", 9, true)], 0));
         assert_eq!(census.odd, [(id("a"), RosterProblem::Second(UserId(9)))]);
     }
 
     #[test]
-    fn a_uuid_that_somebody_has_inherited_is_not_theirs_while_a_ring_is_connected_under_it() {
+    fn a_reassigned_uuid_gives_no_link_while_a_ring_uses_it() {
         let inherited = census(&[(9, "a")], &[], &[("a", 1)]);
         assert_eq!((athletes(&inherited), inherited.moved.len()), (vec![], 0));
         assert_eq!(inherited.missing, [(id("a"), UserId(1))]);
     }
 
     #[test]
-    fn whose_uuid_is_taken_away_or_changed_keeps_the_ring() {
+    fn a_user_whose_uuid_is_removed_or_changed_keeps_the_ring() {
         for uuid in ["", "z"] {
             let census = census(&[(1, uuid)], &[], &[("a", 1)]);
             assert_eq!((athletes(&census), census.moved.len()), (vec![("a", 1, true)], 0));
@@ -339,26 +339,26 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_given_to_somebody_else_gives_them_nobodys_ring() {
+    fn a_uuid_given_to_another_user_does_not_move_the_ring() {
         let given = census(&[(1, ""), (2, "a")], &[], &[("a", 1)]);
         assert_eq!(athletes(&given), [("a", 1, false)], "no link for either");
         assert_eq!(given.odd, [(id("a"), RosterProblem::UuidElsewhere { from: UserId(1), to: UserId(2) })]);
         let swapped = census(&[(1, "b"), (2, "a")], &[], &[("a", 1), ("b", 2)]);
         assert_eq!(athletes(&swapped), [("a", 1, false), ("b", 2, false)]);
         assert_eq!((swapped.odd.len(), swapped.moved.len()), (2, 0));
-        // Once it is disconnected, the UUID is its new user's.
+        // After a disconnect, the UUID belongs to its new user.
         let free = census(&[(1, ""), (2, "a")], &[], &[]);
         assert_eq!(athletes(&free), [("a", 2, true)]);
     }
 
     #[test]
-    fn a_connected_athlete_whose_uuid_is_shared_goes_on_without_a_link() {
+    fn a_connected_athlete_with_a_shared_uuid_gets_no_link() {
         let census = census(&[(1, "a"), (2, "a")], &[], &[("a", 1)]);
         assert_eq!((athletes(&census), census.shared.len()), (vec![("a", 1, false)], 1));
     }
 
     #[test]
-    fn who_is_on_no_roster_is_missing_and_nothing_is_decided() {
+    fn a_user_not_on_the_roster_is_only_reported_missing() {
         let census = census(&[(2, "b")], &[(7, 8), (8, 7)], &[("a", 1), ("b", 2), ("c", 7)]);
         assert_eq!(census.missing, [(id("a"), UserId(1))]);
         assert_eq!(
@@ -372,10 +372,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Whatever the site does to its users: no forms speak of two athletes, no link leads to another user's ring, and
-        /// every connection is accounted for.
+        /// For any change of users: no user's forms show two athletes, no link opens another user's ring, and every
+        /// connection is accounted for.
         #[test]
-        fn nobody_gets_anybody_elses_ring(
+        fn no_user_gets_another_users_ring(
             users in prop::collection::btree_map(1u64..7, 0usize..5, 0..6),
             merged in prop::collection::btree_map(1u64..7, 1u64..7, 0..3),
             connected in prop::collection::btree_map(0usize..5, 1u64..7, 0..5),
@@ -385,7 +385,7 @@ mod tests {
             let users: Vec<_> = users.iter().map(|(user, uuid)| (*user, UUIDS[*uuid])).collect();
             let merged: Vec<_> = merged.into_iter().collect();
             let mut roster = roster(&users, &merged);
-            // As the client gives it.
+            // As the client returns it.
             roster.users.retain(|user| !merged.iter().any(|(old, _)| user.id.0 == *old));
             let connected: BTreeMap<_, _> =
                 connected.iter().filter(|(uuid, _)| **uuid > 0).map(|(uuid, user)| (id(UUIDS[*uuid]), UserId(*user))).collect();

@@ -1,8 +1,8 @@
-//! What becomes of connections when the site's users are merged or deleted.
+//! Updates connections after the site's users were merged or deleted.
 //!
-//! **Invariant**: nobody is disconnected because they are not on a roster, which may be cut short, or read by an account
-//! that no longer sees them: only because the site, asked about them by name, says that they are deleted. Should it say
-//! so of most of the connected at once, it is not believed.
+//! **Invariant**: an athlete's absence from a roster never disconnects the athlete: the roster may be cut short, or the
+//! account may no longer see that user. The site must answer, when asked about this user, that the user is deleted. If
+//! it says so of most connected athletes at once, the answer is not believed.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ use store::{AthleteId, ConnectionUpdate, StoreError};
 use crate::credential_guard::Permit;
 use crate::{Connector, EnrolError, JobError};
 
-/// As many deletions at once, and more than half of the connected, are not believed.
+/// At least this many deletions at once that also exceed half of the connected athletes are not believed.
 const MASS: usize = 10;
 
 /// Athletes whose connections are read in one request.
 const PAGE: usize = 97;
 
 impl Connector {
-    /// Whom each connection feeds that is not at its end. A damaged one is left out: its athlete's syncs report it.
+    /// The user of each active connection. A damaged connection is left out: the athlete's syncs report it.
     pub(crate) async fn connected(&self, deadline: Deadline) -> Result<BTreeMap<AthleteId, UserId>, EnrolError> {
         let athletes = self.store.active_athletes(deadline.instant()).await?;
         let mut connected = BTreeMap::new();
@@ -33,7 +33,7 @@ impl Connector {
         Ok(connected)
     }
 
-    /// Disconnects those of the missing whom the site says it has deleted, and answers who they were.
+    /// Disconnects the missing athletes whose users the site reports as deleted, and returns them.
     pub(crate) async fn end_deleted(
         &self,
         permit: &Permit<'_>,
@@ -76,14 +76,14 @@ impl Connector {
         Ok(ended)
     }
 
-    /// Ends the connection of somebody who is gone. Their link opens nothing any more.
+    /// Ends the connection of a deleted user, and makes their link invalid.
     async fn end_for_good(&self, athlete: &AthleteId, deadline: Deadline) -> Result<(), JobError> {
         self.store.forget_enrolment(athlete, deadline.instant()).await?;
         self.erase_grant(athlete, deadline).await.map(drop)
     }
 
-    /// Has connections feed the users into whom theirs were merged, and looks up what stands in those users' forms; answers
-    /// how many.
+    /// Moves connections to the users into whom theirs were merged, and queues a look-up of those users' forms. Returns
+    /// how many connections moved.
     pub(crate) async fn follow_mergers(&self, moved: &[(AthleteId, UserId)], deadline: Deadline) -> usize {
         let mut followed = 0;
         for (athlete, user) in moved {
@@ -109,8 +109,8 @@ impl Connector {
         followed
     }
 
-    /// The ledger knows nothing of another user's events: as much history as a new connection gets is to be looked up, and
-    /// what was owed before. From when on, if at all, and until when.
+    /// The first missing day, if any, and the last. The ledger does not know the other user's events, so the connection
+    /// gets as much history as a new one, besides the days that were missing before.
     async fn owed_anew(&self, athlete: &AthleteId, deadline: Deadline) -> Result<(Option<Date>, Date), StoreError> {
         let to = self.window().last;
         let anew = to.saturating_sub(i64::from(self.settings.backfill_days).days());
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_deletions_are_believed_and_most_of_a_squad_is_not() {
+    fn deleting_most_of_the_squad_at_once_is_not_believed() {
         for (deleted, connected, beyond) in [
             (0, 0, false),
             (1, 1, false),

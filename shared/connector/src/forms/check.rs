@@ -1,9 +1,9 @@
-//! The site's forms against `forms.toml`: what would keep a record from arriving whole. Pure; the site is asked by the
-//! caller, with a [`smartabase::Session`].
+//! Compares the site's forms with `forms.toml`: finds what would make Smartabase refuse or cut a record. Pure; the
+//! caller reads the site, with a [`smartabase::Session`].
 //!
-//! Names count letter for letter at Smartabase, and a field it does not know is dropped without a word. So what is missing
-//! is looked for under similar names, and differences that the eye does not see (case, spaces, non-breaking spaces) are
-//! found first.
+//! Smartabase compares names letter by letter, and silently drops a field that it does not know. So this module looks
+//! for missing names under similar ones. It first looks for differences that readers do not see: case, spaces,
+//! non-breaking spaces.
 
 mod finding;
 #[cfg(test)]
@@ -16,11 +16,10 @@ pub use finding::{Fault, Finding};
 
 use super::{Holds, Wanted, WantedField};
 
-/// How alike two names must be, from 0 to 1, for one to be suggested in the place of the other: two wrong letters in ten.
+/// How similar two names must be, from 0 to 1, to suggest one for the other: two wrong letters in ten.
 const ALIKE: f64 = 0.8;
 
-/// The form of the site that is meant, if there is exactly one to write to, and what the list of forms alone shows to be
-/// wrong.
+/// The site's form, if exactly one can be written to, and the problems that the list of forms alone shows.
 #[must_use]
 pub fn locate<'a>(wanted: &Wanted<'_>, forms: &'a [FormSummary]) -> (Option<&'a FormSummary>, Vec<Finding>) {
     let finding = |fault| vec![Finding { form: wanted.form.clone(), fault }];
@@ -40,7 +39,7 @@ pub fn locate<'a>(wanted: &Wanted<'_>, forms: &'a [FormSummary]) -> (Option<&'a 
     }
 }
 
-/// What is wrong with the fields of a form.
+/// The problems of a form's fields.
 #[must_use]
 pub fn compare(wanted: &Wanted<'_>, schema: &FormSchema) -> Vec<Finding> {
     let ours = wanted.fields.iter().flat_map(|field| written(field, wanted, schema));
@@ -82,7 +81,7 @@ fn kept(label: &str, wanted: &Wanted<'_>, schema: &FormSchema) -> Option<Fault> 
     }
 }
 
-/// Required fields that are neither ours nor the site's own to fill.
+/// Required fields that neither the connector nor the site fills.
 fn never_filled(wanted: &Wanted<'_>, schema: &FormSchema) -> impl Iterator<Item = Fault> {
     let ours = |label: &str| wanted.fields.iter().any(|field| field.label == label);
     schema
@@ -93,8 +92,8 @@ fn never_filled(wanted: &Wanted<'_>, schema: &FormSchema) -> impl Iterator<Item 
         .map(|there| Fault::Required { field: there.label.clone() })
 }
 
-/// Every type takes text but those that are known not to. How the site wants a date or an option is not published, so
-/// nothing is written to those.
+/// Whether a field of this type can hold the value. A type that is not known is assumed to accept text. The formats of
+/// dates and options are not published, so the connector writes to no field of those types.
 fn can_hold(kind: FieldKind, holds: Holds) -> bool {
     match kind {
         FieldKind::Text | FieldKind::Other => true,
@@ -104,7 +103,7 @@ fn can_hold(kind: FieldKind, holds: Holds) -> bool {
     }
 }
 
-/// A field of the form with almost this label, which nothing else of ours is written to.
+/// A field of the form with almost this label, to which `forms.toml` writes no other value.
 fn unclaimed(label: &str, wanted: &Wanted<'_>, schema: &FormSchema) -> Option<String> {
     let claimed = |there: &str| {
         wanted.fields.iter().any(|field| field.label == there) || wanted.keep.iter().any(|label| label == there)
@@ -113,7 +112,7 @@ fn unclaimed(label: &str, wanted: &Wanted<'_>, schema: &FormSchema) -> Option<St
     similar(label, labels).map(str::to_owned)
 }
 
-/// The most similar of the names, if one is similar enough.
+/// The most similar name, if one is similar enough.
 fn similar<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = Spelling::of(name);
     names
@@ -123,17 +122,17 @@ fn similar<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, other)| other)
 }
 
-/// A name without what the eye passes over.
+/// A name without the differences that readers do not see.
 struct Spelling {
-    /// In lower case, with single spaces.
+    /// The name in lower case, with single spaces.
     whole: String,
-    /// Without a remark in brackets at the end, such as a unit.
+    /// The same without a remark in brackets at the end, such as a unit.
     stem: String,
 }
 
 impl Spelling {
     fn of(name: &str) -> Self {
-        // A zero-width space is no white space to Unicode. A non-breaking one is.
+        // Unicode does not count a zero-width space as white space; a non-breaking space it does.
         let seen: String = name.chars().filter(|letter| !matches!(letter, '\u{200b}' | '\u{feff}')).collect();
         let whole = seen.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         let stem = whole.split_once(" (").map_or(whole.as_str(), |(stem, _)| stem).to_owned();

@@ -7,20 +7,20 @@ use toml::Spanned;
 use super::profile::{AuthoriseRow, Profile, RotationForm, RotationRow, StatusForm, StatusRow};
 use super::{Source, Unit};
 
-/// Labels a form may have but an import must not send: linked and calculated fields that the site fills itself, two of
-/// which make it refuse the record (the vendor's own client refuses them).
+/// Labels that a form may have but an import must not send: linked and calculated fields, which the site fills itself.
+/// With two of them, the site refuses the record (the vendor's own client refuses all of them).
 const RESERVED: [&str; 7] = ["First Name", "Last Name", "About", "Sex", "DOB", "Age", "UUID"];
 
-/// The forms and fields of a site, as `infra/forms.toml` names them.
+/// A site's forms and fields, as `infra/forms.toml` names them.
 #[derive(Clone, Debug)]
 pub struct Forms {
     /// The event forms that receive records.
     pub events: Vec<Form>,
     /// The profile form that receives each athlete's personal link.
     pub authorise: Profile,
-    /// The profile form that says how the athlete stands, if the site has one.
+    /// The profile form that shows the athlete's status, if the site has one.
     pub status: Option<StatusForm>,
-    /// The profile form that says when the tokens were last exchanged, if the site has one.
+    /// The profile form that shows when the tokens were last refreshed, if the site has one.
     pub rotation: Option<RotationForm>,
 }
 
@@ -29,16 +29,16 @@ pub struct Forms {
 pub struct Form {
     /// Its exact name on the site.
     pub name: FormName,
-    /// Which date Oura's `day` becomes.
+    /// How Oura's `day` is converted to the record's date.
     pub date: DateRule,
-    /// When its events begin.
+    /// The start time of its events.
     pub start: TimeOfDay,
-    /// When they end, on the same date.
+    /// The end time of its events, on the same date.
     pub finish: TimeOfDay,
     /// Its fields, in the file's order.
     pub fields: Vec<FormField>,
-    /// Labels of fields that are the staff's: an update reads them back and carries them over, because Smartabase
-    /// clears what an update does not send.
+    /// Labels of fields that staff fill in. An update reads their values and sends them along, because Smartabase
+    /// clears a field that an update does not send.
     pub keep: Vec<String>,
 }
 
@@ -47,9 +47,9 @@ pub struct Form {
 pub struct FormField {
     /// Its exact label on the form.
     pub label: String,
-    /// What it shows.
+    /// The value it shows.
     pub source: Source,
-    /// How it shows it.
+    /// The unit and format of the value.
     pub unit: Unit,
 }
 
@@ -57,19 +57,20 @@ pub struct FormField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DateRule {
-    /// The evening the night began: Oura labels a night with the day the athlete woke up, so the day before that.
+    /// The evening on which the night began. Oura labels a night with the day the athlete woke up, so this is the day
+    /// before.
     EveningBefore,
     /// Oura's own day.
     SameDay,
 }
 
-/// What is wrong with `forms.toml`, where, and what would be right.
+/// An error in `forms.toml`: the line, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("forms.toml, line {line}: {fault}")]
 pub struct FormsError {
     /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong and which choices there are.
+    /// What is wrong, and the valid choices.
     pub fault: String,
 }
 
@@ -103,18 +104,18 @@ struct FieldRow {
 }
 
 impl Forms {
-    /// The forms this build was made with.
+    /// The forms built into this program.
     pub fn shipped() -> Result<Self, FormsError> {
         Self::parse(include_str!("../../../../infra/forms.toml"))
     }
 
-    /// Whether any form is one of nights, dated by the evening on which they began. Where none is, no night is missed.
+    /// Whether any form holds nights, dated by the evening on which they began. If none does, no night can be missing.
     #[must_use]
     pub fn nights(&self) -> bool {
         self.events.iter().any(|form| form.date == DateRule::EveningBefore)
     }
 
-    /// Reads a `forms.toml`. The first fault is reported with its line and the valid choices.
+    /// Reads a `forms.toml`. Reports the first error with its line and the valid choices.
     pub fn parse(text: &str) -> Result<Self, FormsError> {
         let file: FileRow = toml::from_str(text).map_err(|error| FormsError {
             line: line(text, error.span().unwrap_or_default().start),
@@ -149,7 +150,7 @@ impl Forms {
     }
 }
 
-/// Turns what the file says into what it means, with the line of whatever is wrong.
+/// Converts the parsed file into [`Forms`], and adds the line to each error.
 pub(super) struct Reader<'a> {
     text: &'a str,
 }
@@ -165,7 +166,7 @@ impl Reader<'_> {
         if fields.is_empty() {
             return Err(self.without_fields(&row.form));
         }
-        // A label can't be both ours to write and the staff's to keep.
+        // A label can't be both written by the connector and kept for the staff.
         let keep = row.keep.iter().map(|label| self.label(label, &mut labels)).collect::<Result<Vec<_>, _>>()?;
         Ok(Form { name: FormName::new(self.filled(&row.form)?), date: row.date, start, finish, fields, keep })
     }
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_ours_or_the_staffs_and_not_both() {
+    fn a_field_cannot_be_both_ours_and_the_staffs() {
         let with_keep = |keep: &str| {
             let fields = "fields = [{ label = 'Sleep Score', source = 'daily_sleep.score' }]";
             let form = "form = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'";
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_reported_with_its_line_and_the_choices() {
+    fn an_error_gives_its_line_and_the_choices() {
         let cases = [
             (
                 "{ label = 'X', source = 'sleep.dreams' }",
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_fault_names_its_line_too() {
+    fn every_other_error_gives_its_line() {
         let event = "[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'\n\
                      fields = [{ label = 'X', source = 'daily_sleep.score' }]\n";
         assert!(Forms::parse(&format!("{AUTHORISE}{event}")).is_ok());
@@ -376,9 +377,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Cutting and mending the shipped file anywhere gives another one, or a fault on a line that there is.
+        /// Any edit of the shipped file gives another valid file, or an error on an existing line.
         #[test]
-        fn no_text_is_worse_than_a_fault(at in 0usize..5_000, length in 0usize..60, inserted in "[\\[\\]{}='\"a-z.\n\u{e9}]{0,6}") {
+        fn any_damaged_file_gives_an_error_or_forms(at in 0usize..5_000, length in 0usize..60, inserted in "[\\[\\]{}='\"a-z.\n\u{e9}]{0,6}") {
             let mut text = include_str!("../../../../infra/forms.toml").to_owned();
             let start = text.floor_char_boundary(at.min(text.len()));
             let end = text.ceil_char_boundary((start + length).min(text.len()));

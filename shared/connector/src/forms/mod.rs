@@ -1,11 +1,12 @@
-//! Oura documents in, Smartabase records out. Pure: no I/O, no clock.
+//! Turns Oura documents into Smartabase records. Pure: no I/O, no clock.
 //!
-//! What stands in which field of which form is the operator's, in `infra/forms.toml`; this module reads that file
-//! ([`Forms::parse`]), picks the night's sleep, converts units and builds the records ([`Forms::records`]). It also says
-//! what a site must have for the records to arrive ([`Forms::wanted`]) and finds where it differs ([`check`]).
+//! The operator decides in `infra/forms.toml` which value goes into which field of which form. This module reads that
+//! file ([`Forms::parse`]), picks the night's sleep, converts units and builds the records ([`Forms::records`]). It
+//! also lists what a site needs to receive the records ([`Forms::wanted`]) and finds where the site differs
+//! ([`check`]).
 //!
-//! **Invariant**: the same documents and the same `forms.toml` give the same records, in the same order, whatever the
-//! order the documents came in.
+//! **Invariant**: the same documents and the same `forms.toml` give the same records in the same order, in whatever
+//! order the documents came.
 
 pub mod check;
 mod configuration;

@@ -15,7 +15,7 @@ pub struct Profile {
     pub link: String,
 }
 
-/// The profile form that says how an athlete stands. At least one label is there; each receives text.
+/// The profile form that shows an athlete's status. It has at least one label; each field receives text.
 #[derive(Clone, Debug)]
 pub struct StatusForm {
     /// Its exact name on the site.
@@ -24,24 +24,25 @@ pub struct StatusForm {
     pub connected_since: Option<String>,
     /// The label for the scopes granted.
     pub scopes: Option<String>,
-    /// The label for how the athlete stands, in words.
+    /// The label for the status, in words.
     pub status: Option<String>,
-    /// The label for what is behind that, and who does what about it.
+    /// The label for the cause, and who does what about it.
     pub reason: Option<String>,
     /// The label for the evening on which the last night received began.
     pub last_night: Option<String>,
 }
 
-/// The profile form that says when the tokens were last exchanged. At least one label is there; each receives text.
+/// The profile form that shows when the tokens were last refreshed. It has at least one label; each field receives
+/// text.
 #[derive(Clone, Debug)]
 pub struct RotationForm {
     /// Its exact name on the site.
     pub name: FormName,
-    /// The label for when the pair was issued.
+    /// The label for when the token pair was issued.
     pub rotated: Option<String>,
     /// The label for when its access token expires.
     pub expires: Option<String>,
-    /// The label for the pair's short name.
+    /// The label for the token pair's short name.
     pub fingerprint: Option<String>,
 }
 
@@ -73,7 +74,7 @@ pub(super) struct RotationRow {
 }
 
 impl Forms {
-    /// The profile forms an administrator has to build, and the labels of their fields, in the file's order.
+    /// The profile forms that an administrator has to build, with their fields' labels, in the file's order.
     pub fn profiles(&self) -> impl Iterator<Item = (&FormName, Vec<&str>)> {
         let authorise = (&self.authorise.name, vec![self.authorise.link.as_str()]);
         let status = self.status.iter().map(|form| (&form.name, form.labels()));
@@ -140,7 +141,7 @@ impl RotationRow {
 mod tests {
     use super::*;
 
-    /// The file with these sections behind its first form, which ends on line 9.
+    /// The file with these sections inserted after its first form, which ends on line 9.
     fn with(sections: &str) -> Result<Forms, FormsError> {
         let event = "[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'\n\
                      fields = [{ label = 'X', source = 'daily_sleep.score' }]\n";
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_names_its_line() {
+    fn an_error_gives_its_line() {
         for (sections, line, expected) in [
             ("[status]\nform = 'S'\n", 11, "at least one field"),
             ("[rotation]\nform = 'R'\n", 11, "at least one field"),

@@ -7,7 +7,7 @@ use oura::{DailyActivity, DailyReadiness, DailySleep, Days, Document, Sleep, Sle
 use super::source::Day;
 use super::{DateRule, Form, Forms};
 
-/// What Oura said about one athlete over a span of days.
+/// Oura's documents about one athlete for a range of days.
 #[derive(Default)]
 pub struct Documents {
     /// `daily_activity`.
@@ -20,26 +20,26 @@ pub struct Documents {
     pub sleep: Vec<Sleep>,
     /// Documents that could not be read.
     pub unreadable: Vec<Unreadable>,
-    /// Collections that Oura refused while it gave the others.
+    /// Collections that Oura refused, while it returned the others.
     pub refused: BTreeSet<&'static str>,
 }
 
-/// One entry of a form, as it should stand on the site.
+/// One entry of a form, as the site should hold it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Which form: its position in [`Forms::events`].
     pub form: usize,
-    /// The date it stands under.
+    /// The record's date.
     pub date: Date,
-    /// Label and text of every field of the form; blank where Oura gave nothing, so that an update clears it.
+    /// Label and text of every field of the form; blank if Oura gave no value, so that an update clears the field.
     pub fields: Vec<(String, String)>,
-    /// A document that would have fed this record could not be read. Such a record may be created, but must not
-    /// overwrite a fuller one.
+    /// Whether a document for this record could not be read. Such a record may be created, but must not overwrite a
+    /// fuller one.
     pub incomplete: bool,
 }
 
 impl Forms {
-    /// Builds the records of `days` (Oura's days), by form and date. A day about which Oura says nothing has no record.
+    /// Builds the records of `days` (Oura's days), by form and date. A day without data from Oura has no record.
     #[must_use]
     pub fn records(&self, documents: &Documents, days: Days) -> Vec<Record> {
         let mut by_day = documents.by_day();
@@ -52,7 +52,7 @@ impl Forms {
             for (day, of_day) in &by_day {
                 let Some(fields) = form.fields(*of_day) else { continue };
                 let Some(date) = form.date.of(*day) else { continue };
-                // A document whose day can't be read either may belong to any day.
+                // A document with an unreadable day may belong to any day.
                 let lost = unread
                     .iter()
                     .any(|(collection, lost)| collections.contains(collection) && lost.is_none_or(|lost| lost == *day));
@@ -64,7 +64,7 @@ impl Forms {
 }
 
 impl Form {
-    /// Every field's text, or nothing when all would be blank.
+    /// Every field's text, or `None` if all would be blank.
     fn fields(&self, day: Day<'_>) -> Option<Vec<(String, String)>> {
         let fields: Vec<_> = self
             .fields
@@ -77,7 +77,7 @@ impl Form {
         fields.iter().any(|(_, text)| !text.is_empty()).then_some(fields)
     }
 
-    /// The fields of a record about which Oura no longer says anything, every one blank, and their digest.
+    /// The fields, all blank, and the digest of a record for which Oura no longer has data.
     #[must_use]
     pub fn emptied(&self) -> (Vec<(String, String)>, String) {
         let fields: Vec<_> = self.fields.iter().map(|field| (field.label.clone(), String::new())).collect();
@@ -98,21 +98,21 @@ impl DateRule {
 }
 
 impl Record {
-    /// A fingerprint of what the record says, as hexadecimal SHA-256: equal exactly when the fields are.
+    /// The digest of the record's fields, as hexadecimal SHA-256: equal exactly when the fields are equal.
     #[must_use]
     pub fn digest(&self) -> String {
         content_digest(&self.fields)
     }
 }
 
-/// A fingerprint of labels and texts, in their order: equal exactly when they are.
+/// The digest of labels and texts in their order: equal exactly when they are equal.
 pub(crate) fn content_digest(fields: &[(String, String)]) -> String {
     let mut hash = Hash::new();
     hash.fields(fields);
     hash.finish()
 }
 
-/// A fingerprint of all records of a window, in their order: equal exactly when the records are.
+/// The digest of all records of a window in their order: equal exactly when the records are equal.
 #[must_use]
 pub fn digest(forms: &Forms, records: &[Record]) -> String {
     let mut hash = Hash::new();
@@ -126,9 +126,9 @@ pub fn digest(forms: &Forms, records: &[Record]) -> String {
     hash.finish()
 }
 
-/// The night's main sleep: of the finished `long_sleep` periods the one with the longest total sleep. Naps, rests,
-/// deleted and unfinished periods are none. Of two equally long ones the earlier, then the smaller id, so that the
-/// order of the documents never matters.
+/// The night's main sleep: the finished `long_sleep` period with the longest total sleep. Naps, rests, deleted and
+/// unfinished periods do not count. Of two equally long periods, the earlier counts, then the one with the smaller id.
+/// So the order of the documents never matters.
 #[must_use]
 pub fn main_sleep<'a>(periods: impl IntoIterator<Item = &'a Sleep>) -> Option<&'a Sleep> {
     periods
@@ -166,8 +166,8 @@ impl Documents {
     }
 }
 
-/// Oura gives one such document a day. Of two, the one with the later timestamp is kept, whatever their ids and order: one
-/// without a timestamp before one with, and of equal ones the greater id.
+/// Oura gives one such document a day. Of two, the one with the later timestamp is kept; their order does not matter. A
+/// document without a timestamp loses to one with a timestamp. Of equal timestamps, the greater id is kept.
 fn one_per_day<D: Document>(documents: &[D]) -> BTreeMap<Date, &D> {
     let place = |document: &D| (document.timestamp(), document.id().to_owned());
     let mut days: BTreeMap<Date, &D> = BTreeMap::new();
@@ -180,7 +180,7 @@ fn one_per_day<D: Document>(documents: &[D]) -> BTreeMap<Date, &D> {
     days
 }
 
-/// SHA-256 over length-prefixed texts, so that no two lists of texts run together alike.
+/// SHA-256 over length-prefixed texts, so that different lists of texts never give the same input.
 struct Hash(Context);
 
 impl Hash {

@@ -36,7 +36,7 @@ impl Source {
         }
     }
 
-    /// The name of every source there is.
+    /// The names of all sources.
     pub fn names() -> impl Iterator<Item = String> {
         fn of<D: Document>() -> impl Iterator<Item = String> {
             D::FIELDS.iter().map(|field| format!("{}.{}", D::COLLECTION, field.name))
@@ -55,7 +55,7 @@ impl Source {
         }
     }
 
-    /// What the number measures, which decides the units it can be shown in.
+    /// What the number measures; this decides which units it can be shown in.
     #[must_use]
     pub fn quantity(self) -> Quantity {
         match self {

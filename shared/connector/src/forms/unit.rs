@@ -1,8 +1,8 @@
 use jiff::civil::DateTime;
 use oura::{Quantity, Value};
 
-/// How a value is written into a form. Every field of a form is text; numbers use a point, no thousands separator and
-/// no trailing zeros.
+/// How a value is written into a form. Every field receives text; numbers have a decimal point, no thousands separator
+/// and no trailing zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// The number as Oura gives it.
@@ -23,11 +23,11 @@ pub enum Unit {
     Miles,
     /// A deviation in degrees Celsius, as Oura gives it.
     Celsius,
-    /// A deviation in degrees Fahrenheit, two decimals: a difference, so without the 32.
+    /// A deviation in degrees Fahrenheit, two decimals. It is a difference, so 32 is not added.
     Fahrenheit,
-    /// A time of day on the athlete's own wall clock, `23:41`.
+    /// A time of day in the athlete's local time, `23:41`.
     Time,
-    /// The same the way Smartabase writes times, `11:41 PM`; the hour after midnight as `00:14 AM`, because the site's
+    /// The same as Smartabase writes times, `11:41 PM`. The hour after midnight is `00:14 AM`, because the site's
     /// import mishandles 12 AM (the vendor's own client, smartabaseR, sends it so).
     SiteTime,
     /// Text as Oura gives it.
@@ -84,7 +84,7 @@ impl Unit {
     }
 }
 
-/// At most `places` decimals, without the zeros that say nothing; never `-0`.
+/// At most `places` decimals, without trailing zeros; never `-0`.
 fn decimals(number: f64, places: usize) -> Option<String> {
     if !number.is_finite() {
         return None;
@@ -134,7 +134,7 @@ mod tests {
         Quantity::Text,
     ];
 
-    /// `-12.5`, `7`: no exponent, no zeros at the end, no minus before nothing.
+    /// Plain numbers such as `-12.5` and `7`: no exponent, no trailing zeros, no negative zero.
     fn is_plain(text: &str) -> bool {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "1"));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_left_blank() {
+    fn a_value_that_the_unit_cannot_show_is_blank() {
         assert_eq!(Unit::Number.write(&Value::Number(f64::NAN)), None);
         assert_eq!(Unit::Minutes.write(&Value::Number(f64::INFINITY)), None);
         assert_eq!(Unit::Minutes.write(&Value::Text("long".into())), None);

@@ -1,5 +1,5 @@
-//! What a site must have for the records to arrive: the forms of `forms.toml` field by field, as an administrator builds
-//! them and as a check compares them with the site.
+//! What a site needs to receive the records: the forms of `forms.toml`, field by field. An administrator builds them
+//! from this list, and `check` compares them with the site.
 
 use jiff::civil::date;
 use oura::{Quantity, Value};
@@ -16,9 +16,9 @@ pub struct Wanted<'a> {
     pub kind: FormKind,
     /// The fields that are written, in the order of `forms.toml`.
     pub fields: Vec<WantedField<'a>>,
-    /// Labels of fields that are the staff's; they have to be there, and are carried over.
+    /// Labels of fields that staff fill in. They must exist, and an update keeps their values.
     pub keep: &'a [String],
-    /// What else is to be known when building it.
+    /// Other facts needed to build the form.
     pub notes: &'static str,
 }
 
@@ -27,19 +27,19 @@ pub struct Wanted<'a> {
 pub struct WantedField<'a> {
     /// Its exact label.
     pub label: &'a str,
-    /// What it has to be able to hold.
+    /// What the field must be able to hold.
     pub holds: Holds,
     /// The name of the unit in `forms.toml`; empty where there is none.
     pub unit: &'static str,
-    /// Where the value comes from: `collection.field` of Oura, or the connector's own.
+    /// Where the value comes from: Oura's `collection.field`, or the connector itself.
     pub source: String,
-    /// A value as it is sent.
+    /// An example of a value, as sent.
     pub example: String,
     /// Whether every record has a value for it: only such a field may be required on the form.
     pub always: bool,
 }
 
-/// What a field has to be able to hold.
+/// What a field must be able to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// Numbers, with a point and without a thousands separator.
@@ -109,7 +109,7 @@ fn rotation(form: &RotationForm) -> Wanted<'_> {
     staff(&form.name, &fields)
 }
 
-/// A profile form for staff, of which any field may be left out.
+/// A profile form for staff; any of its fields may be left out.
 fn staff<'a>(form: &'a FormName, fields: &[(&'a Option<String>, &str, &str)]) -> Wanted<'a> {
     let there = |(label, source, example): &(&'a Option<String>, &str, &str)| {
         label.as_deref().map(|label| text(label, source, example))
@@ -137,7 +137,7 @@ fn field(field: &FormField) -> WantedField<'_> {
         unit: choices.iter().find(|(_, unit)| *unit == field.unit).map_or("", |(name, _)| name),
         source: format!("{:?}", field.source),
         example: field.unit.write(&example(quantity)).unwrap_or_default(),
-        // A ring that was not worn, or a score that Oura withholds, leaves any of them blank.
+        // Any of these can be blank: the athlete did not wear the ring, or Oura withholds a score.
         always: false,
     }
 }
@@ -158,7 +158,7 @@ fn holds(unit: Unit) -> Holds {
     }
 }
 
-/// A value such as Oura gives it.
+/// An example of a value from Oura.
 fn example(quantity: Quantity) -> Value {
     Value::Number(match quantity {
         Quantity::Score => 82.0,
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_of_the_shipped_file_can_be_built_from_what_is_said_of_it() {
+    fn every_shipped_field_is_described_well_enough_to_build() {
         let forms = Forms::shipped().unwrap();
         let wanted = forms.wanted();
         let kinds: Vec<_> = wanted.iter().map(|form| (form.form.as_str(), form.kind)).collect();

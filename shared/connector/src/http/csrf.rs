@@ -1,9 +1,9 @@
 //! CSRF protection: distinguishes forms sent from our own page from forms that another site made the browser send.
 //!
 //! The connect page sets a random cookie and repeats its value in its forms (a double submit). Another site can make a
-//! browser send a form to us, but it can neither read this cookie nor set it: browsers take a cookie with the prefix
-//! `__Host-` from this very host only, over TLS or on a loopback address. Nothing is stored, so opening the page changes
-//! nothing here.
+//! browser send a form to us, but it can neither read this cookie nor set it. Browsers accept a cookie with the prefix
+//! `__Host-` only from this very host, over TLS or on a loopback address. The server stores nothing, so opening the
+//! page changes nothing here.
 //!
 //! The cookie is a session cookie, and every page in one browser repeats the same value. So several open tabs, a page
 //! that was left open overnight and the *back* button all work.
@@ -17,25 +17,25 @@ use crate::JobError;
 use crate::authorize::{random_text, same};
 use crate::http::params::entry;
 
-/// The cookie.
+/// The name of the CSRF cookie.
 const COOKIE_NAME: &str = "__Host-form";
 
-/// The entry of a form that repeats the cookie.
+/// The form field that repeats the cookie's value.
 pub(crate) const ENTRY: &str = "token";
 
-/// Where a browser says that a request came from (W3C Fetch Metadata); pages can't set it.
+/// The header in which a browser names a request's origin (W3C Fetch Metadata); pages can't set it.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// The CSRF token that our page and the cookie both contain.
 pub(crate) struct Token {
-    /// The text that both hold.
+    /// The value.
     pub(crate) text: SecretString,
     /// Whether the browser does not have the cookie yet.
     is_new: bool,
 }
 
 impl Token {
-    /// The token that this browser has already, so that the forms of its other tabs stay good; a new one otherwise.
+    /// The token that this browser already has, so that forms in its other tabs stay valid; otherwise a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, JobError> {
         match sent_cookie(headers, COOKIE_NAME).filter(|text| is_token(text)) {
             Some(text) => Ok(Self { text: text.into(), is_new: false }),
@@ -45,8 +45,8 @@ impl Token {
 
     /// The cookie to set, if the browser lacks it.
     pub(crate) fn cookie(&self) -> Option<Cookie<'static>> {
-        // Lax: the personal link is opened from another site, and the page has to see the cookie that is there already.
-        // With a form that another site sends, the browser does not send it.
+        // Lax: other sites link here, and the page must see the existing cookie, which Strict would hide. The browser
+        // does not send it with a form that another site submits.
         self.is_new.then(|| {
             Cookie::build((COOKIE_NAME, self.text.expose_secret().to_owned()))
                 .path("/")
@@ -58,9 +58,9 @@ impl Token {
     }
 }
 
-/// Whether a form was sent from a page that this browser got from us.
+/// Whether a form was sent from one of our pages in this browser.
 pub(crate) fn is_from_our_page(headers: &HeaderMap, form: &str) -> bool {
-    // Browsers that are too old to send this header are checked by the token alone.
+    // For browsers too old to send this header, the token is the only check.
     let elsewhere = headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "same-origin" && site != "none");
     let cookie = sent_cookie(headers, COOKIE_NAME).filter(|text| is_token(text));
     let repeated = entry(form, ENTRY);
@@ -79,7 +79,7 @@ pub(crate) fn sent_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(|cookie| cookie.value().to_owned())
 }
 
-/// 256 bits in base64url, as [`random_text`] makes them.
+/// Whether this is 256 bits in base64url, the format of [`random_text`].
 fn is_token(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

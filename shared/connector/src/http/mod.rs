@@ -1,4 +1,4 @@
-//! The athlete's pages: the four routes, the links that open them, and what they show.
+//! The athlete's pages: the four routes, the personal links, the pages' content, and which requests are refused.
 
 mod csrf;
 pub(crate) mod pages;

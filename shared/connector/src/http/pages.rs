@@ -1,7 +1,7 @@
-//! What an athlete reads. No script, one small stylesheet in the page, nothing from anywhere else.
+//! The pages that an athlete reads. No script, one small inline stylesheet, no external resources.
 //!
-//! Every page says in one sentence what happened and in one what to do. The words are in a file of their own for each
-//! language; what is here has none.
+//! Every page says in one sentence what happened and in one sentence what to do. Each language has its own file of
+//! texts; this file contains none.
 
 mod english;
 mod language;
@@ -22,17 +22,17 @@ use crate::http::Link;
 use crate::http::csrf::ENTRY;
 use language::{Language, Section, Words};
 
-/// The language of the pages. Another one is another file like `english.rs`, named here.
+/// The language of the pages. To add another, write a file like `english.rs` and name it here.
 const LANGUAGE: &Language = &english::ENGLISH;
 
-/// The one stylesheet; its hash stands in the content security policy.
+/// The stylesheet; the content security policy contains its hash.
 pub(crate) const STYLE: &str = include_str!("pages/style.css");
 
-/// A ring, in the page itself: browsers ask for an icon anyway, which would be one more request to answer.
+/// The icon, inline: browsers ask for one anyway, which would be one more request to answer.
 const ICON: &str = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>\
                     <circle cx='8' cy='8' r='5.5' fill='none' stroke='%233b82c4' stroke-width='3'/></svg>";
 
-/// Every way a visit can end, other than on the connect page itself.
+/// Every page except the connect page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
     /// The grant is stored.
@@ -51,37 +51,37 @@ pub(crate) enum Page {
     },
     /// The grant is erased and revoked at Oura.
     Disconnected,
-    /// The grant is erased; that it is revoked, Oura has not confirmed.
+    /// The grant is erased; Oura has not confirmed the revocation.
     DisconnectedUnrevoked,
-    /// There was no grant to erase any more; whether the one there was is revoked by now is not known here.
+    /// There was no grant left to erase; it is unknown whether Oura has revoked the earlier one.
     DisconnectedBefore,
-    /// The link is older than it may be.
+    /// The link has expired.
     LinkExpired,
     /// The link was cut off or changed.
     LinkDamaged,
-    /// The link is good, but nobody was enrolled under it.
+    /// The link is valid, but no athlete is enrolled under it.
     UnknownAthlete,
-    /// Consent was declined at Oura.
+    /// The athlete declined the consent at Oura.
     Declined,
-    /// Consent was given, without sleep, readiness and activity.
+    /// The athlete gave the consent without sleep, readiness and activity.
     ScopeMissing,
     /// The Oura account already feeds another athlete.
     AccountTaken,
     /// The visit to Oura took too long, or its answer was used already.
     TooSlow,
-    /// The browser that came back is not the one that left.
+    /// The callback came from another browser than the one that began.
     SessionLost,
-    /// Oura did not answer, or not usefully.
+    /// Oura did not answer, or its answer could not be used.
     OuraUnwell,
-    /// Something of ours did not answer.
+    /// A service of ours did not answer.
     TryAgain,
-    /// Something only the staff can mend.
+    /// A problem that only the staff can fix.
     Misconfigured,
     /// There is no such page.
     NotFound,
-    /// The request is larger than any of ours.
+    /// The request is larger than the limit.
     TooLarge,
-    /// The form was not sent from a page that this browser got from us.
+    /// The form was not sent from one of our pages in this browser.
     SentElsewhere,
     /// Too many requests came from one address.
     TooMany,
@@ -140,7 +140,7 @@ impl Page {
         }
     }
 
-    /// Whether what has to be done is done at the site, so that the way there is the page's main button.
+    /// Whether the athlete has to act at the site; then the link to the site is the page's main button.
     fn goes_on_at_the_site(&self) -> bool {
         !matches!(
             self,
@@ -154,11 +154,11 @@ impl Page {
     }
 }
 
-/// What the connect page is about: the page behind the personal link.
+/// The content of the connect page, which the personal link opens.
 pub(crate) struct Visit<'a> {
     /// The link that was opened.
     pub(crate) link: &'a Link,
-    /// What the forms share with the browser's cookie.
+    /// The CSRF token that the forms share with the browser's cookie.
     pub(crate) token: &'a SecretString,
     /// The athlete's name.
     pub(crate) name: &'a str,
@@ -168,22 +168,23 @@ pub(crate) struct Visit<'a> {
     pub(crate) connection: Option<&'a Connection>,
     /// How many days of history a connection brings.
     pub(crate) history: u16,
-    /// Whether any form is one of nights.
+    /// Whether any form holds nights.
     pub(crate) nights: bool,
-    /// What time it is.
+    /// The current time.
     pub(crate) now: Timestamp,
     /// The site's zone, in which dates are given.
     pub(crate) zone: &'a TimeZone,
 }
 
 impl Visit<'_> {
-    /// The page: whose data, which site, what is shared and how to stop, or how the connection stands; and the buttons.
+    /// Renders the page: whose data, which site, what is shared and how to stop, or the status of the connection; and
+    /// the buttons.
     pub(crate) fn render(&self) -> Markup {
         let standing = self.standing();
         let (mark, in_order) = match standing {
             AthleteStatus::NotConnected | AthleteStatus::Disconnected => (Mark::None, false),
             AthleteStatus::Connected { .. } => (Mark::Good, true),
-            // Connecting again would mend nothing.
+            // Connecting again would fix nothing.
             AthleteStatus::NeverReceived { .. }
             | AthleteStatus::Stale { .. }
             | AthleteStatus::FieldMissing { .. }
@@ -224,8 +225,8 @@ impl Visit<'_> {
         )
     }
 
-    /// How the connection stands for the athlete: nothing is missing where no form is one of nights, nor while a history
-    /// is on its way.
+    /// The status shown to the athlete. No night counts as missing if no form holds nights, or while a backfill is
+    /// running.
     fn standing(&self) -> AthleteStatus {
         let owed = self.connection.is_some_and(|connection| connection.backfill_from.is_some());
         match AthleteStatus::of(self.connection, self.today()) {
@@ -251,7 +252,7 @@ impl Visit<'_> {
         }
     }
 
-    /// What the forms send along.
+    /// The hidden fields of the forms.
     fn entries(&self) -> Markup {
         html! {
             (entries(self.link))
@@ -264,7 +265,8 @@ impl Visit<'_> {
     }
 }
 
-/// Whose data and which site. A name brings its own direction, and must not turn around what stands beside it.
+/// The athlete and the site. A name may be written right to left, and must not change the direction of the text around
+/// it.
 fn whose(name: &str, site: &Url) -> Markup {
     let site = site[Position::BeforeHost..].trim_end_matches('/');
     html! {
@@ -293,7 +295,7 @@ fn entries(link: &Link) -> Markup {
     }
 }
 
-/// What a page can be told by at a glance; it says the same in words.
+/// The page's symbol; it repeats what the text says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
     None,

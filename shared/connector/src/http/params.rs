@@ -1,7 +1,7 @@
 use url::form_urlencoded;
 
-/// The value of `name` in a query or a form. A name given twice counts as not given: one reader would believe the first,
-/// another the last.
+/// The value of `name` in a query or a form. A duplicate name counts as missing, because parsers disagree on which one
+/// wins.
 pub(crate) fn entry(query: &str, name: &str) -> Option<String> {
     let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
     let value = values.next().map(|(_, value)| value.into_owned());
@@ -13,7 +13,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_read_when_it_stands_there_once() {
+    fn an_entry_is_read_only_if_it_occurs_once() {
         for (query, expected) in [
             ("code=a%2Bb+c&state=d", Some("a+b c")),
             ("state=d&code=", Some("")),

@@ -1,7 +1,7 @@
-//! How many requests one address may send, so that one client can neither keep athletes out nor run up costs.
+//! Limits the requests of one client address, so that one client can neither block athletes nor run up costs.
 //!
-//! A process counts what it is sent itself. That is not exact where several run side by side, and need not be: the API in
-//! front has a limit for everybody together, which bounds what a flood costs.
+//! Each process counts only its own requests. That is inexact when several run in parallel, but it need not be exact:
+//! the API in front has a total limit, which bounds what a flood costs.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long requests are counted before the count begins anew.
+/// The length of one counting period.
 pub(crate) const WINDOW: Duration = Duration::from_mins(1);
 
-/// Requests of one address within [`WINDOW`]. A squad of a hundred behind one address, each of whom opens the link,
-/// presses the button and comes back from Oura, stays within it.
+/// The most requests of one address within [`WINDOW`]. It allows a squad of a hundred behind one address to open the
+/// link, press the button and return from Oura.
 const MOST_REQUESTS: u32 = 300;
 
-/// The most addresses counted at once. Requests from further addresses are let through: so many addresses are not one
+/// The most addresses counted at once. Requests from further addresses are admitted: so many addresses are not one
 /// client.
 const MOST_ADDRESSES: usize = 10_000;
 
@@ -52,7 +52,8 @@ impl RateLimit {
     }
 }
 
-/// What one client is given by its provider: an address, or 64 bits of an IPv6 address and any number of addresses below.
+/// The part of an address that identifies one client: a whole IPv4 address, or the first 64 bits of an IPv6 address,
+/// because providers give one client a /64 network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_addresses_is_bounded() {
+    fn the_number_of_counted_addresses_is_bounded() {
         let (limit, now) = (RateLimit::default(), Instant::now());
         for number in 0..20_000 {
             assert!(limit.admits(IpAddr::from(std::net::Ipv4Addr::from_bits(number)), now));

@@ -1,4 +1,4 @@
-//! The four routes, as plain HTTP: what the deployed function and the local process both serve.
+//! The four routes, as plain HTTP. The deployed function and the local process both serve them.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -24,14 +24,15 @@ use crate::http::rate_limit::WINDOW;
 use crate::metrics::Counter;
 use crate::{Connector, JobError};
 
-/// Binds the visit to the browser. The prefix makes browsers refuse it from anybody but this very host, over TLS.
+/// Binds the authorization to the browser. Because of the prefix, browsers accept it only from this very host, over
+/// TLS.
 const COOKIE_NAME: &str = "__Host-connect";
 
-/// The largest query or form any of our pages sends is under one KiB.
+/// The limit for a query or a form, in bytes; our own pages send less than one KiB.
 const LARGEST: usize = 8 * 1024;
 
 impl Connector {
-    /// Answers a request to one of the four routes. Whatever arrives, the answer is a page that says what to do.
+    /// Answers a request to one of the four routes. Every answer is a page that says what to do, or a redirect.
     pub async fn respond(&self, request: Request<Vec<u8>>, deadline: Deadline) -> Response<String> {
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
@@ -56,13 +57,13 @@ impl Connector {
             (_, "/disconnect") => self.not_allowed("POST"),
             _ => return self.page(&Page::NotFound),
         };
-        // Only what was matched above: the rest of the address may be anything, a link's signature for example.
+        // Log only the matched path: the rest of the address may contain secrets, such as a link's signature.
         tracing::info!(method = %head.method, path, status = response.status().as_u16(), "visit");
         telemetry::report(&self.happened());
         response
     }
 
-    /// The answer to a request of an address that has sent too many.
+    /// The response to a client address that has sent too many requests.
     #[must_use]
     pub fn refuse_flood(&self) -> Response<String> {
         let mut response = self.page(&Page::TooMany);
@@ -169,8 +170,8 @@ impl Connector {
             .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
     }
 
-    /// Nothing is loaded from anywhere, the icon being in the page; a form leads to us or, by our redirect, to Oura, whose authorise address
-    /// forwards to the host of its token endpoint (seen by clients in 2026).
+    /// The content security policy. Pages load nothing; the icon is inline. Forms lead to us or, by our redirect, to
+    /// Oura. Oura's authorise address forwards to the host of its token endpoint (seen by clients in 2026).
     fn policy(&self) -> String {
         let oura = self.oura.endpoints();
         let mut policy = format!(
@@ -190,7 +191,7 @@ static STYLE_HASH: LazyLock<String> =
     LazyLock::new(|| format!("sha256-{}", BASE64_STANDARD.encode(digest(&SHA256, pages::STYLE.as_bytes()))));
 
 fn finished(response: Builder, body: String) -> Response<String> {
-    // Every header above is made of printable ASCII, so this does not fail; were it to, an empty answer is still one.
+    // This does not fail, since every header above is printable ASCII. If it did, the answer would be empty.
     response.body(body).unwrap_or_default()
 }
 
@@ -199,7 +200,7 @@ fn browser_cookie(value: String, seconds: i64) -> Cookie<'static> {
         .path("/")
         .secure(true)
         .http_only(true)
-        // Lax: Oura's redirect back is a top-level navigation from another site, and must carry it.
+        // Lax: Oura's redirect back is a top-level navigation from another site, and must carry the cookie.
         .same_site(SameSite::Lax)
         .max_age(cookie::time::Duration::seconds(seconds))
         .build()

@@ -1,4 +1,4 @@
-//! The athlete's personal link: who may connect whom, without an account of our own.
+//! The athlete's personal link: a signed address that lets an athlete connect without an account of ours.
 
 use jiff::Timestamp;
 use store::{AthleteId, Keyring, SealPurpose, SignatureCheck};
@@ -6,26 +6,26 @@ use url::Url;
 
 use crate::http::params::entry;
 
-/// What the personal link says: this athlete, until then.
+/// The content of a personal link: one athlete, and an expiry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Whose connection it opens.
+    /// The athlete whose connection the link opens.
     pub athlete: AthleteId,
-    /// Until when.
+    /// When the link expires.
     pub expires: Timestamp,
     signature: String,
 }
 
-/// Why a link does not open anything.
+/// Why a link is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkFault {
-    /// An entry is missing or changed, or the key that signed it is gone.
+    /// An entry is missing or changed, or the key that signed the link is gone.
     #[error("the link is damaged")]
     Damaged,
-    /// It was good once.
+    /// The link was valid and has expired.
     #[error("the link has expired")]
     Expired,
-    /// Signed with a version of the key this keyring does not hold.
+    /// The link was signed with a key version that this keyring does not hold.
     #[error("the link was signed with another version of the key")]
     OtherKey,
 }
@@ -45,7 +45,7 @@ impl Link {
         page
     }
 
-    /// Its entries, as they stand in a query or a form.
+    /// The link's entries, for a query or a form.
     pub(crate) fn entries(&self) -> [(&'static str, String); 3] {
         [
             ("athlete", self.athlete.to_string()),
@@ -54,7 +54,7 @@ impl Link {
         ]
     }
 
-    /// Reads and checks the entries of a query or a form. The signature is checked before anything else is believed.
+    /// Reads and checks the entries of a query or a form. The signature is checked before the expiry is used.
     pub fn check(keyring: &Keyring, query: &str, now: Timestamp) -> Result<Self, LinkFault> {
         let entry = |name| entry(query, name);
         let athlete = entry("athlete").and_then(|text| AthleteId::parse(&text).ok()).ok_or(LinkFault::Damaged)?;
@@ -70,7 +70,7 @@ impl Link {
     }
 }
 
-/// Never with the signature: whoever reads it can connect the athlete.
+/// Leaves out the signature: with it, any reader of the log could connect the athlete.
 impl std::fmt::Debug for Link {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// What is signed: the length in front keeps the athlete and the expiry apart.
+/// The signed text. The length in front separates the athlete from the expiry unambiguously.
 fn message(athlete: &AthleteId, expires: Timestamp) -> Vec<u8> {
     let athlete = athlete.as_str();
     format!("{}:{athlete}:{}", athlete.len(), expires.as_second()).into_bytes()

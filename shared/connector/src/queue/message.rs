@@ -1,4 +1,4 @@
-//! What stands on the queue: versioned JSON, readable by every later release and by an operator.
+//! The messages on the queue: versioned JSON, which every later release and an operator can read.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,32 +10,33 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "lowercase")]
 pub enum Job {
-    /// Bring one athlete's last days up to date.
+    /// Syncs one athlete's last days.
     Sync {
-        /// Whom.
+        /// The athlete.
         athlete: AthleteId,
-        /// When the tick that planned it wanted it to begin. A period later it is dropped, since a newer one is coming;
-        /// counted from the beginning wanted, lest a site spread over the whole period never reaches its last athletes.
+        /// When the job was planned to start. The worker drops it one period later, since a newer job is coming. The
+        /// age is counted from this time, not from the tick: otherwise, at a site spread over the whole period, the
+        /// last athletes would never be synced.
         tick: Timestamp,
     },
-    /// Bring one athlete's records from one day to another, both included, however long it takes.
+    /// Brings one athlete's records from one day to another, both included, over as many chunks as needed.
     Backfill {
-        /// Whom.
+        /// The athlete.
         athlete: AthleteId,
-        /// Oura's first day wanted.
+        /// The first of Oura's days.
         from: Date,
-        /// Oura's last day wanted.
+        /// The last of Oura's days.
         to: Date,
-        /// How many messages before this one were put off without a try: another worker was busy with the athlete, or
-        /// the batch's time was over.
+        /// How many earlier messages of this backfill were put off without a try: another worker was busy with the
+        /// athlete, or the batch had no time left.
         #[serde(default, skip_serializing_if = "is_zero")]
         put_off: u32,
     },
-    /// Store a rotated grant that the table would not take when it was issued.
+    /// Stores a refreshed grant that could not be written to the table when Oura issued it.
     Rescue {
-        /// Whose.
+        /// The athlete.
         athlete: AthleteId,
-        /// The generation the refresh began from; a later one makes this message void.
+        /// The generation that the refresh began from; a later one in the table makes this message void.
         generation: u64,
         /// The grant.
         grant: SealedGrant,
@@ -43,13 +44,13 @@ pub enum Job {
         #[serde(default, skip_serializing_if = "is_zero")]
         tries: u32,
     },
-    /// Tell Oura that a grant is no longer wanted.
+    /// Revokes a grant at Oura.
     Revoke {
-        /// Whose it was.
+        /// The athlete whose grant it was.
         athlete: AthleteId,
         /// The grant.
         grant: SealedGrant,
-        /// The Oura account it opens, if Oura ever said so; no release before this one wrote it down here.
+        /// The Oura account of the grant, if Oura ever named it. Messages of earlier releases lack it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         oura_user: Option<String>,
         /// How many messages before this one did not succeed.
@@ -58,12 +59,12 @@ pub enum Job {
     },
 }
 
-/// A grant on its way through the queue, sealed as in the table.
+/// A grant in a queue message, sealed as in the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedGrant {
     /// The token pair, sealed, in base64.
     pub sealed: String,
-    /// The endpoint that issued it.
+    /// The token endpoint that issued it.
     pub token_url: Url,
     /// When its access token expires.
     pub expires_at: Timestamp,
@@ -71,7 +72,7 @@ pub struct SealedGrant {
     pub scopes: String,
 }
 
-/// The longest range one backfill may ask for, in days: ten years, longer than Oura has had a ring to ask about.
+/// The longest range of a backfill, in days: ten years, which is longer than Oura's rings have existed.
 const LONGEST_BACKFILL: i32 = 3660;
 
 const VERSION: u8 = 1;
@@ -93,13 +94,13 @@ struct Version {
     v: u8,
 }
 
-/// Why a message is not a job. None of its text is repeated: it may hold a sealed grant.
+/// Why a message is not a job. The error never repeats the message's text, which may hold a sealed grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableMessage {
     /// Not JSON, or without a version.
     #[error("the message is not one of ours: {reason} at line {line}, column {column}")]
     NotAMessage {
-        /// Syntax, missing or mistyped entry.
+        /// Wrong syntax, or a missing or mistyped entry.
         reason: &'static str,
         /// Line.
         line: usize,
@@ -109,7 +110,7 @@ pub enum UnreadableMessage {
     /// Written by a later release.
     #[error("the message is of version {0}, which this release does not know")]
     Version(u8),
-    /// The days make no sense.
+    /// The range of days is backwards or too long.
     #[error("the message asks for the days {from} to {to}, which is backwards or too long")]
     Range {
         /// First day.
@@ -123,7 +124,7 @@ impl Job {
     /// The message's text.
     #[must_use]
     pub fn to_message(&self) -> String {
-        // A job is made of texts, numbers and dates: there is nothing in it that JSON can't say.
+        // This does not fail: a job consists of texts, numbers and dates, which JSON can all represent.
         serde_json::to_string(&Envelope { v: VERSION, job: self }).unwrap_or_default()
     }
 
@@ -142,7 +143,7 @@ impl Job {
         }
     }
 
-    /// Whom the job is about.
+    /// The athlete that the job is about.
     #[must_use]
     pub fn athlete(&self) -> &AthleteId {
         match self {
@@ -166,7 +167,7 @@ impl Job {
 }
 
 impl UnreadableMessage {
-    /// The parser's message quotes the text; its place and category don't.
+    /// Uses only the place and the category of the error, since the parser's message quotes the text.
     fn because(error: &serde_json::Error) -> Self {
         let reason = match error.classify() {
             serde_json::error::Category::Data => "an entry is missing or of the wrong type",
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_of_a_release_that_neither_counted_nor_named_the_account_is_read() {
+    fn a_revocation_written_by_an_earlier_release_is_read() {
         let grant = r#""grant":{"sealed":"AA==","token_url":"https://oura.test/token","expires_at":"2026-03-03T07:30:00Z","scopes":"daily"}"#;
         let text = format!(r#"{{"v":1,"job":"revoke","athlete":"31152",{grant}}}"#);
         let job = Job::from_message(&text).unwrap();
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_a_message_is_refused_without_being_quoted() {
+    fn an_invalid_message_is_refused_and_not_quoted() {
         let huge = format!(r#"{{"v":1,"job":"sync","athlete":"{}"}}"#, "a".repeat(1 << 20));
         let hostile = [
             "",
@@ -265,12 +266,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
         #[test]
-        fn every_job_is_read_as_it_was_written(job in any_job()) {
+        fn a_written_job_is_read_back_unchanged(job in any_job()) {
             prop_assert_eq!(Job::from_message(&job.to_message()), Ok(job));
         }
 
         #[test]
-        fn a_damaged_message_is_a_job_or_a_short_reason(job in any_job(), at in 0usize..400, cut in 0usize..20, inserted in ".{0,5}") {
+        fn a_damaged_message_is_a_job_or_a_short_error(job in any_job(), at in 0usize..400, cut in 0usize..20, inserted in ".{0,5}") {
             let mut text = job.to_message();
             let start = text.floor_char_boundary(at.min(text.len()));
             let end = text.ceil_char_boundary((start + cut).min(text.len()));
@@ -281,7 +282,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in any::<String>()) {
+        fn no_text_causes_a_panic(text in any::<String>()) {
             let _ = Job::from_message(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! Where jobs wait: SQS when deployed, a list in this process otherwise.
+//! The queue of jobs: SQS when deployed, otherwise a list in this process.
 
 pub mod message;
 
@@ -20,50 +20,50 @@ use crate::{Connector, Disposition, WorkerMessage};
 /// SQS takes at most this many messages in one call.
 const BATCH: usize = 10;
 
-/// Batch calls under way at once.
+/// The most batch calls sent concurrently.
 const CALLS: usize = 8;
 
-/// How often an entry of a batch call is sent before it is given up.
+/// How often an entry of a batch call is sent before it counts as failed.
 const ATTEMPTS: usize = 3;
 
-/// The longest a message is kept back (SQS: `DelaySeconds`).
+/// The longest delay of a new message, in seconds (SQS: `DelaySeconds`).
 const LONGEST_DELAY: i32 = 900;
 
-/// The longest visibility time-out (SQS: twelve hours).
+/// The longest visibility timeout, in seconds (SQS: twelve hours).
 const LONGEST_INVISIBLE: i32 = 43_200;
 
-/// The queue of jobs and the dead-letter queue beside it.
+/// The queue of jobs and its dead-letter queue.
 #[derive(Clone, Debug)]
 pub enum Queue {
     /// Two SQS queues.
     Sqs {
         /// The client.
         client: Client,
-        /// The jobs' address.
+        /// The URL of the job queue.
         jobs: String,
-        /// The dead letters' address.
+        /// The URL of the dead-letter queue.
         dead_letters: String,
     },
     /// Two lists in this process.
     InProcess(InProcessQueue),
 }
 
-/// The queue of a single process, with the rules of the real one: a message becomes visible when its delay is over, is
-/// handed out once at a time, comes back when it was not handled, and is buried after five attempts. It does not
-/// survive the process: what is owed to the forms the table remembers, but not a grant that could not be stored, nor one
-/// that Oura has not revoked. What is buried is logged, since nobody can look here.
+/// The queue of a single process, with the rules of SQS. A message becomes visible after its delay, is received by one
+/// worker at a time, returns when it was not handled, and becomes a dead letter after five attempts. The queue is lost
+/// when the process ends. The table remembers missing days, but not a grant that could not be stored, nor a revocation
+/// still to do. Dead letters are logged, since an operator cannot inspect this queue.
 #[derive(Clone, Debug)]
 pub struct InProcessQueue {
     clock: Clock,
     lists: Arc<Mutex<Lists>>,
 }
 
-/// A message that was handed out.
+/// A received message.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// The text.
     pub body: String,
-    /// How often it was handed out, this time included.
+    /// How often it was received, this time included.
     pub attempts: u32,
 }
 
@@ -73,10 +73,10 @@ struct Lists {
     dead_letters: Vec<(String, String)>,
 }
 
-/// How often a message is tried before it is buried (the template's `maxReceiveCount`).
+/// How often a message is tried before it becomes a dead letter (the template's `maxReceiveCount`).
 const ATTEMPTS_BEFORE_BURIAL: u32 = 5;
 
-/// A message could not be put on the queue; nothing says whether it was. Sending it again does no harm.
+/// Messages could not be queued, or their outcome is unknown. Sending them again is harmless.
 #[derive(Debug, thiserror::Error)]
 #[error("{lost} of {sent} messages could not be queued: {why}")]
 pub struct QueueError {
@@ -84,15 +84,15 @@ pub struct QueueError {
     pub sent: usize,
     /// How many were not.
     pub lost: usize,
-    /// How many of the first were certainly queued.
+    /// How many messages from the start of the list were certainly queued.
     pub queued_first: usize,
-    /// What the service said.
+    /// The service's error.
     pub why: String,
 }
 
 impl Queue {
-    /// Queues jobs, each to become visible after its delay (at most 15 minutes). Entries that fail in a batch are sent
-    /// again; the error counts those that failed for good.
+    /// Queues jobs, each with its delay (at most 15 minutes). Failed entries of a batch are sent again; the error
+    /// counts those that failed on every attempt.
     pub async fn send(&self, jobs: &[(Job, Duration)], deadline: Deadline) -> Result<(), QueueError> {
         match self {
             Self::InProcess(waiting) => {
@@ -113,7 +113,7 @@ impl Queue {
         }
     }
 
-    /// Puts a message that can never be handled where an operator finds it, with the reason.
+    /// Moves a message that can never be handled to the dead-letter queue, with the reason, for the operator.
     pub async fn bury(&self, message: &str, reason: &str, deadline: Deadline) -> Result<(), QueueError> {
         match self {
             Self::InProcess(waiting) => {
@@ -124,7 +124,7 @@ impl Queue {
                 let failed = |why| QueueError { sent: 1, lost: 1, queued_first: 0, why };
                 let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
                 let reason = reason.map_err(|error| failed(error.to_string()))?;
-                // SQS refuses an empty body, but an empty message can't have come from it either.
+                // SQS refuses an empty body. It never delivers one either, so no content is lost.
                 let body = if message.is_empty() { " " } else { message };
                 let request = client
                     .send_message()
@@ -136,7 +136,7 @@ impl Queue {
         }
     }
 
-    /// Makes a message invisible for `delay` from now, so that it is tried again then.
+    /// Makes a message invisible for `delay` from now, after which it is tried again.
     pub async fn postpone(&self, receipt: &str, delay: Duration, deadline: Deadline) -> Result<(), QueueError> {
         let Self::Sqs { client, jobs, .. } = self else { return Ok(()) };
         let failed = |why| QueueError { sent: 1, lost: 1, queued_first: 0, why };
@@ -147,7 +147,7 @@ impl Queue {
     }
 }
 
-/// Sends up to ten jobs and again what of them failed; answers how many were lost, and why.
+/// Sends up to ten jobs, and failed ones again. Returns how many were lost, and why.
 async fn send_batch(client: &Client, address: &str, jobs: &[(Job, Duration)], deadline: Deadline) -> (usize, String) {
     let mut entries: Vec<_> = jobs
         .iter()
@@ -179,7 +179,7 @@ async fn send_batch(client: &Client, address: &str, jobs: &[(Job, Duration)], de
     (entries.len(), why)
 }
 
-/// The answer of a call, or why there is none by the deadline.
+/// The result of a call, or the error if there is none by the deadline.
 async fn in_time<T, E: Error>(call: impl Future<Output = Result<T, E>>, deadline: Deadline) -> Result<T, String> {
     match tokio::time::timeout_at(deadline.instant(), call).await {
         Ok(answer) => answer.map_err(|error| DisplayErrorContext(error).to_string()),
@@ -193,13 +193,13 @@ fn seconds(delay: Duration, most: i32) -> i32 {
 }
 
 impl InProcessQueue {
-    /// An empty queue whose delays run on `clock`.
+    /// An empty queue that measures delays with `clock`.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self { clock, lists: Arc::default() }
     }
 
-    /// Hands out up to `most` messages that are visible now, the longest visible first.
+    /// Receives up to `most` visible messages, those visible longest first.
     #[must_use]
     pub fn receive(&self, most: usize) -> Vec<Received> {
         let now = self.clock.now();
@@ -214,7 +214,7 @@ impl InProcessQueue {
         })
     }
 
-    /// What the worker function does with the next batch; answers how many messages there were.
+    /// Processes the next batch as the worker function does; returns the number of messages.
     pub async fn work(&self, connector: &Arc<Connector>, deadline: Deadline) -> usize {
         let received = self.receive(plan::BURST as usize);
         if received.is_empty() {
@@ -237,11 +237,11 @@ impl InProcessQueue {
         count
     }
 
-    /// Puts back a message that was not handled, to become visible after `delay`; or buries it, if that was its last
-    /// attempt.
+    /// Returns an unhandled message to the queue, visible after `delay`. After its last attempt, it becomes a dead
+    /// letter instead.
     pub fn put_back(&self, message: Received, delay: Duration) {
         if message.attempts >= ATTEMPTS_BEFORE_BURIAL {
-            // Its text may hold a sealed grant.
+            // Log no text of the message: it may hold a sealed grant.
             if let Ok(job) = Job::from_message(&message.body) {
                 tracing::error!(athlete = %job.athlete(), job = job.kind(), "given up: tried too often");
             }
@@ -251,30 +251,30 @@ impl InProcessQueue {
         }
     }
 
-    /// Queues a text, whatever it says.
+    /// Queues any text, valid message or not.
     pub fn send(&self, body: String, delay: Duration) {
         self.put(Received { body, attempts: 0 }, delay);
     }
 
-    /// When the last of the messages that become visible up to `until` does so, if there is one.
+    /// The latest time, up to `until`, at which a message becomes visible, if there is one.
     #[must_use]
     pub fn last_visible(&self, until: Timestamp) -> Option<Timestamp> {
         self.with(|lists| lists.jobs.iter().map(|(visible, _)| *visible).filter(|visible| *visible <= until).max())
     }
 
-    /// How many messages wait, visible or not.
+    /// The number of queued messages, visible or not.
     #[must_use]
     pub fn len(&self) -> usize {
         self.with(|lists| lists.jobs.len())
     }
 
-    /// Whether none waits.
+    /// Whether the queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The texts that wait.
+    /// The texts of the queued messages.
     #[must_use]
     pub fn bodies(&self) -> Vec<String> {
         self.with(|lists| lists.jobs.iter().map(|(_, message)| message.body.clone()).collect())

@@ -1,8 +1,8 @@
-//! One firing of the schedule: a job for every connected athlete.
+//! One firing of the schedule: queues a job for every connected athlete.
 //!
-//! When not all athletes fit into a tick, the table remembers whom this tick queued last, and the next tick goes on after
-//! them. A tick that never happened, or whose jobs the queue took only in part, therefore costs no athlete their turn.
-//! EventBridge may deliver a tick twice. The repeat plans the same athletes again, so that both together begin no more
+//! When not all athletes fit into a tick, the table remembers the last athlete that this tick queued, and the next tick
+//! continues after that one. So a missed tick, or one whose jobs were queued only in part, costs no athlete their turn.
+//! EventBridge may deliver a tick twice. The repeat plans the same athletes again, so that both together start no more
 //! syncs than the budget allows.
 
 pub mod plan;
@@ -18,20 +18,20 @@ use crate::queue::message::Job;
 use crate::schedule::plan::{Tick, plan};
 use crate::{Connector, QueueError};
 
-/// What a tick did.
+/// The result of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TickSummary {
-    /// Athletes connected.
+    /// Connected athletes.
     pub athletes: usize,
     /// Jobs queued.
     pub queued: usize,
     /// Athletes left to a later tick, because of Oura's budget or of a hold.
     pub postponed: usize,
-    /// Whether it was a hold that postponed them.
+    /// Whether a hold postponed them.
     pub held: bool,
 }
 
-/// Why a tick did not happen, or not for everybody. The next one makes up for it.
+/// Why a tick failed as a whole or in part. The next tick makes up for it.
 #[derive(Debug, thiserror::Error)]
 pub enum TickError {
     /// The table could not be read.
@@ -43,8 +43,8 @@ pub enum TickError {
 }
 
 impl Connector {
-    /// Plans and queues one tick. Running it twice does no harm: the second run plans the same athletes, and the second
-    /// job of an athlete finds nothing to do.
+    /// Plans and queues one tick. Running it twice is harmless: the second run plans the same athletes, and an
+    /// athlete's second job finds nothing to do.
     pub async fn tick(&self, deadline: Deadline) -> Result<TickSummary, TickError> {
         let at = self.clock.now();
         let (athletes, hold) = tokio::join!(
@@ -93,15 +93,16 @@ impl Connector {
             Metric::count("OverBudget", usize::from(over_budget)),
         ];
         if ticked.athletes > 0 && ticked.queued == 0 {
-            // The worker says when nobody is synced who is waited for; here it is not even asked.
+            // The worker reports when athletes are due and no sync succeeds. Here the hold leaves it without jobs, so
+            // this tick reports it.
             metrics.push(Metric::count("SyncsDone", 0));
         }
         telemetry::report(&metrics);
         Ok(ticked)
     }
 
-    /// Notes the plan as far as the queue has certainly taken its jobs. Should that fail, the next tick plans the same athletes
-    /// again, and the others after them.
+    /// Stores how far the queue has certainly accepted the plan's jobs. If this fails, the next tick plans the same
+    /// athletes again, and then the ones after them.
     async fn note_plan(&self, planned: &LastPlan, deadline: Deadline) {
         if let Err(error) = self.store.set_last_plan(planned, deadline.handover().instant()).await {
             tracing::error!(%error, "could not store the last planned athlete; the next tick plans the same athletes");
@@ -109,8 +110,8 @@ impl Connector {
     }
 }
 
-/// When the tick that runs at this time first fired, and after which athlete it begins. Less than half a period after the
-/// tick before, it is that one once more.
+/// When this tick first fired, and after which athlete it starts. A tick that fires less than half a period after the
+/// previous one is a repeat of it.
 fn turn(before: Option<LastPlan>, at: Timestamp, period: Duration) -> (Timestamp, Option<AthleteId>) {
     let half = SignedDuration::try_from(period / 2).unwrap_or(SignedDuration::MAX);
     match before {
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeat_begins_where_its_tick_began() {
+    fn a_repeated_tick_starts_with_the_same_athlete() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let athlete = |name| Some(AthleteId::parse(name).unwrap());
         let period = Duration::from_mins(15);

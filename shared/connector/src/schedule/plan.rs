@@ -1,8 +1,8 @@
-//! Which athletes a tick syncs, and when. Pure: no I/O, no clock.
+//! Decides which athletes a tick syncs, and when. Pure: no I/O, no clock.
 //!
-//! Oura allows an application 5000 requests in five minutes (Oura's published FAQ), whoever they are for. The plan uses
-//! less than half of that, so that connects, backfills and repeats have room. Athletes come up in bursts, not one by
-//! one: what becomes visible in a queue at the same moment is worked off by few invocations that read the table once.
+//! Oura allows an application 5000 requests in five minutes for all athletes together (Oura's published FAQ). The plan
+//! uses at most half of that, which leaves room for connects, backfills and retries. Syncs start in bursts, not one by
+//! one: few invocations handle messages that become visible at the same moment, and each reads the table once.
 //!
 //! A hold can leave little or no room in a tick, a tick may be missed, and the queue may accept only some jobs. So the
 //! order does not depend on the clock: a tick that can't plan all athletes continues after the athlete that the
@@ -20,53 +20,55 @@ use std::time::Duration;
 use jiff::Timestamp;
 use store::AthleteId;
 
-/// Oura's allowance: requests of the whole application in [`WINDOW`] (Oura's published FAQ).
+/// The requests that Oura allows the whole application in [`WINDOW`] (Oura's published FAQ).
 pub const ALLOWANCE: u32 = 5000;
 
-/// The span the allowance is counted over.
+/// The period for which Oura counts [`ALLOWANCE`].
 pub const WINDOW: Duration = Duration::from_mins(5);
 
-/// Requests one unchanged athlete costs: one per collection.
+/// Requests for an unchanged athlete: one per collection.
 pub const REQUESTS_PER_SYNC: u32 = 4;
 
-/// The longest a queue keeps a message back (SQS: `DelaySeconds`).
+/// The longest delay of a queued message (SQS: `DelaySeconds`).
 pub const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
-/// What a tick knows.
+/// The input of a tick.
 #[derive(Clone, Debug)]
 pub struct Tick<'a> {
-    /// When it fired.
+    /// When the tick fired.
     pub at: Timestamp,
-    /// The time to the next one.
+    /// The time to the next tick.
     pub period: Duration,
     /// Every connected athlete, sorted, each once.
     pub athletes: &'a [AthleteId],
-    /// Until when Oura has asked the application to be quiet.
+    /// When the hold that Oura ordered for the application ends.
     pub held_until: Option<Timestamp>,
     /// The last athlete whose job the queue accepted from the most recent tick that could not plan all athletes.
     pub last: Option<AthleteId>,
 }
 
-/// What a tick does.
+/// The output of a tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Whom to sync, after how many whole seconds; in the order of turns, which is not that of the delays.
+    /// Which athletes to sync, each after how many whole seconds. In the order of turns, which is not the order of the
+    /// delays.
     pub jobs: Vec<(AthleteId, Duration)>,
-    /// How many athletes have to wait for a later tick, because of the budget or a hold.
+    /// How many athletes must wait for a later tick, because of the budget or a hold.
     pub postponed: usize,
 }
 
 /// Syncs that half of the allowance permits in one window.
 const PER_WINDOW: u32 = ALLOWANCE / 2 / REQUESTS_PER_SYNC;
 
-/// Syncs that begin together: as many as one invocation of the worker takes (the template's `BatchSize`).
+/// Syncs that start together: as many as one invocation of the worker takes (the template's `BatchSize`).
 pub const BURST: u32 = 50;
 
-/// From one burst to the next. A window as long as a whole number of these holds that many, wherever it begins.
+/// The time from one burst to the next. Any window of `WINDOW` seconds contains the same number of bursts, wherever it
+/// begins.
 const INTERVAL: Duration = Duration::from_secs(WINDOW.as_secs() / (PER_WINDOW / BURST) as u64);
 
 impl Tick<'_> {
-    /// Whether every athlete can be planned, so that it does not matter who was planned last.
+    /// Whether every athlete can be planned, so that [`Tick::last`] does not matter.
     #[must_use]
     pub fn fits(&self) -> bool {
         self.athletes.len() <= self.capacity()
@@ -92,9 +94,9 @@ impl Tick<'_> {
 
 /// Plans one tick.
 ///
-/// Bursts are a fixed time apart, beginning at once or when the hold ends. What would begin when less than that is left
-/// until the next tick, or later than the queue can keep a message, is left to later ticks. When not all athletes fit,
-/// the tick takes those who come after [`Tick::last`] in the sorted list, and begins again at its start.
+/// Bursts are a fixed interval apart; the first starts at once or when the hold ends. A burst that would start less
+/// than one interval before the next tick, or later than the queue can delay a message, is left to later ticks. When
+/// not all athletes fit, the tick takes those after [`Tick::last`] in the sorted list, and continues at its start.
 #[must_use]
 pub fn plan(tick: &Tick<'_>) -> Plan {
     let quiet = Duration::from_secs(tick.quiet());
@@ -102,7 +104,7 @@ pub fn plan(tick: &Tick<'_>) -> Plan {
     let planned = count.min(tick.capacity());
     let after = |last: &AthleteId| tick.athletes.partition_point(|athlete| athlete <= last);
     let first = if planned < count { tick.last.as_ref().map_or(0, after) } else { 0 };
-    // The burst that begins first is another one in each tick.
+    // A different burst starts first in each tick.
     let shift = usize::try_from(tick.number()).unwrap_or(0).wrapping_mul(BURST as usize);
     let jobs: Vec<_> = tick
         .athletes
@@ -116,18 +118,19 @@ pub fn plan(tick: &Tick<'_>) -> Plan {
     Plan { postponed: count - planned, jobs }
 }
 
-/// How many athletes one tick can sync, when ticks are so far apart and nothing is held.
+/// How many athletes one tick can sync if no hold is in force.
 #[must_use]
 pub fn room(period: Duration) -> usize {
     capacity(period.min(LONGEST_DELAY).as_secs())
 }
 
-/// How many jobs can begin in `seconds`: whole bursts, so that the next tick's first keeps its distance from the last.
+/// How many jobs can start in `seconds`: whole bursts, so that the next tick's first burst keeps its distance from the
+/// last.
 fn capacity(seconds: u64) -> usize {
     usize::try_from(seconds / INTERVAL.as_secs() * u64::from(BURST)).unwrap_or(usize::MAX)
 }
 
-/// How long after the first the job at `position` begins, in whole seconds, for all of them to stay within the budget.
+/// The delay of the job at `position` after the first, in whole seconds, that keeps all jobs within the budget.
 #[must_use]
 pub fn offset(position: usize) -> Duration {
     Duration::from_secs(position as u64 / u64::from(BURST) * INTERVAL.as_secs())
@@ -147,14 +150,14 @@ mod tests {
         Tick { at: Timestamp::from_second(second).unwrap(), period, athletes, held_until: None, last: None }
     }
 
-    /// When the jobs begin, the first to begin first.
+    /// When the jobs start, in order.
     fn seconds(plan: &Plan) -> Vec<u64> {
         let mut seconds: Vec<_> = plan.jobs.iter().map(|(_, delay)| delay.as_secs()).collect();
         seconds.sort_unstable();
         seconds
     }
 
-    /// Ticks that follow each other, with what the table remembers from one to the next.
+    /// Consecutive ticks, with what the table remembers between them.
     struct Ticks<'a> {
         squad: &'a [AthleteId],
         period: Duration,
@@ -168,12 +171,12 @@ mod tests {
             Self { squad, period, second, last: None, turns: HashMap::new() }
         }
 
-        /// The time of a tick that never happens.
+        /// Skips a tick.
         fn miss(&mut self) {
             self.second += i64::try_from(self.period.as_secs()).unwrap();
         }
 
-        /// Runs a tick with so many seconds of hold left, where the queue is known to accept so many of its jobs.
+        /// Runs a tick with `hold` seconds of a hold left, where the queue accepts `queued` of its jobs.
         fn tick(&mut self, hold: i64, queued: usize) -> Plan {
             let mut tick = tick(self.squad, self.second, self.period);
             tick.held_until = Some(Timestamp::from_second(self.second + hold).unwrap());
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_fires_at_every_second_time_leaves_no_athlete_out() {
+    fn a_schedule_that_misses_every_second_tick_skips_no_athlete() {
         let squad = athletes(3600);
         let mut ticks = Ticks::of(&squad, Duration::from_mins(15), 1_770_000_000);
         for _ in 0..2 {
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_athlete_who_comes_or_goes_costs_nobody_else_their_turn() {
+    fn a_changed_squad_costs_no_other_athlete_their_turn() {
         let mut squad = athletes(100);
         let period = Duration::from_mins(1);
         let second = 1_770_000_000;
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_one_is_many_and_what_does_not_fit_waits() {
+    fn a_large_site_is_many_bursts_and_the_rest_waits() {
         let squad = athletes(2000);
         let plan = plan(&tick(&squad, 1_770_000_000, Duration::from_mins(15)));
         assert_eq!((plan.jobs.len(), plan.postponed), (1800, 200));
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_postpones_and_a_long_one_cancels() {
+    fn a_short_hold_delays_jobs_and_a_long_one_cancels_them() {
         let squad = athletes(10);
         let at = 1_770_000_000;
         let held = |seconds| Tick {
@@ -315,7 +318,7 @@ mod tests {
                 starts.extend(delays.into_iter().map(|delay| fired + delay));
             }
             prop_assert!(starts.is_sorted(), "a tick runs into the next");
-            // In any window, whichever job it begins with, counting both ends of a whole-second clock.
+            // Any window, starting with any job, counting both ends of a whole-second clock.
             for (index, start) in starts.iter().enumerate() {
                 let within = starts[index..].iter().take_while(|other| **other < start + WINDOW.as_secs()).count();
                 prop_assert!(within <= PER_WINDOW as usize, "{within} jobs in five minutes");
@@ -338,7 +341,7 @@ mod tests {
         ) {
             let squad = athletes(count);
             let mut ticks = Ticks::of(&squad, Duration::from_mins(minutes), second);
-            // The same holds and losses again and again, as something periodic brings them.
+            // The same holds and losses repeat periodically.
             for fate in fates.iter().cycle().take(3 * fates.len()) {
                 match fate {
                     Some((hold, queued)) => drop(ticks.tick(*hold, *queued)),

@@ -1,4 +1,4 @@
-//! What the forms for staff are to say. Pure.
+//! The content of the forms for staff. Pure.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::civil::Date;
@@ -10,22 +10,22 @@ use store::{Connection, Enrolment, StaffForm, Status};
 use crate::athlete_status::{AthleteStatus, shortened};
 use crate::forms::{Forms, RotationForm, StatusForm, content_digest};
 
-/// How long staff are told that another ring may feed an athlete.
+/// How long the form shows staff that the athlete may have connected another ring.
 const TOLD_OF_CHANGE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What one form is to say about one athlete.
+/// One form's content for one athlete.
 pub(crate) struct FormContent<'a> {
     pub(crate) form: StaffForm,
     pub(crate) name: &'a FormName,
-    /// Whose forms say it: whom the connection feeds, or else who has the link.
+    /// The user whose form this is: the connection's user, or else the link's.
     pub(crate) user: UserId,
-    /// Label and text of every field that the site's form has; blank clears it.
+    /// Label and text of every field that the site's form has; a blank text clears the field.
     pub(crate) fields: Vec<(String, String)>,
-    /// Of the fields, the form and the user: equal exactly when the site would hold the same.
+    /// The digest of the fields, the form and the user: equal exactly when the site would hold the same content.
     pub(crate) digest: String,
 }
 
-/// What the forms do not say yet, as far as is known.
+/// The forms whose content differs from what the table says they hold.
 pub(crate) fn outdated_forms<'a>(
     forms: &'a Forms,
     enrolment: &Enrolment,
@@ -33,7 +33,7 @@ pub(crate) fn outdated_forms<'a>(
     now: Timestamp,
     zone: &TimeZone,
 ) -> Vec<FormContent<'a>> {
-    // What somebody left behind who had the UUID before is nothing to tell of whoever has it now.
+    // Ignore an ended connection of a user who had this UUID before: it says nothing about the present user.
     let connection = connection
         .filter(|connection| connection.status != Status::Disconnected || connection.user_id == enrolment.user_id);
     let user = connection.map_or(enrolment.user_id, |connection| connection.user_id);
@@ -46,7 +46,7 @@ pub(crate) fn outdated_forms<'a>(
             user,
         ));
     }
-    // About tokens there is nothing to say before there were any.
+    // Without earlier tokens, the form about tokens has no content.
     if let (Some(form), Some(connection)) = (&forms.rotation, connection) {
         sayings.push(FormContent::new(StaffForm::Rotation, &form.name, rotation(form, connection, zone), user));
     }
@@ -81,8 +81,8 @@ fn status(
     ])
 }
 
-/// What is behind a standing, and that another ring may feed the athlete. A personal link is all it takes to connect one,
-/// so staff are told, who know whether the athlete did.
+/// The cause of a status, and a warning that another ring may be connected. A personal link is enough to connect a
+/// ring, so staff, who know the athlete, should check whether it is the athlete's own.
 fn reason(standing: &AthleteStatus, granted: Option<&Connection>, now: Timestamp, zone: &TimeZone) -> String {
     let changed = granted.and_then(|connection| connection.account_changed_at);
     let Some(changed) = changed.filter(|changed| now.duration_since(*changed) < TOLD_OF_CHANGE) else {
@@ -107,30 +107,30 @@ fn rotation(form: &RotationForm, connection: &Connection, zone: &TimeZone) -> Ve
     ])
 }
 
-/// The fields that the site's form has, blank where there is nothing to say.
+/// The fields that the site's form has, blank where there is no content.
 fn written<const N: usize>(fields: [(&Option<String>, Option<String>); N]) -> Vec<(String, String)> {
     fields.into_iter().filter_map(|(label, text)| Some((label.clone()?, text.unwrap_or_default()))).collect()
 }
 
-/// When the present pair of tokens was issued.
+/// When the present token pair was issued.
 fn issued(connection: &Connection) -> Timestamp {
     connection.rotated_at.unwrap_or(connection.connected_at)
 }
 
-/// A short name of the present pair of tokens, to see whether two places speak of the same one. It is made from who has
-/// it, how many there were and when it was issued, never from a token: there is nothing in it to guess one from.
+/// A short name of the present token pair, to see whether two places show the same pair. It is computed from the
+/// athlete, the number of pairs so far and the time of issue, never from a token, so it helps no attacker to guess one.
 fn fingerprint(connection: &Connection) -> String {
     let named = format!("{}\0{}\0{}", connection.athlete, connection.generation, issued(connection));
     let hash = digest(&SHA256, named.as_bytes());
     hex::encode(hash.as_ref().get(..4).unwrap_or_default())
 }
 
-/// An instant as people at the site read it. With the month as a word: `03/04` is two days, depending on the reader.
+/// An instant in the site's time zone. The month is a word, because readers disagree on which day `03/04` is.
 fn instant(instant: Timestamp, zone: &TimeZone) -> String {
     zone.to_datetime(instant).strftime("%-d %B %Y, %H:%M").to_string()
 }
 
-/// A night, by the evening on which it began.
+/// A night, named by the evening on which it began.
 fn night(evening: Date) -> String {
     evening.strftime("%A %-d %B %Y").to_string()
 }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_grant_nothing_is_said_of_one_and_what_was_said_is_cleared() {
+    fn without_a_grant_its_fields_are_cleared() {
         let said = say(None, "UTC");
         let [status] = &said[..] else { panic!("{said:?}") };
         assert_eq!(texts(status), ["", "", "not connected yet", AthleteStatus::NotConnected.reason().as_str(), ""]);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_left_behind_is_not_told_of_whoever_has_their_uuid_now() {
+    fn a_former_users_connection_is_not_shown_for_the_new_user() {
         let (forms, heir) = (Forms::shipped().unwrap(), Enrolment { user_id: 18, ..enrolment() });
         let left = connection(Status::Disconnected);
         let said = outdated_forms(&forms, &heir, Some(&left), now(), &TimeZone::UTC);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_zone_decides_what_today_is() {
+    fn today_is_in_the_sites_time_zone() {
         let active = Connection { last_day: Some(jiff::civil::date(2026, 2, 28)), ..granted("tokens") };
         let status = |zone| say(Some(&active), zone)[0][2].1.clone();
         assert_eq!(status("Pacific/Honolulu"), "connected", "it is still Monday there");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_form_is_one_of_nights_nobody_is_without_one() {
+    fn without_a_form_for_nights_no_night_is_missing() {
         let forms = include_str!("../../../../infra/forms.toml").replace("\"evening-before\"", "\"same-day\"");
         let said = |forms: &Forms| {
             let without = Connection { last_sync: Some(now()), ..granted("tokens") };
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_sites_forms_have_is_said() {
+    fn only_fields_of_the_sites_forms_are_written() {
         let event = "[[event]]\nform = 'F'\ndate = 'same-day'\nstart = '12:00'\nfinish = '13:00'\n\
                      fields = [{ label = 'X', source = 'daily_sleep.score' }]\n";
         let parse = |sections: &str| Forms::parse(&format!("[authorise]\nform = 'A'\nlink = 'L'\n{event}{sections}"));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_not_said_again_until_it_or_the_user_or_the_form_is_another() {
+    fn a_form_is_written_again_only_after_a_change() {
         let (forms, granted) = (Forms::shipped().unwrap(), granted("tokens"));
         let said = |forms: &Forms, enrolment: &Enrolment, connection: &Connection, now: Timestamp| {
             let sayings = outdated_forms(forms, enrolment, Some(connection), now, &TimeZone::UTC);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_is_the_pairs_and_not_the_tokens() {
+    fn the_fingerprint_depends_on_the_pair_and_not_the_tokens() {
         let one = granted("one pair");
         assert_eq!(fingerprint(&one), fingerprint(&granted("another pair")), "no token has a part in it");
         let others = [

@@ -1,10 +1,12 @@
-//! Telling staff how an athlete stands, in two profile forms at Smartabase. What the forms say is in `content`.
+//! Writes each athlete's status into two profile forms at Smartabase, for staff. `content` decides what the forms say.
 //!
-//! The worker tells them what its jobs have changed, and the daily enrolment whatever is left: who has fallen silent, and
-//! what could not be told, also of those who are no athletes any more. Nothing depends on these forms. So they are told
-//! after everything else, for a short while, and a failure is logged and left to the next enrolment.
+//! The worker writes the forms of the athletes whose jobs changed something. The daily enrolment writes the rest:
+//! athletes who sent no night for days, and forms that could not be written before, also of former athletes. Nothing
+//! depends on these forms, so they are written last and in limited time. A failure is logged, and the next enrolment
+//! tries again.
 //!
-//! **Invariant**: a form is written when it would say something else than it is known to hold, and otherwise not.
+//! **Invariant**: a form is written only when its content differs from what the table says it holds. Overlapping or
+//! unfinished writes store no digest, so the form is written again.
 
 mod content;
 pub(crate) mod write;
@@ -23,11 +25,11 @@ use crate::staff_forms::write::WriteError;
 
 use content::{FormContent, outdated_forms};
 
-/// How long a batch of jobs may be kept from its end by telling what came of it.
+/// The longest that writing the forms for staff may delay the end of a batch of jobs.
 const TELLING: Duration = Duration::from_secs(10);
 
 impl Connector {
-    /// Tells the forms what has become of these athletes, as far as it can be done soon.
+    /// Writes the forms of these athletes, as far as the time allows. The next enrolment writes the others.
     pub(crate) async fn write_changed_statuses(
         self: &Arc<Self>,
         athletes: BTreeSet<AthleteId>,
@@ -51,20 +53,19 @@ impl Connector {
                 }
             });
         }
-        // Each is a task of its own, so that even a panic ends one athlete's telling and nobody's sync.
+        // Each athlete has a task, so that a panic ends only this athlete's writes and no sync.
         while telling.join_next().await.is_some() {}
     }
 
-    /// Whether an athlete's forms are to say something new, by rows that may be a moment old.
+    /// Whether an athlete's forms need new content. The rows may be slightly out of date.
     pub(crate) fn is_outdated(&self, enrolment: &Enrolment, connection: Option<&Connection>) -> bool {
         !self.outdated_forms(enrolment, connection).is_empty()
     }
 
-    /// Tells an athlete's forms what they do not say yet, and answers how many were written. One that can't be written
-    /// keeps no other from it.
+    /// Writes an athlete's outdated forms and returns how many it wrote. If one form fails, the other is still written.
     pub(crate) async fn write_status(&self, athlete: &AthleteId, deadline: Deadline) -> Result<usize, WriteError> {
         let permit = self.permit(deadline).await?;
-        // Read only now that it can be written: what has changed while this waited for its turn is told.
+        // Read the rows after waiting for the permit, so that changes made meanwhile are included.
         let (enrolment, connection) = tokio::try_join!(
             self.store.enrolment(athlete, deadline.instant()),
             self.store.connection(athlete, deadline.instant()),

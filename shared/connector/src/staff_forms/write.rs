@@ -9,15 +9,15 @@ use store::{AthleteId, StoreError};
 use crate::credential_guard::{Permit, PermitError};
 use crate::{Connector, JobError};
 
-/// The longest that one record may take: those who measured real sites wait so long (public integrations).
+/// The longest that writing one record may take. Public integrations with real sites wait as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Why a profile form was not written. What happened is logged.
+/// Why a profile form was not written. The cause is already logged.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// Our name and password are refused: nobody else's can be written either.
+    /// Smartabase refused our name and password, so no other form can be written either.
     NotLetIn(JobError),
-    /// This record was not written, or not all of it, or it is not known whether it was.
+    /// The record was not written, or only in part, or the outcome is unknown.
     Failed,
 }
 
@@ -41,7 +41,7 @@ impl From<PermitError> for WriteError {
 }
 
 impl Connector {
-    /// Writes the record. A record written twice is written once, so whatever is in doubt may be repeated.
+    /// Writes the record. The write is idempotent, so it may be repeated when its outcome is unknown.
     pub(crate) async fn write_profile(
         &self,
         permit: &Permit<'_>,

@@ -1,4 +1,4 @@
-//! What Oura says about one athlete: the four collections, at once, over one window.
+//! Fetches one athlete's four Oura collections at once, over one window of days.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -13,30 +13,32 @@ use crate::metrics::Counter;
 use crate::tokens::AuthorizedConnection;
 use crate::{Connector, JobError};
 
-/// How long to be quiet when Oura throttles without saying for how long: its window.
+/// The pause when Oura throttles without saying for how long: the length of its rate-limit window.
 const QUIET: SignedDuration = SignedDuration::from_mins(5);
 
-/// How long an athlete is left alone whose new token opens nothing.
+/// How long an athlete is not synced after Oura refused a token that it had just issued.
 const REFUSED: SignedDuration = SignedDuration::from_hours(1);
 
 type Answer<D> = Result<oura::Documents<D>, ApiError>;
 
 impl Connector {
-    /// The days a tick looks at: `LOOKBACK_DAYS` back from today in the site's zone, and tomorrow, because an athlete
-    /// who travels east of the site wakes up there first.
+    /// The days that a tick fetches: from `LOOKBACK_DAYS` before today, in the site's time zone, to tomorrow. Tomorrow
+    /// is included because for an athlete who travels east of the site, the next day begins earlier.
     pub(crate) fn window(&self) -> Days {
         self.window_at(self.clock.now())
     }
 
-    /// The days that a tick at this moment looks at.
+    /// The days that a tick at this moment fetches.
     pub(crate) fn window_at(&self, now: Timestamp) -> Days {
         window(now, &self.settings.time_zone, self.settings.lookback_days)
     }
 
-    /// Fetches the four collections. An access token that opens none of them is refreshed once, and only what was refused
-    /// is asked again. A collection that is refused while Oura gives others is left out and named, whatever the reason and
-    /// whoever refuses it: no membership has lapsed while others answer, and the others need not wait for it. What
-    /// something between us and Oura refuses is asked once more before that.
+    /// Fetches the four collections.
+    ///
+    /// - If the access token opens none of them, this function refreshes it once and repeats only the refused requests.
+    /// - If some collections are refused and others answer, the refused ones are left out and named, whatever the
+    ///   reason: the membership has not lapsed, and the other collections need not wait.
+    /// - If others answer, a refusal that was not written by Oura (a firewall, a CDN) is retried once first.
     pub(crate) async fn fetch(
         &self,
         session: &mut AuthorizedConnection,
@@ -51,7 +53,7 @@ impl Connector {
             self.collection::<Sleep>(&token, days, deadline),
         );
         let any_refused = refused(&activity) || refused(&readiness) || refused(&daily_sleep) || refused(&sleep);
-        // A token that opens one collection is alive: what refuses it beside that wants a scope, not another token.
+        // A token that opens one collection is valid: a collection that refuses it needs a scope, not another token.
         let mut alive = activity.is_ok() || readiness.is_ok() || daily_sleep.is_ok() || sleep.is_ok();
         let repeat: Option<fn(&ApiError) -> bool> = if alive {
             Some(|error| matches!(error, ApiError::Foreign { .. }))
@@ -88,11 +90,12 @@ impl Connector {
         })
     }
 
-    /// Asks Oura whose account this is, which any token tells (Oura's published specification). A refused access token is
-    /// refreshed once, as for a collection.
+    /// Asks Oura whose account this is. Any token may ask this (Oura's published specification). A refused access token
+    /// is refreshed once, as for a collection.
     ///
-    /// If Oura forbids only this, the athlete need not act. So the collections of `days` are asked as well, and only what
-    /// forbids all of them is reported as the athlete's. Their documents are not used, because their owner is not known.
+    /// If Oura forbids only this request, the athlete need not act. So this function also fetches the collections of
+    /// `days`, and only a reason that forbids all of them asks the athlete to act. It drops their documents, because
+    /// their owner is not known.
     pub(crate) async fn oura_user(
         &self,
         session: &mut AuthorizedConnection,
@@ -170,7 +173,7 @@ impl Connector {
         }
     }
 
-    /// What an error of the API means for the athlete, and for everybody.
+    /// Maps an error of the API to a job error, and stores the pause that Oura asked for.
     async fn oura_setback(&self, athlete: &AthleteId, error: ApiError, deadline: Deadline) -> JobError {
         match error {
             ApiError::TokenRefused => self.fresh_token_refused(athlete, deadline).await,
@@ -183,8 +186,9 @@ impl Connector {
         }
     }
 
-    /// A token that Oura has just issued opens no collection. If it opens what any token opens, the athlete's permission
-    /// is what is missing; if it does not, Oura is unwell, and the grant is not to be refreshed at every tick for that.
+    /// The error when the token opens no collection. If it can read the personal info, which any token can, the
+    /// athlete's permission is missing. If it can't, Oura is at fault, and the grant must not be refreshed at every
+    /// tick.
     async fn nothing_opens(&self, session: &AuthorizedConnection, deadline: Deadline) -> JobError {
         let athlete = &session.connection.athlete;
         match self.oura.personal_info(&session.access_token, deadline.instant()).await {
@@ -193,7 +197,8 @@ impl Connector {
         }
     }
 
-    /// Oura refuses what it has just issued: the athlete is left alone for a while, not refreshed at every tick.
+    /// Oura refuses a token that it has just issued: pauses this athlete, so that the grant is not refreshed every
+    /// tick.
     async fn fresh_token_refused(&self, athlete: &AthleteId, deadline: Deadline) -> JobError {
         let until = self.clock.now() + REFUSED;
         match self.store.hold_athlete(athlete, until, deadline.instant()).await {
@@ -202,8 +207,8 @@ impl Connector {
         }
     }
 
-    /// Obeys a 429: the token's tier pauses this athlete, the application's tier everybody. An unnamed tier is taken
-    /// for the application's, the wider of the two.
+    /// Obeys a 429: the token's tier pauses this athlete, the application's tier pauses every athlete. An unnamed tier
+    /// counts as the application's, the wider of the two.
     pub(crate) async fn throttled(&self, athlete: &AthleteId, throttle: &Throttle, deadline: Deadline) -> JobError {
         let quiet = throttle.after.and_then(|after| SignedDuration::try_from(after).ok()).unwrap_or(QUIET);
         let until = self.clock.now() + quiet;
@@ -236,7 +241,7 @@ fn refused<D>(answer: &Answer<D>) -> bool {
     matches!(answer, Err(ApiError::TokenRefused))
 }
 
-/// Why Oura forbids access to every collection: what it says of some, unless it says something else of others.
+/// The one reason why Oura forbids every collection; `Unknown` if it gave different reasons or none.
 fn the_reason(reasons: &[Forbidden]) -> Forbidden {
     let mut said = reasons.iter().copied().filter(|reason| *reason != Forbidden::Unknown);
     match said.next() {
@@ -282,7 +287,7 @@ mod tests {
                 around(date(year, 3, 29)),
                 around(date(year, 10, 28)),
             ]),
-            // Samoa left a whole day out.
+            // Samoa skipped a whole day.
             around(date(2011, 12, 30)),
         ]
     }
@@ -306,10 +311,10 @@ mod tests {
             prop_assert!(after.first <= before.last.tomorrow().unwrap(), "{} {}", before.last, after.first);
         }
 
-        /// An athlete who travels wakes up in another zone's date, at most a day from the site's unless the site lies at
-        /// the very edge of the date line.
+        /// A travelling athlete's local date is at most a day from the site's, unless the two zones are more than 24
+        /// hours apart, across the date line.
         #[test]
-        fn whatever_day_it_is_where_the_athlete_is_the_window_has_it(site in any_zone(), there in any_zone(), now in any_instant()) {
+        fn window_contains_the_local_date_of_a_travelling_athlete(site in any_zone(), there in any_zone(), now in any_instant()) {
             let (here, abroad) = (site.to_offset(now), there.to_offset(now));
             prop_assume!((abroad.seconds() - here.seconds()).abs() <= 24 * 60 * 60);
             prop_assert!(window(now, &site, 1).contains(there.to_datetime(now).date()));

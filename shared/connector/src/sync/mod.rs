@@ -1,15 +1,14 @@
-//! Syncing one athlete: the hot path, which almost always finds nothing new.
+//! Syncs one athlete. This is the hot path, and it almost always finds nothing new.
 //!
-//! A tick looks at the last days ([`Connector::window`]); when what Oura says there has the same digest as at the last
-//! confirmed sync, nothing is written anywhere. Otherwise, under the athlete's lease, the differing records are brought
-//! to Smartabase (`delivery`), and the new digest is stored together with the last confirmation.
+//! - **Window.** A tick fetches the last days ([`Connector::window`]). If the records have the same digest as at the
+//!   last confirmed sync, the sync writes nothing. Otherwise it takes the athlete's lease and delivers the records that
+//!   differ (`delivery`). It stores the new digest together with the last confirmation.
+//! - **Missing days.** The connection stores the first day that the forms still lack (`backfill_from`). Backfill jobs
+//!   deliver these days in chunks. If such a job is lost, every tick delivers one chunk.
+//! - **What adds missing days.** Days that left the window while the athlete could not be synced are added by the first
+//!   sync after the pause. A window that could not be delivered in full is added by the sync that found it so.
 //!
-//! History that a connection still owes the forms (`backfill_from`) is brought in chunks by backfill jobs. Should such a
-//! job be lost, every tick brings one chunk, so the debt is paid either way. Days that passed out of the window while an
-//! athlete could not be synced are owed, too, from the first sync after the pause; so is a window that could not be
-//! brought whole, from the sync that found it so.
-//!
-//! **Invariant**: no day leaves the window unless it was brought or is owed.
+//! **Invariant**: no day leaves the window unless it was delivered or is stored as missing.
 //!
 //! **Invariant**: a digest is stored only when every record of the window is confirmed, and removed before the first of
 //! them is sent again.
@@ -31,54 +30,54 @@ use crate::lease::Lease;
 use crate::tokens::AuthorizedConnection;
 use crate::{Connector, JobError};
 
-/// How often an unchanged athlete's connection is written all the same, to show that it is looked after.
+/// How often a sync writes the connection of an unchanged athlete, to show that the athlete is still synced.
 const HEARTBEAT: SignedDuration = SignedDuration::from_hours(1);
 
-/// Days of history brought at a time: with two forms and the day before, well under the 100 records of one request.
+/// Days of history per chunk. With two forms and the day before, this is well under the 100 records of one request.
 const CHUNK: i64 = 31;
 
-/// Days without a sync that are nothing to make up for: what came in them is still in the window, and what came later
-/// than most does was looked for nearly as long.
+/// A pause of up to this many days needs no backfill. The data of those days is still in the window. Data that Oura
+/// publishes late was looked for almost as long as usual.
 const PAUSE: i64 = 2;
 
-/// How long to leave an athlete whose lease somebody else holds.
+/// How long to wait before the next try when another worker holds the athlete's lease.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// How a sync ended, when it ended well.
+/// The result of a sync without an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Synced {
-    /// Oura says what it said before; nothing was written.
+    /// Oura has no new data; no record was written.
     Unchanged,
-    /// This many records were brought to Smartabase, and all are confirmed.
+    /// This many records were written to Smartabase, and all are confirmed.
     Wrote(usize),
-    /// This many records were confirmed; the note says what could not be and who must mend it.
+    /// Some records could not be written or confirmed; the note says why and who must repair it.
     Partly {
         /// Records confirmed.
         wrote: usize,
-        /// What an operator must mend, in words.
+        /// What the operator must repair, in words.
         note: String,
     },
-    /// There was nothing to do, and why.
+    /// There was nothing to do; the text says why.
     Skipped(&'static str),
 }
 
-/// How a tick's sync ended, and whether it changed what staff are told of the connection.
+/// The result of a tick's sync, and whether it changed what the staff forms show of the connection.
 pub(crate) struct Round {
     pub(crate) result: Result<Synced, JobError>,
     pub(crate) news: bool,
 }
 
-/// Which days a round of syncing brings, and what it proves when it succeeds.
+/// Which days a sync delivers, and so what its success proves.
 #[derive(Clone, Copy)]
 enum Goal {
-    /// The days every tick looks at.
+    /// The days that every tick fetches.
     Window,
-    /// A stretch of history; where to go on after it, if anywhere.
+    /// A chunk of history, and the first day of the next chunk, if there is one.
     History(Option<Date>),
 }
 
 impl Connector {
-    /// Brings the last days of an athlete up to date, and a chunk of the history still owed.
+    /// Syncs an athlete's window, and then one chunk of the missing days.
     pub(crate) async fn sync(&self, connection: Connection, holds: &Holds, deadline: Deadline) -> Round {
         if let Some(why) = self.idle(&connection, holds) {
             return Round { result: Ok(Synced::Skipped(why)), news: false };
@@ -96,7 +95,7 @@ impl Connector {
         Round { result: self.end(session, result, deadline).await, news }
     }
 
-    /// Brings the days from `first` to `last`, at most a chunk of them; answers where to go on, if anywhere.
+    /// Delivers the first chunk of `days`. Returns also the first day of the next chunk, if there is one.
     pub(crate) async fn backfill(
         &self,
         connection: Connection,
@@ -107,7 +106,7 @@ impl Connector {
         if let Some(why) = self.idle(&connection, holds) {
             return match self.pause(&connection, holds) {
                 Some(after) => Err(JobError::Busy { after, why }),
-                // The connection remembers what it owes; it is paid once the athlete has acted.
+                // The connection stores the missing days; they are delivered once the athlete has acted.
                 None => Ok((Synced::Skipped(why), None)),
             };
         }
@@ -128,8 +127,8 @@ impl Connector {
         let synced = self.bring(session, window, Goal::Window, holds, deadline).await?;
         let Some(owed) = session.connection.backfill_from else { return Ok(synced) };
         let (days, next) = chunk(owed, window.last);
-        // What keeps the window's records from the forms would keep older ones, too. What keeps only older ones from them is
-        // looked at once an hour, unless there is news.
+        // A problem with the window's records would also affect older ones, so no chunk is tried. If the same chunk was
+        // tried less than an hour ago and the window is unchanged, it is not tried again yet.
         let in_vain = session.connection.brought.is_some_and(|brought| {
             brought.first == days.first && self.clock.now().duration_since(brought.at) < HEARTBEAT
         });
@@ -142,16 +141,16 @@ impl Connector {
         Ok(synced.and(more))
     }
 
-    /// The first of the days that nobody looked at for as long as every day is looked at, because the last sync was days
-    /// ago: a lapsed membership, a password that was refused, a function that was stopped. What an athlete was connected
-    /// without is not among them; a new connection brings its own history.
+    /// The first day that was not fetched for as many days as usual, because the last sync was more than [`PAUSE`] days
+    /// ago. Causes are a lapsed membership, a refused password or a stopped function. Days before the athlete connected
+    /// do not count, because a new connection has its own backfill.
     fn missed(&self, connection: &Connection) -> Option<Date> {
         let last = connection.last_sync.filter(|last| *last >= connection.connected_at)?;
         let (then, now) = (self.window_at(last).first, self.window().first);
         (then.saturating_add(PAUSE.days()) < now).then_some(then)
     }
 
-    /// Ends a session: releases its lease, or leaves it to run out and has a failed job come back after that.
+    /// Ends a session: releases its lease. If the lease must run out instead, a failed job comes back after that.
     async fn end(
         &self,
         session: AuthorizedConnection,
@@ -184,7 +183,7 @@ impl Connector {
         let missed = self.missed(&session.connection);
         let unchanged = missed.is_none() && session.connection.digest.as_deref() == Some(digest.as_str());
         let now = self.clock.now();
-        // Whatever stood in the way does no longer; what stands in the way of single records is noted with them.
+        // Oura answered, so the old status and note are out of date. Problems with single records get a new note below.
         let Connection { generation, connected_at, status, note, backfill_from, .. } = &session.connection;
         let (generation, connected_at, status) = (*generation, *connected_at, *status);
         let mended = matches!(goal, Goal::Window) && unchanged && note.is_some() && backfill_from.is_none();
@@ -224,9 +223,9 @@ impl Connector {
             note: note.clone(),
             last_day,
             backfill: debt(goal, days, session.connection.backfill_from, missed, &delivery),
-            // Only a look at the window ends a pause, and only one that was not cut short.
+            // Only a sync of the whole window ends a pause; one that was cut short does not.
             synced: delivery.setback.is_none() && (matches!(goal, Goal::Window) || missed.is_none()),
-            // What the note names is waited for by nobody; after a setback the whole stretch comes again.
+            // Problems named in the note do not block the next chunk. After an error the same chunk is tried again.
             brought: (matches!(goal, Goal::History(_)) && delivery.setback.is_none())
                 .then_some((days.first, days.last)),
             released: delivery.runs_out().is_none(),
@@ -257,8 +256,9 @@ impl Connector {
         }
     }
 
-    /// The lease of this round: the one a refresh took, or a new one on the connection as it was read. Had somebody else
-    /// worked on it meanwhile, what was fetched before might be older than what they wrote.
+    /// The fence of this session's lease: the one that a refresh took, or a new one on the connection as it was read.
+    /// If another worker had the lease since that read, the claim fails, because the documents fetched here may be
+    /// older than what that worker wrote.
     async fn lease(&self, session: &mut AuthorizedConnection, deadline: Deadline) -> Result<u64, JobError> {
         match session.lease.as_ref().map(|lease| (lease.fence(), lease.runs_out())) {
             None => {}
@@ -285,7 +285,7 @@ impl Connector {
         }
     }
 
-    /// Learns whose account the grant opens, which a lapsed membership kept from us when it was connected.
+    /// Stores which Oura account the grant opens, if Oura did not say so at connect because the membership had lapsed.
     async fn settle_owner(
         &self,
         session: &mut AuthorizedConnection,
@@ -304,7 +304,7 @@ impl Connector {
         }
     }
 
-    /// Why nothing is to be done for this athlete now.
+    /// Why this athlete must not be synced now; `None` if the sync may go on.
     fn idle(&self, connection: &Connection, holds: &Holds) -> Option<&'static str> {
         let now = self.clock.now();
         match connection.status {
@@ -325,13 +325,13 @@ impl Connector {
         }
     }
 
-    /// How long Oura has asked an active athlete's syncs to wait; `None` when something else is in the way.
+    /// How long Oura has asked an active athlete's syncs to wait; `None` if the sync is skipped for another reason.
     fn pause(&self, connection: &Connection, holds: &Holds) -> Option<Duration> {
         let until = connection.held_until.max(holds.oura.as_ref().map(|hold| hold.until))?;
         (connection.status == Status::Active).then(|| until.duration_since(self.clock.now()).unsigned_abs())
     }
 
-    /// The latest day whose night stands among the records.
+    /// The latest date of a night among the records.
     fn last_night(&self, records: &[Record]) -> Option<Date> {
         let night = |record: &&Record| {
             self.forms.events.get(record.form).is_some_and(|form| form.date == DateRule::EveningBefore)
@@ -341,7 +341,7 @@ impl Connector {
 }
 
 impl Synced {
-    /// How both ended, as one.
+    /// Combines two results into one.
     fn and(self, more: Self) -> Self {
         match (self, more) {
             (Self::Partly { wrote, note }, Self::Partly { wrote: more, note: other }) => {
@@ -365,8 +365,9 @@ impl Synced {
     }
 }
 
-/// What becomes of the history owed. A window that could not be brought whole is owed from its first day on: what is amiss
-/// may be mended only after that day has left it. The moment a pause is over is the moment that what was missed is owed.
+/// How a delivery changes the missing days. A window that could not be delivered in full is missing from its first day
+/// on, because the problem may be repaired only after that day has left the window. The first sync after a pause adds
+/// the days that the pause missed.
 fn debt(goal: Goal, days: Days, owed: Option<Date>, missed: Option<Date>, delivery: &Delivery) -> BackfillDebt {
     let complete = delivery.complete();
     match goal {
@@ -378,7 +379,7 @@ fn debt(goal: Goal, days: Days, owed: Option<Date>, missed: Option<Date>, delive
                 (None, _) => BackfillDebt::Keep,
             }
         }
-        // An operator's resync of other days leaves the debt alone.
+        // An operator's resync of other days does not change the missing days.
         Goal::History(next) if complete && owed.is_some_and(|owed| days.contains(owed)) => {
             next.map_or(BackfillDebt::Paid, BackfillDebt::From)
         }
@@ -386,19 +387,19 @@ fn debt(goal: Goal, days: Days, owed: Option<Date>, missed: Option<Date>, delive
     }
 }
 
-/// What staff are told of a connection, as far as a sync can change it.
+/// The parts of a connection that the staff forms show and a sync can change.
 fn shown(connection: &Connection) -> (Status, Option<String>, Option<Date>, u64) {
     (connection.status, connection.note.clone(), connection.last_day, connection.generation)
 }
 
-/// The first chunk of the days from `first` to `last`, and the first day after it unless that was all.
+/// The first chunk of the days from `first` to `last`, and the first day after it, if any days are left.
 fn chunk(first: Date, last: Date) -> (Days, Option<Date>) {
     let end = first.saturating_add((CHUNK - 1).days());
     if end >= last { (Days { first, last }, None) } else { (Days { first, last: end }, end.tomorrow().ok()) }
 }
 
 impl Documents {
-    /// Whether an absence among the form's records can be believed: everything was read.
+    /// Whether everything was read, so that a missing record means that Oura has none.
     pub(crate) fn all_read(&self) -> bool {
         self.unreadable.is_empty() && self.refused.is_empty()
     }
@@ -449,14 +450,14 @@ mod tests {
         }
 
         #[test]
-        fn a_range_that_is_backwards_has_no_days(one in any_day(), other in any_day()) {
+        fn chunk_of_a_backwards_range_has_no_days(one in any_day(), other in any_day()) {
             prop_assume!(one > other);
             let (days, next) = chunk(one, other);
             prop_assert!(!days.contains(one) && !days.contains(other) && next.is_none());
         }
 
         #[test]
-        fn two_rounds_together_wrote_what_each_wrote_and_lack_what_either_lacks(one in any_synced(), other in any_synced()) {
+        fn combined_results_add_their_counts_and_keep_both_notes(one in any_synced(), other in any_synced()) {
             let both = one.clone().and(other.clone());
             prop_assert_eq!(both.wrote(), one.wrote() + other.wrote());
             let partly = |synced: &Synced| matches!(synced, Synced::Partly { .. });

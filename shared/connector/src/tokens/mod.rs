@@ -1,19 +1,21 @@
-//! The athlete's grant: opening it, refreshing it, and never losing it.
+//! Opens, refreshes and seals an athlete's grant, and makes sure that no refreshed grant is lost.
 //!
-//! The token endpoint is sealed together with the tokens. The table and the queue have it in the clear as well, where
-//! anybody who can write there can change it, so that copy decides nothing. A grant that a release before sealed has the
-//! endpoint in the clear only. It is refreshed at an endpoint that this installation
-//! [knows](oura::Client::is_known_token_endpoint), and nowhere else, and the pair that the refresh brings is sealed with it.
-//! Releases before open both kinds.
-//!
-//! A refresh token works once. Whoever refreshes therefore
-//! 1. holds the athlete's lease, taken with the generation that was read, so nobody else refreshes at the same time;
-//! 2. sends the refresh token once, to the endpoint that issued it, and keeps time in hand to store the answer;
-//! 3. stores the new pair before using it, until when the connection says that a refresh has begun; while that stands,
-//!    nobody sends the refresh token again. When the table does not take it, the sealed pair goes onto the queue, and the
-//!    job that carries it applies it if the generation is still the one the refresh began from.
+//! A refresh token works once. So the worker that refreshes a grant:
+//! 1. takes the athlete's lease, on condition that the generation is still the one it read. So no other worker
+//!    refreshes at the same time. The same write notes on the connection that a refresh has begun;
+//! 2. sends the refresh token once, to the endpoint that issued it, and reserves time to store the answer;
+//! 3. stores the new pair before it uses it, which also removes the note of step 1. While the note is there, no worker
+//!    sends the refresh token again before the wait of `SETTLED` is over;
+//! 4. if the table does not take the pair, sends the sealed pair to the queue as a rescue job. That job stores the pair
+//!    if the generation is still the one that the refresh began from.
 //!
 //! **Invariant**: no access token is used whose refresh token is not in the table.
+//!
+//! The token endpoint is sealed together with the tokens. The table and the queue also have a plaintext copy, which any
+//! process with write access to them could change, so the sealed one decides. A grant sealed by an earlier release has
+//! only the plaintext copy. Such a grant is refreshed only at an endpoint that this installation
+//! [knows](oura::Client::is_known_token_endpoint), and the new pair is sealed with that endpoint. Earlier releases can
+//! open both formats.
 
 use std::time::Duration;
 
@@ -34,27 +36,27 @@ use crate::metrics::Counter;
 use crate::queue::message::{Job, SealedGrant};
 use crate::{Connector, JobError};
 
-/// A grant is refreshed when its access token has less than this to live: longer than any invocation.
+/// A grant is refreshed when its access token expires in less than this, which is longer than any invocation.
 const FRESH: SignedDuration = SignedDuration::from_mins(5);
 
-/// Kept back from the deadline to store what a refresh brought, or to send it to the queue.
+/// Time reserved before the deadline to store a refreshed pair, or to send it to the queue.
 pub(crate) const TO_STORE: Duration = Duration::from_secs(8);
 
-/// Of that, for the queue alone.
+/// The part of [`TO_STORE`] that is reserved for the queue.
 const TO_QUEUE: Duration = Duration::from_secs(3);
 
-/// A refresh is not begun with less than this left.
+/// A refresh does not begin with less time than this left.
 const TO_REFRESH: Duration = Duration::from_secs(15);
 
-/// How long a worker waits for the one that is refreshing.
+/// How long a worker waits for another worker's refresh.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often it looks.
+/// How often a waiting worker tries again.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// After a refresh with an unknown outcome, wait this long before sending the token again, and as long again from when the
-/// table is next seen to answer. The worker died or could not store the pair: it may be on its way through the queue, which
-/// tries every few minutes, and the refresh token spent.
+/// After a refresh with an unknown outcome, wait this long before sending the token again, and then as long again from
+/// when a worker next reaches the table. The refreshing worker died or could not store the pair. So the refresh token
+/// may be spent, and the new pair may be in a rescue job, which tries every few minutes.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// After a refresh that ended without a token pair, wait this long before sending the token again. It is shorter than
@@ -67,45 +69,46 @@ const WAIT_AFTER_FAILED_REFRESH: SignedDuration = SignedDuration::from_secs(20);
 /// the athlete is asked to connect again.
 const MAX_REFUSED_TIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// Refusals that are further apart than this, and than two ticks, are counted anew: nothing was tried in between.
+/// If two refusals are further apart than this and than two ticks, the count starts again: no refresh was tried
+/// between.
 const MAX_REFUSAL_GAP: SignedDuration = SignedDuration::from_hours(6);
 
 /// The note that staff see in that case.
 pub(crate) const RECONNECT: &str = "Oura's token server has refused to refresh this grant for a day (it may have moved): the \
      athlete connects again; until then it is tried once a day";
 
-/// A lease outlives the invocation that holds it by this much, for clocks that disagree.
+/// A lease lasts this much longer than the invocation that holds it, because clocks may disagree.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// How long everybody leaves Oura alone after it refused our own credentials.
+/// How long no process calls Oura after it refused the application's own credentials.
 const REFUSED: SignedDuration = SignedDuration::from_mins(5);
 
-/// A connection with an access token that can be used now, and the lease when it was needed.
+/// A connection with an access token that can be used now, and the lease if one was needed.
 pub(crate) struct AuthorizedConnection {
     pub(crate) connection: Connection,
     pub(crate) access_token: SecretString,
     /// The lease this process holds, until it is released.
     pub(crate) lease: Option<Lease>,
-    /// A refresh happened already; another would not help.
+    /// Whether the grant was just refreshed, so that another refresh would not help.
     pub(crate) refreshed: bool,
 }
 
-/// A refresh that brought no grant to use.
+/// A refresh that ended without a usable grant.
 struct Failed {
     setback: JobError,
     token: RefreshToken,
 }
 
-/// What became of the refresh token.
+/// The state of the refresh token after a failed refresh.
 enum RefreshToken {
-    /// It is certainly as good as before.
+    /// It was certainly not used up.
     Unspent {
         /// How the token server has [refused](Connection::refresh_refused) the grant.
         refused: Option<Refusals>,
     },
-    /// Oura may have taken it for one that we never heard of: nothing is on its way through the queue.
+    /// Oura may have exchanged it for a pair that we did not receive. No pair is on the queue.
     Doubtful,
-    /// Oura has given another for it, which may be on its way through the queue.
+    /// Oura has exchanged it for a new pair, which may be on the queue.
     Spent,
 }
 
@@ -114,7 +117,7 @@ enum RefreshToken {
 struct Tokens<'a> {
     access: &'a str,
     refresh: &'a str,
-    /// The endpoint that issued the pair. Releases before this member pass over it.
+    /// The endpoint that issued the pair. Releases that do not know this member ignore it.
     token_url: &'a Url,
 }
 
@@ -123,7 +126,7 @@ struct Tokens<'a> {
 struct OpenedTokens {
     access: SecretString,
     refresh: SecretString,
-    /// `None` in a pair that was sealed by a release before this member.
+    /// `None` in a pair that an earlier release sealed, without this member.
     token_url: Option<Url>,
 }
 
@@ -142,7 +145,7 @@ impl Connector {
         Ok(AuthorizedConnection { access_token: tokens.access, connection, lease: None, refreshed: false })
     }
 
-    /// Refreshes the grant of the connection as it was read, or takes over the grant that somebody else has refreshed
+    /// Refreshes the grant of the connection as it was read, or uses the grant that another worker has refreshed
     /// meanwhile.
     pub(crate) async fn refresh(
         &self,
@@ -185,7 +188,8 @@ impl Connector {
         }
     }
 
-    /// When the refresh token may be sent again, after a refresh begun at `since` that may have spent it.
+    /// The error that says when the refresh token may be sent again, after a refresh begun at `since` with an unknown
+    /// outcome.
     async fn unsettled(
         &self,
         athlete: &AthleteId,
@@ -206,7 +210,7 @@ impl Connector {
         JobError::retry(until(settled, now), "the outcome of an earlier refresh is not known yet")
     }
 
-    /// Uses the grant that replaced the one read.
+    /// Uses the stored grant, if it has replaced the one in `seen`.
     async fn take_over(&self, seen: &Connection, deadline: Deadline) -> Result<AuthorizedConnection, JobError> {
         let connection = self.store.connection(&seen.athlete, deadline.instant()).await?.ok_or(JobError::Superseded)?;
         match &connection.grant {
@@ -223,13 +227,13 @@ impl Connector {
         connection: Connection,
         deadline: Deadline,
     ) -> Result<AuthorizedConnection, Failed> {
-        // What fails on our own side before the token is sent leaves it as it was.
+        // A failure on our side before the token is sent does not use it up.
         let unsent = |setback| Failed { setback, token: RefreshToken::Unspent { refused: connection.refresh_refused } };
         let Some(grant) = &connection.grant else { return Err(unsent(JobError::NeedsAthlete(Status::NeedsConsent))) };
         let tokens = self.open(&connection.athlete, &grant.sealed, deadline).await.map_err(unsent)?;
         let token_url = self.endpoint_to_refresh_at(&connection.athlete, &tokens, grant).map_err(unsent)?;
         let credentials = self.secrets.oura(deadline).await.map_err(|error| unsent(error.into()))?;
-        // The keyring is at hand before the answer is: nothing may stand between the new pair and the table.
+        // Load the keyring before the refresh: after it, no further step may fail before the new pair is stored.
         let keyring = self.secrets.keyring(deadline).await.map_err(|error| unsent(error.into()))?;
         let until = deadline.earlier(TO_STORE).instant();
         let answer = self.oura.refresh(&credentials, &token_url, &tokens.refresh, until).await;
@@ -294,7 +298,7 @@ impl Connector {
         }
     }
 
-    /// Stores the new pair, or, when the table does not answer in time, sends it to the queue.
+    /// Stores the new pair. If the table does not answer in time, sends it to the queue.
     async fn keep(
         &self,
         mut connection: Connection,
@@ -309,7 +313,7 @@ impl Connector {
             let saved =
                 self.store.save_grant(&athlete, connection.fence, from, &grant, scopes, now, saving.instant()).await;
             let saved = match saved {
-                // The lease was lost, the generation was not: the pair is still the athlete's only living one.
+                // The lease was lost. If the generation is unchanged, this pair is still the athlete's only valid one.
                 Ok(Save::Superseded) => {
                     self.store.rescue_grant(&athlete, from, &grant, scopes, now, saving.instant()).await
                 }
@@ -352,8 +356,8 @@ impl Connector {
         }
     }
 
-    /// How the token server has refused this grant for a reason that is not the athlete's, this answer included; `None`
-    /// if there was no such refusal.
+    /// The refusals of this grant for a reason outside the athlete's control, including this one; `None` if there are
+    /// none.
     fn refusals(&self, connection: &Connection, token_url: &Url, error: &TokenError) -> Option<Refusals> {
         let before = refused(connection);
         let elsewhere = *token_url != self.oura.endpoints().token;
@@ -362,14 +366,14 @@ impl Connector {
             TokenError::Refused { code } if code == "invalid_request" => {}
             TokenError::Refused { .. } | TokenError::InvalidClient if elsewhere => {}
             TokenError::InvalidGrant => return None,
-            // Nothing is said about the grant.
+            // This error says nothing about the grant.
             _ => return before,
         }
         let two_ticks = SignedDuration::try_from(self.settings.period.saturating_mul(2)).unwrap_or(SignedDuration::MAX);
         Some(refused_again(before, self.clock.now(), MAX_REFUSAL_GAP.max(two_ticks)))
     }
 
-    /// What a refused refresh means, and what follows from it.
+    /// Maps a failed refresh to a job error, and stores the pause that the error requires.
     async fn refresh_refused(
         &self,
         connection: &Connection,
@@ -386,7 +390,7 @@ impl Connector {
                     Ok(Some(now)) if now.generation == connection.generation => {
                         JobError::NeedsAthlete(Status::NeedsConsent)
                     }
-                    // Somebody rotated it after all: theirs is the living one.
+                    // Another worker refreshed the grant meanwhile, and its pair is the valid one.
                     Ok(_) => JobError::Superseded,
                 }
             }
@@ -395,7 +399,7 @@ impl Connector {
                 tracing::warn!(athlete = %connection.athlete, %error, "{RECONNECT}");
                 JobError::NeedsAthlete(Status::NeedsConsent)
             }
-            // Another server's opinion of our application says nothing about the one everybody else uses.
+            // An earlier token server refuses the application. This says nothing about the server that is in use now.
             TokenError::InvalidClient => JobError::NeedsOperator(
                 "the server that issued this athlete's grant no longer knows the application: the athlete has to connect \
                  again through the new one"
@@ -418,7 +422,7 @@ impl Connector {
         connection.grant.is_some() && refused(connection).is_some_and(is_for_good)
     }
 
-    /// Oura does not know our application, or its secret is wrong: everybody waits, nobody is blamed.
+    /// Oura does not know the application, or its secret is wrong: pauses all calls to Oura. No athlete has to act.
     async fn client_refused(&self, deadline: Deadline) -> JobError {
         self.counters.count(Counter::OuraRefused);
         self.secrets.refused(SecretName::Oura);
@@ -430,7 +434,7 @@ impl Connector {
         JobError::NeedsOperator(why.to_owned())
     }
 
-    /// Applies a pair that came through the queue; a later generation makes it void.
+    /// Stores a pair from a rescue job, unless the connection has a later generation.
     pub(crate) async fn rescue(
         &self,
         athlete: &AthleteId,
@@ -454,7 +458,8 @@ impl Connector {
         Ok(claim.await?)
     }
 
-    /// Takes the athlete's lease for the rest of this invocation, if nobody has had it since the connection was read.
+    /// Takes the athlete's lease for the rest of this invocation, if no worker has taken it since the connection was
+    /// read.
     pub(crate) async fn claim(&self, read: &Connection, deadline: Deadline) -> Result<Claim, JobError> {
         let (now, until) = self.lease_from_now(deadline);
         let Connection { athlete, fence, .. } = read;
@@ -467,15 +472,16 @@ impl Connector {
         (now, now + rest + SKEW)
     }
 
-    /// Gives the lease back, and notes that the refresh token was not spent, and how it was refused.
+    /// Releases the lease, and notes that the refresh token was not used up and how the token server refused it.
     async fn settle(&self, athlete: &AthleteId, fence: u64, refused: Option<Refusals>, deadline: Deadline) {
         if let Err(error) = self.store.settle_refresh(athlete, fence, refused, deadline.instant()).await {
             tracing::warn!(athlete = %athlete, %error, "the lease is left to run out");
         }
     }
 
-    /// Notes that the refresh begun at `begun` ended without a pair, so that the next may begin after [`WAIT_AFTER_FAILED_REFRESH`]. Should
-    /// that fail, it begins after [`SETTLED`], as after a worker that died.
+    /// Notes that the refresh begun at `begun` ended without a pair, so that the next one may begin after
+    /// [`WAIT_AFTER_FAILED_REFRESH`]. If the write fails, the next one begins after [`SETTLED`], as after a worker that
+    /// died.
     async fn doubt(&self, athlete: &AthleteId, begun: Option<Timestamp>, deadline: Deadline) {
         let Some(begun) = begun else { return };
         let doubted = self.clock.now() + WAIT_AFTER_FAILED_REFRESH - SETTLED;
@@ -506,7 +512,7 @@ impl Connector {
         Ok(StoredGrant { sealed, token_url, expires_at })
     }
 
-    /// The refresh token of a stored grant: what a revocation names, and with it goes everything issued on it.
+    /// The refresh token of a stored grant. Revoking it also revokes every token issued with it.
     pub(crate) async fn refresh_token(
         &self,
         athlete: &AthleteId,
@@ -516,7 +522,7 @@ impl Connector {
         Ok(self.open(athlete, grant, deadline).await?.refresh)
     }
 
-    /// The endpoint that issued a grant: the one sealed with it, or the copy in the clear if a release before sealed it.
+    /// The endpoint that issued a grant: the sealed one, or the plaintext copy if an earlier release sealed the grant.
     pub(crate) async fn issuing_endpoint(
         &self,
         athlete: &AthleteId,
@@ -544,7 +550,7 @@ impl Connector {
         serde_json::from_slice(opened.expose_secret()).map_err(|_| damaged())
     }
 
-    /// Opens a sealed value with whichever version of the key sealed it; `None` when it is damaged.
+    /// Opens a sealed value with the version of the key that sealed it; `None` if the value is damaged.
     pub(crate) async fn unseal(
         &self,
         purpose: SealPurpose,
@@ -563,7 +569,7 @@ impl Connector {
     }
 }
 
-/// How the token server has refused this very grant, if it has.
+/// The refusals of the current grant, without those of the grants before it.
 fn refused(connection: &Connection) -> Option<Refusals> {
     let issued = connection.rotated_at.unwrap_or(connection.connected_at);
     connection.refresh_refused.filter(|refused| refused.since >= issued)
@@ -574,7 +580,7 @@ fn is_for_good(refused: Refusals) -> bool {
     refused.last.duration_since(refused.since) >= MAX_REFUSED_TIME
 }
 
-/// The refusals, with one more. Those before count only if the last one is recent, or if they were enough already.
+/// Adds a refusal. The earlier ones count only if the last one is recent, or if they already lasted long enough.
 fn refused_again(before: Option<Refusals>, now: Timestamp, max_gap: SignedDuration) -> Refusals {
     let counted = before.filter(|before| is_for_good(*before) || now.duration_since(before.last) <= max_gap);
     Refusals { since: counted.map_or(now, |before| before.since), last: now }
@@ -590,11 +596,11 @@ pub(crate) fn sealed(grant: &StoredGrant, scopes: &str) -> SealedGrant {
     }
 }
 
-/// 128 random bits, in hexadecimal: names the holder of a lease.
+/// 128 random bits in hexadecimal, as the name of a lease's holder.
 fn random_id() -> String {
     let mut bytes = [0; 16];
-    // The generator fails only where the operating system has no entropy, and then the TLS below us fails first; a
-    // lease held under a constant name would still be fenced.
+    // The generator fails only if the operating system has no entropy, and then TLS fails first. A lease with a
+    // constant name would still be fenced.
     let _ = SystemRandom::new().fill(&mut bytes);
     hex::encode(bytes)
 }
@@ -610,7 +616,7 @@ mod tests {
         refresh: String,
     }
 
-    /// The hours of the refusals; whether the last of them has the athlete connect again.
+    /// Whether refusals at these hours make the worker ask the athlete to connect again.
     fn refused_at(hours: &[i64]) -> bool {
         let mut refused = None;
         for hour in hours {
@@ -620,7 +626,7 @@ mod tests {
         refused.is_some_and(is_for_good)
     }
 
-    /// One refusal, then an outage of the site in which nothing is refreshed, then another.
+    /// Between the two refusals, an outage of the site prevents any refresh.
     #[test]
     fn two_refusals_a_day_apart_are_not_a_day_of_refusals() {
         assert!(!refused_at(&[0, 24]));
@@ -629,13 +635,13 @@ mod tests {
     }
 
     #[test]
-    fn refusals_through_a_day_are_for_good_also_when_tried_once_a_day() {
+    fn refusals_for_a_day_are_final_and_daily_tries_keep_them_so() {
         assert!(refused_at(&[0, 6, 12, 18, 24]));
         assert!(refused_at(&[0, 6, 12, 18, 24, 48, 72]));
     }
 
     #[test]
-    fn a_pair_is_opened_by_the_release_before_and_the_other_way_round() {
+    fn this_release_and_the_previous_open_each_others_pairs() {
         let token_url: Url = "https://moi.ouraring.com/oauth/v2/ext/oauth-token".parse().unwrap();
         let sealed = serde_json::to_string(&Tokens { access: "aa", refresh: "rr", token_url: &token_url }).unwrap();
         let former: Former = serde_json::from_str(&sealed).unwrap();

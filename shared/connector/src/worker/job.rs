@@ -1,4 +1,4 @@
-//! One job of a batch, from its beginning to its end.
+//! Runs one job of a batch.
 
 use std::time::Duration;
 
@@ -16,23 +16,24 @@ use crate::{Connector, JobError, Revocation, Synced};
 pub(super) struct FinishedJob {
     pub(super) verdict: Disposition,
     pub(super) outcome: JobOutcome,
-    /// The athlete, if staff have to be told something of them.
+    /// The athlete, if the staff forms may have to change.
     pub(super) news: Option<AthleteId>,
 }
 
 impl FinishedJob {
-    /// Whether Oura was asked, and what it said is in the forms as far as they take it.
+    /// Whether the job read Oura's data and wrote to the forms everything that they accept.
     pub(super) fn is_synced(&self) -> bool {
         matches!(&self.outcome, JobOutcome::FinishedJob(Synced::Unchanged | Synced::Wrote(_) | Synced::Partly { .. }))
     }
 }
 
-/// What is counted of how it ended.
+/// The outcome of a job, for the metrics.
 pub(super) enum JobOutcome {
     FinishedJob(Synced),
-    /// It was not begun.
+    /// The job did not begin, because too little time was left.
     HandedBack,
-    /// Another worker is busy with the athlete, or was busy between our read and our write.
+    /// Another worker is busy with the athlete, or wrote between this job's read and its write; or an outage or a hold
+    /// is in force.
     Busy,
     NeedsAthlete,
     NeedsOperator,
@@ -46,7 +47,7 @@ impl Connector {
             Job::Sync { .. } => self.run_sync(athlete, snapshot, deadline).await,
             Job::Backfill { from, to, .. } => {
                 let days = Days { first: *from, last: *to };
-                // It comes with a new connection, so there is something to tell, however it ends.
+                // A backfill follows a new connection, so the staff forms change, whatever the result.
                 Round { result: self.run_backfill(athlete, days, snapshot, deadline).await, news: true }
             }
             Job::Rescue { generation, grant, .. } => {
@@ -105,7 +106,7 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<Synced, JobError> {
         let Some(connection) = snapshot.connections.get(athlete) else { return absent(athlete, snapshot) };
-        // A backfill can't be delivered without the lease, so nothing is fetched while another worker holds it.
+        // A backfill needs the lease to deliver, so it fetches nothing while another worker holds it.
         if connection.lease.as_ref().is_some_and(|lease| self.clock.now() < lease.until) {
             return Err(JobError::Busy { after: SUPERSEDED_RETRY, why: "another worker has the athlete's lease" });
         }
@@ -130,13 +131,13 @@ impl Connector {
             Save::Superseded => "a later grant is stored",
             Save::Gone => "the connection is gone",
         };
-        // The athlete may have disconnected while it was on its way.
+        // The athlete may have disconnected while the message waited, so this grant must be revoked.
         self.revoke_later(athlete, grant.clone(), None, Duration::ZERO, deadline).await;
         Ok(Synced::Skipped(why))
     }
 }
 
-/// A job about somebody the snapshot does not have.
+/// The result of a job for an athlete whose connection is not in the snapshot.
 fn absent(athlete: &AthleteId, snapshot: &Snapshot) -> Result<Synced, JobError> {
     match snapshot.damaged.get(athlete) {
         Some(what) => Err(JobError::NeedsOperator(format!("the connection of {athlete} can't be read: {what}"))),
@@ -144,7 +145,7 @@ fn absent(athlete: &AthleteId, snapshot: &Snapshot) -> Result<Synced, JobError> 
     }
 }
 
-/// Whether a setback leaves word on the connection that was not there before.
+/// Whether the error adds a new status or note to the connection.
 fn is_noted(result: &Result<Synced, JobError>, read: Option<&Connection>) -> bool {
     match result {
         Err(JobError::NeedsAthlete(_) | JobError::OutdatedApp) => true,

@@ -1,4 +1,4 @@
-//! What is counted of a batch, for the log and the metrics.
+//! Counts the results of a batch, for the log and the metrics.
 
 use std::collections::HashMap;
 
@@ -14,15 +14,15 @@ use crate::queue::message::Job;
 #[derive(Default)]
 pub(super) struct BatchMetrics {
     messages: usize,
-    /// Syncs that got through, of athletes in order.
+    /// Successful syncs of healthy athletes (status active).
     synced: usize,
-    /// Whether anybody was waited for: a batch that brings none of them to its end says so.
+    /// Whether a sync of a healthy athlete was due. If so and none succeeded, the batch reports zero syncs.
     awaited: bool,
     unchanged: usize,
     changed: usize,
     skipped: usize,
     records: usize,
-    /// Records or fields that a form does not take.
+    /// Syncs with records or fields that a form does not accept.
     mismatched: usize,
     needs_athlete: usize,
     needs_operator: usize,
@@ -31,8 +31,8 @@ pub(super) struct BatchMetrics {
     /// The statuses of the connections that the batch synced, without athletes who must update the Oura app.
     statuses: Vec<Status>,
     outdated_apps: usize,
-    /// The syncs of athletes in order that have not got through, by their place in the batch, and since when those go
-    /// without one.
+    /// The syncs of healthy athletes that have not succeeded yet, by their position in the batch. The value is the time
+    /// of the athlete's last sync, or of the connect if that is later.
     waiting: HashMap<usize, Timestamp>,
 }
 
@@ -41,11 +41,11 @@ impl BatchMetrics {
         Self { messages, ..Self::default() }
     }
 
-    /// Takes note of the syncs of the batch, before they are run.
+    /// Notes the syncs of the batch before they run.
     pub(super) fn expect(&mut self, jobs: &[(usize, u32, Job)], snapshot: &Snapshot) {
         for (position, _, job) in jobs {
             let Job::Sync { athlete, .. } = job else { continue };
-            // Of whom nothing can be read, it can't be said that they have to act first.
+            // An athlete whose row can't be read counts as healthy, because the status is not known.
             self.awaited |= snapshot.damaged.contains_key(athlete);
             let Some(connection) = snapshot.connections.get(athlete) else { continue };
             if has_outdated_app(connection) {
@@ -53,7 +53,7 @@ impl BatchMetrics {
             } else {
                 self.statuses.push(connection.status);
             }
-            // Whoever has to act first is not waited for.
+            // An athlete who must act first is not expected to sync.
             if connection.status == Status::Active {
                 let since = connection.last_sync.unwrap_or_default().max(connection.connected_at);
                 self.waiting.insert(*position, since);
@@ -62,12 +62,12 @@ impl BatchMetrics {
         }
     }
 
-    /// Takes note of a sync that was not begun, of whoever it was.
+    /// Notes a sync that did not begin. Its athlete counts as healthy.
     pub(super) fn miss(&mut self) {
         self.awaited = true;
     }
 
-    /// BatchMetrics the job at this place of the batch, which has ended.
+    /// Counts the job at this position of the batch, which has ended.
     pub(super) fn count(&mut self, position: usize, ended: &FinishedJob) {
         if ended.is_synced() && self.waiting.remove(&position).is_some() {
             self.synced += 1;
@@ -90,8 +90,8 @@ impl BatchMetrics {
         }
     }
 
-    /// One line for people, one for the metrics: the counts, what happened below the jobs, and the longest that anybody of
-    /// the batch has gone without a sync, this batch included.
+    /// Writes one log line for people and one for the metrics. The metrics are the batch's counts, the counters in
+    /// `happened`, and the longest time that an athlete of the batch has been without a sync.
     pub(super) fn report(&self, now: Timestamp, happened: Vec<Metric>) {
         let Self { messages, synced, unchanged, changed, skipped, records, .. } = *self;
         let Self { mismatched, needs_athlete, needs_operator, failed, unreadable, .. } = *self;
@@ -126,7 +126,7 @@ impl BatchMetrics {
             ("AthletesWithTakenAccount", standing(Status::OuraAccountTaken)),
         ];
         let counts = counts.map(|(name, value)| Metric::count(name, value)).into_iter();
-        // That nobody who was waited for was synced is what an alarm listens to.
+        // An alarm watches this zero: healthy athletes were due, but no sync succeeded.
         let none = (self.awaited && synced == 0).then(|| Metric::count("SyncsDone", 0));
         let lag = self.waiting.values().min().map(|since| Metric::seconds("SyncLag", now.duration_since(*since)));
         let metrics = counts.chain(happened).filter(|metric| metric.value > 0).chain(none).chain(lag);

@@ -1,4 +1,4 @@
-//! A batch of messages, as the worker receives it.
+//! Handles one batch of messages from the queue.
 //!
 //! The connections and holds of the whole batch are read in one request. Then each athlete's jobs run separately, with
 //! limits on their number and time: a job that fails, hangs or panics does not affect other athletes. Jobs to retry go
@@ -6,13 +6,13 @@
 //! athlete's refreshed grant is in the batch, it is stored before the athlete is synced: until then, the table holds a
 //! spent grant.
 //!
-//! The jobs of one athlete run one after the other, since side by side they would fetch the same documents and then
-//! wait for each other's lease; each but the first reads the connection anew. Of several syncs one runs, and a backfill
-//! whose days are among those of another is done with that one. When a job finds another process busy with the athlete,
-//! the athlete's remaining jobs are put off, too. This is not a failure and does not count towards the dead-letter
-//! queue.
+//! The jobs of one athlete run one after the other. In parallel they would fetch the same documents and wait for each
+//! other's lease. Each job after the first reads the connection again. Of several syncs only one runs. A backfill whose
+//! days are part of another backfill counts as done with that one. When a job finds another process busy with the
+//! athlete, the athlete's remaining jobs are put off, too. This is not a failure and does not count towards the
+//! dead-letter queue.
 //!
-//! How one job is run is in `run`, what becomes of one that did not end well in `answer`, what is counted in `counts`.
+//! `job` runs one job, `retry` decides what happens to the message of a job that failed, and `metrics` counts.
 
 mod job;
 mod metrics;
@@ -35,39 +35,40 @@ use crate::queue::message::Job;
 use job::{FinishedJob, JobOutcome};
 use metrics::BatchMetrics;
 
-/// Jobs of one batch under way at once.
+/// How many jobs of one batch run at once.
 const CONCURRENCY: usize = 64;
 
-/// A job is not begun with less than this left: an unchanged athlete takes a second or two, a changed one a few more.
+/// A job does not begin with less time than this left. An unchanged athlete takes a second or two, a changed one a few
+/// more.
 const TO_SYNC: Duration = Duration::from_secs(20);
 
-/// How long until a job that was overtaken is worth another look.
+/// How long to wait before the next try of a job that was superseded.
 const SUPERSEDED_RETRY: Duration = Duration::from_secs(10);
 
 /// One message of a batch.
 #[derive(Clone, Debug)]
 pub struct WorkerMessage {
-    /// The id the verdict is reported under.
+    /// The id under which the disposition is reported.
     pub id: String,
     /// The text.
     pub body: String,
-    /// What the queue wants to hear to change the message's visibility, if it is SQS.
+    /// The SQS receipt handle, which changes the message's visibility; `None` without SQS.
     pub receipt: Option<String>,
-    /// How often it was handed out, this time included.
+    /// How often the queue has delivered it, including this time.
     pub attempts: u32,
 }
 
-/// What is to become of a message.
+/// What happens to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// It is done with: delete it.
+    /// The message is finished: delete it.
     Done,
     /// Try it again after this long.
     RetryAfter(Duration),
 }
 
 impl Connector {
-    /// Handles a batch and answers with a verdict for every message, in the batch's order.
+    /// Handles a batch and returns a disposition for every message, in the batch's order.
     pub async fn work(self: &Arc<Self>, batch: Vec<WorkerMessage>, deadline: Deadline) -> Vec<(String, Disposition)> {
         let mut verdicts: Vec<Disposition> = vec![Disposition::RetryAfter(UNWELL); batch.len()];
         let mut jobs = Vec::new();
@@ -133,7 +134,7 @@ impl Connector {
                 }
                 while let Some((ended, rest)) = running.next().await {
                     let Ok((position, ended)) = ended else {
-                        // The panic's own message may quote what it choked on.
+                        // The panic's message is not logged, because it may quote the data that caused it.
                         tracing::error!("a job panicked; its message comes back");
                         counts.failed += 1;
                         running.go_on(rest);
@@ -155,9 +156,9 @@ impl Connector {
         }
         self.postpone(&batch, &verdicts, deadline.handover()).await;
         counts.report(self.clock.now(), self.happened());
-        // After everything else: what is told here is for people to read, and nobody's records wait for it.
+        // Last, because the staff forms are only for people to read, and no athlete's records may wait for them.
         self.write_changed_statuses(news, &holds, deadline).await;
-        // What that met is this batch's as well; what was counted before is reported whatever becomes of the telling.
+        // A second report with the counters of the staff forms. The first one is sent even if writing the forms fails.
         telemetry::report(&self.happened());
         batch.into_iter().map(|message| message.id).zip(verdicts).collect()
     }
@@ -222,7 +223,7 @@ impl Connector {
         }
     }
 
-    /// Tells the queue when each unfinished message is to come back. Should that fail, it comes back when its visibility
+    /// Sets on the queue when each unfinished message comes back. If that fails, it comes back when its visibility
     /// time-out ends.
     async fn postpone(&self, batch: &[WorkerMessage], verdicts: &[Disposition], deadline: Deadline) {
         let again = batch.iter().zip(verdicts).filter_map(|(message, verdict)| match verdict {
@@ -248,15 +249,15 @@ enum Turn {
 /// A job, its place in the batch, and how often its message was received.
 type Entry = (usize, u32, Job);
 
-/// The jobs of a batch under way: each a task of its own, so that a panic ends one task, and one at a time of each
-/// athlete.
+/// The running jobs of a batch. Each job is a separate task, so that a panic ends only that job. Each athlete has at
+/// most one running job.
 struct Running<'a> {
     connector: &'a Arc<Connector>,
     snapshot: Arc<Snapshot>,
     places: Arc<Semaphore>,
     deadline: Deadline,
     tasks: JoinSet<(usize, FinishedJob)>,
-    /// What follows each task.
+    /// The athlete's remaining jobs after each task.
     rest: HashMap<Id, VecDeque<Entry>>,
 }
 
@@ -266,12 +267,12 @@ impl<'a> Running<'a> {
         Self { connector, snapshot, places, deadline, tasks: JoinSet::new(), rest: HashMap::new() }
     }
 
-    /// Begins with an athlete's jobs.
+    /// Starts an athlete's first job.
     fn begin(&mut self, jobs: VecDeque<Entry>) {
         self.start(jobs, Turn::First);
     }
 
-    /// Goes on with an athlete's jobs.
+    /// Starts an athlete's next job.
     fn go_on(&mut self, jobs: VecDeque<Entry>) {
         self.start(jobs, Turn::Later);
     }
@@ -287,7 +288,7 @@ impl<'a> Running<'a> {
         self.rest.insert(task.id(), jobs);
     }
 
-    /// How the next job ended, and which of its athlete's jobs follow; `None` when all have ended.
+    /// Waits for the next job to end. Returns its result and its athlete's remaining jobs; `None` when all have ended.
     async fn next(&mut self) -> Option<(Result<(usize, FinishedJob), JoinError>, VecDeque<Entry>)> {
         let ended = self.tasks.join_next_with_id().await?;
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
@@ -295,14 +296,14 @@ impl<'a> Running<'a> {
     }
 }
 
-/// The jobs of each athlete, in the order in which they are to run.
+/// Groups the jobs by athlete, in the order in which they run.
 fn by_athlete(jobs: Vec<Entry>) -> Vec<VecDeque<Entry>> {
     let mut grouped: BTreeMap<AthleteId, Vec<Entry>> = BTreeMap::new();
     for entry in jobs {
         grouped.entry(entry.2.athlete().clone()).or_default().push(entry);
     }
     let in_order = |mut jobs: Vec<Entry>| {
-        // The sort is stable. A grant comes before what needs it, and the last days before history.
+        // The sort is stable. A rescued grant comes before the jobs that need it, and the window before history.
         jobs.sort_by_key(|(_, _, job)| match job {
             Job::Rescue { .. } => 0,
             Job::Revoke { .. } => 1,
@@ -314,7 +315,7 @@ fn by_athlete(jobs: Vec<Entry>) -> Vec<VecDeque<Entry>> {
     grouped.into_values().map(in_order).collect()
 }
 
-/// Leaves out every backfill whose days are among those of another one of the batch; answers with the places of those
+/// Leaves out every backfill whose days are part of another backfill in the batch. Returns also the positions of those
 /// left out.
 fn without_covered(jobs: Vec<Entry>) -> (Vec<Entry>, Vec<usize>) {
     let mut kept: Vec<Entry> = Vec::new();
@@ -330,7 +331,7 @@ fn without_covered(jobs: Vec<Entry>) -> (Vec<Entry>, Vec<usize>) {
     (kept, covered)
 }
 
-/// Whether one backfill brings every day of another.
+/// Whether one backfill includes every day of another.
 fn covers(wide: &Job, narrow: &Job) -> bool {
     match (wide, narrow) {
         (Job::Backfill { athlete, from, to, .. }, Job::Backfill { athlete: other, from: first, to: last, .. }) => {

@@ -1,4 +1,4 @@
-//! What a job that did not end well does to its message, and to the connection it is about.
+//! Decides what happens to the message of a job that failed or was put off, and what the connection stores about it.
 
 use std::time::Duration;
 
@@ -13,32 +13,32 @@ use crate::schedule::plan::LONGEST_DELAY;
 use crate::tokens::RECONNECT;
 use crate::{Connector, JobError};
 
-/// The least a job waits before it is tried again, by how often it was tried: a table or a service
-/// that is down for an hour must not drive what nobody will send again into the dead-letter queue.
+/// The shortest wait before the next try, by the number of tries so far. The waits are long enough that an outage of an
+/// hour does not move a job to the dead-letter queue that no scheduler sends again.
 const SCHEDULE: [Duration; 4] =
     [Duration::from_secs(10), Duration::from_mins(2), Duration::from_mins(10), Duration::from_hours(1)];
 
-/// How soon a grant that can't be stored is tried again: several times before anybody tries the old one.
+/// How soon a rescue job tries again to store its grant: several times before a worker may send the old refresh token.
 const RESCUE: Duration = Duration::from_mins(4);
 
-/// After so many messages, a day's worth, a grant that can't be stored is buried, where an operator finds it.
+/// After this many messages (about a day), a rescue job goes to the dead-letter queue, where an operator finds it.
 const RESCUES: u32 = 360;
 
-/// After so many messages, a week's worth, a revocation that Oura does not take is buried. They come by the schedule above,
-/// and then a quarter of an hour apart, which is the longest that a queue keeps a new message back.
+/// After this many messages (about a week), a revocation that Oura does not accept goes to the dead-letter queue. The
+/// messages follow [`SCHEDULE`], and then come 15 minutes apart, the longest delay that SQS allows for a new message.
 const REVOCATIONS: u32 = 672;
 
-/// A backfill that was put off so many times (about a day) counts as failed.
+/// A backfill that was put off this many times (about a day) counts as failed.
 const MAX_PUT_OFFS: u32 = 100;
 
-/// The first so many put-off messages return without extra delay; after that, the delay doubles each time.
+/// This many put-offs come without extra delay; after that, the delay doubles each time.
 const IMMEDIATE_RETRIES: u32 = 6;
 
-/// How long a job that only an operator can unblock is left alone before it is tried again, and in the end buried.
+/// How long a job waits for the operator before the next try. In the end it goes to the dead-letter queue.
 const BLOCKED: Duration = Duration::from_mins(15);
 
 impl Connector {
-    /// What a setback does to the message, and to the connection.
+    /// Logs a job's error, stores it on the connection if a person must act, and decides what happens to the message.
     pub(super) async fn answer(
         &self,
         job: &Job,
@@ -80,21 +80,21 @@ impl Connector {
     }
 
     /// When to retry a job that was not finished, although nothing failed: another worker was busy with the athlete, an
-    /// outage or a hold was known, or there was too little time to begin. A backfill is sent as a new message: a further
-    /// receive would count towards the dead-letter queue.
+    /// outage or a hold was known, or there was too little time to begin. A backfill is sent as a new message: a
+    /// further receive would count towards the dead-letter queue.
     pub(super) async fn put_off(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Disposition {
         match job {
             Job::Backfill { athlete, from, to, put_off } if *put_off < MAX_PUT_OFFS => {
                 let next = Job::Backfill { athlete: athlete.clone(), from: *from, to: *to, put_off: put_off + 1 };
-                // The first few come back at once, so that no athlete waits for their history; then they grow rarer.
+                // The first few come back soon, so that the athlete's history is not late; then the delay grows.
                 let growing = after.saturating_mul(1 << put_off.saturating_sub(IMMEDIATE_RETRIES).min(8));
                 self.go_round(next, growing.min(LONGEST_DELAY), deadline).await
             }
-            // It has not failed, so it does not wait longer each time.
+            // A put-off sync has not failed, so its delay does not grow.
             Job::Sync { .. } if after < self.settings.period && tried(attempts) < SCHEDULE.len() => {
                 Disposition::RetryAfter(after)
             }
-            // It has not failed, so it is the same try that comes back.
+            // Not a failure: the same message comes back, and `tries` does not grow.
             Job::Rescue { .. } | Job::Revoke { .. } if tried(attempts) < SCHEDULE.len() => {
                 Disposition::RetryAfter(after)
             }
@@ -102,9 +102,11 @@ impl Connector {
         }
     }
 
-    /// When a job that did not end well is tried again. A sync is left to the next tick once that is near, or it has been
-    /// tried often enough; it never becomes a dead letter. A grant to be stored goes round in new messages, because
-    /// nobody will ever issue it again, and one to be revoked, because nobody else knows it any more.
+    /// Decides when a failed job is tried again.
+    ///
+    /// - A sync is left to the next tick if that comes first, or after enough tries. It never becomes a dead letter.
+    /// - A rescue is sent as a new message each time, because Oura will not issue its grant again.
+    /// - A revocation is also sent as a new message, because its grant is stored only there.
     pub(super) async fn try_again(&self, job: &Job, attempts: u32, after: Duration, deadline: Deadline) -> Disposition {
         let scheduled = SCHEDULE.get(tried(attempts)).copied();
         match job {
@@ -117,7 +119,7 @@ impl Connector {
                 let next = Job::Rescue { athlete, generation: *generation, grant, tries: tries + 1 };
                 self.go_round(next, RESCUE, deadline).await
             }
-            // One that is damaged will not be whole next week.
+            // A damaged grant can't be revoked later either.
             Job::Revoke { athlete, grant, oura_user, tries }
                 if *tries < REVOCATIONS && Sealed::from_base64(&grant.sealed).is_ok() =>
             {
@@ -132,7 +134,7 @@ impl Connector {
         }
     }
 
-    /// Puts the job into a new message, which counts its receptions anew.
+    /// Sends the job as a new message, whose receive count starts again.
     async fn go_round(&self, next: Job, wait: Duration, deadline: Deadline) -> Disposition {
         match self.queue.send(&[(next, wait)], deadline.handover()).await {
             Ok(()) => Disposition::Done,
@@ -140,7 +142,7 @@ impl Connector {
         }
     }
 
-    /// Stores what the athlete has to do, unless they have done it meanwhile.
+    /// Stores the status that asks the athlete to act, unless the athlete has reconnected meanwhile.
     async fn mark(
         &self,
         athlete: &AthleteId,
@@ -151,13 +153,13 @@ impl Connector {
     ) -> Disposition {
         let now = self.clock.now();
         let Some(read) = snapshot.connections.get(athlete) else { return Disposition::Done };
-        // A refresh on the way may have moved the generation by one; anything beyond that is a reconnect.
+        // A refresh in this job may have raised the generation. A different `connected_at` means a reconnect.
         let current = match self.store.connection(athlete, deadline.instant()).await {
             Ok(Some(current)) if current.connected_at == read.connected_at => current,
             Ok(_) => return Disposition::Done,
             Err(_) => return Disposition::RetryAfter(UNWELL),
         };
-        // That consent is gone was found out with the grant that was read; about its successor it says nothing.
+        // The refused consent concerns the grant that was read, and says nothing about a later one.
         let generation = if status == Status::NeedsConsent { read.generation } else { current.generation };
         let refused = status == Status::NeedsConsent && Self::may_be_accepted_again(&current);
         let note = note.or(refused.then_some(RECONNECT));
@@ -171,8 +173,8 @@ impl Connector {
         }
     }
 
-    /// Stores on the connection what the operator must mend, unless it is stored there already. An athlete to whom Oura
-    /// gives no data is still looked at once a day; if the note says that they must update the Oura app, it stays.
+    /// Stores on the connection what the operator must repair, unless it is already stored there. An athlete for whom
+    /// Oura gives no data is still checked once a day. A note that the athlete must update the Oura app stays.
     async fn note(&self, athlete: &AthleteId, reason: &str, snapshot: &Snapshot, deadline: Deadline) {
         let Some(read) = snapshot.connections.get(athlete) else { return };
         if has_outdated_app(read) {
@@ -191,7 +193,7 @@ impl Connector {
     }
 }
 
-/// How often a job was tried before this reception of its message.
+/// How often the job was tried before this receive of its message.
 fn tried(attempts: u32) -> usize {
     usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! A batch at the worker: each job on its own, whatever becomes of the others.
+//! A batch at the worker: each job runs on its own, and no job's failure affects another.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,14 +19,14 @@ use tokio::sync::Notify;
 use crate::installation::{Installation, now, soon};
 use crate::sqs::Sqs;
 
-/// What comes back after this is left alone for a while.
+/// A job with a longer delay than this does not count as returned at once.
 const UNWELL: Disposition = Disposition::RetryAfter(Duration::from_secs(30));
 
-/// A field with a defect, which shows when there is a document to read.
+/// A field with a defect, which shows only when there is a document to read.
 static DEFECT: Field<DailySleep> =
     Field { name: "defect", quantity: Quantity::Score, get: |_| panic!("a defect, as a test wants it") };
 
-/// An Oura that knows nothing of anybody but `panics`, whose score can't be read, and never answers `hangs`.
+/// A fake Oura. It has data only for `panics`, whose score can't be read, and never answers requests for `hangs`.
 struct Oura {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -57,12 +57,12 @@ impl Oura {
         Self { url, asked, hanging }
     }
 
-    /// How many requests were made for this athlete.
+    /// The number of requests for this athlete.
     fn asked_for(&self, who: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|asked| *asked == who).count()
     }
 
-    /// Makes a connector talk to this Oura, and gives it a form with a defect.
+    /// Connects a connector to this Oura, and gives it a form with a defect.
     fn install(&self, connector: &mut Connector) {
         let endpoints = Endpoints { api: self.url.parse().unwrap(), ..Endpoints::default() };
         connector.oura = oura::Client::new(endpoints).unwrap();
@@ -86,7 +86,7 @@ fn batch<const N: usize>(bodies: [String; N]) -> Vec<WorkerMessage> {
     numbered.map(message).collect()
 }
 
-/// The verdicts, after a look at their order.
+/// The dispositions, after checking their order.
 fn verdicts(answers: Vec<(String, Disposition)>) -> Vec<Disposition> {
     for (number, (id, _)) in answers.iter().enumerate() {
         assert_eq!(*id, format!("message {number}"));
@@ -95,7 +95,7 @@ fn verdicts(answers: Vec<(String, Disposition)>) -> Vec<Disposition> {
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_job_and_nobody_elses() {
+async fn a_panic_fails_only_its_own_job() {
     let oura = Oura::start().await;
     let sqs = Sqs::start().await;
     let installation = Installation::with(|connector| {
@@ -123,7 +123,7 @@ async fn a_panic_costs_one_job_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_job_that_hangs_is_handed_back_at_the_deadline() {
+async fn a_job_that_hangs_is_returned_at_the_deadline() {
     let oura = Oura::start().await;
     let installation = Installation::with(|connector| oura.install(connector)).await;
     let hangs = installation.connected("hangs").await;
@@ -137,7 +137,7 @@ async fn a_job_that_hangs_is_handed_back_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_job_that_could_not_finish_is_not_begun() {
+async fn a_job_without_time_to_finish_is_not_started() {
     let oura = Oura::start().await;
     let installation = Installation::with(|connector| oura.install(connector)).await;
     let quiet = installation.connected("quiet").await;
@@ -147,7 +147,7 @@ async fn a_job_that_could_not_finish_is_not_begun() {
 }
 
 #[tokio::test]
-async fn a_grant_for_which_no_time_is_left_comes_back_at_once() {
+async fn a_rescue_without_time_left_is_retried_at_once() {
     let installation = Installation::new().await;
     let quiet = installation.connected("quiet").await;
     let connection = installation.connector.store.connection(&quiet, soon().instant()).await.unwrap().unwrap();
@@ -165,7 +165,7 @@ async fn a_grant_for_which_no_time_is_left_comes_back_at_once() {
             let mut messages = batch([job.to_message()]);
             messages[0].attempts = attempts;
             let answers = installation.connector.work(messages, Deadline::within(Duration::from_secs(19))).await;
-            // The queue hands a message out five times; the last time, it is put into a new one.
+            // A message is received five times; the last time, the job goes into a new message.
             let expected = if attempts < 5 { Disposition::RetryAfter(Duration::ZERO) } else { Disposition::Done };
             assert_eq!(verdicts(answers), [expected]);
         }
@@ -174,7 +174,7 @@ async fn a_grant_for_which_no_time_is_left_comes_back_at_once() {
 }
 
 #[tokio::test]
-async fn an_athlete_is_synced_once_in_a_batch_and_not_for_a_tick_that_is_over() {
+async fn duplicate_and_outdated_syncs_in_a_batch_are_dropped() {
     let oura = Oura::start().await;
     let installation = Installation::with(|connector| oura.install(connector)).await;
     let quiet = installation.connected("quiet").await;
@@ -184,14 +184,14 @@ async fn an_athlete_is_synced_once_in_a_batch_and_not_for_a_tick_that_is_over() 
     let messages = batch([sync(&quiet), at(901), sync(&quiet)]);
     assert_eq!(verdicts(installation.connector.work(messages, soon()).await), [Disposition::Done; 3]);
     assert_eq!((oura.asked_for("quiet"), oura.asked_for("late")), (4, 0));
-    // A period later to the second, the next tick's job is only just coming.
+    // Exactly one period later, the next tick's job has not started yet.
     assert_eq!(verdicts(installation.connector.work(batch([at(900)]), soon()).await), [Disposition::Done]);
     assert_eq!(oura.asked_for("late"), 4);
 }
 
 #[tokio::test]
-async fn without_the_table_everything_readable_comes_back() {
-    // An address that is taken, so that no other test gets it, but where nobody listens.
+async fn without_the_table_every_readable_job_is_retried() {
+    // The address is bound, so that no other test gets it, but no server listens there.
     let taken = TcpSocket::new_v4().unwrap();
     taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let nobody = dynamo::client_at(&format!("http://{}", taken.local_addr().unwrap()));
@@ -210,7 +210,7 @@ async fn without_the_table_everything_readable_comes_back() {
 }
 
 #[tokio::test]
-async fn a_job_about_nobody_is_done() {
+async fn a_job_for_an_unknown_athlete_is_done() {
     let installation = Installation::new().await;
     let answers = installation.connector.work(batch([sync(&AthleteId::parse("nobody").unwrap())]), soon()).await;
     assert_eq!(verdicts(answers), [Disposition::Done]);

@@ -1,4 +1,4 @@
-//! A whole connector over a table of its own, without anybody to talk to unless a test says so.
+//! A whole connector over a table of its own. It can reach no service unless a test provides one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Installation {
         Self::with(|_| {}).await
     }
 
-    /// A connector with something changed before anybody shares it.
+    /// A connector that a test changed before it is shared.
     pub(crate) async fn with(change: impl FnOnce(&mut Connector)) -> Self {
         let dynamo = Dynamo::in_memory().await.unwrap();
         schema::create_table(&dynamo.client(), TABLE).await.unwrap();
@@ -58,7 +58,7 @@ impl Installation {
         Self { connector: Arc::new(connector), waiting, _dynamo: dynamo }
     }
 
-    /// Remembers an athlete as enrolled; answers the query of their personal link.
+    /// Stores an enrolled athlete; returns the query of the personal link.
     pub(crate) async fn enrolled(&self, athlete: &str, name: &str) -> String {
         let athlete = AthleteId::parse(athlete).unwrap();
         let expires = now() + SignedDuration::from_hours(24);
@@ -77,8 +77,7 @@ impl Installation {
         link.to_url("https://connect.example.org/club/connect".parse().unwrap()).query().unwrap().to_owned()
     }
 
-    /// Connects an athlete whose access token says what they are called. The grant is sealed as releases before this one
-    /// sealed it.
+    /// Connects an athlete whose access token contains the athlete's id. The grant is sealed as earlier releases did.
     pub(crate) async fn connected(&self, name: &str) -> AthleteId {
         let athlete = AthleteId::parse(name).unwrap();
         let tokens = format!(r#"{{"access":"{name}","refresh":"refresh {name}"}}"#);
@@ -113,7 +112,7 @@ pub(crate) fn now() -> Timestamp {
     "2026-03-03T07:30:00Z".parse().unwrap()
 }
 
-/// A deadline that no test reaches unless something is wrong.
+/// A deadline that a working test never reaches.
 pub(crate) fn soon() -> Deadline {
     Deadline::within(Duration::from_mins(1))
 }

@@ -18,7 +18,7 @@ use store::{AthleteId, Status};
 use crate::installation::{Installation, soon};
 use crate::web::{depart, send_with};
 
-/// Serves on a port of its own, and says where.
+/// Serves on a free port, and returns the address.
 async fn serve(service: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -26,7 +26,7 @@ async fn serve(service: Router) -> String {
     address
 }
 
-/// A Secrets Manager that knows the key and the application's credentials until it is down.
+/// A Secrets Manager that returns the key and the application's credentials until it is down.
 async fn secrets_manager(down: Arc<AtomicBool>) -> Secrets {
     let service = Router::new().fallback(move |body: Bytes| {
         let request: Value = serde_json::from_slice(&body).unwrap();
@@ -63,7 +63,7 @@ async fn a_key_that_expires_during_the_exchange_loses_no_grant() {
     let secrets = secrets_manager(Arc::clone(&down)).await;
     let exchanging = Arc::clone(&connector);
     let oura = serve(Router::new().fallback(move |uri: Uri| {
-        // While Oura answers, the key has been believed for long enough, and can't be read again.
+        // While Oura answers, the cached key expires and can't be read again.
         if uri.path() == "/token" {
             down.store(true, Ordering::Relaxed);
             exchanging.get().unwrap().secrets.refused(SecretName::Key);

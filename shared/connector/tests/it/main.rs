@@ -1,5 +1,5 @@
-//! The parts of the connector that talk to something: queue, pages, worker. What they talk to is a small server on a
-//! socket, or a table in this process.
+//! Tests of the parts that communicate: queue, pages, worker. They talk to a small server on a socket, or to a table in
+//! this process.
 
 #![expect(
     clippy::unwrap_used,

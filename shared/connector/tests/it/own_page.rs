@@ -1,5 +1,6 @@
-//! An athlete's page elsewhere submits her own link to `POST /connect` from a visitor's browser, and the visitor lands on
-//! the genuine consent page. What a browser sends along tells such a form from one of our own page.
+//! CSRF protection. The attack: an athlete's page on another site submits her own link to `POST /connect` from a
+//! visitor's browser, and the visitor reaches the genuine consent page. Data that the browser sends along distinguishes
+//! such a form from one of our own page.
 
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{Request, Response, StatusCode};
@@ -18,7 +19,7 @@ async fn press(installation: &Installation, path: &str, form: &str, headers: &[(
     installation.connector.respond(request.body(form.as_bytes().to_vec()).unwrap(), soon()).await
 }
 
-/// What the page's forms send besides the link.
+/// The token that the page's forms send besides the link.
 fn tokens(page: &Response<String>) -> Vec<&str> {
     let rest = page.body().split(r#"name="token" value=""#).skip(1);
     rest.map(|rest| rest.split('"').next().unwrap()).collect()
@@ -38,7 +39,7 @@ fn is_refused(answer: &Response<String>) -> bool {
 }
 
 #[tokio::test]
-async fn the_page_and_a_cookie_of_this_host_alone_share_a_token() {
+async fn the_page_and_a_host_only_cookie_share_a_token() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada Sample").await;
     installation.connected("ada").await;
@@ -67,7 +68,7 @@ async fn every_tab_of_a_browser_has_the_same_token() {
         let tab = open(&installation, link, &format!("other=1; {kept}")).await;
         assert_eq!((tokens(&tab), cookie(&tab)), (vec![token.as_str()], ""), "the cookie stays as it is");
     }
-    // The tab that was opened first still works, whatever was pressed in another.
+    // The tab that was opened first still works after a button was pressed in another tab.
     for link in [&ben, &ada] {
         let answer = press(&installation, "/connect", &format!("{link}&token={token}"), &[("cookie", &kept)]).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
@@ -75,7 +76,7 @@ async fn every_tab_of_a_browser_has_the_same_token() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_is_no_token_is_replaced() {
+async fn an_invalid_cookie_is_replaced() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada").await;
     let long = format!("__Host-form={TOKEN}0");
@@ -93,7 +94,7 @@ async fn a_cookie_that_is_no_token_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_form_without_what_page_and_cookie_share_is_refused() {
+async fn a_form_without_the_shared_token_is_refused() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada").await;
     let kept = format!("__Host-form={TOKEN}");
@@ -121,7 +122,7 @@ async fn a_form_without_what_page_and_cookie_share_is_refused() {
 }
 
 #[tokio::test]
-async fn a_form_that_the_browser_says_another_site_sent_is_refused() {
+async fn a_form_marked_as_cross_site_by_the_browser_is_refused() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada").await;
     let (form, kept) = (format!("{link}&token={TOKEN}"), format!("__Host-form={TOKEN}"));

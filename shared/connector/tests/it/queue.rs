@@ -1,4 +1,4 @@
-//! Jobs on their way to SQS: whole batches, what fails of them, and what is never handled.
+//! Sending jobs to SQS: full batches, partial failures, and dead letters.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn job(name: &str) -> Job {
     Job::Sync { athlete: AthleteId::parse(name).unwrap(), tick: "2026-03-03T07:30:00Z".parse().unwrap() }
 }
 
-/// As many jobs, each a second later than the one before.
+/// `count` jobs, each a second later than the one before.
 fn jobs(count: u64) -> Vec<(Job, Duration)> {
     (0..count).map(|number| (job(&format!("athlete-{number:02}")), Duration::from_secs(number))).collect()
 }
@@ -27,7 +27,7 @@ fn entries(request: &Value) -> &[Value] {
     request["Entries"].as_array().unwrap()
 }
 
-/// The sizes of the batches sent, smallest first: they go out side by side.
+/// The sizes of the batches sent, smallest first, since they are sent concurrently.
 fn sizes(sqs: &Sqs) -> Vec<usize> {
     let mut sizes: Vec<_> = sqs.calls().iter().map(|(_, request)| entries(request).len()).collect();
     sizes.sort_unstable();
@@ -35,7 +35,7 @@ fn sizes(sqs: &Sqs) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn jobs_go_out_by_tens_each_with_its_delay() {
+async fn jobs_are_sent_in_tens_each_with_its_delay() {
     let sqs = Sqs::start().await;
     let jobs = jobs(23);
     sqs.queue.send(&jobs, soon()).await.unwrap();
@@ -70,7 +70,7 @@ async fn no_delay_is_longer_than_sqs_allows() {
 }
 
 #[tokio::test]
-async fn only_what_failed_of_a_batch_is_sent_again() {
+async fn only_failed_entries_of_a_batch_are_sent_again() {
     let sqs = Sqs::start().await;
     sqs.fail("athlete-03", 2);
     sqs.fail("athlete-07", 1);
@@ -89,7 +89,7 @@ async fn only_what_failed_of_a_batch_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_fails_three_times_is_given_up_and_counted() {
+async fn an_entry_that_fails_three_times_counts_as_lost() {
     let sqs = Sqs::start().await;
     sqs.fail("athlete-00", 99);
     sqs.fail("athlete-11", 99);
@@ -99,7 +99,7 @@ async fn what_fails_three_times_is_given_up_and_counted() {
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_loses_everything_and_says_why() {
+async fn a_refusing_service_loses_all_jobs_and_gives_the_reason() {
     let sqs = Sqs::start().await;
     sqs.refuse();
     let error = sqs.queue.send(&jobs(12), soon()).await.unwrap_err();
@@ -121,7 +121,7 @@ async fn nothing_is_tried_again_after_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_says_why_it_is_one() {
+async fn a_dead_letter_carries_its_reason() {
     let sqs = Sqs::start().await;
     sqs.queue.bury("not a job", "it is not JSON", soon()).await.unwrap();
     sqs.queue.bury("", "it ends too early", soon()).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_dead_letter_says_why_it_is_one() {
 }
 
 #[tokio::test]
-async fn a_message_is_put_off_for_as_long_as_sqs_allows() {
+async fn a_message_is_postponed_for_at_most_sqss_limit() {
     let sqs = Sqs::start().await;
     let delays = [Duration::ZERO, Duration::from_secs(90), Duration::from_hours(13), Duration::MAX];
     for delay in delays {

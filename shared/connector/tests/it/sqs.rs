@@ -1,4 +1,4 @@
-//! A queue service on a socket: it writes down what it is sent, and fails what it is told to.
+//! A fake SQS on a socket: it records its requests, and fails those that a test selects.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(crate) const JOBS: &str = "https://sqs.test/jobs";
 pub(crate) const DEAD_LETTERS: &str = "https://sqs.test/dead-letters";
 
-/// The service, and the product's queue in front of it.
+/// The fake service, and the product's queue that uses it.
 pub(crate) struct Sqs {
     pub(crate) queue: Queue,
     state: Arc<Mutex<State>>,
@@ -25,7 +25,7 @@ pub(crate) struct Sqs {
 struct State {
     /// Operation and request, in order.
     calls: Vec<(String, Value)>,
-    /// How often an entry whose text contains this is still to fail.
+    /// How many more times an entry whose text contains this fails.
     failing: BTreeMap<String, usize>,
     /// Whether every call is refused.
     refusing: bool,
@@ -50,7 +50,7 @@ impl Sqs {
             .credentials_provider(Credentials::new("local", "local", None, None, "test"))
             .endpoint_url(endpoint)
             .http_client(aws::http_client())
-            // Without the SDK's own retries a test sees each of ours.
+            // The SDK's retries are off, so that a test sees each of ours.
             .retry_config(RetryConfig::disabled())
             .build();
         let client = Client::from_conf(configuration);
@@ -58,7 +58,7 @@ impl Sqs {
         Self { queue, state }
     }
 
-    /// Fails the entries whose text contains `text`, so many times.
+    /// Fails the entries whose text contains `text`, this many times.
     pub(crate) fn fail(&self, text: &str, times: usize) {
         self.state.lock().unwrap().failing.insert(text.to_owned(), times);
     }
@@ -68,7 +68,7 @@ impl Sqs {
         self.state.lock().unwrap().refusing = true;
     }
 
-    /// What was called, in order.
+    /// The calls so far, in order.
     pub(crate) fn calls(&self) -> Vec<(String, Value)> {
         self.state.lock().unwrap().calls.clone()
     }

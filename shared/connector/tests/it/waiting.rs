@@ -1,4 +1,4 @@
-//! The queue of a single process: it keeps the rules of the real one, on a clock that a test moves.
+//! The queue of a single process follows the rules of SQS, on a clock that a test moves.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn bodies(received: &[connector::Received]) -> Vec<&str> {
 }
 
 #[test]
-fn a_message_is_handed_out_when_its_delay_is_over_and_once() {
+fn a_message_is_received_once_after_its_delay() {
     let (waiting, clock) = waiting();
     waiting.send("late".to_owned(), Duration::from_secs(10));
     waiting.send("soon".to_owned(), Duration::from_secs(5));
@@ -37,7 +37,7 @@ fn a_message_is_handed_out_when_its_delay_is_over_and_once() {
 }
 
 #[test]
-fn no_more_are_handed_out_than_asked_for_the_longest_visible_first() {
+fn at_most_the_requested_number_is_received_oldest_first() {
     let (waiting, clock) = waiting();
     for number in 0..5 {
         waiting.send(number.to_string(), Duration::from_secs(5 - number));
@@ -50,7 +50,7 @@ fn no_more_are_handed_out_than_asked_for_the_longest_visible_first() {
 }
 
 #[test]
-fn a_message_that_is_not_handled_comes_back_until_its_fifth_attempt() {
+fn an_unhandled_message_returns_until_its_fifth_attempt() {
     let (waiting, clock) = waiting();
     waiting.send("stubborn".to_owned(), Duration::ZERO);
     for attempt in 1..=5 {
@@ -65,7 +65,7 @@ fn a_message_that_is_not_handled_comes_back_until_its_fifth_attempt() {
 }
 
 #[test]
-fn a_delay_without_end_is_no_fault() {
+fn an_unlimited_delay_causes_no_error() {
     let (waiting, _) = waiting();
     waiting.send("never".to_owned(), Duration::MAX);
     assert_eq!(waiting.last_visible(Timestamp::MAX), Some(Timestamp::MAX));

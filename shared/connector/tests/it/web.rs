@@ -1,4 +1,4 @@
-//! The four routes: what every answer carries, and what the routes refuse before anything is looked up.
+//! The four routes: which headers every answer carries, and which requests are refused before any look-up.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::installation::{Installation, keyring, now, soon};
 
-/// A request as a browser or anybody else may send it; a form as one of our own page.
+/// Sends a request; a form has the token and cookie of our own page.
 async fn send(installation: &Installation, method: &str, target: &str, body: impl Into<Vec<u8>>) -> Response<String> {
     send_with(installation, method, target, body, "").await
 }
@@ -48,7 +48,7 @@ fn title(response: &Response<String>) -> &str {
     response.body().split_once("<h1>").and_then(|(_, rest)| rest.split_once("</h1>")).unwrap().0
 }
 
-/// Presses the button: the browser's cookie, and the query of Oura's consent page.
+/// Presses the button; returns the browser's cookie and the query of Oura's consent page.
 pub(crate) async fn depart(installation: &Installation, link: &str) -> (String, HashMap<String, String>) {
     let response = send(installation, "POST", "/club/connect", link).await;
     let cookie = header(&response, SET_COOKIE).split(';').next().unwrap().to_owned();
@@ -57,7 +57,7 @@ pub(crate) async fn depart(installation: &Installation, link: &str) -> (String, 
 }
 
 #[tokio::test]
-async fn every_answer_forbids_what_a_page_of_ours_never_does() {
+async fn every_answer_forbids_what_our_pages_do_not_need() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada Sample").await;
     let endless = "a".repeat(9_000);
@@ -91,7 +91,7 @@ async fn every_answer_forbids_what_a_page_of_ours_never_does() {
             continue;
         }
         assert_eq!(header(&response, CONTENT_TYPE), "text/html; charset=utf-8");
-        // The policy lets exactly the page's own stylesheet through.
+        // The policy allows exactly the page's own stylesheet.
         let (_, style) = response.body().split_once("<style>").unwrap();
         let hash = BASE64_STANDARD.encode(digest(&SHA256, style.split_once("</style>").unwrap().0.as_bytes()));
         assert!(said.contains(&format!("'sha256-{hash}'")), "{method} {target}");
@@ -99,7 +99,7 @@ async fn every_answer_forbids_what_a_page_of_ours_never_does() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_gets_a_list_of_the_allowed_ones() {
     let installation = Installation::new().await;
     for (method, path, allowed) in [
         ("DELETE", "/connect", "GET, POST"),
@@ -115,7 +115,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn the_button_leads_to_oura_and_leaves_a_cookie_that_only_this_host_sees() {
+async fn the_button_leads_to_oura_and_sets_a_host_only_cookie() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada Sample").await;
     let response = send(&installation, "POST", "/connect", link.as_str()).await;
@@ -139,7 +139,7 @@ async fn the_button_leads_to_oura_and_leaves_a_cookie_that_only_this_host_sees()
 }
 
 #[tokio::test]
-async fn coming_back_spends_the_cookie_and_the_state() {
+async fn the_callback_uses_up_the_cookie_and_the_state() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada Sample").await;
     let (cookie, query) = depart(&installation, &link).await;
@@ -154,7 +154,7 @@ async fn coming_back_spends_the_cookie_and_the_state() {
 }
 
 #[tokio::test]
-async fn an_entry_given_twice_is_not_believed() {
+async fn a_duplicate_entry_is_ignored() {
     let installation = Installation::new().await;
     let link = installation.enrolled("ada", "Ada Sample").await;
     for name in ["athlete=ada", "expires=0", "signature=a"] {
@@ -167,7 +167,8 @@ async fn an_entry_given_twice_is_not_believed() {
     let state = &query["state"];
     for (twice, expected) in [
         (format!("error=access_denied&state={state}&state={state}"), "We lost track of this visit"),
-        // The doubled state was not looked up, so it is still good; a doubled error is none, and then a code is missing.
+        // The duplicate state was not looked up, so it is still valid. A duplicate error counts as absent, so the code
+        // is missing.
         (format!("error=access_denied&error=access_denied&state={state}"), "Oura did not answer"),
     ] {
         let response = send_with(&installation, "GET", &format!("/oauth/callback?{twice}"), "", &cookie).await;
@@ -176,7 +177,7 @@ async fn an_entry_given_twice_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_link_opens_a_page_only_for_an_enrolled_athlete_and_in_time() {
+async fn a_link_works_only_for_an_enrolled_athlete_until_it_expires() {
     let installation = Installation::new().await;
     let page = |query: String| {
         let installation = &installation;
@@ -197,7 +198,7 @@ async fn a_link_opens_a_page_only_for_an_enrolled_athlete_and_in_time() {
 }
 
 #[test]
-fn whatever_is_sent_is_answered_with_a_page() {
+fn any_request_is_answered_with_a_page() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let installation = runtime.block_on(Installation::new());
     let routes = ["/connect", "/oauth/callback", "/disconnect", "/club/connect", "/"];

@@ -1,4 +1,4 @@
-//! `daily_activity`: what the body did in a day.
+//! `daily_activity`: a person's activity on one day.
 
 use std::fmt;
 
@@ -9,32 +9,33 @@ use serde::Deserialize;
 use super::Quantity::{Count, Kilocalories, MetMinutes, Metres, Score, Seconds};
 use super::{Document, Field, LocalTime, lenient_time, non_empty, null_as_default, number, show};
 
-/// A day's activity. The day runs from 04:00 to 04:00 and is provisional until some time after its end.
+/// The activity of a day. The day runs from 04:00 to 04:00, and its values are provisional until some time after its
+/// end.
 #[derive(Clone, PartialEq, Deserialize)]
 pub struct DailyActivity {
     /// Oura's opaque id.
     #[serde(deserialize_with = "non_empty")]
     pub id: String,
-    /// The day on which it began, at 04:00.
+    /// The day on which the period began, at 04:00.
     pub day: Date,
-    /// The document's timestamp, if it has a readable one.
+    /// The document's timestamp, `None` if it is missing or unreadable.
     #[serde(default, deserialize_with = "lenient_time")]
     pub timestamp: Option<LocalTime>,
     /// Activity score, 1 to 100.
     pub score: Option<f64>,
-    /// Energy spent by being active, kcal.
+    /// Energy spent through activity, kcal.
     pub active_calories: Option<f64>,
-    /// All energy spent, kcal.
+    /// Total energy spent, kcal.
     pub total_calories: Option<f64>,
-    /// The day's target for active energy, kcal.
+    /// The day's target for energy spent through activity, kcal.
     pub target_calories: Option<f64>,
     /// Steps taken.
     pub steps: Option<f64>,
-    /// The energy spent, expressed as a walk, in metres.
+    /// The energy spent, expressed as a walking distance, in metres.
     pub equivalent_walking_distance: Option<f64>,
-    /// The day's target, in metres.
+    /// The day's target distance, in metres.
     pub target_meters: Option<f64>,
-    /// Metres left to the target.
+    /// Metres missing to the target.
     pub meters_to_target: Option<f64>,
     /// Time at high intensity, s.
     pub high_activity_time: Option<f64>,
@@ -58,17 +59,17 @@ pub struct DailyActivity {
     pub sedentary_met_minutes: Option<f64>,
     /// Average effort, MET minutes.
     pub average_met_minutes: Option<f64>,
-    /// How often the person was told to move.
+    /// The number of alerts that asked the person to move.
     pub inactivity_alerts: Option<f64>,
-    /// What the score is made of.
+    /// The contributors of the score.
     #[serde(default, deserialize_with = "null_as_default")]
     pub contributors: ActivityContributors,
 }
 
-/// What an activity score is made of, each 1 to 100.
+/// The contributors of an activity score, each 1 to 100.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 pub struct ActivityContributors {
-    /// Daily targets met in the last 7 days.
+    /// Daily targets that were met in the last 7 days.
     pub meet_daily_targets: Option<f64>,
     /// Freedom from inactivity alerts in the last 24 hours.
     pub move_every_hour: Option<f64>,

@@ -1,4 +1,4 @@
-//! Times as Oura writes them.
+//! Local times in Oura's format.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer};
 
-/// A moment as the person's own clock showed it.
+/// A time on the person's own clock.
 ///
-/// Oura writes local times with their offset, and at times with fractions, as UTC, or without any offset: all are read,
-/// and the wall clock is kept as written. `Debug` shows neither.
+/// Oura usually writes local times with their offset. It sometimes adds fractions of a second, writes UTC, or leaves
+/// the offset out. This type reads all of these and keeps the wall clock as written. `Debug` shows neither part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
     /// Date and time on the wall clock.
     pub wall_clock: DateTime,
-    /// How far that clock was from UTC, if the document says.
+    /// The difference of that clock from UTC, if the document gives it.
     pub offset: Option<Offset>,
 }
 
@@ -29,7 +29,7 @@ impl LocalTime {
         Some(Self { wall_clock, offset: pieces.to_numeric_offset() })
     }
 
-    /// The instant, taken for UTC if the offset is missing. `None` only at the ends of the calendar.
+    /// The instant; a missing offset counts as UTC. `None` only at the limits of the calendar.
     #[must_use]
     pub fn instant(&self) -> Option<Timestamp> {
         self.offset.unwrap_or(Offset::UTC).to_timestamp(self.wall_clock).ok()
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wall_clock_is_kept_whatever_the_offset() {
+    fn keeps_the_wall_clock_for_any_offset() {
         let evening = date(2023, 1, 16).at(21, 41, 0, 0);
         for (text, expected) in [
             ("2023-01-16T21:41:00-05:00", Some(offset(-5))),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn rejects_text_that_is_not_a_time() {
         for text in ["", "2023-01-16", "21:41:00", "yesterday", "2023-02-30T10:00:00", "2023-01-16T25:00:00", "\u{0}"] {
             assert_eq!(LocalTime::parse(text), None, "{text}");
         }

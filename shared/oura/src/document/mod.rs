@@ -1,10 +1,10 @@
-//! The documents of the four collections, and the table of what each can tell.
+//! The documents of the four collections, with a table of the fields of each.
 //!
-//! Oura promises less than its specification says: required fields have been seen missing or null, and kinds come and
-//! go. So only `id` and `day` are demanded here, every number is an `f64` whether it is written `81` or `81.0`, and what
-//! is not known is ignored. Series sampled within a day or night are not read.
+//! Oura promises less than its specification says. Required fields were seen missing or null, and types change. So only
+//! `id` and `day` are required here, every number is an `f64` (`81` and `81.0` are equal), and unknown members are
+//! ignored. Time series within a day or night are not read.
 //!
-//! Measured values are private: `Debug` shows of a document its id and day.
+//! Measured values are private: the `Debug` output of a document shows only its id and day.
 
 mod activity;
 mod local_time;
@@ -28,20 +28,21 @@ pub trait Document: DeserializeOwned + Clone + fmt::Debug + Send + Sync + sealed
     /// The collection's name in the API's paths.
     const COLLECTION: &'static str;
 
-    /// Everything such a document can tell. Exactly these fields are asked for, and those of [`IDENTITY`](Self::IDENTITY).
+    /// All fields that this crate reads from such a document. A request names exactly these and
+    /// [`IDENTITY`](Self::IDENTITY).
     const FIELDS: &'static [Field<Self>];
 
-    /// The fields that say which document it is.
+    /// The fields that identify the document.
     const IDENTITY: &'static [&'static str];
 
     /// Oura's opaque id, which an updated document keeps.
     fn id(&self) -> &str;
 
-    /// The day that Oura files the document under. It is not to be derived from any time within the document.
+    /// The day under which Oura files the document. Do not derive it from a time in the document.
     fn day(&self) -> Date;
 
-    /// The document's timestamp. It only decides between two documents of one day. `None` if it is missing or can't be
-    /// read.
+    /// The document's timestamp, `None` if it is missing or unreadable. It is used only to choose between two documents
+    /// of one day.
     fn timestamp(&self) -> Option<Timestamp>;
 }
 
@@ -53,13 +54,13 @@ mod sealed {
     impl Sealed for super::Sleep {}
 }
 
-/// One thing that a document can tell.
+/// A field of a document.
 pub struct Field<D> {
-    /// Its path within the document: `score`, `contributors.hrv_balance`.
+    /// Its path in the document: `score`, `contributors.hrv_balance`.
     pub name: &'static str,
-    /// What is measured, and in which unit.
+    /// What it measures, and in which unit.
     pub quantity: Quantity,
-    /// Reads it from a document; `None` when the document does not say.
+    /// Reads the field from a document; `None` if the document does not have it.
     pub get: fn(&D) -> Option<Value>,
 }
 
@@ -75,14 +76,14 @@ impl<D> fmt::Debug for Field<D> {
     }
 }
 
-/// What a field told. `Debug` shows its kind only.
+/// The value of a field. `Debug` shows only its kind.
 #[derive(Clone, PartialEq)]
 pub enum Value {
     /// A finite number, in the unit of the field's [`Quantity`].
     Number(f64),
-    /// A time on the wall clock of wherever the person was.
+    /// A time on the person's wall clock.
     Time(DateTime),
-    /// A word of Oura's.
+    /// A word from Oura.
     Text(String),
 }
 
@@ -99,13 +100,13 @@ impl fmt::Debug for Value {
 /// What a field measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quantity {
-    /// Points of 100, or a difference of such points, which may be negative.
+    /// Points out of 100, or a difference of such points, which may be negative.
     Score,
     /// A percentage, 0 to 100.
     Percent,
     /// A duration in seconds.
     Seconds,
-    /// A number of things.
+    /// A count.
     Count,
     /// A distance in metres.
     Metres,
@@ -113,7 +114,7 @@ pub enum Quantity {
     Kilocalories,
     /// Effort in MET minutes: a minute at rest is about one.
     MetMinutes,
-    /// A difference from the person's own normal temperature, in degrees Celsius.
+    /// A difference from the person's own usual temperature, in degrees Celsius.
     CelsiusDeviation,
     /// A heart rate.
     BeatsPerMinute,
@@ -123,42 +124,43 @@ pub enum Quantity {
     Milliseconds,
     /// A time on the wall clock.
     LocalTime,
-    /// A word of Oura's, from an open list.
+    /// A word from Oura, from an open list.
     Text,
 }
 
-/// A number's value, for the tables.
+/// Converts a number for the field tables.
 fn number(number: Option<f64>) -> Option<Value> {
     number.map(Value::Number)
 }
 
-/// A time's value, for the tables.
+/// Converts a time for the field tables.
 fn time(time: Option<LocalTime>) -> Option<Value> {
     time.map(|time| Value::Time(time.wall_clock))
 }
 
-/// A word's value, for the tables.
+/// Converts a word for the field tables.
 fn text(text: Option<&str>) -> Option<Value> {
     text.map(|text| Value::Text(text.to_owned()))
 }
 
-/// What `Debug` shows of a document.
+/// Writes the `Debug` output of a document.
 fn show(name: &str, id: &str, day: Date, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.debug_struct(name).field("id", &id).field("day", &day).finish_non_exhaustive()
 }
 
-/// A group that is null tells as little as one that is missing.
+/// Reads a null group as a missing one.
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// An id names its document, so an empty one will not do.
+/// Rejects an empty id, since the id identifies the document.
 fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let id = String::deserialize(deserializer)?;
     if id.is_empty() { Err(D::Error::custom("an empty id")) } else { Ok(id) }
 }
 
-/// A timestamp only tells two documents apart, so one that can't be read does not cost its document.
+/// Reads an unreadable timestamp as `None`. The document stays readable, because the timestamp only ranks two
+/// documents.
 fn lenient_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LocalTime>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -178,8 +180,8 @@ mod tests {
 
     use super::*;
 
-    /// Builds a document that has a number for every field that is one, each another, and checks that each row of the
-    /// table reads its own.
+    /// Builds a document with a different number in each numeric field. Checks that each row of the table reads its own
+    /// field.
     fn every_row_reads_its_own_field<D: Document>() {
         let mut document = serde_json::json!({"id": "a", "day": "2026-03-02"});
         for (position, field) in D::FIELDS.iter().enumerate() {
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_are_right() {
+    fn each_table_row_reads_its_own_field() {
         every_row_reads_its_own_field::<DailyActivity>();
         every_row_reads_its_own_field::<DailyReadiness>();
         every_row_reads_its_own_field::<DailySleep>();
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_as_good_as_missing() {
+    fn reads_null_as_missing() {
         let text = r#"{"id": "a", "day": "2026-03-02", "score": null, "contributors": null}"#;
         let document: DailySleep = serde_json::from_str(text).unwrap();
         assert!(DailySleep::FIELDS.iter().all(|field| (field.get)(&document).is_none()));
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_not_printed() {
+    fn debug_shows_no_values() {
         let document: DailySleep = serde_json::from_str(r#"{"id": "a", "day": "2026-03-02", "score": 9753}"#).unwrap();
         let score = DailySleep::FIELDS.iter().find(|field| field.name == "score").unwrap();
         let printed = format!("{document:?} {:?} {score:?}", (score.get)(&document));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Quantity::{CelsiusDeviation, Score};
 use super::{Document, Field, LocalTime, lenient_time, non_empty, null_as_default, number, show};
 
-/// A day's readiness, known after the night that ended on it.
+/// The readiness of a day, calculated after the night that ended on it.
 #[derive(Clone, PartialEq, Deserialize)]
 pub struct DailyReadiness {
     /// Oura's opaque id.
@@ -17,35 +17,35 @@ pub struct DailyReadiness {
     pub id: String,
     /// The day of waking up.
     pub day: Date,
-    /// The document's timestamp, if it has a readable one.
+    /// The document's timestamp, `None` if it is missing or unreadable.
     #[serde(default, deserialize_with = "lenient_time")]
     pub timestamp: Option<LocalTime>,
     /// Readiness score, 1 to 100.
     pub score: Option<f64>,
-    /// Difference from the person's normal skin temperature, degrees Celsius.
+    /// Difference from the person's usual skin temperature, degrees Celsius.
     pub temperature_deviation: Option<f64>,
-    /// The same over several days, degrees Celsius.
+    /// The same difference over several days, degrees Celsius.
     pub temperature_trend_deviation: Option<f64>,
-    /// What the score is made of.
+    /// The contributors of the score.
     #[serde(default, deserialize_with = "null_as_default")]
     pub contributors: ReadinessContributors,
 }
 
-/// Readiness as one sleep period left it; part of a [`Sleep`](super::Sleep).
+/// The readiness after one sleep period; part of a [`Sleep`](super::Sleep).
 #[derive(Clone, Default, PartialEq, Deserialize)]
 pub struct Readiness {
     /// Readiness score, 1 to 100.
     pub score: Option<f64>,
-    /// Difference from the person's normal skin temperature, degrees Celsius.
+    /// Difference from the person's usual skin temperature, degrees Celsius.
     pub temperature_deviation: Option<f64>,
-    /// The same over several days, degrees Celsius.
+    /// The same difference over several days, degrees Celsius.
     pub temperature_trend_deviation: Option<f64>,
-    /// What the score is made of.
+    /// The contributors of the score.
     #[serde(default, deserialize_with = "null_as_default")]
     pub contributors: ReadinessContributors,
 }
 
-/// What a readiness score is made of, each 1 to 100.
+/// The contributors of a readiness score, each 1 to 100.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 pub struct ReadinessContributors {
     /// Balance of activity over the last days.
@@ -54,11 +54,11 @@ pub struct ReadinessContributors {
     pub body_temperature: Option<f64>,
     /// Balance of heart rate variability.
     pub hrv_balance: Option<f64>,
-    /// Activity of the day before.
+    /// Activity of the previous day.
     pub previous_day_activity: Option<f64>,
-    /// Sleep of the night before.
+    /// Sleep of the previous night.
     pub previous_night: Option<f64>,
-    /// How early in the night the heart came to rest.
+    /// How early in the night the resting heart rate was reached.
     pub recovery_index: Option<f64>,
     /// Resting heart rate.
     pub resting_heart_rate: Option<f64>,

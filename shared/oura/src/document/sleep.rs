@@ -1,4 +1,4 @@
-//! `sleep`, one document per sleep period, and `daily_sleep`, the score of a day's sleep.
+//! `sleep`, one document per sleep period, and `daily_sleep`, the sleep score of a day.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::{
     Document, Field, LocalTime, Readiness, lenient_time, non_empty, null_as_default, number, show, text, time,
 };
 
-/// The score of a day's sleep, naps included.
+/// The sleep score of a day, naps included.
 #[derive(Clone, PartialEq, Deserialize)]
 pub struct DailySleep {
     /// Oura's opaque id.
@@ -22,53 +22,53 @@ pub struct DailySleep {
     pub id: String,
     /// The day of waking up.
     pub day: Date,
-    /// When it is of, as far as it says.
+    /// The document's timestamp, `None` if it is missing or unreadable.
     #[serde(default, deserialize_with = "lenient_time")]
     pub timestamp: Option<LocalTime>,
     /// Sleep score, 1 to 100.
     pub score: Option<f64>,
-    /// What the score is made of.
+    /// The contributors of the score.
     #[serde(default, deserialize_with = "null_as_default")]
     pub contributors: SleepContributors,
 }
 
-/// What a sleep score is made of, each 1 to 100.
+/// The contributors of a sleep score, each 1 to 100.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 pub struct SleepContributors {
     /// Deep sleep.
     pub deep_sleep: Option<f64>,
-    /// Share of the time in bed that was slept.
+    /// Share of the time in bed that the person was asleep.
     pub efficiency: Option<f64>,
     /// Time to fall asleep.
     pub latency: Option<f64>,
     /// REM sleep.
     pub rem_sleep: Option<f64>,
-    /// Freedom from disturbance.
+    /// How undisturbed the sleep was.
     pub restfulness: Option<f64>,
-    /// When the person slept.
+    /// The time of day at which the person slept.
     pub timing: Option<f64>,
-    /// All sleep.
+    /// Total sleep.
     pub total_sleep: Option<f64>,
 }
 
-/// One period of sleep: a night, a part of one, or a nap. A day has several, in no useful order.
+/// One sleep period: a night, part of a night, or a nap. A day has several, in no defined order.
 #[derive(Clone, PartialEq, Deserialize)]
 pub struct Sleep {
     /// Oura's opaque id.
     #[serde(deserialize_with = "non_empty")]
     pub id: String,
-    /// The day it counts for: that of waking up, save for a [`SleepType::LateNap`].
+    /// The day it counts for: the day of waking up, except for a [`SleepType::LateNap`].
     pub day: Date,
-    /// What kind of sleep it was (`type`).
+    /// The kind of sleep (`type`).
     #[serde(rename = "type")]
     pub kind: Option<SleepType>,
-    /// Oura's internal number of the period.
+    /// Oura's internal number for the period.
     pub period: Option<f64>,
     /// When the person went to bed.
     pub bedtime_start: Option<LocalTime>,
     /// When the person got up; missing while the sleep is in progress.
     pub bedtime_end: Option<LocalTime>,
-    /// s.
+    /// Time in bed, s.
     pub time_in_bed: Option<f64>,
     /// Time asleep, s.
     pub total_sleep_duration: Option<f64>,
@@ -82,38 +82,38 @@ pub struct Sleep {
     pub rem_sleep_duration: Option<f64>,
     /// Time to fall asleep, s.
     pub latency: Option<f64>,
-    /// Share of the time in bed that was slept, percent.
+    /// Share of the time in bed that the person was asleep, percent.
     pub efficiency: Option<f64>,
-    /// Number of restless spells.
+    /// Number of restless periods.
     pub restless_periods: Option<f64>,
-    /// Breaths per minute.
+    /// Average breaths per minute.
     pub average_breath: Option<f64>,
-    /// Beats per minute, from 30-second samples. Oura's app shows 5-minute values, so the two differ.
+    /// Average beats per minute, from 30-second samples. Oura's app shows 5-minute values, so the two differ.
     pub average_heart_rate: Option<f64>,
-    /// Beats per minute, from 30-second samples as well.
+    /// Lowest beats per minute, from 30-second samples as well.
     pub lowest_heart_rate: Option<f64>,
     /// Heart rate variability, RMSSD, ms.
     pub average_hrv: Option<f64>,
-    /// What this period did to the readiness score, in points.
+    /// The effect of this period on the readiness score, in points.
     pub readiness_score_delta: Option<f64>,
-    /// What this period did to the sleep score, in points.
+    /// The effect of this period on the sleep score, in points.
     pub sleep_score_delta: Option<f64>,
-    /// Which algorithm analysed it (`v1`, `v2`).
+    /// The algorithm that analysed the period (`v1`, `v2`).
     pub sleep_algorithm_version: Option<String>,
-    /// Why this version of the document exists: the only hint of a later change.
+    /// Why Oura wrote this version of the document: the only sign of a later change.
     pub sleep_analysis_reason: Option<String>,
-    /// Readiness as this period left it.
+    /// The readiness after this period.
     #[serde(default, deserialize_with = "null_as_default")]
     pub readiness: Readiness,
 }
 
-/// The kinds of sleep; an open list.
+/// The kinds of sleep; the list is open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(from = "String")]
 pub enum SleepType {
-    /// `long_sleep`: over three hours. It counts.
+    /// `long_sleep`: longer than three hours. It counts for the scores.
     LongSleep,
-    /// `sleep`: a nap that the person confirmed. It counts.
+    /// `sleep`: a nap that the person confirmed. It counts for the scores.
     Sleep,
     /// `late_nap`: it ended after 18:00 and counts for the next day.
     LateNap,
@@ -121,12 +121,12 @@ pub enum SleepType {
     Rest,
     /// `deleted`: removed by the person.
     Deleted,
-    /// A kind that came after this was written.
+    /// A kind that this crate does not know.
     Other(String),
 }
 
 impl SleepType {
-    /// As Oura writes it.
+    /// The kind in Oura's spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -253,7 +253,7 @@ impl Document for Sleep {
         self.day
     }
 
-    /// Such documents have none, and a day has several of them anyway.
+    /// Always `None`: such documents have no timestamp, and a day has several of them anyway.
     fn timestamp(&self) -> Option<Timestamp> {
         None
     }

@@ -1,7 +1,7 @@
-//! What Oura's answers about data mean, as tables: what comes, and what follows from it.
+//! The meaning of Oura's responses to data requests, as tables: each row is a response and its result.
 //!
-//! Three rules apply to all of them. Only Oura's own explicit answer proves anything about a person. A document is
-//! missing only if a complete answer does not contain it. An unreadable value affects only its own document.
+//! Three rules apply to all of them. Only an explicit response from Oura proves anything about a person. A document is
+//! missing only if a complete response does not contain it. An unreadable value affects only its own document.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -26,7 +26,7 @@ fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl Into
     answer
 }
 
-/// What the client makes of a page that is this body.
+/// Reads a page with this body through the client.
 async fn read<D: Document>(body: Vec<u8>) -> Result<Documents<D>, ApiError> {
     let server = Server::start(move |_| typed(200, "application/json", body.clone())).await;
     server.client().documents::<D>(&secret("hush-token"), DAYS, later()).await
@@ -35,14 +35,14 @@ async fn read<D: Document>(body: Vec<u8>) -> Result<Documents<D>, ApiError> {
 mod refusals {
     use super::*;
 
-    /// Asked of a collection, of `personal_info`, and of the revocation of a grant.
+    /// Sent in response to a collection, to `personal_info`, and to the revocation of a grant.
     #[tokio::test]
-    async fn say_something_about_a_person_only_in_ouras_own_words() {
+    async fn are_about_a_person_only_if_oura_wrote_them() {
         let forbidden = |detail| ApiError::Forbidden { detail };
         let foreign = |status| ApiError::Foreign { status };
         let membership = || forbidden(Forbidden::Membership);
         for (status, body, expected) in [
-            // 401: the token. Any words of Oura's will do, and none: it only leads to a refresh.
+            // 401: the access token. Oura's explanation is not needed, because the error only leads to a refresh.
             (401, r#"{"status":401,"title":"Unauthorized","detail":"hush"}"#, ApiError::TokenRefused),
             (401, r#"{"detail":"hush"}"#, ApiError::TokenRefused),
             (401, r#"{"error":"invalid_token","error_description":"hush"}"#, ApiError::TokenRefused),
@@ -51,7 +51,7 @@ mod refusals {
             (401, r#"{"message":"Unauthorized"}"#, foreign(401)),
             (401, "Unauthorized", foreign(401)),
             (401, r#"{"status":401,"error":"Unauthorized"}"#, foreign(401)),
-            // 402: the membership, if Oura explains it. Any gateway may send the status for its own bill.
+            // 402: the membership, if Oura explains it. Any gateway may send this status for its own billing.
             (402, r#"{"detail":"hush"}"#, membership()),
             (402, r#"{"status":402,"title":"Payment Required","detail":"hush"}"#, membership()),
             (402, r#"{"status":402,"title":"Payment Required"}"#, forbidden(Forbidden::Unknown)),
@@ -62,7 +62,7 @@ mod refusals {
             (402, r#"{"status":402,"error":"Payment Required"}"#, foreign(402)),
             (402, HTML, foreign(402)),
             (402, "DEPLOYMENT_DISABLED", foreign(402)),
-            // 403: the membership or the scope, if the answer says which.
+            // 403: the membership or the scope, if the response says which.
             (
                 403,
                 r#"{"status":403,"title":"Forbidden","detail":"The user's Oura subscription has expired"}"#,
@@ -93,14 +93,14 @@ mod refusals {
             (403, r#""membership""#, foreign(403)),
             (403, r#"{"detail":"membership"#, foreign(403)),
             (403, "{}", foreign(403)),
-            // 426: the person's app, if Oura explains it. Any proxy may send the status for the protocol (RFC 9110).
+            // 426: the person's app, if Oura explains it. Any proxy may send this status for the protocol (RFC 9110).
             (426, r#"{"title":"Upgrade Required","detail":"hush"}"#, forbidden(Forbidden::OutdatedApp)),
             (426, r#"{"detail":"hush"}"#, forbidden(Forbidden::OutdatedApp)),
             (426, r#"{"title":"Upgrade Required"}"#, forbidden(Forbidden::Unknown)),
             (426, "", forbidden(Forbidden::Unknown)),
             (426, r#"{"status":426,"error":"Upgrade Required"}"#, foreign(426)),
             (426, HTML, foreign(426)),
-            // Our request. An operator has to look at it, unless it never reached Oura.
+            // Our request is wrong. An operator has to look at it, unless the request never reached Oura.
             (400, r#"{"detail":"hush"}"#, ApiError::Rejected { status: 400 }),
             (404, "", ApiError::Rejected { status: 404 }),
             (422, r#"{"detail":[{"loc":["query"],"msg":"hush","type":"x"}]}"#, ApiError::Rejected { status: 422 }),
@@ -125,9 +125,9 @@ mod refusals {
         }
     }
 
-    /// At the older server a 401 says that the token is dead already, which is as good as revoked.
+    /// At the older server a 401 means that the token is already invalid, which counts as revoked.
     #[tokio::test]
-    async fn of_a_revocation_end_it_only_in_ouras_own_words() {
+    async fn end_a_revocation_only_if_oura_wrote_them() {
         for (body, expected) in
             [("", Ok(())), (r#"{"detail":"hush"}"#, Ok(())), (HTML, Err(ApiError::Foreign { status: 401 }))]
         {
@@ -138,9 +138,9 @@ mod refusals {
         }
     }
 
-    /// The values of the header are tested beside its parser. The wait is obeyed even if an intermediary sent it.
+    /// The header values are tested beside the parser. The client obeys the wait even if an intermediary sent it.
     #[tokio::test]
-    async fn of_a_throttle_are_obeyed_from_any_author() {
+    async fn of_a_throttle_count_from_any_author() {
         for (headers, body, after, tier) in [
             (&[("retry-after", "30"), ("x-ratelimit-tier", "token")][..], "", Some(30), Tier::Token),
             (&[("retry-after", "1800.5")], HTML, Some(1801), Tier::Unknown),
@@ -159,11 +159,11 @@ mod refusals {
 mod successes {
     use super::*;
 
-    /// Each of these, taken for a page without documents, would empty what is already known of the days.
+    /// Reading one of these as a page without documents would delete the known data of the days.
     #[tokio::test]
-    async fn that_are_no_whole_page_are_errors_and_not_empty() {
+    async fn without_a_whole_page_are_errors_and_not_empty() {
         for body in [
-            // Not Oura's at all.
+            // Not from Oura.
             &b""[..],
             HTML.as_bytes(),
             b"OK",
@@ -183,20 +183,20 @@ mod successes {
             br#"{"usercollection": {"data": []}}"#,
             br#"{"id": "a", "day": "2026-03-02", "score": 81}"#,
             br#"{"data": [], "data": [], "next_token": null}"#,
-            // Cut short, or more than one thing.
+            // Cut short, or followed by more data.
             br#"{"data": [{"id": "hush"#,
             br#"{"data": []"#,
             br#"{"data": [], "next_token": null} hush"#,
             br#"{"data": [NaN], "next_token": null} hush"#,
             br#"{"data": [{"score": NaN], "next_token": null}"#,
-            // No way to the next page.
+            // An invalid token of the next page.
             br#"{"data": [], "next_token": 7}"#,
             br#"{"data": [], "next_token": false}"#,
             br#"{"data": [], "next_token": ["a"]}"#,
             br#"{"data": [], "next_token": {"token": "a"}}"#,
             br#"{"data": [NaN], "next_token": NaN}"#,
             br#"{"data": [], "next_token": null, "next_token": "a"}"#,
-            // There is more, said elsewhere than Oura documents it.
+            // An undocumented member refers to another page.
             br#"{"data": [], "nextToken": "a"}"#,
             br#"{"data": [], "next_token": null, "next_page": 2}"#,
             br#"{"data": [], "next_token": null, "nextCursor": "a"}"#,
@@ -217,10 +217,10 @@ mod successes {
             br#"{"data": [], "page": 1, "total_pages": 2}"#,
             br#"{"data": [], "total_pages": 2}"#,
             br#"{"data": [], "meta": {"currentPage": 0, "pageCount": 2}}"#,
-            // There is less than there should be.
+            // The page says that documents are missing.
             br#"{"data": [], "next_token": null, "partial": true}"#,
             br#"{"data": [], "next_token": "a", "incomplete": true}"#,
-            // Something went wrong.
+            // The page reports an error.
             br#"{"data": [], "next_token": null, "detail": "hush"}"#,
             br#"{"data": [], "next_token": null, "title": "Internal Server Error", "status": 500}"#,
             br#"{"data": [], "next_token": "a", "detail": [{"msg": "hush"}]}"#,
@@ -240,7 +240,7 @@ mod successes {
     }
 
     #[tokio::test]
-    async fn that_are_a_whole_page_may_hold_what_is_not_known() {
+    async fn with_a_whole_page_may_have_unknown_members() {
         for body in [
             &br#"{"data": [], "next_token": null}"#[..],
             br#"{"next_token": "", "data": []}"#,
@@ -261,9 +261,9 @@ mod successes {
     }
 
     #[tokio::test]
-    async fn with_a_damaged_document_cost_only_that_document() {
+    async fn with_a_damaged_document_lose_only_that_document() {
         let whole = r#"{"id": "b", "day": "2026-03-04", "score": 80}"#;
-        // What is between the others, and which document, day and field are named as unreadable.
+        // The damaged document between two others, and the id, day and field that are named.
         for (damaged, id, day, field) in [
             (&br#"{"id": "a", "day": "2026-03-02", "score": NaN}"#[..], Some("a"), Some(2), "score"),
             (br#"{"id": "a", "day": "2026-03-02", "score": -Infinity}"#, Some("a"), Some(2), "score"),
@@ -300,9 +300,9 @@ mod successes {
         }
     }
 
-    /// More members, or more different damaged documents, than a page can have.
+    /// A page with more members, or more different damaged documents, than a real page can have.
     #[tokio::test]
-    async fn with_too_much_in_them_are_errors() {
+    async fn with_too_many_members_or_damages_are_errors() {
         let names: Vec<_> = (0..65).map(|number| format!(r#""{number}": 0"#)).collect();
         let damaged: Vec<_> = (0..1_001).map(|number| format!(r#"{{"id": "{number}"}}"#)).collect();
         for body in [
@@ -312,12 +312,12 @@ mod successes {
             let read = read::<DailySleep>(body.into_bytes()).await;
             assert!(matches!(read, Err(ApiError::Unreadable { .. })), "{:?}", read.map(|found| found.requests));
         }
-        // The same damage a thousand times is one.
+        // A thousand equal damages are reported once.
         let body = format!(r#"{{"data": [{}], "next_token": null}}"#, vec!["{}"; 5_000].join(","));
         assert_eq!(read::<DailySleep>(body.into_bytes()).await.unwrap().unreadable.len(), 1);
     }
 
-    /// The first page is damaged, and there is a second.
+    /// The first page is damaged, and a second page exists.
     #[tokio::test]
     async fn with_a_damaged_document_lead_to_the_next_page() {
         let server = Server::start(|seen| match seen.parameter("next_token") {
@@ -333,7 +333,7 @@ mod successes {
 mod documents {
     use super::*;
 
-    /// What becomes of a document with this in the place of one member: what it says, or the field that is unreadable.
+    /// Reads a document with these members: returns a value from it, or the unreadable field.
     async fn with<D: Document, T>(members: &str, say: impl Fn(&D) -> T) -> Result<T, String> {
         let body = format!(r#"{{"data": [{{"id": "a", "day": "2026-03-02", {members}}}], "next_token": null}}"#);
         let found = read::<D>(body.into_bytes()).await.unwrap();
@@ -386,7 +386,7 @@ mod documents {
         }
     }
 
-    /// A timestamp only tells two documents of one day apart, so none of these costs the document.
+    /// A timestamp only ranks two documents of one day, so an invalid one does not make the document unreadable.
     #[tokio::test]
     async fn have_timestamps() {
         let eight = "2026-03-02T08:00:00Z".parse().ok();
@@ -428,7 +428,7 @@ mod documents {
         }
     }
 
-    /// A document that does not say which it is, or of which day, may be of any day.
+    /// A document without a readable id or day may be of any day.
     #[tokio::test]
     async fn have_an_id_and_a_day() {
         for (document, expected) in [
@@ -466,9 +466,9 @@ mod documents {
 mod people {
     use super::*;
 
-    /// An account is known only by the text that Oura gives for it.
+    /// Only the id text from Oura identifies an account.
     #[tokio::test]
-    async fn are_known_by_a_text() {
+    async fn need_a_text_as_id() {
         for (body, expected) in [
             (r#"{"id": "p-1", "age": null, "email": "hush@example.org"}"#, Some("p-1")),
             (r#"{"id": "p-1"}"#, Some("p-1")),

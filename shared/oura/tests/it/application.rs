@@ -1,4 +1,4 @@
-//! Finding out whether Oura knows the application, without touching anybody's grant.
+//! Checks of the application's registration at Oura, which use no grant.
 
 use axum::http::{Method, Response};
 use oura::{ApiError, Callback, TokenError};
@@ -17,7 +17,7 @@ fn refusal(code: &'static str) -> Response<axum::body::Body> {
 }
 
 #[tokio::test]
-async fn a_client_is_known_when_a_made_up_token_is_the_only_thing_wrong() {
+async fn accepts_client_if_only_the_made_up_token_is_refused() {
     let server = Server::start(|_| refusal("invalid_grant")).await;
     let client = server.client();
     assert_eq!(client.recognises(&credentials(), later()).await, Ok(()));
@@ -34,7 +34,7 @@ async fn a_client_is_known_when_a_made_up_token_is_the_only_thing_wrong() {
 }
 
 #[tokio::test]
-async fn whatever_else_the_token_server_says_is_no_recognition() {
+async fn any_other_token_answer_is_an_error() {
     let refused = |code: &str| TokenError::Refused { code: code.to_owned() };
     for (code, error) in [
         ("invalid_client", TokenError::InvalidClient),
@@ -51,7 +51,7 @@ async fn whatever_else_the_token_server_says_is_no_recognition() {
 }
 
 #[tokio::test]
-async fn a_callback_is_registered_when_oura_sends_the_error_there() {
+async fn callback_is_registered_if_oura_redirects_to_it() {
     let back: Url = "https://example.org/oauth/callback?error=unsupported_response_type&state=x".parse().unwrap();
     let server = Server::start(move |_| redirect(&back)).await;
     assert_eq!(server.client().callback("our id", &callback(), later()).await, Ok(Callback::Registered));
@@ -64,7 +64,7 @@ async fn a_callback_is_registered_when_oura_sends_the_error_there() {
 }
 
 #[tokio::test]
-async fn a_page_of_ouras_own_tells_nothing_and_a_bad_request_tells_enough() {
+async fn page_of_oura_is_unknown_and_bad_request_is_refused() {
     let answered = async |response: fn() -> Response<axum::body::Body>| {
         let server = Server::start(move |_| response()).await;
         server.client().callback("our id", &callback(), later()).await

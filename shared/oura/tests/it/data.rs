@@ -1,4 +1,4 @@
-//! Collections: the window, the pages, the unreadable, and what every refusal means.
+//! Collections: the window, the pages, unreadable documents, and refusals.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn days_of<D: Document>(found: &Documents<D>) -> Vec<i8> {
 }
 
 #[tokio::test]
-async fn one_day_more_is_asked_for_at_each_end_and_left_out_again() {
+async fn requests_one_more_day_at_each_end_and_drops_it() {
     let server = Server::start(|_| {
         let day = |day: i8| json!({"id": format!("id-{day}"), "day": date(2026, 3, day), "score": 80 + day});
         page(&json!([day(9), day(1), day(8), day(2), day(5)]), None)
@@ -75,7 +75,7 @@ async fn every_collection_has_its_own_path() {
 }
 
 #[tokio::test]
-async fn the_api_may_live_below_a_path() {
+async fn supports_an_api_below_a_path() {
     let server = Server::start(|_| page(&json!([]), None)).await;
     for below in ["gateway/oura", "gateway/oura/"] {
         fetch::<Sleep>(&client_of(&server.url.join(below).unwrap())).await.unwrap();
@@ -84,7 +84,7 @@ async fn the_api_may_live_below_a_path() {
 }
 
 #[tokio::test]
-async fn a_sleep_is_read_as_it_comes() {
+async fn reads_a_sleep_document() {
     let server = Server::start(|_| {
         let night = json!({
             "id": "night", "day": "2026-03-03", "type": "long_sleep", "average_hrv": 61, "efficiency": 91.5,
@@ -105,7 +105,7 @@ async fn a_sleep_is_read_as_it_comes() {
 }
 
 #[tokio::test]
-async fn pages_are_followed_to_the_end_with_the_dates_repeated() {
+async fn reads_all_pages_and_repeats_the_dates() {
     let server = Server::start(|seen| match seen.parameter("next_token") {
         None => page(&json!([{"id": "a", "day": "2026-03-02", "score": 1}]), Some("x=1&y")),
         Some("x=1&y") => page(&json!([]), Some("second")),
@@ -128,7 +128,7 @@ async fn pages_are_followed_to_the_end_with_the_dates_repeated() {
 }
 
 #[tokio::test]
-async fn an_empty_or_missing_token_is_the_end() {
+async fn empty_or_missing_token_ends_the_pages() {
     let server = Server::start(|seen| {
         if seen.path.ends_with("sleep") { answer(&json!({"data": []})) } else { page(&json!([]), Some("")) }
     })
@@ -138,7 +138,7 @@ async fn an_empty_or_missing_token_is_the_end() {
 }
 
 #[tokio::test]
-async fn pages_that_go_round_or_never_end_are_given_up() {
+async fn repeated_or_endless_pages_are_an_error() {
     let server =
         Server::start(|seen| page(&json!([]), Some(if seen.parameter("next_token") == Some("a") { "b" } else { "a" })))
             .await;
@@ -154,7 +154,7 @@ async fn pages_that_go_round_or_never_end_are_given_up() {
 }
 
 #[tokio::test]
-async fn a_page_that_fails_is_an_error_and_not_fewer_days() {
+async fn failed_page_is_an_error_and_not_fewer_days() {
     let server = Server::start(|seen| match seen.parameter("next_token") {
         None => page(&json!([{"id": "a", "day": "2026-03-02"}]), Some("more")),
         Some(_) => plain(502, ""),
@@ -164,7 +164,7 @@ async fn a_page_that_fails_is_an_error_and_not_fewer_days() {
 }
 
 #[tokio::test]
-async fn an_unreadable_document_loses_only_itself() {
+async fn unreadable_document_loses_only_itself() {
     let server = Server::start(|_| {
         let data = json!([
             {"id": "a", "day": "2026-03-02", "contributors": {"hrv_balance": 1}},
@@ -201,7 +201,7 @@ async fn an_unreadable_document_loses_only_itself() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_cut_short_or_endless_is_not_ouras_own() {
+async fn cut_or_endless_refusal_is_foreign() {
     let server =
         RawServer::start(&b"HTTP/1.1 403 Forbidden\r\nContent-Length: 500\r\n\r\n{\"detail\": \"scope"[..], false);
     assert_eq!(fetch_error(&server.client()).await, ApiError::Foreign { status: 403 });
@@ -210,7 +210,7 @@ async fn a_refusal_that_is_cut_short_or_endless_is_not_ouras_own() {
 }
 
 #[tokio::test]
-async fn a_throttle_says_for_how_long_and_for_whom() {
+async fn throttle_has_wait_and_tier() {
     let server = Server::start(|_| {
         let answer = Response::builder().status(429).header("Retry-After", "30").header("X-RateLimit-Tier", "token");
         answer.body(Body::empty()).unwrap()
@@ -222,7 +222,7 @@ async fn a_throttle_says_for_how_long_and_for_whom() {
 }
 
 #[tokio::test]
-async fn a_large_page_is_read_and_an_enormous_one_is_not() {
+async fn reads_a_large_page_and_rejects_an_enormous_one() {
     let with_padding = |bytes: usize| {
         let document = json!({"id": "a", "day": "2026-03-02", "met": "x".repeat(bytes)});
         json!({"data": [document], "next_token": null}).to_string()
@@ -241,7 +241,7 @@ async fn a_large_page_is_read_and_an_enormous_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_compressed_page_is_read_and_a_garbled_one_is_unreadable() {
+async fn reads_a_compressed_page_and_rejects_a_garbled_one() {
     let server = Server::start(|seen| gzip(if seen.path.ends_with("/sleep") { EMPTY_PAGE_GZ } else { b"plain" })).await;
     assert_eq!(fetch::<Sleep>(&server.client()).await.unwrap().requests, 1);
     assert!(server.seen()[0].headers["accept-encoding"].to_str().unwrap().contains("gzip"));
@@ -249,7 +249,7 @@ async fn a_compressed_page_is_read_and_a_garbled_one_is_unreadable() {
 }
 
 #[tokio::test]
-async fn a_connection_that_fails_is_a_service_that_is_unwell() {
+async fn failed_connection_is_unwell() {
     for reply in [
         &b""[..],
         b"HTTP/1.1 200 OK\r\nContent-Le",
@@ -265,7 +265,7 @@ async fn a_connection_that_fails_is_a_service_that_is_unwell() {
 }
 
 #[tokio::test]
-async fn the_deadline_is_kept() {
+async fn gives_up_at_the_deadline() {
     let silence = Silence::start();
     let client = client_of(&silence.url);
     let found = client.documents::<Sleep>(&secret("token"), WEEK, soon()).await;
@@ -285,7 +285,7 @@ async fn the_deadline_is_kept() {
 }
 
 #[tokio::test]
-async fn a_redirect_takes_no_token_along() {
+async fn redirect_is_not_followed() {
     let elsewhere = Server::start(|_| page(&json!([]), None)).await;
     let to = elsewhere.url.clone();
     let server = Server::start(move |_| redirect(&to)).await;
@@ -294,7 +294,7 @@ async fn a_redirect_takes_no_token_along() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_not_sent() {
+async fn sends_no_request_for_invalid_token_or_empty_range() {
     let server = Server::start(|_| page(&json!([]), None)).await;
     let odd = server.client().documents::<Sleep>(&secret("two\nlines"), WEEK, later()).await;
     assert_eq!(odd, Err(ApiError::TokenRefused), "no such token was ever issued");
@@ -305,7 +305,7 @@ async fn what_cannot_be_asked_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_person_is_known_by_an_id() {
+async fn reads_the_id_of_a_person() {
     let server = Server::start(|_| answer(&json!({"id": "p-1", "age": null, "email": "hush@example.org"}))).await;
     let info = server.client().personal_info(&secret("token"), later()).await.unwrap();
     assert_eq!(info, PersonalInfo { id: OuraUserId::try_from("p-1".to_owned()).unwrap() });
@@ -316,7 +316,7 @@ async fn a_person_is_known_by_an_id() {
 }
 
 #[tokio::test]
-async fn warming_opens_a_connection_and_minds_no_answer() {
+async fn warming_connects_and_ignores_the_response() {
     let server = Server::start(|_| plain(404, "")).await;
     server.client().warm(later()).await;
     let [seen] = &server.seen()[..] else { panic!("one request") };
@@ -325,7 +325,7 @@ async fn warming_opens_a_connection_and_minds_no_answer() {
     client_of(&nobody()).warm(later()).await;
 }
 
-/// Handlers run on several threads elsewhere.
+/// In other programs, handlers run on several threads.
 #[test]
 fn calls_can_cross_threads() {
     fn crosses<T: Send>(_: T) {}

@@ -1,4 +1,4 @@
-//! The client against servers that answer what each test says, on real sockets.
+//! Tests the client against servers on real sockets, which answer what each test says.
 
 #![expect(clippy::unwrap_used, reason = "what tests share may panic like the tests themselves")]
 
@@ -15,12 +15,12 @@ use oura::ClientCredentials;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-/// Far enough off that no test meets it.
+/// A deadline that no test reaches.
 fn later() -> Instant {
     Instant::now() + Duration::from_mins(1)
 }
 
-/// Soon, for servers that never answer.
+/// A short deadline, for servers that never answer.
 fn soon() -> Instant {
     Instant::now() + Duration::from_millis(50)
 }

@@ -1,4 +1,4 @@
-//! Servers: one that records and answers over HTTP, and some that misbehave below it.
+//! Test servers: one that records requests and answers over HTTP, and some that fail below HTTP.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use oura::{Client, Endpoints};
 use serde_json::Value;
 use url::Url;
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: Method,
@@ -28,7 +28,7 @@ impl Seen {
     }
 }
 
-/// An HTTP server that records every request and answers it with a function of it.
+/// An HTTP server that records every request and computes the response with a function.
 pub(crate) struct Server {
     pub(crate) url: Url,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -74,7 +74,7 @@ async fn read(request: Request) -> Seen {
     }
 }
 
-/// A client that finds everything at this address.
+/// A client with all endpoints at this address.
 pub(crate) fn client_of(url: &Url) -> Client {
     let at = |path| url.join(path).unwrap();
     let endpoints =
@@ -95,7 +95,7 @@ pub(crate) fn typed(status: u16, kind: &str, body: impl Into<Body>) -> Response<
     Response::builder().status(status).header(header::CONTENT_TYPE, kind).body(body.into()).unwrap()
 }
 
-/// A body that claims to be compressed.
+/// A response that claims to be compressed.
 pub(crate) fn gzip(body: impl Into<Body>) -> Response<Body> {
     let answer = Response::builder().header(header::CONTENT_TYPE, "application/json");
     answer.header(header::CONTENT_ENCODING, "gzip").body(body.into()).unwrap()
@@ -105,7 +105,8 @@ pub(crate) fn redirect(to: &Url) -> Response<Body> {
     Response::builder().status(307).header(header::LOCATION, to.as_str()).body(Body::empty()).unwrap()
 }
 
-/// A server that takes a whole request and writes these bytes. It then closes the connection, or keeps it open if told.
+/// A server that reads a whole request and writes these bytes. It then closes the connection, or keeps it open if asked
+/// to.
 pub(crate) struct RawServer {
     pub(crate) url: Url,
     connections: Arc<AtomicUsize>,
@@ -136,13 +137,13 @@ impl RawServer {
         client_of(&self.url)
     }
 
-    /// How many connections came, each of which carried at most one request.
+    /// The number of connections, each of which carried at most one request.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-/// Reads a request to its end: closing a socket with something unread resets it, which is another fault.
+/// Reads a request to its end. Closing a socket with unread data would reset the connection, which is another error.
 fn take_request(connection: &mut TcpStream) {
     let mut request = Vec::new();
     let mut byte = [0];
@@ -157,7 +158,7 @@ fn take_request(connection: &mut TcpStream) {
     let _ = connection.read_exact(&mut vec![0; length.unwrap_or(0)]);
 }
 
-/// A server that accepts connections and never says anything.
+/// A server that accepts connections and never answers.
 pub(crate) struct Silence {
     pub(crate) url: Url,
     _listener: TcpListener,
@@ -170,7 +171,7 @@ impl Silence {
     }
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub(crate) fn nobody() -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     address(listener.local_addr().unwrap())

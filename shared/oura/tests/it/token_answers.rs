@@ -1,10 +1,11 @@
-//! The token answers, member by member: what arrives, and what it means for the grant.
+//! The token responses, member by member: the response, and its meaning for the grant.
 //!
-//! Each line of the table is an answer to a refresh, and what it means there. An exchange of a code reads the same answer
-//! in the same way, but for an answer without a refresh token, which is no grant.
+//! Each row of the tables is a response to a refresh, with its meaning. A code exchange reads the same responses in the
+//! same way, with one exception: a response without a refresh token is no grant.
 //!
-//! Two rules explain the table. A response with both tokens is accepted even if its other members are invalid, or the
-//! body is not JSON because of them, because it can't be requested again. Only the error code `invalid_grant` means that the consent is lost.
+//! Two rules explain the tables. A response with both tokens is accepted even if its other members are invalid, or make
+//! the body invalid JSON, because it can't be requested again. Only the error code `invalid_grant` means that the
+//! consent has ended.
 
 use std::time::Duration;
 
@@ -15,40 +16,40 @@ use secrecy::ExposeSecret as _;
 use crate::server::Server;
 use crate::tokens::{exchange, refresh};
 
-/// What an answer means, and what the connector does then.
+/// The meaning of a response, and what the connector does then.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Means {
-    /// A new pair with this lifetime in seconds and these scopes: it is stored, then used.
+    /// A new pair with this lifetime in seconds and these scopes. The connector stores it, then uses it.
     Pair(u64, &'static str),
-    /// A new access token, with the refresh token that was sent: stored, then used. At an exchange, where none was sent, it
-    /// is no grant.
+    /// A new access token without a new refresh token. The connector stores it with the refresh token that it sent,
+    /// then uses it. In an exchange it is no grant.
     SameRefreshToken,
-    /// A success without a grant in it: the stored pair stays, the job is tried again.
+    /// A success without a grant. The stored pair stays; the worker tries the job again.
     NoGrant,
-    /// The pair may have been issued and lost: the stored pair stays, the job is tried again.
+    /// Oura may have issued a pair that is lost. The stored pair stays; the worker tries the job again.
     Unknown,
-    /// The request was not processed: the stored pair stays, the job is tried again.
+    /// The request was not processed. The stored pair stays; the worker tries the job again.
     NotProcessed,
-    /// The same, after the wait that the server asks for.
+    /// Like `NotProcessed`, after the wait that the server asks for.
     Throttled,
     /// The grant has ended: the athlete has to consent again.
     ConsentLost,
-    /// The application is not known: the operator is told, nobody is asked to do anything.
+    /// Oura does not know the application: the operator must act, not the athletes.
     ClientRefused,
-    /// Refused with this code: the operator is told, nobody is asked to do anything.
+    /// Refused with this code: the operator must act, not the athletes.
     Refused(&'static str),
 }
 
 use Means::{ClientRefused, ConsentLost, NoGrant, NotProcessed, Pair, Refused, SameRefreshToken, Throttled, Unknown};
 
-/// The lifetime that is assumed where the answer does not say one.
+/// The lifetime if the response does not give one, in seconds.
 const HOUR: u64 = 3_600;
 
 const YEAR: u64 = 366 * 24 * 3_600;
 
-/// An answer with status 200 and the two tokens, with these members beside them.
+/// Members beside the two tokens, in a response with status 200.
 const BESIDE_THE_PAIR: &[(&str, Means)] = &[
-    // The lifetime: absent, null, empty, as a text, of another type, out of range, another name.
+    // The lifetime: absent, null, empty, a string, another type, out of range, another name.
     ("", Pair(HOUR, "")),
     (r#""expires_in": 86400"#, Pair(86_400, "")),
     (r#""expires_in": 86400.0"#, Pair(86_400, "")),
@@ -69,7 +70,7 @@ const BESIDE_THE_PAIR: &[(&str, Means)] = &[
     (r#""expires_in": 18446744073709551615"#, Pair(YEAR, "")),
     (r#""expires_in": 1e300"#, Pair(YEAR, "")),
     (r#""expires_in": 60, "expires_in": 70"#, Pair(70, "")),
-    // The scopes: every separator, prefix and case, a JSON list.
+    // The scopes: every separator, prefix and case, and a JSON list.
     (r#""scope": "daily personal""#, Pair(HOUR, "daily personal")),
     (r#""scope": "extapi:daily extapi:personal""#, Pair(HOUR, "daily personal")),
     (r#""scope": "daily,personal""#, Pair(HOUR, "daily personal")),
@@ -80,10 +81,10 @@ const BESIDE_THE_PAIR: &[(&str, Means)] = &[
     (r#""scope": "ExtApi:Daily,EXTAPI:PERSONAL""#, Pair(HOUR, "daily personal")),
     (r#""scope": ["daily", "personal"]"#, Pair(HOUR, "daily personal")),
     (r#""scope": ["extapi:daily extapi:personal"]"#, Pair(HOUR, "daily personal")),
-    // A list of nothing but Oura's scopes that does not name `daily` says that it was left out.
+    // A list of known scopes without `daily` means that `daily` was not granted.
     (r#""scope": "personal email""#, Pair(HOUR, "email personal")),
     (r#""scope": "extapi:email EXTAPI:SPO2Daily""#, Pair(HOUR, "email spo2daily")),
-    // One that can't be read says nothing, whatever it may contain.
+    // An unreadable list proves nothing, whatever it contains.
     (r#""scope": null"#, Pair(HOUR, "")),
     (r#""scope": """#, Pair(HOUR, "")),
     (r#""scope": [], "granted_scopes": "daily""#, Pair(HOUR, "")),
@@ -92,12 +93,12 @@ const BESIDE_THE_PAIR: &[(&str, Means)] = &[
     (r#""scope": {"daily": true}"#, Pair(HOUR, "")),
     (r#""scope": "daily|personal""#, Pair(HOUR, "")),
     (r#""scope": "read""#, Pair(HOUR, "")),
-    // A name that is not known may be the new name of `daily`.
+    // An unknown name may be the new name of `daily`.
     (r#""scope": "personal something_new""#, Pair(HOUR, "")),
     (r#""scope": "openid email extapi.daily""#, Pair(HOUR, "")),
     (r#""scope": "personal daily:read""#, Pair(HOUR, "")),
     (r#""scope": "daily something_new""#, Pair(HOUR, "daily something_new")),
-    // A member that is not JSON: a bare `NaN`, a raw control character in another text, a comma too many.
+    // A member that is not JSON: a bare `NaN`, a raw control character in another text, an extra comma.
     (r#""expires_in": NaN"#, Pair(HOUR, "")),
     (r#""expires_in": NaN, "scope": "daily""#, Pair(HOUR, "daily")),
     ("\"owner\": \"Zo\u{1}e\", \"expires_in\": 60", Pair(60, "")),
@@ -105,7 +106,7 @@ const BESIDE_THE_PAIR: &[(&str, Means)] = &[
     (r#""expires_in": 60,"#, Pair(60, "")),
     (r#""scope": "openid""#, Pair(HOUR, "")),
     (r#""scope": "<b>personal</b> email""#, Pair(HOUR, "")),
-    // What is not needed may be anything.
+    // Unused members may have any value.
     (r#""token_type": "BEARER", "id_token": null"#, Pair(HOUR, "")),
     (r#""token_type": {"a": 1}, "id_token": 5, "new": [null]"#, Pair(HOUR, "")),
     (r#""error": null"#, Pair(HOUR, "")),
@@ -113,9 +114,9 @@ const BESIDE_THE_PAIR: &[(&str, Means)] = &[
     (r#""error": "invalid_grant""#, Pair(HOUR, "")),
 ];
 
-/// A complete answer: its status and its body.
+/// Complete responses: the status, the body, and the meaning.
 const ANSWERS: &[(u16, &str, Means)] = &[
-    // The refresh token: absent, null, empty, of another type, no token, another name, nested.
+    // The refresh token: absent, null, empty, another type, not a token, another name, nested.
     (200, r#"{"access_token": "aa"}"#, SameRefreshToken),
     (200, r#"{"access_token": "aa", "refresh_token": null}"#, SameRefreshToken),
     (200, r#"{"access_token": "aa", "refresh_token": ""}"#, SameRefreshToken),
@@ -126,12 +127,12 @@ const ANSWERS: &[(u16, &str, Means)] = &[
     // White space around a token.
     (200, r#"{"access_token": "aa", "refresh_token": "rr\n"}"#, Pair(HOUR, "")),
     (200, r#"{"access_token": "\taa ", "refresh_token": " rr"}"#, Pair(HOUR, "")),
-    // Not JSON, and the refresh token is not there, or is what is damaged.
+    // Not JSON, and the refresh token is missing or damaged.
     (200, r#"{"access_token": "aa", "expires_in": NaN}"#, Unknown),
     (200, "{\"access_token\": \"aa\", \"refresh_token\": \"r\nr\"}", Unknown),
     (200, r#"{"access_token": "aa", "refresh_token": rr}"#, Unknown),
     (200, r#"{"access_token": "aa", "refresh_token": "rr", "expires_in": NaN"#, Unknown),
-    // The access token: the same.
+    // The access token: the same cases.
     (200, r#"{"refresh_token": "rr"}"#, NoGrant),
     (200, r#"{"access_token": null, "refresh_token": "rr"}"#, NoGrant),
     (200, r#"{"access_token": "", "refresh_token": "rr"}"#, NoGrant),
@@ -140,7 +141,7 @@ const ANSWERS: &[(u16, &str, Means)] = &[
     (200, r#"{"access_token": "a a", "refresh_token": "rr"}"#, NoGrant),
     (200, r#"{"accessToken": "aa", "refresh_token": "rr"}"#, NoGrant),
     (200, r#"{"data": {"access_token": "aa", "refresh_token": "rr"}}"#, NoGrant),
-    // A success that is no token answer.
+    // A success that is not a token response.
     (200, "{}", NoGrant),
     (200, "[]", NoGrant),
     (200, "null", NoGrant),
@@ -151,14 +152,14 @@ const ANSWERS: &[(u16, &str, Means)] = &[
     (200, "<html>Down for maintenance</html>", Unknown),
     (200, r#"{"access_token": "aa", "refresh_to"#, Unknown),
     (200, "access_token=aa&refresh_token=rr", Unknown),
-    // An error with the status of a success is read like the same error with 400 or 401.
+    // An error with a success status means the same as with 400 or 401.
     (200, r#"{"error": "invalid_grant"}"#, ConsentLost),
     (200, r#"{"error": "INVALID_GRANT", "access_token": null}"#, ConsentLost),
     (200, r#"{"error": "invalid_grant", "access_token": "aa"}"#, ConsentLost),
     (202, r#"{"error": "invalid_client"}"#, ClientRefused),
     (200, r#"{"error": "invalid_request"}"#, Refused("invalid_request")),
     (200, r#"{"error": "temporarily_unavailable"}"#, Unknown),
-    // Error codes: with any status, in capitals, with what else is there.
+    // Error codes: with any status, in capitals, with other members.
     (400, r#"{"error": "invalid_grant"}"#, ConsentLost),
     (401, r#"{"error": "invalid_grant", "error_description": null}"#, ConsentLost),
     (403, r#"{"error": "invalid_grant"}"#, ConsentLost),
@@ -170,10 +171,10 @@ const ANSWERS: &[(u16, &str, Means)] = &[
     (400, r#"{"error": "unauthorized_client"}"#, Refused("unauthorized_client")),
     (400, r#"{"error": "server_error"}"#, Unknown),
     (400, r#"{"error": "temporarily_unavailable"}"#, Unknown),
-    // A 401 without a code that says otherwise is about the client, as the wrong one of Oura's servers answers.
+    // A 401 without another error code is about the client. The wrong one of Oura's two servers answers so.
     (401, r#"{"error": "invalid_request"}"#, ClientRefused),
     (401, "", ClientRefused),
-    // What is no code of OAuth's says nothing about the athlete, even if it has the words in it.
+    // A value that is not an OAuth code proves nothing about the athlete, even if it contains the words.
     (400, r#"{"error": {"code": "invalid_grant"}}"#, Refused("http_400")),
     (400, r#"{"error": ["invalid_grant"]}"#, Refused("http_400")),
     (400, r#"{"error": "invalid grant"}"#, Refused("http_400")),
@@ -185,11 +186,11 @@ const ANSWERS: &[(u16, &str, Means)] = &[
     (400, "error=invalid_grant", Refused("http_400")),
     (400, r#"{"error": null}"#, Refused("http_400")),
     (404, "<html>invalid_grant</html>", Refused("http_404")),
-    // Not the token server at all.
+    // Not from the token server.
     (403, "<html>Request blocked</html>", NotProcessed),
     (403, r#"{"message": "Forbidden"}"#, NotProcessed),
     (403, "", NotProcessed),
-    // Too much, or unwell, whatever the body says.
+    // Throttling or a server error, whatever the body says.
     (429, r#"{"error": "invalid_grant"}"#, Throttled),
     (500, r#"{"error": "invalid_grant"}"#, Unknown),
     (503, r#"{"error": "invalid_client"}"#, Unknown),
@@ -202,7 +203,7 @@ fn beside_the_pair(members: &str) -> String {
     format!(r#"{{"access_token": "aa", "refresh_token": "rr"{comma}{members}}}"#)
 }
 
-/// What a refresh token `old+token` came to.
+/// The meaning of the result of a refresh with the token `old+token`.
 fn meaning(answer: Result<Grant, TokenError>) -> String {
     let means = match answer {
         Ok(grant) => {
@@ -225,7 +226,7 @@ fn meaning(answer: Result<Grant, TokenError>) -> String {
     format!("{means:?}")
 }
 
-/// A server that gives answer number `n` of a table at `/n`, with this content type.
+/// Starts a server that sends response number `n` of a table at `/n`, with this content type.
 async fn serving(answers: Vec<(u16, String)>, content_type: &'static str) -> Server {
     Server::start(move |seen| {
         let number: usize = seen.path.trim_start_matches('/').parse().unwrap();
@@ -236,14 +237,14 @@ async fn serving(answers: Vec<(u16, String)>, content_type: &'static str) -> Ser
     .await
 }
 
-/// Every answer of both tables, and its meaning.
+/// Every response of both tables, with its meaning.
 fn table() -> Vec<(u16, String, Means)> {
     let pairs = BESIDE_THE_PAIR.iter().map(|(members, means)| (200, beside_the_pair(members), *means));
     pairs.chain(ANSWERS.iter().map(|(status, body, means)| (*status, (*body).to_owned(), *means))).collect()
 }
 
 #[tokio::test]
-async fn each_answer_to_a_refresh_has_its_meaning() {
+async fn refresh_classifies_each_answer() {
     // The content type changes nothing, since some servers send none or a wrong one.
     for content_type in ["application/json", "text/html", "application/problem+json; charset=utf-8"] {
         let table = table();
@@ -258,7 +259,7 @@ async fn each_answer_to_a_refresh_has_its_meaning() {
 }
 
 #[tokio::test]
-async fn an_exchange_reads_the_same_but_needs_a_refresh_token() {
+async fn exchange_requires_a_refresh_token() {
     for (status, body, means) in table() {
         let server = Server::start(move |_| {
             Response::builder().status(StatusCode::from_u16(status).unwrap()).body(body.clone().into()).unwrap()
@@ -275,9 +276,9 @@ async fn an_exchange_reads_the_same_but_needs_a_refresh_token() {
     }
 }
 
-/// Bytes that are no UTF-8, and a byte-order mark, in an answer that is JSON but for them.
+/// A response with bytes that are not UTF-8, or with a byte-order mark, and otherwise valid JSON.
 #[tokio::test]
-async fn a_pair_beside_invalid_utf8_is_accepted() {
+async fn accepts_a_pair_beside_invalid_utf8() {
     for body in [
         &b"\xef\xbb\xbf{\"access_token\": \"aa\", \"refresh_token\": \"rr\", \"expires_in\": 60}"[..],
         b"{\"access_token\": \"aa\", \"refresh_token\": \"rr\", \"expires_in\": 60, \"owner\": \"Zo\xeb\"}",

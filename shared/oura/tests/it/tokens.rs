@@ -1,4 +1,4 @@
-//! Authorisation: what is sent, that it is sent once, and what every answer means.
+//! Authorisation: what the client sends, that it sends it once, and what each response means.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn pairs(form: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn the_consent_address_is_exact() {
+fn consent_address_has_exact_parameters() {
     let client = Client::new(Endpoints::default()).unwrap();
     let authorization = client.authorization("our id", &callback(), " daily  personal ", "a&b=c");
     let verifier = authorization.pkce_verifier.expose_secret();
@@ -58,14 +58,14 @@ fn the_consent_address_is_exact() {
 }
 
 #[test]
-fn without_scopes_none_are_named() {
+fn empty_scopes_send_no_scope_parameter() {
     let client = Client::new(Endpoints::default()).unwrap();
     let authorization = client.authorization("id", &callback(), "", "state");
     assert!(!authorization.url.query_pairs().any(|(name, _)| name == "scope"));
 }
 
 #[tokio::test]
-async fn a_code_is_exchanged_with_one_exact_form() {
+async fn exchange_sends_one_exact_form() {
     let server = Server::start(|_| usable()).await;
     let client = server.client();
     let grant = exchange(&client).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_code_is_exchanged_with_one_exact_form() {
 }
 
 #[tokio::test]
-async fn a_grant_is_refreshed_where_it_was_issued_with_one_exact_form() {
+async fn refresh_sends_one_exact_form_to_the_issuing_endpoint() {
     let (server, elsewhere) = (Server::start(|_| usable()).await, Server::start(|_| usable()).await);
     refresh(&elsewhere.client(), &server.url.join("/older/token").unwrap()).await.unwrap();
     assert!(elsewhere.seen().is_empty(), "the configured endpoint is for new grants");
@@ -111,7 +111,7 @@ async fn a_grant_is_refreshed_where_it_was_issued_with_one_exact_form() {
 }
 
 #[tokio::test]
-async fn a_redirect_takes_no_token_along() {
+async fn redirect_is_not_followed() {
     let elsewhere = Server::start(|_| usable()).await;
     let to = elsewhere.url.clone();
     let server = Server::start(move |_| redirect(&to)).await;
@@ -123,7 +123,7 @@ async fn a_redirect_takes_no_token_along() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_whose_fault_it_is() {
+async fn refusals_name_the_party_at_fault() {
     let refused = |code: &str| TokenError::Refused { code: code.to_owned() };
     for (status, body, expected) in [
         (400, r#"{"error": "invalid_grant", "error_description": "hush"}"#, TokenError::InvalidGrant),
@@ -154,7 +154,7 @@ async fn a_refusal_says_whose_fault_it_is() {
 }
 
 #[tokio::test]
-async fn an_error_code_that_is_none_is_not_repeated() {
+async fn does_not_repeat_an_invalid_error_code() {
     for code in ["hush hush".to_owned(), "hush".repeat(11), "hush".repeat(300_000), String::new()] {
         let body = json!({"error": code}).to_string();
         let server = Server::start(move |_| typed(400, "application/json", body.clone())).await;
@@ -164,7 +164,7 @@ async fn an_error_code_that_is_none_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_throttled_token_request_says_for_how_long() {
+async fn throttled_token_request_has_a_wait() {
     let server = Server::start(|_| {
         let answer =
             Response::builder().status(429).header("retry-after", "7").header("x-ratelimit-tier", "application");
@@ -177,7 +177,7 @@ async fn a_throttled_token_request_says_for_how_long() {
 }
 
 #[tokio::test]
-async fn a_success_without_a_complete_answer_is_uncertain() {
+async fn incomplete_success_is_uncertain() {
     let server = Server::start(|seen| match seen.path.as_str() {
         "/html" => typed(200, "text/html", "<html>"),
         "/empty" => typed(200, "application/json", ""),
@@ -201,7 +201,7 @@ async fn a_success_without_a_complete_answer_is_uncertain() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_uncertain_and_nothing_is_sent_again() {
+async fn lost_connection_is_uncertain_and_not_retried() {
     for reply in [
         &b""[..],
         b"HTTP/1.1 200 OK\r\nContent-Le",
@@ -217,7 +217,7 @@ async fn a_lost_connection_is_uncertain_and_nothing_is_sent_again() {
 }
 
 #[tokio::test]
-async fn no_answer_by_the_deadline_is_uncertain() {
+async fn no_response_by_the_deadline_is_uncertain() {
     let silence = Silence::start();
     let client = client_of(&silence.url);
     let error = client.refresh(&credentials(), &silence.url, &secret("old"), soon()).await.unwrap_err();
@@ -225,7 +225,7 @@ async fn no_answer_by_the_deadline_is_uncertain() {
 }
 
 #[tokio::test]
-async fn what_was_not_sent_is_not_uncertain() {
+async fn unsent_request_is_not_uncertain() {
     let gone = nobody();
     let error = refresh(&client_of(&gone), &gone).await.unwrap_err();
     assert!(matches!(error, TokenError::Unwell { .. }), "{error:?}");
@@ -241,7 +241,7 @@ async fn what_was_not_sent_is_not_uncertain() {
 }
 
 #[tokio::test]
-async fn a_pair_is_taken_however_it_is_wrapped() {
+async fn accepts_a_pair_with_any_success_status_or_encoding() {
     let pair = r#"{"access_token": "aa", "refresh_token": "rr", "expires_in": 60, "id_token": null}"#;
     let server = Server::start(move |seen| match seen.path.as_str() {
         "/gzip" => gzip(GRANT_GZ),
@@ -257,7 +257,7 @@ async fn a_pair_is_taken_however_it_is_wrapped() {
 }
 
 #[tokio::test]
-async fn each_token_request_has_a_connection_of_its_own() {
+async fn each_token_request_opens_a_new_connection() {
     let body = r#"{"access_token":"aa","refresh_token":"rr","expires_in":60}"#;
     let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let server = RawServer::start(reply, true);
@@ -269,7 +269,7 @@ async fn each_token_request_has_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_token_is_revoked_with_one_exact_form() {
+async fn revocation_sends_one_exact_form() {
     for status in [200, 204] {
         let server = Server::start(move |_| plain(status, Body::empty())).await;
         server.client().revoke(&credentials(), &secret("rr&"), later()).await.unwrap();
@@ -288,7 +288,7 @@ async fn a_token_is_revoked_with_one_exact_form() {
 }
 
 #[tokio::test]
-async fn the_older_server_is_shown_the_token_as_a_bearer() {
+async fn older_server_gets_the_token_as_a_bearer() {
     for status in [200, 204, 401] {
         let server = Server::start(move |_| plain(status, Body::empty())).await;
         let revoke = server.url.join("/oauth/revoke").unwrap();
@@ -302,7 +302,7 @@ async fn the_older_server_is_shown_the_token_as_a_bearer() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_fails_says_how() {
+async fn failed_revocation_returns_the_error() {
     for (status, expected) in [
         (401, ApiError::TokenRefused),
         (400, ApiError::Rejected { status: 400 }),
@@ -322,7 +322,7 @@ async fn a_revocation_that_fails_says_how() {
 }
 
 #[test]
-fn nothing_secret_is_printed() {
+fn debug_shows_no_secret() {
     let text = r#"{"client_id": "our id", "client_secret": "hush"}"#;
     let credentials: ClientCredentials = serde_json::from_str(text).unwrap();
     assert_eq!(credentials.client_secret.expose_secret(), "hush");
@@ -336,10 +336,10 @@ fn nothing_secret_is_printed() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_to_an_endpoint_that_is_not_https() {
+async fn sends_nothing_to_an_endpoint_without_https() {
     let server = Server::start(|_| usable()).await;
     let port = server.url.port().unwrap();
-    // Each of these names is this machine, so a request would arrive.
+    // Each of these names means this machine, so a request would reach the server.
     for host in ["0.0.0.0", "[::ffff:127.0.0.1]", "localhost.localdomain"] {
         let elsewhere = format!("http://{host}:{port}/token").parse().unwrap();
         let error = refresh(&server.client(), &elsewhere).await.unwrap_err();
@@ -363,7 +363,7 @@ async fn nothing_is_sent_to_an_endpoint_that_is_not_https() {
 }
 
 #[test]
-fn the_known_token_endpoints_are_the_configured_one_and_ouras() {
+fn knows_the_configured_and_published_token_endpoints() {
     let configured: Url = "https://proxy.example.org/token".parse().unwrap();
     let client = Client::new(Endpoints { token: configured.clone(), ..Endpoints::default() }).unwrap();
     let known = |text: &str| client.is_known_token_endpoint(&text.parse().unwrap());
@@ -390,7 +390,7 @@ fn the_known_token_endpoints_are_the_configured_one_and_ouras() {
 }
 
 #[test]
-fn an_endpoint_must_be_an_address_on_the_web() {
+fn rejects_an_endpoint_that_is_not_http() {
     let odd: Url = "data:text/plain,a".parse().unwrap();
     let endpoints = Endpoints { token: odd, ..Endpoints::default() };
     let error = Client::new(endpoints).unwrap_err();

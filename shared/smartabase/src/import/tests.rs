@@ -7,7 +7,7 @@ use crate::calendar::TimeOfDay;
 use crate::ids::UserId;
 use crate::json::any_json;
 
-/// Events to be created (`None`) or updated, each with a score of 82 and a note.
+/// Events to create (`None`) or update, each with a score of 82 and a note.
 fn events(existing: &[Option<u64>]) -> Vec<Event> {
     let time = TimeOfDay::new(21, 0).unwrap();
     let event = |existing: &Option<u64>| Event {
@@ -42,7 +42,7 @@ fn ids(ids: &[u64]) -> Vec<EventId> {
 }
 
 #[test]
-fn an_import_is_one_when_both_states_and_every_id_say_so() {
+fn import_succeeds_if_both_states_and_all_ids_say_so() {
     let imported = |ids| Ok(Import::Imported { ids, unknown_fields: vec![] });
     let one = success("1 out of 1 records successfully imported.", &json!([2_000_001]));
     assert_eq!(read_import(&one, &events(&[None])), imported(ids(&[2_000_001])));
@@ -52,7 +52,7 @@ fn an_import_is_one_when_both_states_and_every_id_say_so() {
 }
 
 #[test]
-fn ids_of_several_forms_follow_each_other() {
+fn joins_the_ids_of_several_forms() {
     let result = |id: u64| json!({"eventImportResults": {"state": IMPORTED, "ids": [id]}});
     let both = json!({"result": {"state": IMPORTED}, "eventImportResultForForm": [result(7), result(8)]});
     let imported = Import::Imported { ids: ids(&[7, 8]), unknown_fields: vec![] };
@@ -60,7 +60,7 @@ fn ids_of_several_forms_follow_each_other() {
 }
 
 #[test]
-fn fields_that_do_not_exist_are_named() {
+fn names_unknown_fields() {
     let message = "1 out of 1 records successfully imported. \
         The following names [Note, short, Score] were sent in the message but do not exist in the form";
     let unknown_fields = vec!["Note, short".to_owned(), "Score".to_owned()];
@@ -82,7 +82,7 @@ fn fields_that_do_not_exist_are_named() {
 }
 
 #[test]
-fn an_update_that_became_another_event_is_noticed_in_its_place() {
+fn update_with_another_id_is_reported_in_order() {
     let answer = success("2 out of 2 records successfully imported.", &json!([7, 8]));
     let other = Ok(Import::OtherIds { ids: ids(&[7, 8]), unknown_fields: vec![] });
     assert_eq!(read_import(&answer, &events(&[None, Some(6)])), other);
@@ -91,7 +91,7 @@ fn an_update_that_became_another_event_is_noticed_in_its_place() {
 }
 
 #[test]
-fn another_number_of_ids_is_no_success() {
+fn wrong_number_of_ids_is_no_success() {
     for (answered, left) in [
         (json!([7]), ids(&[7])),
         (json!([]), ids(&[])),
@@ -111,13 +111,13 @@ fn another_number_of_ids_is_no_success() {
 }
 
 #[test]
-fn a_count_that_falls_short_is_no_success() {
+fn lower_count_in_the_message_is_no_success() {
     let message = "1 out of 2 records successfully imported.";
     assert_eq!(not_imported(&success(message, &json!([7, 8]))), (IMPORTED.into(), message.into(), vec![]));
 }
 
 #[test]
-fn any_other_state_at_either_level_is_a_failure() {
+fn other_state_at_either_level_is_a_failure() {
     for state in ["UNEXPECTED_ERROR", "IMPORTED_WITH_ERRORS", "SUCCESS", "successfully_imported"] {
         for answer in [
             json!({"result": {"state": state, "message": ""}}),
@@ -140,7 +140,7 @@ fn refusals_are_failures() {
 }
 
 #[test]
-fn errors_of_records_are_told_without_the_athlete() {
+fn record_errors_do_not_name_the_athlete() {
     let record = |reason: &str| {
         json!({"pairs": [{"key": "First Name", "value": "Ada"}, {"key": "Error", "value": reason},
             {"key": "organisationId", "value": "1009"}]})
@@ -156,7 +156,7 @@ fn errors_of_records_are_told_without_the_athlete() {
 }
 
 #[test]
-fn no_value_that_was_sent_is_repeated() {
+fn does_not_repeat_sent_values() {
     let answer = json!({"result": {"state": "UNEXPECTED_ERROR", "message": "Score 82 is wrong, as is 'poor night'"}});
     let told = read_import(&answer, &events(&[None])).unwrap();
     assert_eq!(not_imported(&answer).1, "Score … is wrong, as is '…'");
@@ -164,7 +164,7 @@ fn no_value_that_was_sent_is_repeated() {
 }
 
 #[test]
-fn an_answer_without_states_is_neither() {
+fn answer_without_states_is_an_error() {
     for answer in [
         json!({}),
         json!([]),
@@ -184,7 +184,7 @@ fn an_answer_without_states_is_neither() {
 }
 
 #[test]
-fn a_profile_has_its_state_at_the_top() {
+fn reads_a_profile_state_at_the_top_level() {
     let fields = [("Link".to_owned(), "https://example.org/1".to_owned())];
     let read = |answer: Value| read_profile_import(&answer, &fields);
     let imported = |unknown_fields| Ok(ProfileImport::Imported { unknown_fields });

@@ -1,4 +1,4 @@
-//! Taking an event away.
+//! Deleting an event.
 
 use serde_json::json;
 use smartabase::{Error, EventId};
@@ -6,7 +6,7 @@ use smartabase::{Error, EventId};
 use crate::site::{Scripted, answer, credentials, soon};
 
 #[tokio::test]
-async fn a_deletion_is_asked_for_once_and_believed_only_when_the_site_says_so() {
+async fn deletion_needs_one_request_and_the_sites_confirmation() {
     for (body, deleted) in [
         (r#"{"state":"SUCCESS","message":"Deleted 16517"}"#, true),
         (r#"{"state":"FAILURE","message":"No event 16517"}"#, false),
@@ -23,7 +23,7 @@ async fn a_deletion_is_asked_for_once_and_believed_only_when_the_site_says_so() 
 }
 
 #[tokio::test]
-async fn a_deletion_that_can_not_be_told_is_an_error() {
+async fn unclear_deletion_is_an_error() {
     for (status, body, error) in [
         (401, "", Error::WrongCredentials),
         (403, "", Error::Forbidden),

@@ -1,4 +1,4 @@
-//! What forms there are, and what stands on them.
+//! The forms of a site, and their fields.
 
 use axum::body::Body;
 use axum::http::Response;
@@ -26,7 +26,7 @@ fn sleep() -> FormSummary {
 }
 
 #[tokio::test]
-async fn a_session_is_opened_by_name_and_password_and_shown_with_every_question() {
+async fn login_opens_a_session_that_every_request_carries() {
     let list = r#"{"event":[{"id":7,"name":"Sleep"}],"profile":[],"database":[]}"#;
     let tree =
         r#"{"type":"Form","children":[{"type":"FormItem","name":"Score","formItemType":"Number","required":true}]}"#;
@@ -56,7 +56,7 @@ async fn a_session_is_opened_by_name_and_password_and_shown_with_every_question(
 }
 
 #[tokio::test]
-async fn without_a_session_in_the_answer_the_login_failed() {
+async fn answer_without_a_session_is_a_failed_login() {
     let exception = r#"{"__is_rpc_exception__":true,"value":{"detailMessage":"Multi-factor sign-in is required"}}"#;
     let no_application = r#"{"__is_rpc_exception__":true,"value":{"detailMessage":"no application known as 'site'"}}"#;
     let unexpected = |what: &str| Error::Unexpected { what: what.to_owned() };
@@ -75,7 +75,7 @@ async fn without_a_session_in_the_answer_the_login_failed() {
 }
 
 #[tokio::test]
-async fn a_site_without_this_interface_says_so_in_its_own_way() {
+async fn site_without_v3_returns_a_distinct_error() {
     for (status, body, error) in [
         (404, "", Error::NotFound),
         (403, "", Error::Forbidden),
@@ -91,7 +91,7 @@ async fn a_site_without_this_interface_says_so_in_its_own_way() {
 }
 
 #[tokio::test]
-async fn a_list_larger_than_any_site_is_not_read_to_its_end() {
+async fn oversized_form_list_is_an_error() {
     let (_, session) = session([answer(200, &" ".repeat(9 * 1024 * 1024))]).await;
     assert_eq!(session.forms(soon()).await, Err(Error::TooLarge));
 }

@@ -1,4 +1,4 @@
-//! Writing: what is sent, and what each kind of answer means.
+//! Writing: the requests, and the meaning of each kind of response.
 
 use jiff::civil::date;
 use serde_json::json;
@@ -31,7 +31,7 @@ async fn import_profile(client: &Client) -> Result<ProfileImport, Error> {
 }
 
 #[tokio::test]
-async fn events_are_sent_as_documented() {
+async fn sends_events_as_documented() {
     let two = ONE.replace("[2000001]", "[2000001,7]").replace("1 out of 1", "2 out of 2");
     let site = Scripted::saying(&[&two]).await;
     let imported = import(&site.client, &[event(None), event(Some(7))]).await;
@@ -49,7 +49,7 @@ async fn events_are_sent_as_documented() {
 }
 
 #[tokio::test]
-async fn every_outcome_of_an_import_is_told_apart() {
+async fn distinguishes_every_outcome_of_an_import() {
     let unknown = ONE.replace(
         "imported.\"",
         "imported. The following names [Note] were sent in the message but do not exist in the form\"",
@@ -84,7 +84,7 @@ async fn every_outcome_of_an_import_is_told_apart() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_an_error() {
+async fn invalid_answer_is_an_error() {
     let page =
         "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head><title>422 Unprocessable Entity</title>";
     let answers = || {
@@ -124,7 +124,7 @@ async fn an_answer_that_is_none_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_batch_has_one_to_25_events() {
+async fn batch_must_have_1_to_25_events() {
     let site = Scripted::saying(&[r#"{"result":{"state":"SUCCESSFULLY_IMPORTED"}}"#]).await;
     let events = vec![event(None); 26];
     assert_eq!(import(&site.client, &events).await, Err(Error::BatchSize { events: 26 }));
@@ -138,7 +138,7 @@ async fn a_batch_has_one_to_25_events() {
 }
 
 #[tokio::test]
-async fn a_profile_is_one_bare_object() {
+async fn sends_a_profile_as_one_bare_object() {
     let site = Scripted::saying(&[
         r#"{"state":"SUCCESSFULLY_IMPORTED","message":"1 out of 1 records successfully imported."}"#,
         r#"{"state":"UNEXPECTED_ERROR","message":"No access"}"#,

@@ -1,4 +1,4 @@
-//! Reading back events and profiles.
+//! Reading events and profiles.
 
 use jiff::civil::date;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn ids(client: &Client) -> Result<Vec<u64>, Error> {
     Ok(events(client).await?.iter().map(|event| event.id.0).collect())
 }
 
-/// An event as `eventsearch` gives it.
+/// An event in the format of `eventsearch`.
 fn event(id: u64, day: &str) -> Value {
     json!({"id": id, "formName": "Example Form", "startDate": day, "startTime": "9:59 AM", "finishDate": day,
         "finishTime": "10:59 AM", "userId": 12345, "enteredByUserId": 1,
@@ -37,7 +37,7 @@ fn synchronise(cursor: &Value) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn a_search_is_all_its_pages_oldest_first() {
+async fn reads_all_pages_of_a_search_oldest_first() {
     for spelling in ["cursor", "next_cursor", "nextCursor"] {
         let first = json!({"events": [event(2, "05/03/2026"), event(1, "05/03/2026")], spelling: "c1"}).to_string();
         let last = json!({"events": [event(9, "03/03/2026"), event(2, "05/03/2026")], spelling: null}).to_string();
@@ -51,7 +51,7 @@ async fn a_search_is_all_its_pages_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_site_that_ignores_the_conditions_is_corrected() {
+async fn applies_the_conditions_that_a_site_ignores() {
     let mut other_user = event(5, "03/03/2026");
     other_user["userId"] = json!("54321");
     let mut other_form = event(6, "03/03/2026");
@@ -63,7 +63,7 @@ async fn a_site_that_ignores_the_conditions_is_corrected() {
 }
 
 #[tokio::test]
-async fn nothing_comes_in_several_shapes() {
+async fn reads_every_shape_of_no_events() {
     for nothing in [r#"{"events":[]}"#, "{}", "", " \n", r#"{"events":null,"cursor":null}"#] {
         let site = Scripted::saying(&[nothing]).await;
         assert_eq!(ids(&site.client).await, Ok(vec![]), "{nothing}");
@@ -72,7 +72,7 @@ async fn nothing_comes_in_several_shapes() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_read_is_not_nothing() {
+async fn unreadable_event_is_an_error() {
     let mut unreadable = event(2, "03/03/2026");
     unreadable["startDate"] = json!("2026-03-03");
     let page = json!({"events": [event(1, "03/03/2026"), unreadable]}).to_string();
@@ -82,7 +82,7 @@ async fn an_event_that_cannot_be_read_is_not_nothing() {
 }
 
 #[tokio::test]
-async fn synchronise_is_asked_when_a_search_is_impossible() {
+async fn calls_synchronise_if_the_site_has_no_search() {
     let export = |id: u64, rest: Value| {
         let mut page = json!({"export": {"events": [event(id, "03/03/2026"), event(90 + id, "08/03/2026")]},
             "lastSynchronisationTimeOnServer": 1_786_643_797_049_u64, "idsOfDeletedEvents": [2_000_003]});
@@ -99,7 +99,7 @@ async fn synchronise_is_asked_when_a_search_is_impossible() {
 }
 
 #[tokio::test]
-async fn what_synchronise_cannot_mend_is_told_at_once() {
+async fn errors_that_synchronise_shares_return_at_once() {
     for (status, body, error) in [
         (401, "", Error::WrongCredentials),
         (403, "access denied", Error::Forbidden),
@@ -117,7 +117,7 @@ async fn what_synchronise_cannot_mend_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_search_in_a_circle_ends_in_an_error() {
+async fn search_with_repeated_cursor_is_an_error() {
     let page = json!({"events": [event(1, "03/03/2026")], "cursor": "c1"}).to_string();
     let site = Scripted::saying(&[&page, &page, &page]).await;
     let what = "`cursor` refers to a page that was read before".to_owned();
@@ -126,7 +126,7 @@ async fn a_search_in_a_circle_ends_in_an_error() {
 }
 
 #[tokio::test]
-async fn profiles_are_asked_for_a_hundred_users_at_a_time() {
+async fn requests_profiles_of_100_users_at_a_time() {
     let form = FormName::from("Athlete Profile");
     let users: Vec<UserId> = (1..=101).map(UserId).collect();
     let profile = |user: u64| {

@@ -1,5 +1,5 @@
-//! The client against small sites of its own, which answer with what the vendor documents and what real sites were seen
-//! to answer.
+//! Tests the client against small local sites. They send the answers that the vendor documents or that real sites were
+//! seen to send.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 

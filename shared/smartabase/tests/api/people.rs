@@ -14,7 +14,7 @@ fn ids(roster: &Roster) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_roster_is_all_its_pages_whatever_the_cursor_is_called() {
+async fn reads_all_roster_pages_with_any_cursor_name() {
     for spelling in ["cursor", "nextCursor"] {
         let page = |id: u64, cursor: &str| json!({"users": [{"userId": id}], spelling: cursor}).to_string();
         let site = Scripted::saying(&[&page(1, "c1"), &page(2, "c2"), &page(3, "c3"), LAST_PAGE]).await;
@@ -33,7 +33,7 @@ async fn a_roster_is_all_its_pages_whatever_the_cursor_is_called() {
 }
 
 #[tokio::test]
-async fn a_roster_ends_without_a_cursor() {
+async fn roster_ends_without_a_cursor() {
     for page in [r#"{"users":[{"userId":1}]}"#, r#"{"users":[{"userId":1}],"cursor":""}"#] {
         let site = Scripted::saying(&[page]).await;
         assert_eq!(ids(&site.client.roster(&credentials(), soon()).await.unwrap()), [1]);
@@ -41,7 +41,7 @@ async fn a_roster_ends_without_a_cursor() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_repeats_ends_in_an_error() {
+async fn repeated_cursor_is_an_error() {
     let page = |cursor: &str| json!({"users": [{"userId": 1}], "cursor": cursor}).to_string();
     let site = Scripted::saying(&[&page("c1"), &page("c2"), &page("c1"), LAST_PAGE]).await;
     assert_eq!(site.client.roster(&credentials(), soon()).await, Err(Error::CursorRepeats));
@@ -49,7 +49,7 @@ async fn a_cursor_that_repeats_ends_in_an_error() {
 }
 
 #[tokio::test]
-async fn half_a_roster_is_none() {
+async fn incomplete_roster_is_an_error() {
     let page = json!({"users": [{"userId": 1}], "cursor": "c1"}).to_string();
     for (last, error) in [
         (answer(500, ""), Error::Unwell { status: Some(500) }),
@@ -66,7 +66,7 @@ async fn half_a_roster_is_none() {
 }
 
 #[tokio::test]
-async fn a_group_is_its_members() {
+async fn reads_the_members_of_a_group() {
     let found = r#"{"results":[{"search":{"name":"Demo Group"},"results":[{"userId":12000,"firstName":"A","uuid":"123"},{"userId":12001}]}]}"#;
     let site = Scripted::saying(&[found, r#"{"results":[{}]}"#, ""]).await;
     for members in [vec![UserId(12000), UserId(12001)], vec![], vec![]] {
@@ -76,7 +76,7 @@ async fn a_group_is_its_members() {
 }
 
 #[tokio::test]
-async fn users_are_deleted_when_the_site_says_so_of_those_named() {
+async fn user_is_deleted_if_asked_for_and_listed_as_deleted() {
     let page = |deleted: &[u64], cursor: Option<&str>| {
         json!({"users": [{"userId": 1}], "idsOfDeletedUsers": deleted, "cursor": cursor}).to_string()
     };

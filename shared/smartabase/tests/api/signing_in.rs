@@ -1,4 +1,4 @@
-//! Finding out whether the site lets the account in.
+//! Checking whether the site accepts the account.
 
 use serde_json::json;
 use smartabase::Error;
@@ -6,7 +6,7 @@ use smartabase::Error;
 use crate::site::{Scripted, answer, credentials, soon};
 
 #[tokio::test]
-async fn signing_in_is_one_request_that_reads_nothing_of_anybody() {
+async fn sign_in_is_one_request_that_reads_no_personal_data() {
     for (status, body) in [(200, r#"{"results":["Squad"]}"#), (200, ""), (403, "access denied")] {
         let site = Scripted::answering([answer(status, body)]).await;
         assert_eq!(site.client.sign_in(&credentials(), soon()).await, Ok(()), "{status}");
@@ -16,7 +16,7 @@ async fn signing_in_is_one_request_that_reads_nothing_of_anybody() {
 }
 
 #[tokio::test]
-async fn what_is_neither_yes_nor_no_is_no_sign_in() {
+async fn unclear_answer_is_not_a_sign_in() {
     for (status, body, error) in [
         (401, "", Error::WrongCredentials),
         (404, "", Error::NotFound),

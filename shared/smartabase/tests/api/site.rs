@@ -1,4 +1,4 @@
-//! A site that answers what it was told to, in order, and remembers what it was asked.
+//! A scripted site: it sends given answers in order and records the requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use smartabase::{Client, Credentials, Site};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// One request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -33,7 +33,7 @@ impl Request {
     }
 }
 
-/// A scripted site. Asked more often than it has answers, it says 418, which no test expects.
+/// A scripted site. If it gets more requests than it has answers, it sends 418, which no test expects.
 pub(crate) struct Scripted {
     pub(crate) client: Client,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -45,7 +45,7 @@ struct Script {
 }
 
 impl Scripted {
-    /// Answers 200 with these bodies, and like the real v1 names no content type.
+    /// Answers 200 with these bodies, without a content type, like the real v1.
     pub(crate) async fn saying(bodies: &[&str]) -> Scripted {
         Scripted::answering(bodies.iter().map(|body| answer(200, body))).await
     }
@@ -65,7 +65,7 @@ impl Scripted {
         self.requests.lock().unwrap().clone()
     }
 
-    /// The bodies of all requests, with the endpoints they went to.
+    /// The bodies of all requests, each with its endpoint.
     pub(crate) fn asked(&self) -> Vec<(String, Value)> {
         self.requests().iter().map(|request| (request.endpoint().to_owned(), request.json())).collect()
     }
@@ -94,7 +94,7 @@ pub(crate) fn credentials() -> Credentials {
     Credentials { username: "api.account".to_owned(), password: "hunter2".into() }
 }
 
-/// Far enough away never to matter.
+/// A deadline that no test reaches.
 pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_mins(1)
 }

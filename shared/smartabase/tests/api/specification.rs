@@ -1,11 +1,12 @@
-//! What each answer of a site means, and what follows from it: one table for each call.
+//! The meaning of each answer of a site, and its result: one table for each call.
 //!
-//! A row is an answer as it comes over the wire, and what the caller may conclude. Where the conclusion is about a person
-//! (a member of the group, deleted, merged) or that there is no event on a date, only the site's own clear word counts,
-//! in an answer that is known to be whole. Everything else is an error, and the error names what was not understood.
+//! A row is an answer as received, and what the caller may conclude. Some conclusions are about a person (a member of
+//! the group, deleted, merged), or say that there is no event on a date. These need an explicit answer of the site, in
+//! an answer that is known to be complete. Everything else is an error that names the part that was not understood.
 //!
-//! One such word is the empty body: real sites answer `eventsearch` with 200 and no body if there is no event. It counts
-//! only if it arrived whole, that is with `Content-Length: 0` or as a complete chunked body, and only as the first page.
+//! One such answer is the empty body: real sites answer `eventsearch` with 200 and no body if there is no event. It
+//! counts only as the first page and only if it arrived in full, with `Content-Length: 0` or as a complete chunked
+//! body.
 
 use axum::body::Body;
 use axum::http::Response;
@@ -16,12 +17,12 @@ use smartabase::{
 
 use crate::site::{Scripted, answer, credentials, soon};
 
-/// A site that gives these answers, each a status and a body, or a body that comes with 200.
+/// Starts a site with these answers. Each is a status and a body, or only a body, which is sent with 200.
 async fn site(answers: &[&'static [u8]]) -> Scripted {
     Scripted::answering(answers.iter().map(|body| read_row(body))).await
 }
 
-/// `403 <html>` is a page with status 403; anything that does not begin with a status comes with 200.
+/// Parses a row: `403 <html>` is a page with status 403; a row without a status is sent with 200.
 fn read_row(row: &'static [u8]) -> Response<Body> {
     let status = row.split_at_checked(4).filter(|(status, _)| status.ends_with(b" "));
     let status = status.and_then(|(status, body)| Some((str::from_utf8(status).ok()?.trim().parse().ok()?, body)));
@@ -38,14 +39,14 @@ fn shown(row: &[u8]) -> String {
 mod look_up {
     use super::*;
 
-    /// What follows for a record of 3 March that the ledger does not know.
+    /// The result for a record of 3 March that the ledger does not have.
     #[derive(Debug, PartialEq)]
     enum Follows {
-        /// There is none on the site: it is created.
+        /// The site has no such event: the connector creates it.
         Created,
-        /// It is there already, under this id: it is adopted, and no second one is made.
+        /// The site has the event under this id: the connector reconciles the ledger and creates no second event.
         Adopted(u64),
-        /// It is not known whether it is there: nothing is sent, and this is reported.
+        /// It is unknown whether the site has the event: the connector sends nothing and reports this text.
         NotSent(&'static str),
     }
     use Follows::{Adopted, Created, NotSent};
@@ -74,14 +75,14 @@ mod look_up {
         }
     }
 
-    /// Event 5 of 3 March.
+    /// Event 5, on 3 March.
     const EVENT: &[u8] =
         br#"{"events":[{"id":5,"formName":"Sleep","startDate":"03/03/2026","userId":1001,"rows":[]}],"cursor":null}"#;
 
     #[tokio::test]
-    async fn an_absence_is_believed_only_of_a_whole_answer() {
+    async fn event_is_absent_only_in_a_complete_answer() {
         check(&[
-            // The ways in which sites say that there is none.
+            // Answers of sites that have no such event.
             (&[br#"{"events":[]}"#], Created),
             (&[br#"{"events":[],"cursor":null}"#], Created),
             (&[br#"{"events":null}"#], Created),
@@ -89,7 +90,7 @@ mod look_up {
             (&[b""], Created),
             (&[br#"{"export":{"events":[]},"pagination":{"cursor":null}}"#], Created),
             (&[br#"{"events":[],"serverTime":1788000000}"#], Created),
-            // Every place and spelling of the continuation is followed.
+            // The client follows every place and spelling of the cursor.
             (&[br#"{"events":[],"cursor":"c1"}"#, EVENT], Adopted(5)),
             (&[br#"{"events":[],"nextCursor":"c1"}"#, EVENT], Adopted(5)),
             (&[br#"{"events":[],"next_cursor":"c1"}"#, EVENT], Adopted(5)),
@@ -102,7 +103,7 @@ mod look_up {
             (&[br#"{"export":{"events":[],"pagination":{"cursor":"c1"}}}"#, EVENT], Adopted(5)),
             (&[br#"{"export":{"events":[],"pagination":{"nextCursor":"c1"}}}"#, EVENT], Adopted(5)),
             (&[br#"{"cursor":"c1"}"#, EVENT], Adopted(5)),
-            // What looks like a continuation and is not known is no end.
+            // An unknown member that looks like a continuation is not an end.
             (&[br#"{"events":[],"nextPageToken":"c1"}"#], NotSent("`nextPageToken`")),
             (&[br#"{"events":[],"hasMore":true}"#], NotSent("`hasMore`")),
             (&[br#"{"events":[],"meta":{"cursor":"c1"}}"#], NotSent("`meta.cursor`")),
@@ -111,15 +112,15 @@ mod look_up {
             (&[br#"{"events":[],"cursor":["c1"]}"#], NotSent("`cursor` can't be read")),
             (&[br#"{"events":[],"cursor":true}"#], NotSent("`cursor` can't be read")),
             (&[br#"{"events":[],"cursor":"c1","export":{"cursor":"c2"}}"#], NotSent("two different cursors")),
-            // A page that was announced and does not come, or comes again.
+            // An announced page that is missing or repeated.
             (&[br#"{"events":[],"cursor":"c1"}"#, b"", b"<html>"], NotSent("html instead of JSON")),
             (&[br#"{"events":[],"cursor":"c1"}"#, br#"{"events":[],"cursor":"c1"}"#], NotSent("`cursor`")),
             (&[br#"{"events":[],"cursor":"c1"}"#, b"500 "], NotSent("status 500")),
-            // Part of an answer, or the promise of one.
+            // A partial or deferred answer.
             (&[b"206 {\"events\":[]}"], NotSent("status 206")),
             (&[b"202 "], NotSent("status 202")),
             (&[br#"{"events":[{"#, br#"{"events":[{"#], NotSent("instead of JSON")),
-            // Something else in the place of events.
+            // Another member instead of the events.
             (&[br#"{"evnts":[]}"#], NotSent("without a list of events")),
             (&[br#"{"events":null,"results":[]}"#], NotSent("without a list of events")),
             (&[br#"{"export":{"records":[]}}"#], NotSent("without a list of events")),
@@ -128,12 +129,12 @@ mod look_up {
             (&[br#"{"export":[]}"#], NotSent("`export` is not an object")),
             (&[b"[]"], NotSent("not an object")),
             (&[b"null"], NotSent("not an object")),
-            // The site's refusal.
+            // A refusal by the site.
             (&[br#"{"error":"no such form"}"#], NotSent("the site says: no such form")),
             (&[br#"{"error":["no such form"],"events":[]}"#], NotSent("the site says: no such form")),
             (&[br#"{"state":"UNEXPECTED_ERROR","message":"","events":[]}"#], NotSent("UNEXPECTED_ERROR")),
             (&[br#"{"__is_rpc_exception__":true,"type":"x"}"#], NotSent("the site says: x")),
-            // Not the site's own answer at all.
+            // Not from the site.
             (&[b"<html>Down</html>", b"<html>Down</html>"], NotSent("html instead of JSON")),
             (&[b"403 <html>Forbidden</html>", b"403 <html>Forbidden</html>"], NotSent("status 403 and html")),
             (&[b"403 access denied"], NotSent("no permission")),
@@ -143,9 +144,9 @@ mod look_up {
     }
 
     #[tokio::test]
-    async fn a_short_page_is_not_taken_for_the_last() {
+    async fn page_with_more_to_come_is_not_the_last() {
         check(&[
-            // One more page is not the first of one page.
+            // One more page is not the first page of one.
             (&[br#"{"events":[],"hasMorePages":1}"#], NotSent("`hasMorePages`")),
             (&[br#"{"events":[],"remainingPages":1}"#], NotSent("`remainingPages`")),
             (&[br#"{"events":[],"pagesRemaining":1}"#], NotSent("`pagesRemaining`")),
@@ -160,7 +161,7 @@ mod look_up {
             (&[br#"{"events":[],"complete":0}"#], NotSent("`complete`")),
             (&[br#"{"events":[],"isLastPage":"true","complete":1}"#], Created),
             (&[br#"{"events":[],"lastSynchronisationTimeOnServer":0}"#], Created),
-            // More events than were read.
+            // A total that is higher than the number of events read.
             (&[br#"{"events":[],"total":1}"#], NotSent("`total`")),
             (&[br#"{"events":[],"total":"1"}"#], NotSent("`total`")),
             (&[br#"{"events":[],"totalCount":1}"#], NotSent("`totalCount`")),
@@ -182,7 +183,7 @@ mod look_up {
     }
 
     #[tokio::test]
-    async fn a_cursor_that_says_none_ends_the_list() {
+    async fn empty_cursor_ends_the_list() {
         check(&[
             (&[br#"{"events":[],"cursor":0}"#], Created),
             (&[br#"{"events":[],"cursor":"0"}"#], Created),
@@ -193,17 +194,17 @@ mod look_up {
         .await;
     }
 
-    /// `Error::Unexpected` is what the operator gets to read; other errors are retried without a note.
+    /// `Error::Unexpected` is reported to the operator; other errors are retried without a note.
     #[tokio::test]
-    async fn a_cursor_that_repeats_is_reported_to_the_operator() {
+    async fn repeated_cursor_is_reported_to_the_operator() {
         let page = br#"{"events":[],"cursor":"c1"}"#;
         let error = found(&site(&[page, page]).await.client).await.unwrap_err();
         assert!(matches!(&error, Error::Unexpected { what } if what.contains("`cursor`")), "{error}");
     }
 
-    /// Names that a site chose come into the note and the log, so they are cut and escaped.
+    /// Names that a site chose appear in the note and the log, so they are cut and escaped.
     #[tokio::test]
-    async fn a_name_in_an_error_is_cut_and_escaped() {
+    async fn cuts_and_escapes_names_in_errors() {
         let long = "x".repeat(100_000);
         for page in [
             format!(r#"{{"events":[],"next_\u001b[2J\u202e{long}":1}}"#),
@@ -220,9 +221,9 @@ mod look_up {
         }
     }
 
-    /// The form is called `Schlafübersicht`, and the site may spell that in another encoding.
+    /// The form is called `Schlafübersicht`, and the site may encode that name in another way.
     #[tokio::test]
-    async fn a_form_name_in_another_encoding_is_not_another_form() {
+    async fn reads_a_form_name_in_another_encoding() {
         async fn found(page: &[u8], form: &str) -> Result<usize, Error> {
             let mut answer = answer(200, "");
             *answer.body_mut() = Body::from(page.to_vec());
@@ -251,7 +252,7 @@ mod look_up {
             let shown = shown(name);
             let error = found(&page(name, "03/03/2026", 1001), form).await.expect_err(&shown);
             assert!(error.to_string().contains("events[0]: `formName`"), "{error} from {shown}");
-            // Another user's event, or one of another day, is none of those asked for, whatever its form.
+            // An event of another user or day is not a wanted one, whatever its form is.
             assert_eq!(found(&page(name, "03/03/2026", 1002), form).await, Ok(0), "{shown}");
             assert_eq!(found(&page(name, "08/03/2026", 1001), form).await, Ok(0), "{shown}");
         }
@@ -262,26 +263,26 @@ mod look_up {
     }
 
     #[tokio::test]
-    async fn an_event_is_read_or_named() {
+    async fn event_is_read_or_named_in_the_error() {
         check(&[
             (&[EVENT], Adopted(5)),
             (&[br#"{"events":[],"export":{"events":[{"id":5,"startDate":"03/03/2026","userId":1001}]}}"#], Adopted(5)),
-            // The user in either shape, and ids however they are written.
+            // The user in both shapes, and ids in every notation.
             (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":{"userId":1001}}]}"#], Adopted(5)),
             (&[br#"{"events":[{"id":"5","startDate":"3/3/2026","userId":{"userId":"1001"}}]}"#], Adopted(5)),
             (&[br#"{"events":[{"id":5.0,"startDate":"03/03/2026","userId":1001.0}]}"#], Adopted(5)),
-            // Odd bytes in what somebody typed cost nothing.
+            // Invalid bytes in typed text affect nothing else.
             (&[b"\xEF\xBB\xBF{\"events\":[{\"id\":5,\"startDate\":\"03/03/2026\",\"userId\":1001}]}"], Adopted(5)),
             (
                 &[b"{\"events\":[{\"id\":5,\"startDate\":\"03/03/2026\",\"userId\":1001,\"rows\":[{\"pairs\":[\
                     {\"key\":\"About\",\"value\":\"J\xF6rg\x01\"},{\"key\":\"Score\",\"value\":NaN}]}]}]}"],
                 Adopted(5),
             ),
-            // Another user's or form's event, or one of another day, says nothing.
+            // An event of another user, form or day proves nothing.
             (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":{"userId":1002}}]}"#], Created),
             (&[br#"{"events":[{"id":5,"formName":"Wellness","startDate":"03/03/2026","userId":1001}]}"#], Created),
             (&[br#"{"events":[{"id":5,"startDate":"08/03/2026","userId":1001}]}"#], Created),
-            // An event that can't be read may be the one.
+            // An unreadable event may be the wanted one.
             (&[br#"{"events":[{"id":5,"startDate":"03/03/2026"}]}"#], NotSent("events[0]: `userId`")),
             (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":[1001]}]}"#], NotSent("events[0]: `userId`")),
             (&[br#"{"events":[{"id":5,"startDate":"03/03/2026","userId":{"id":1}}]}"#], NotSent("events[0]: `userId`")),
@@ -307,7 +308,7 @@ mod look_up {
 mod roster {
     use super::*;
 
-    /// The users with their UUIDs, and what could not be read.
+    /// The users with their UUIDs, and the unreadable entries.
     async fn shown_roster(answers: &[&'static [u8]]) -> String {
         match site(answers).await.client.roster(&credentials(), soon()).await {
             Ok(roster) => {
@@ -324,9 +325,9 @@ mod roster {
     }
 
     #[tokio::test]
-    async fn one_bad_user_costs_that_user_and_is_named_by_position() {
+    async fn bad_user_affects_only_itself_and_is_named_by_position() {
         for (answers, means) in [
-            // Read as they are meant.
+            // Readable entries.
             (&[&br#"{"users":[{"userId":1009,"uuid":"a"},{"userId":2,"uuid":null}]}"#[..]][..], "1009=a; 2"),
             (&[b"\xEF\xBB\xBF{\"users\":[{\"userId\":1009,\"uuid\":\"a\"}]}"], "1009=a"),
             (
@@ -337,7 +338,7 @@ mod roster {
             (&[br#"{"users":[{"userId":1009.0,"uuid":19762.0},{"userId":"2.0"}]}"#], "1009=19762; 2"),
             (&[br#"{"users":[{"userId":{"userId":1009},"uuid":" a "}]}"#], "1009=a"),
             (&[br#"{"users":[{"userId":1009,"dob":NaN,"firstName":"\ud83d"}]}"#], "1009"),
-            // Costs that user.
+            // Unreadable entries that affect only their own user.
             (&[br#"{"users":[{"userId":1},{"userId":NaN}]}"#], "1; page 1, users[1]: `userId` can't be read"),
             (&[br#"{"users":[{"userId":1},{"uuid":"a"}]}"#], "1; page 1, users[1]: `userId` can't be read"),
             (&[br#"{"users":[{"userId":1},{"userId":1.5}]}"#], "1; page 1, users[1]: `userId` can't be read"),
@@ -353,7 +354,7 @@ mod roster {
                 &[br#"{"users":[{"userId":1}],"mergedUsers":[{"oldId":7,"newId":1},{"oldId":8}]}"#],
                 "1; 7>1; page 1, mergedUsers[1]: `newId` can't be read",
             ),
-            // Pages, wherever they are announced; half a roster is none.
+            // Pages, wherever they are announced; an incomplete roster is an error.
             (&[br#"{"users":[{"userId":1}],"pagination":{"cursor":"c1"}}"#, br#"{"users":[{"userId":2}]}"#], "1; 2"),
             (&[br#"{"users":[{"userId":1}],"cursor":"c1"}"#, br#"{"users":null}"#], "1"),
             (
@@ -361,7 +362,7 @@ mod roster {
                 "error: unexpected answer: `nextPage` may say that the answer goes on, and how is not known, so it can't \
                  be taken for whole",
             ),
-            // No roster.
+            // Not a roster.
             (&[b"{}"], "error: unexpected answer: usersynchronise: an answer without a list of users"),
             (&[br#"{"users":null}"#], "error: unexpected answer: usersynchronise: an answer without a list of users"),
             (&[br#"{"users":{"userId":1}}"#], "error: unexpected answer: usersynchronise: `users` is not a list"),
@@ -378,12 +379,12 @@ mod roster {
         }
     }
 
-    /// Whether user 7, who is connected and on no roster, is disconnected.
+    /// Whether user 7, who is connected and missing from the roster, is disconnected.
     #[tokio::test]
-    async fn a_user_is_deleted_only_in_the_sites_own_clear_word() {
+    async fn user_is_deleted_only_if_the_site_clearly_says_so() {
         const YES: Option<bool> = Some(true);
         const NO: Option<bool> = Some(false);
-        /// The site has not said it either way: nothing follows.
+        /// The site has not said either: the connector changes nothing.
         const UNKNOWN: Option<bool> = None;
         for (row, deleted) in [
             (&br#"{"users":[{"userId":1}],"idsOfDeletedUsers":[7]}"#[..], YES),
@@ -409,9 +410,9 @@ mod roster {
         }
     }
 
-    /// Who is in the group; who is not gets no link.
+    /// The members of the group; the connector gives no link to other users.
     #[tokio::test]
-    async fn who_is_in_the_group_is_read_in_full_or_not_at_all() {
+    async fn group_is_read_completely_or_is_an_error() {
         for (row, members) in [
             (
                 &br#"{"results":[{"search":{"name":"Squad"},"results":[{"userId":3},{"userId":"4"}]}]}"#[..],
@@ -457,7 +458,7 @@ mod roster {
     }
 }
 
-/// Answers that are as large as a site can make them. Work that grows with the square of the size takes hours here.
+/// The largest possible answers of a site. Quadratic algorithms would take hours here.
 mod large_answer {
     use super::*;
 
@@ -468,7 +469,7 @@ mod large_answer {
     }
 
     #[tokio::test]
-    async fn of_group_members_is_read_at_once() {
+    async fn of_group_members_is_read_in_linear_time() {
         let members: Vec<_> = (1..=MANY).map(|id| format!(r#"{{"userId":{id}}}"#)).collect();
         let answer = format!(r#"{{"results":[{{"results":[{}]}}]}}"#, members.join(","));
         let client = Scripted::saying(&[&answer]).await.client;
@@ -477,7 +478,7 @@ mod large_answer {
     }
 
     #[tokio::test]
-    async fn of_deleted_users_is_read_at_once() {
+    async fn of_deleted_users_is_read_in_linear_time() {
         let answer = format!(r#"{{"users":[{{"userId":1}}],"idsOfDeletedUsers":[{}]}}"#, numbers());
         let users: Vec<_> = (MANY / 2..=MANY).map(UserId).collect();
         let client = Scripted::saying(&[&answer]).await.client;
@@ -486,7 +487,7 @@ mod large_answer {
     }
 
     #[tokio::test]
-    async fn to_an_import_is_read_at_once() {
+    async fn to_an_import_is_read_in_linear_time() {
         let answer = format!(
             r#"{{"result":{{"state":"SUCCESSFULLY_IMPORTED"}},"eventImportResultForForm":[{{"eventImportResults":
             {{"state":"SUCCESSFULLY_IMPORTED","ids":[{}]}}}}]}}"#,
@@ -507,16 +508,16 @@ mod large_answer {
 mod writing {
     use super::*;
 
-    /// What follows for a record that was sent.
+    /// The result for a record that was sent.
     #[derive(Debug, PartialEq)]
     enum Follows {
-        /// It is stored under this id.
+        /// The site stored it under this id.
         Stored(u64),
-        /// It is stored, but the form has not this field.
+        /// The site stored it, but the form does not have this field.
         StoredWithout(&'static str),
-        /// It may or may not be there: it is looked up before it is sent again.
+        /// It is unknown whether the site stored it: the connector looks it up before sending it again.
         LookedUp,
-        /// It was certainly not taken.
+        /// The site certainly did not store it.
         NotTaken,
     }
     use Follows::{LookedUp, NotTaken, Stored, StoredWithout};
@@ -548,15 +549,15 @@ mod writing {
     }
 
     #[tokio::test]
-    async fn an_event_is_stored_when_the_site_says_so_at_every_level() {
+    async fn event_is_stored_only_if_every_level_says_so() {
         for (row, follows) in [
             (&br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":[5]}}]}"#[..], Stored(5)),
             (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","ids":["5.0"],"error":[]}}],"error":null}"#, Stored(5)),
             (b"\xEF\xBB\xBF{\"result\":{\"state\":\"SUCCESSFULLY_IMPORTED\"},\"eventImportResultForForm\":[{\"formName\":\"\xF6\",\"eventImportResults\":{\"state\":\"SUCCESSFULLY_IMPORTED\",\"ids\":[5]}}]}", Stored(5)),
-            // Fields that were dropped, whether in one message or in a list of them.
+            // Dropped fields, in one message or in a list of messages.
             (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","message":"The following names [Score] were sent in the message but do not exist in the form","ids":[5]}}]}"#, StoredWithout("Score")),
             (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"},"eventImportResultForForm":[{"eventImportResults":{"state":"SUCCESSFULLY_IMPORTED","message":["1 out of 1 records successfully imported.","The following names [Score] were sent in the message but do not exist in the form"],"ids":[5]}}]}"#, StoredWithout("Score")),
-            // Not every level says so, or not of every record.
+            // Not every level reports success, or not for every record.
             (br#"{"result":{"state":"SUCCESSFULLY_IMPORTED"}}"#, LookedUp),
             (br#"{"result":"SUCCESSFULLY_IMPORTED"}"#, LookedUp),
             (br#"{"state":"SUCCESSFULLY_IMPORTED","ids":[5]}"#, LookedUp),
@@ -571,7 +572,7 @@ mod writing {
             (br#"{"error":"no such form"}"#, LookedUp),
             (b"{}", LookedUp),
             (b"[]", LookedUp),
-            // Not the site's own answer.
+            // Not from the site.
             (b"", LookedUp),
             (b"202 ", LookedUp),
             (b"<html>", LookedUp),
@@ -589,7 +590,7 @@ mod writing {
     }
 
     #[tokio::test]
-    async fn a_profile_is_stored_when_the_site_says_so() {
+    async fn profile_is_stored_only_if_the_site_says_so() {
         for (row, stored) in [
             (&br#"{"state":"SUCCESSFULLY_IMPORTED","message":"1 out of 1 records successfully imported."}"#[..], true),
             (br#"{"state":"SUCCESSFULLY_IMPORTED","ids":[],"extra":NaN}"#, true),
@@ -612,7 +613,7 @@ mod writing {
     }
 
     #[tokio::test]
-    async fn an_event_is_gone_when_the_site_says_so() {
+    async fn event_is_deleted_only_if_the_site_says_so() {
         for (row, gone) in [
             (&br#"{"state":"SUCCESS","message":"Deleted 7"}"#[..], true),
             (br#"{"result":{"state":"SUCCESS"}}"#, true),
@@ -633,9 +634,9 @@ mod writing {
 mod account {
     use super::*;
 
-    /// Whether the name and password count as proven.
+    /// Whether the username and password count as accepted.
     #[tokio::test]
-    async fn the_account_is_let_in_only_in_the_sites_own_word() {
+    async fn account_is_accepted_only_if_the_site_says_so() {
         for (row, says) in [
             (&br#"{"name":["All Accounts","Squad"]}"#[..], None),
             (b"\xEF\xBB\xBF{\"name\":[\"J\xF6rg's squad\"]}", None),
@@ -645,14 +646,15 @@ mod account {
             (b"403 ", None),
             (b"403 Access Denied.", None),
             (br#"403 {"__is_rpc_exception__":true,"value":{"detailMessage":"no"}}"#, None),
-            // What a firewall or gateway says with 403 does not come from the site.
+            // A 403 of a firewall or gateway does not come from the site.
             (b"403 error code: 1020", Some("status 403")),
             (b"403 RBAC: access denied", Some("status 403")),
             (br#"403 {"message":"Forbidden"}"#, Some("status 403")),
             (br#"403 {"error":"Forbidden"}"#, Some("status 403")),
             (b"403 Forbidden", Some("status 403")),
             (b"403 <html>access denied", Some("status 403 and html")),
-            // A 401 counts as the site's unless a page names what else sent it: another try may lock the account.
+            // A 401 counts as the site's unless a page names another source, because another attempt may lock the
+            // account.
             (b"401 ", Some("refuses the username or the password")),
             (b"401 <html>", Some("refuses the username or the password")),
             (b"401 <html>Apache Tomcat", Some("refuses the username or the password")),
@@ -660,7 +662,7 @@ mod account {
             (br#"401 {"message":"Unauthorized"}"#, Some("refuses the username or the password")),
             (b"401 <html>CloudFlare", Some("status 401 and html")),
             (b"401 <html>Zscaler", Some("status 401 and html")),
-            // Apache says 404 with a page; a gateway without a route says it in words of its own.
+            // Apache sends a page with 404; a gateway without a route sends its own words.
             (b"404 ", Some("no such site")),
             (b"404 <html>Not Found", Some("no such site")),
             (br#"404 {"__is_rpc_exception__":true}"#, Some("no such site")),
@@ -693,9 +695,9 @@ mod account {
         }
     }
 
-    /// The forms of the site, and the fields of one.
+    /// The forms of the site, and the fields of one form.
     #[tokio::test]
-    async fn a_form_is_missing_only_from_a_whole_list() {
+    async fn form_is_missing_only_from_a_complete_list() {
         let opened = || {
             let mut opened = answer(200, r#"{"user":{"id":1001}}"#);
             opened.headers_mut().insert("session-header", "s".parse().unwrap());
@@ -749,9 +751,9 @@ mod account {
         }
     }
 
-    /// What each profile says of its user; whoever has none is left out.
+    /// The profile of each user; users without one are left out.
     #[tokio::test]
-    async fn profiles_are_read_from_a_whole_answer() {
+    async fn reads_profiles_only_from_a_complete_answer() {
         for (row, users) in [
             (&br#"{"profiles":[{"userId":1,"rows":[]}]}"#[..], Ok(vec![1])),
             (br#"{"profiles":[{"userId":{"userId":1},"rows":null}]}"#, Ok(vec![1])),

@@ -1,4 +1,4 @@
-//! What happens below the answers: headers, connections, deadlines.
+//! Behaviour below the API: headers, connections, deadlines.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -25,22 +25,22 @@ async fn import(client: &Client, deadline: Instant) -> Result<Import, Error> {
     client.import(&credentials(), &FormName::from("Sleep"), &[event], deadline).await
 }
 
-/// What a [`Fragile`] site does with a request that it has read to its end.
+/// The reaction of a [`Fragile`] site to a completely read request.
 #[derive(Clone, Copy)]
 enum Then {
     /// Answers, and keeps the connection.
     Answer,
-    /// Closes the connection without a word.
+    /// Closes the connection without an answer.
     Hang,
     /// Closes the connection in the middle of the answer.
     Cut,
-    /// Refuses the password, and closes the connection in the middle of saying so.
+    /// Refuses the password, and closes the connection in the middle of that answer.
     CutRefusal,
-    /// Says nothing and keeps the connection.
+    /// Sends nothing and keeps the connection open.
     Wait,
 }
 
-/// A site that breaks connections, in the order it was told to, and remembers on which connection each request came.
+/// A site that breaks connections in a given order, and records on which connection each request came.
 struct Fragile {
     client: Client,
     connections: Arc<Mutex<Vec<usize>>>,
@@ -87,7 +87,8 @@ async fn serve(mut stream: TcpStream, number: usize, script: Arc<Mutex<VecDeque<
     }
 }
 
-/// Reads a whole request, so that closing afterwards is a plain end of the stream, not a reset. Gives its head in lower case.
+/// Reads a whole request, so that closing afterwards is a plain end of stream and not a reset. Returns its head in
+/// lower case.
 async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     let head = loop {
@@ -104,7 +105,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
 }
 
 #[tokio::test]
-async fn every_request_carries_the_same_head() {
+async fn every_request_has_the_same_headers() {
     let site = Scripted::saying(&[NOBODY, r#"{"error":"no"}"#]).await;
     read(&site.client, soon()).await.unwrap();
     import(&site.client, soon()).await.unwrap();
@@ -125,7 +126,7 @@ async fn every_request_carries_the_same_head() {
 }
 
 #[tokio::test]
-async fn every_status_has_its_meaning() {
+async fn classifies_every_status() {
     for (status, error) in [
         (401, Error::WrongCredentials),
         (403, Error::Forbidden),
@@ -143,7 +144,7 @@ async fn every_status_has_its_meaning() {
 }
 
 #[tokio::test]
-async fn a_wait_that_the_site_asks_for_is_passed_on() {
+async fn passes_on_the_wait_of_the_site() {
     let asking = |status| {
         let mut answer = answer(status, "");
         answer.headers_mut().insert("retry-after", "7".parse().unwrap());
@@ -159,7 +160,7 @@ async fn a_wait_that_the_site_asks_for_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirect_is_not_followed() {
     let mut elsewhere = answer(302, "");
     elsewhere.headers_mut().insert("location", "/elsewhere".parse().unwrap());
     let site = Scripted::answering([elsewhere]).await;
@@ -168,7 +169,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_login_that_failed_with_200_is_no_401() {
+async fn failed_login_with_200_is_no_401() {
     let exception = r#"{"__is_rpc_exception__":true,"type":"x","value":{"detailMessage":"Invalid username or password","cause":""}}"#;
     let site = Scripted::saying(&[exception]).await;
     let says = "Invalid username or password".to_owned();
@@ -176,7 +177,7 @@ async fn a_login_that_failed_with_200_is_no_401() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_given_up() {
+async fn oversized_answer_is_an_error() {
     let endless = format!(r#"{{"results":["{}"]}}"#, "x".repeat(9 * 1024 * 1024));
     let site = Scripted::saying(&[&endless, &endless]).await;
     assert_eq!(read(&site.client, soon()).await, Err(Error::TooLarge));
@@ -184,7 +185,7 @@ async fn an_endless_answer_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_read_is_sent_again_when_its_kept_connection_drops() {
+async fn retries_a_read_if_its_pooled_connection_drops() {
     let site = Fragile::doing(&[Then::Answer, Then::Hang, Then::Answer]).await;
     assert_eq!(read(&site.client, soon()).await, Ok(vec![]));
     assert_eq!(read(&site.client, soon()).await, Ok(vec![]));
@@ -192,21 +193,21 @@ async fn a_read_is_sent_again_when_its_kept_connection_drops() {
 }
 
 #[tokio::test]
-async fn a_read_is_sent_again_when_its_answer_is_cut_short() {
+async fn retries_a_read_if_its_answer_is_cut_short() {
     let site = Fragile::doing(&[Then::Cut, Then::Answer]).await;
     assert_eq!(read(&site.client, soon()).await, Ok(vec![]));
     assert_eq!(site.connections(), [0, 1]);
 }
 
 #[tokio::test]
-async fn a_read_is_sent_twice_at_most() {
+async fn sends_a_read_at_most_twice() {
     let site = Fragile::doing(&[Then::Hang, Then::Cut, Then::Answer]).await;
     assert_eq!(read(&site.client, soon()).await, Err(Error::Uncertain { why: "the connection was lost" }));
     assert_eq!(site.connections(), [0, 1]);
 }
 
 #[tokio::test]
-async fn an_import_is_never_sent_again() {
+async fn never_retries_an_import() {
     let lost = Err(Error::Uncertain { why: "the connection was lost" });
     for then in [Then::Hang, Then::Cut] {
         let fresh = Fragile::doing(&[then, Then::Answer]).await;
@@ -221,7 +222,7 @@ async fn an_import_is_never_sent_again() {
 }
 
 #[tokio::test]
-async fn a_password_is_never_tried_twice_and_a_deletion_never_asked_for_twice() {
+async fn never_retries_a_sign_in_or_a_deletion() {
     let lost = Error::Uncertain { why: "the connection was lost" };
     for then in [Then::Hang, Then::Cut] {
         let site = Fragile::doing(&[then, Then::Answer]).await;
@@ -238,14 +239,14 @@ async fn a_password_is_never_tried_twice_and_a_deletion_never_asked_for_twice() 
 }
 
 #[tokio::test]
-async fn a_refusal_counts_even_if_it_is_cut_short() {
+async fn refusal_counts_even_if_cut_short() {
     let site = Fragile::doing(&[Then::CutRefusal, Then::Answer]).await;
     assert_eq!(read(&site.client, soon()).await, Err(Error::WrongCredentials));
     assert_eq!(site.connections(), [0]);
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_in_time_leaves_doubt() {
+async fn late_answer_is_uncertain() {
     let site = Fragile::doing(&[Then::Wait, Then::Wait]).await;
     let late = Error::Uncertain { why: "the time was up" };
     let deadline = || Instant::now() + Duration::from_millis(200);
@@ -254,7 +255,7 @@ async fn an_answer_that_does_not_come_in_time_leaves_doubt() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_after_the_deadline() {
+async fn sends_nothing_after_the_deadline() {
     let site = Scripted::saying(&[]).await;
     let nothing = Error::Unwell { status: None };
     assert_eq!(import(&site.client, Instant::now()).await, Err(nothing.clone()));
@@ -263,10 +264,10 @@ async fn nothing_is_sent_after_the_deadline() {
 }
 
 #[tokio::test]
-async fn without_a_connection_nothing_was_sent() {
+async fn no_connection_means_nothing_was_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    // A site that does not speak TLS.
+    // A site that does not support TLS.
     let plain = client(&format!("https://{address}/site"));
     let closing = tokio::spawn(async move {
         for _ in 0..2 {
@@ -279,7 +280,7 @@ async fn without_a_connection_nothing_was_sent() {
     assert_eq!(read(&plain, soon()).await, Err(nothing.clone()));
     closing.await.unwrap();
 
-    // An address that is taken, so that no other test gets it, but where nobody listens.
+    // An address that is bound, so that no other test gets it, but that has no listener.
     let taken = TcpSocket::new_v4().unwrap();
     taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let refused = client(&format!("http://{}/site", taken.local_addr().unwrap()));
@@ -288,7 +289,7 @@ async fn without_a_connection_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn warming_up_sends_no_password() {
+async fn warming_sends_no_password() {
     let site = Scripted::answering([answer(404, "")]).await;
     site.client.warm(soon()).await;
     let [request] = &site.requests()[..] else { panic!("{:?}", site.requests()) };
@@ -297,7 +298,7 @@ async fn warming_up_sends_no_password() {
 }
 
 #[tokio::test]
-async fn the_first_call_goes_over_the_connection_that_is_warm() {
+async fn first_call_uses_the_warm_connection() {
     let site = Fragile::doing(&[Then::Answer, Then::Answer]).await;
     site.client.warm(soon()).await;
     assert_eq!(read(&site.client, soon()).await, Ok(vec![]));
@@ -305,7 +306,7 @@ async fn the_first_call_goes_over_the_connection_that_is_warm() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_printed() {
+async fn debug_shows_no_secret() {
     let site =
         Scripted::saying(&[r#"{"result":{"state":"UNEXPECTED_ERROR","message":"Score may not be 82.375"}}"#]).await;
     let told = import(&site.client, soon()).await;
@@ -316,9 +317,9 @@ async fn nothing_secret_is_printed() {
     assert!(printed.contains("Score may not be …"));
 }
 
-/// Decimals and units are what proxies in front of a site were seen to send.
+/// Proxies in front of a site were seen to send decimals and units.
 #[tokio::test]
-async fn a_wait_in_another_notation_is_read_or_replaced_by_a_default() {
+async fn unusual_wait_is_read_or_replaced_by_a_default() {
     for (text, wait) in [("1800.5", Some(1801)), ("60s", Some(60)), ("soon", Some(300))] {
         let mut throttled = answer(429, "");
         throttled.headers_mut().insert("retry-after", text.parse().unwrap());
@@ -328,9 +329,9 @@ async fn a_wait_in_another_notation_is_read_or_replaced_by_a_default() {
     }
 }
 
-/// A site that dies after the head of its answer says as much as one that has nothing to say.
+/// A site that fails after the head of its answer looks like one that sends an empty body.
 #[tokio::test]
-async fn a_body_that_may_be_cut_off_is_not_an_empty_answer() {
+async fn body_of_unknown_length_is_not_an_empty_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = client(&format!("http://{}/site", listener.local_addr().unwrap()));
     let dying = tokio::spawn(async move {

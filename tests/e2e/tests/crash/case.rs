@@ -1,4 +1,5 @@
-//! One case: a scenario, a request of it, and how that fails; then everything that must be true.
+//! One case: a scenario, one of its requests and how that request fails. Afterwards it checks everything that must
+//! hold.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::harness::{Harness, PERIOD};
 use crate::request::{Remote, Target};
 use crate::scenario::Scenario;
 
-/// How many periods may pass until everything is as it should be.
+/// After how many periods, at most, the state must be correct again.
 const ROUNDS: usize = 16;
 
 /// What fails, and how.
@@ -20,7 +21,7 @@ const ROUNDS: usize = 16;
 pub(crate) struct Strike {
     pub(crate) target: Target,
     pub(crate) way: FailureMode,
-    /// Whether the database client repeats what failed, as it does when deployed.
+    /// Whether the database client retries failed requests, as it does when deployed.
     pub(crate) patient: bool,
 }
 
@@ -43,16 +44,17 @@ impl fmt::Display for Case {
 const ATHLETES: [(i64, &str, &str); 2] = [(ADA, "ada", "uuid-ada"), (BEN, "ben", "uuid-ben")];
 
 impl Case {
-    /// Runs the case. Answers with the requests that the scenario made.
+    /// Runs the case and returns the requests that the scenario made.
     ///
-    /// Panics when something is not as it must be.
+    /// Panics if a promise is broken.
     pub(crate) async fn run(&self) -> Vec<Target> {
         let mut house = self.scenario.open(self.strike.as_ref().is_some_and(|strike| strike.patient)).await;
         house.begin(self.strike.as_ref().map(|strike| (strike.target.clone(), strike.way)));
         let mut done = self.scenario.act(&mut house).await;
         let (seen, struck) = house.watch.end();
         if let Some(Strike { target, .. }) = &self.strike {
-            // How often staff are told on the way depends on who of two comes first; all else is the same in every run.
+            // How often the staff forms are written depends on which of two requests is first. All other requests are
+            // the same in every run.
             let made = struck || target.is_telling();
             assert!(made, "the request was never made; these were: {}", list(&seen));
         }
@@ -64,7 +66,7 @@ impl Case {
         seen
     }
 
-    /// Rounds of ticks until there is nothing left to do.
+    /// Runs ticks until there is nothing left to do.
     async fn settle(&self, house: &mut Harness, done: &mut Option<()>, lost: &[&str]) {
         for _ in 0..ROUNDS {
             house.stage.pass(PERIOD);
@@ -88,19 +90,20 @@ impl Case {
         panic!("not quiet after {ROUNDS} rounds; {} messages, {states:?}", house.stage.process.waiting.len());
     }
 
-    /// Whose living refresh token is neither in the table nor on the queue, as it may be when the answer to a refresh is
-    /// lost, or a process dies before it has stored one: they, and only they, may be asked to connect again.
+    /// Athletes whose valid refresh token is neither in the table nor on the queue. That can happen when the response
+    /// to a refresh is lost, or when a process dies before it has stored the token. Only these athletes may be asked to
+    /// connect again.
     async fn lost(&self, house: &Harness) -> Vec<&'static str> {
         let may_lose = self.strike.as_ref().is_some_and(|Strike { target, way, .. }| {
             way.then() == Some(Then::Die) || (target.is_refresh() && way.arrives())
         });
         let mut lost = Vec::new();
         if may_lose {
-            // What the dead process had sent for others arrives yet.
+            // Requests that the dead process had already sent for the other athlete may still be processed.
             tokio::time::sleep(Duration::from_millis(20)).await;
             for (_, person, uuid) in ATHLETES {
                 let grants = house.stage.oura.grants(person);
-                // A grant that was never refreshed is one that a visit failed to store: the visit is repeated.
+                // A grant that was never refreshed is one that a visit failed to store. The athlete repeats the visit.
                 let living = grants.iter().rfind(|grant| !grant.revoked && grant.generation > 0);
                 if let Some(token) = living.and_then(|grant| grant.refresh_token.as_deref())
                     && !house.holds(uuid, token).await
@@ -112,8 +115,8 @@ impl Case {
         lost
     }
 
-    /// One athlete's misfortune is no other's: unless the process died or the request was for all of them, at most one of
-    /// the two is not served at once.
+    /// One athlete's failure does not affect the other. At most one of the two is not synced at once, unless the
+    /// process died or the request was for both.
     async fn isolated(&self, house: &Harness) {
         let Some(strike) = &self.strike else { return };
         let shared = strike.way.then().is_some()
@@ -139,7 +142,7 @@ impl Case {
         assert!(served > 0, "both athletes suffer");
     }
 
-    /// An athlete whose refresh token was lost is told so, connects again, and everything is as before.
+    /// An athlete whose refresh token was lost sees it on the page and connects again. Then everything works as before.
     async fn reconnect(&self, house: &mut Harness, lost: &[&str]) {
         for (user, person, uuid) in ATHLETES.into_iter().filter(|(_, _, uuid)| lost.contains(uuid)) {
             let Some(connection) = house.connection(uuid).await else { continue };
@@ -160,7 +163,7 @@ impl Case {
         assert_eq!(stage.smartabase.refused_logins(), 0);
         let mut violations = stage.oura.violations();
         for (_, person, _) in ATHLETES.iter().filter(|(_, _, uuid)| lost.contains(uuid)) {
-            // Trying the token once is how it is found out that it was spent.
+            // Sending the token once is the only way to find out that it was spent.
             let reused = |violation: &Violation| matches!(violation, Violation::RefreshTokenReused { person: name, .. } if name == person);
             if let Some(once) = violations.iter().position(reused) {
                 violations.remove(once);
@@ -206,7 +209,7 @@ impl Case {
     }
 }
 
-/// Whether nothing is left to do but what only an athlete can do.
+/// Whether the only remaining action is one that an athlete must take.
 async fn is_quiet(house: &Harness, lost: &[&str]) -> bool {
     let now = house.stage.clock.now();
     let mut quiet = house.stage.process.waiting.is_empty();
@@ -222,7 +225,7 @@ async fn is_quiet(house: &Harness, lost: &[&str]) -> bool {
     quiet
 }
 
-/// Requests, one in a line.
+/// Lists requests, one per line.
 pub(crate) fn list(targets: &[Target]) -> String {
     targets.iter().flat_map(|target| ["\n  ".to_owned(), target.to_string()]).collect()
 }

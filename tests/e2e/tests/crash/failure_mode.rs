@@ -7,38 +7,38 @@ use crate::request::Remote;
 /// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FailureMode {
-    /// It never arrives: the connection closes.
+    /// The request does not reach the server: the connection closes.
     NeverArrives,
-    /// It arrives; the connection closes before the answer.
+    /// The server carries the request out; the connection closes before the response.
     AnswerLost,
-    /// The process ends while the request is on its way, and it does not arrive.
+    /// The process ends while it sends the request, and the request does not reach the server.
     DiesBefore,
-    /// The process ends when the request has had its effect, before the answer is there.
+    /// The process ends after the server has carried the request out, before the response.
     DiesAfter,
-    /// 500, and nothing was done.
+    /// Status 500; the server did nothing.
     ServerError,
-    /// 500, and everything was done.
+    /// Status 500; the server carried the request out.
     ServerErrorAfter,
-    /// 429 with `Retry-After`; at the table, what DynamoDB says instead.
+    /// Status 429 with `Retry-After`; for the table, DynamoDB's own throttling error.
     Throttled,
-    /// It does not arrive, and nothing comes back until the process gives up.
+    /// The request does not reach the server, and no response comes until the process gives up.
     HangsBefore,
-    /// It arrives, and nothing comes back until the process gives up.
+    /// The server carries the request out, and no response comes until the process gives up.
     HangsAfter,
-    /// It arrives; the answer breaks off half way.
+    /// The server carries the request out; the response breaks off half way.
     CutInHalf,
-    /// A page in front says that it is down, and nothing was done.
+    /// An intermediary answers with an error page; the server did nothing.
     Html,
-    /// It arrives; a page instead of the answer.
+    /// The server carries the request out; an intermediary replaces the response by an HTML page.
     HtmlAfter,
 }
 
-/// What the test has to do when the request stands at the gate.
+/// What the test does once the request waits at the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// End the process.
     Die,
-    /// Let the time pass until the process gives up.
+    /// Let time pass until the process gives up.
     WaitOut,
 }
 
@@ -75,7 +75,7 @@ impl FailureMode {
         }
     }
 
-    /// Whether the request has its effect.
+    /// Whether the server carries the request out.
     pub(crate) fn arrives(self) -> bool {
         match self {
             Self::NeverArrives
@@ -101,7 +101,7 @@ impl FailureMode {
         }
     }
 
-    /// Whether a client's own repetition finds what the first attempt did.
+    /// Whether the client's own retry meets the effect of the first attempt.
     pub(crate) fn is_repeated(self) -> bool {
         self.arrives() && self.then().is_none()
     }

@@ -1,4 +1,4 @@
-//! What stands on all three wires: it names every request, strikes one of them, and sees tokens used.
+//! Observes all three wires: gives every request a name, makes one of them fail, and checks when tokens are used.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -12,18 +12,18 @@ use store::{Keyring, SealPurpose, Sealed};
 use crate::failure_mode::FailureMode;
 use crate::request::{Remote, Target, what};
 
-/// Ada's first import, answered 504 and carried out later.
+/// State of Ada's first import, which is answered 504 and carried out later.
 #[derive(Default)]
 enum Late {
-    /// Imports are answered as they are carried out.
+    /// The site carries out imports before it answers.
     #[default]
     No,
-    /// The next one will be kept.
+    /// The next import will be kept back.
     Awaited,
     Kept(LateRequest),
 }
 
-/// See the module.
+/// Observes the wires; see the module.
 #[derive(Clone, Default)]
 pub(crate) struct Watch(Arc<Mutex<Sight>>);
 
@@ -37,14 +37,14 @@ struct Sight {
     struck: bool,
     late: Late,
     keyring: Option<Keyring>,
-    /// Access tokens whose pair is on its way to the table, or there.
+    /// Access tokens whose pair was sent to the table.
     kept: HashSet<String>,
     /// Requests that used an access token before its pair was sent to the table.
     hasty: Vec<String>,
 }
 
 impl Watch {
-    /// Stands on the wires of a stage.
+    /// Installs itself on the wires of a stage.
     pub(crate) async fn over(stage: &Stage) -> Self {
         let watch = Self::default();
         let keyring = stage.process.connector.secrets.keyring(e2e::deadline()).await.unwrap();
@@ -61,7 +61,7 @@ impl Watch {
         watch
     }
 
-    /// From now on requests are counted, and the one aimed at is struck.
+    /// Starts counting requests. The request in `aim` fails.
     pub(crate) fn begin(&self, aim: Option<(Target, FailureMode, Gate)>) {
         self.with(|sight| {
             sight.watching = true;
@@ -72,7 +72,8 @@ impl Watch {
         });
     }
 
-    /// From now on nothing is struck. What was counted, and whether the request aimed at was struck.
+    /// Stops counting. No request fails from here on. Returns the requests counted, and whether the one aimed at
+    /// failed.
     pub(crate) fn end(&self) -> (Vec<Target>, bool) {
         self.with(|sight| {
             sight.watching = false;
@@ -80,12 +81,12 @@ impl Watch {
         })
     }
 
-    /// From now on Ada's first import is answered 504, unless it is struck otherwise, and kept.
+    /// Answers Ada's first import with 504 and keeps it back, unless `aim` makes it fail in another way.
     pub(crate) fn keep_import(&self) {
         self.with(|sight| sight.late = Late::Awaited);
     }
 
-    /// The import that was kept, for the site to carry out.
+    /// Takes the import that was kept back, so that the site can carry it out.
     pub(crate) fn kept_import(&self) -> Option<LateRequest> {
         self.with(|sight| match std::mem::take(&mut sight.late) {
             Late::Kept(import) => Some(import),
@@ -93,7 +94,7 @@ impl Watch {
         })
     }
 
-    /// Requests that used an access token too early.
+    /// Requests that used an access token before its pair was stored.
     pub(crate) fn hasty(&self) -> Vec<String> {
         self.with(|sight| sight.hasty.clone())
     }
@@ -134,7 +135,7 @@ impl Sight {
         Some(Fault::Answer(Answer::status(504)))
     }
 
-    /// Opens every pair in a write to the table.
+    /// Opens every token pair in a write to the table.
     fn keep(&mut self, value: &Value) {
         match value {
             Value::Object(object) => {
@@ -159,7 +160,8 @@ impl Sight {
         self.kept.insert(pair["access"].as_str().unwrap().to_owned());
     }
 
-    /// Asking who somebody is comes before the connection, which has to know: whoever dies there connects again.
+    /// `personal_info` is exempt: a connect asks it before it stores the connection, which needs the account. If the
+    /// process dies there, the athlete connects again.
     fn is_kept(&mut self, what: &str, seen: &Seen) {
         let bearer = seen.headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         if bearer.is_some_and(|token| !self.kept.contains(token)) && what != "personal_info" {

@@ -1,4 +1,4 @@
-//! A stage on which processes end and begin: what the platform does around the connector, and people around both.
+//! A stage on which processes start and die. It plays the platform around the connector, and the people who use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,33 +20,33 @@ use crate::failure_mode::{FailureMode, Then};
 use crate::fault_injector::Watch;
 use crate::request::Target;
 
-/// Between two ticks.
+/// The time between two ticks.
 pub(crate) const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long a message stays invisible when its worker dies, as the template sets it.
+/// How long a message stays invisible after its worker died, as in the template.
 const VISIBILITY: Duration = Duration::from_mins(6);
 
-/// How long an invocation has, by function, as the template sets it; two seconds of it are for handing over.
+/// The time limit of an invocation per function, as in the template, minus two seconds for the platform.
 const WORKER: Duration = Duration::from_secs(58);
 const SCHEDULER: Duration = Duration::from_secs(58);
 const OAUTH: Duration = Duration::from_secs(26);
 const ENROL: Duration = Duration::from_secs(898);
 
-/// Into how many steps a wait for a process to give up is cut.
+/// The number of steps of a wait until a process gives up.
 const STEPS: u32 = 60;
 
-/// The stage, and what goes wrong on it.
+/// The stage, and the failure planned for it.
 pub(crate) struct Harness {
     pub(crate) stage: Stage,
     pub(crate) watch: Watch,
-    /// Whether the database client repeats failed requests, as it does when deployed.
+    /// Whether the database client retries failed requests, as it does when deployed.
     patient: bool,
     fate: Option<(Then, Gate)>,
-    /// Processes that died.
+    /// The number of processes that died.
     pub(crate) deaths: usize,
 }
 
-/// A page that somebody was shown.
+/// A page in the browser.
 #[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) status: u16,
@@ -62,19 +62,19 @@ impl Harness {
         house
     }
 
-    /// From now on one request fails, if one is given, and requests are counted.
+    /// Starts counting requests. The request in `strike`, if any, fails.
     pub(crate) fn begin(&mut self, strike: Option<(Target, FailureMode)>) {
         let gate = Gate::new();
         self.fate = strike.as_ref().and_then(|(_, way)| way.then()).map(|then| (then, gate.clone()));
         self.watch.begin(strike.map(|(target, way)| (target, way, gate)));
     }
 
-    /// A new process: the same configuration, table and queue, and nothing in memory.
+    /// Starts a new process with the same configuration, table and queue. Its memory is empty.
     async fn launch(&mut self) {
         self.deploy(self.stage.process.connector.forms.clone()).await;
     }
 
-    /// A new process that was built with these forms.
+    /// Starts a new process that was built with these forms.
     pub(crate) async fn deploy(&mut self, forms: Forms) {
         let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
         let retries = if self.patient { retries } else { RetryConfig::disabled() };
@@ -98,7 +98,7 @@ impl Harness {
         });
     }
 
-    /// One invocation of a function. `None` when its process died, which is replaced by a new one.
+    /// Runs one invocation of a function. Returns `None` if its process died; a new one then replaces it.
     async fn invoke<T, F>(
         &mut self,
         length: Duration,
@@ -132,18 +132,18 @@ impl Harness {
         Some(invocation.await.unwrap())
     }
 
-    /// The scheduler function.
+    /// Invokes the scheduler function.
     pub(crate) async fn tick(&mut self) {
         let _next_time = self.invoke(SCHEDULER, async |connector, deadline| connector.tick(deadline).await).await;
     }
 
-    /// The enrol function; whether it ended well for everybody.
+    /// Invokes the enrol function. Returns whether it succeeded for every athlete.
     pub(crate) async fn enrol(&mut self) -> bool {
         let enrolled = self.invoke(ENROL, async |connector, deadline| connector.enrol(deadline).await).await;
         enrolled.is_some_and(|enrolled| enrolled.is_ok_and(|enrolled| enrolled.failed == 0))
     }
 
-    /// The worker function with the next batch; answers how many messages there were.
+    /// Invokes the worker function with the next batch. Returns the number of messages.
     pub(crate) async fn work(&mut self) -> usize {
         let waiting = self.stage.process.waiting.clone();
         let received = waiting.receive(10);
@@ -171,12 +171,12 @@ impl Harness {
         count
     }
 
-    /// Works off what is visible now.
+    /// Runs the worker until no message is visible.
     pub(crate) async fn work_off(&mut self) {
         while self.work().await > 0 {}
     }
 
-    /// Works off what becomes visible until then, moving the clock on.
+    /// Runs the worker for all messages that become visible until then, and moves the clock.
     pub(crate) async fn work_until(&mut self, until: Timestamp) {
         while let Some(visible) = self.stage.process.waiting.last_visible(until) {
             self.stage.pass(visible.duration_since(self.stage.clock.now()).max(SignedDuration::ZERO));
@@ -184,18 +184,19 @@ impl Harness {
         }
     }
 
-    /// A request of a browser; nothing comes back when the process died.
+    /// Sends a browser's request. Returns `None` if the process died.
     async fn browse(&mut self, request: Request<Vec<u8>>) -> Option<Response<String>> {
         self.invoke(OAUTH, async move |connector, deadline| connector.respond(request, deadline).await).await
     }
 
-    /// Somebody opens a user's personal link.
+    /// Opens a user's personal link.
     pub(crate) async fn look(&mut self, user: i64) -> Option<Shown> {
         let link = self.stage.link(user).unwrap();
         self.browse(Request::get(link).body(Vec::new()).unwrap()).await.map(Shown::of)
     }
 
-    /// A user goes from the link through Oura, as `person`, and back. The last page; `None` when a step gave none.
+    /// Takes a user from the link through Oura, as `person`, and back. Returns the last page, or `None` if a step gave
+    /// none.
     pub(crate) async fn visit(&mut self, user: i64, person: &str) -> Option<Shown> {
         let page = self.look(user).await?;
         if page.status != 200 {
@@ -212,7 +213,7 @@ impl Harness {
         self.browse(back).await.map(Shown::of)
     }
 
-    /// A user presses *Disconnect*.
+    /// Presses *Disconnect* on a user's page.
     pub(crate) async fn disconnect(&mut self, user: i64) -> Option<Shown> {
         self.press(user, "/disconnect").await.map(Shown::of)
     }
@@ -220,14 +221,14 @@ impl Harness {
     async fn press(&mut self, user: i64, path: &str) -> Option<Response<String>> {
         let link = self.stage.link(user).unwrap();
         let (address, query) = link.split_once('?').unwrap();
-        // As the page's own form would, whose token the browser's cookie repeats.
+        // Sent as by the page's own form, whose token the browser's cookie repeats.
         let token = "a".repeat(43);
         let request = Request::post(address.replace("/connect", path)).header(COOKIE, format!("__Host-form={token}"));
         let request = request.body(format!("{query}&token={token}").into_bytes()).unwrap();
         self.browse(request).await
     }
 
-    /// Whether an athlete's refresh token is in the table, or on its way there through the queue.
+    /// Whether an athlete's refresh token is in the table, or on the queue as a rescue.
     pub(crate) async fn holds(&self, uuid: &str, refresh_token: &str) -> bool {
         let keyring = self.stage.process.connector.secrets.keyring(e2e::deadline()).await.unwrap();
         let stored = self.connection(uuid).await.and_then(|connection| connection.grant).map(|grant| grant.sealed);
@@ -242,7 +243,7 @@ impl Harness {
         })
     }
 
-    /// What the table says about an athlete, read behind the wire.
+    /// Reads an athlete's connection directly from the table, not over the wire.
     pub(crate) async fn connection(&self, uuid: &str) -> Option<Connection> {
         let store = Store::new(self.stage.dynamo.client(), self.stage.process.connector.store.table());
         store.connection(&athlete(uuid), e2e::deadline().instant()).await.unwrap()
@@ -255,8 +256,8 @@ impl Shown {
     }
 }
 
-/// Lets time pass, in steps, until the request at the gate has been given up. Between two steps what is on its way
-/// arrives: only waiting takes time.
+/// Lets time pass in steps, until the client has given up the request at the gate. Between two steps, real I/O gets a
+/// moment to finish, so that only the waiting takes simulated time.
 async fn wait_out(step: Duration, gate: &Gate) {
     loop {
         tokio::time::pause();

@@ -1,18 +1,21 @@
-//! Every request of every scenario fails once, in every way; then time passes, and everything must be as if nothing had
-//! happened.
+//! Makes every request of every scenario fail once, in every way. Then time passes, and the state must be as if nothing
+//! had failed.
 //!
-//! Each case has a stage of its own: simulated services, a real table, and wires that count and fail. A scenario is first
-//! run unharmed, which gives the names of its requests; then once for each of them and each [`way`](way::FailureMode). A process
-//! that dies is the end of its tasks, with a new connector on the same table and queue; its messages become visible again
-//! when their visibility time-out is over. A request that hangs is waited out: the clock of the process, not ours.
+//! Each case has a stage of its own: simulated services, a real table, and wires that count requests and make them
+//! fail. A scenario first runs without a failure, which gives the names of its requests. It then runs once for each
+//! request and each [`FailureMode`].
 //!
-//! Requests to the table fail twice: once as they do with the database client's own repetitions, as deployed ("repeated"),
-//! and once without any, as they do when those are used up. A repetition is not a request of its own.
+//! When a process dies, its tasks are aborted, and a new connector starts on the same table and queue. Its messages
+//! become visible again after their visibility timeout. When a request hangs, the test moves the clock of the process
+//! on, so no real time passes.
+//!
+//! Requests to the table fail twice. Once the database client retries, as it does when deployed ("repeated"). Once it
+//! does not, as if the retries were used up. A client's retry does not count as a request of its own.
 //!
 //! ```text
-//! cargo test -p e2e --test crash                       # one in five, spread over requests and ways: two minutes
-//! cargo test -p e2e --test crash -- --all              # all of them: ten minutes
-//! cargo test -p e2e --test crash -- 'refresh / '       # those with this in their name
+//! cargo test -p e2e --test crash                       # one case in five, of all requests and failure modes: two minutes
+//! cargo test -p e2e --test crash -- --all              # every case: ten minutes
+//! cargo test -p e2e --test crash -- 'refresh / '       # the cases with this in their name
 //! ```
 #![expect(
     clippy::unwrap_used,
@@ -41,15 +44,15 @@ use failure_mode::FailureMode;
 use request::Target;
 use scenario::Scenario;
 
-/// Fewer cases than this mean that the scenarios have shrunk.
+/// Fewer cases than this mean that the scenarios lost some.
 const AT_LEAST: usize = 1_500;
 
-/// Without further words one case in so many is run. The number of ways is no multiple of it, so that all of them come
-/// up.
+/// Without a filter, one case in this many runs. The number of failure modes is no multiple of it, so that each of them
+/// runs.
 const ONE_IN: usize = 5;
 
 thread_local! {
-    /// What the case of this thread died of.
+    /// The panic message of this thread's case.
     static LAST_WORDS: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -111,7 +114,7 @@ fn main() -> ExitCode {
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Every way of failing for every request.
+/// Every failure mode for every request.
 fn strikes(scenario: Scenario, requests: &[Target]) -> impl Iterator<Item = Case> + use<'_> {
     requests.iter().flat_map(move |target| {
         let patience = [false, true];
@@ -121,7 +124,7 @@ fn strikes(scenario: Scenario, requests: &[Target]) -> impl Iterator<Item = Case
     })
 }
 
-/// Runs cases on all processors; each has a thread and a runtime of its own, so that its clock can be moved.
+/// Runs cases on all processors. Each has its own thread and runtime, so that the test can move its clock.
 fn run(cases: &[Case]) -> Vec<Result<Vec<Target>, String>> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(vec![Err(String::new()); cases.len()]);

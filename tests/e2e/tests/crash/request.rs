@@ -1,4 +1,4 @@
-//! What a request is called: the same name in every run of a scenario, whatever order the requests come in.
+//! The name of a request. It is the same in every run of a scenario, in whatever order the requests come.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use e2e::{ADA, BEN, DAYS, NIGHTS};
 use serde_json::Value;
 use sim::wire::Seen;
 
-/// Who is asked.
+/// The service that a request goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Remote {
     Oura,
@@ -14,13 +14,13 @@ pub(crate) enum Remote {
     Table,
 }
 
-/// One request of a scenario.
+/// One request of a scenario, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Target {
     pub(crate) remote: Remote,
-    /// What is asked, without anything that is random.
+    /// What the request asks for, without anything random.
     pub(crate) what: String,
-    /// Of those that ask the same, which one, from 1.
+    /// Its number among the requests that ask for the same, from 1.
     pub(crate) nth: usize,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// Whether it brings a refresh token to Oura. A code is exchanged at the same address.
+    /// Whether it sends a refresh token to Oura. The exchange of a code has the same path.
     pub(crate) fn is_refresh(&self) -> bool {
         self.what == "refresh"
     }
@@ -53,7 +53,7 @@ impl Target {
     }
 }
 
-/// What a request asks.
+/// Describes what a request asks for.
 pub(crate) fn what(remote: Remote, seen: &Seen) -> String {
     let last = seen.path.rsplit('/').next().unwrap_or_default();
     let text = String::from_utf8_lossy(&seen.body);
@@ -74,7 +74,7 @@ fn in_table(operation: &str, body: &Value) -> String {
     let row = |item: &Value| {
         let part = |name: &str| item["Key"][name]["S"].as_str().unwrap_or_default();
         let (pk, sk) = (part("pk"), part("sk"));
-        // The hash of a state is random.
+        // The hash of a state is random, so the name leaves it out.
         if pk.starts_with("STATE#") { "STATE".to_owned() } else { format!("{pk}/{sk}") }
     };
     match operation {
@@ -99,7 +99,7 @@ fn in_table(operation: &str, body: &Value) -> String {
     .to_owned()
 }
 
-/// The attributes that an update names.
+/// The attributes that an update sets.
 fn written(update: &Value) -> String {
     let expression = update["UpdateExpression"].as_str().unwrap_or_default();
     let mut names: Vec<_> = expression.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '#')).collect();

@@ -1,4 +1,4 @@
-//! What happens when nothing goes wrong.
+//! The scenarios, as they go when nothing fails.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::failure_mode::FailureMode;
 use crate::harness::{Harness, PERIOD, Shown};
 use crate::request::{Remote, Target};
 
-/// A story of which every request is made to fail once.
+/// A sequence of actions. In each case, one of its requests fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scenario {
     FirstSync,
@@ -35,17 +35,17 @@ pub(crate) enum Scenario {
     LateImport,
 }
 
-/// A field of the staff's own, and what they wrote into it.
+/// A field that the staff added, and what they wrote into it.
 const COMMENT: &str = "Comment";
 const WORDS: &str = "flew in from Lima";
 
-/// How long after its answer the site carries an import out, in two parts: syncs that come back are run in the first.
-/// Together less than a lease, which lasts a minute longer than an invocation.
+/// The site carries the late import out after twice this time. Syncs that are retried run after the first half. Both
+/// halves together are shorter than a lease, which lasts a minute longer than an invocation.
 const LATE: SignedDuration = SignedDuration::from_secs(45);
 
 const TODAY: Date = date(2026, 3, 3);
 
-/// The day of the night that is revised, as Oura dates it.
+/// Oura's day of the night that Oura revises.
 const REVISED: Date = date(2026, 3, 2);
 
 impl Scenario {
@@ -85,7 +85,7 @@ impl Scenario {
         }
     }
 
-    /// How many days of history a new connection brings.
+    /// The days of history that a new connection brings.
     fn history(self) -> i64 {
         match self {
             Self::Backfill => 32,
@@ -94,17 +94,17 @@ impl Scenario {
         }
     }
 
-    /// How many days before today Ada's ring was first worn.
+    /// How many days before today Ada first wore her ring.
     fn worn(self) -> i64 {
         if self == Self::Backfill { 31 } else { 3 }
     }
 
-    /// Oura's days about which the forms are to say the truth in the end.
+    /// Oura's days for which the forms must agree with Oura in the end.
     pub(crate) fn days(self) -> (Date, Date) {
         (TODAY.saturating_sub(self.worn().days()), TODAY.saturating_add(1.day()))
     }
 
-    /// Everything before the requests that are made to fail.
+    /// Sets up the state before the requests that may fail.
     pub(crate) async fn open(self, patient: bool) -> Harness {
         let ada = User::new(ADA, "uuid-ada", "Ada", "Sample");
         let ben = User::new(BEN, "uuid-ben", "Ben", "Sample");
@@ -191,7 +191,7 @@ impl Scenario {
         house
     }
 
-    /// The story. `None` when what was to be done by a person was not done, as far as they know.
+    /// Runs the scenario. Returns `None` if a person did not succeed, as far as that person can see.
     pub(crate) async fn act(self, house: &mut Harness) -> Option<()> {
         match self {
             Self::FirstSync
@@ -208,7 +208,7 @@ impl Scenario {
             Self::LateImport => {
                 house.tick().await;
                 house.work_off().await;
-                // What the site carries out late is not what Oura says by then.
+                // By the time the site carries the import out, Oura has revised the night.
                 house.revise_to("ada", 18_630);
                 house.work_until(house.stage.clock.now() + LATE).await;
                 house.stage.pass(LATE);
@@ -223,7 +223,7 @@ impl Scenario {
             }
             Self::Rescue => {
                 house.work_off().await;
-                // What came back meanwhile is still waiting when the next tick comes: the worker is behind.
+                // Jobs that came back still wait when the next tick comes, because the worker is behind.
                 house.stage.pass(PERIOD);
                 house.tick().await;
                 house.work_off().await;
@@ -238,7 +238,7 @@ impl Scenario {
         }
     }
 
-    /// What the staff wrote still stands.
+    /// Asserts that what the staff wrote is unchanged.
     pub(crate) fn staff_are_undisturbed(self, stage: &Stage) {
         if self == Self::KeptFields {
             let event = stage.smartabase.event_on(ADA, NIGHTS, REVISED.saturating_sub(1.day())).unwrap();
@@ -246,7 +246,7 @@ impl Scenario {
         }
     }
 
-    /// What people do again until they are told that it is done.
+    /// Does what a person repeats until a page confirms it.
     pub(crate) async fn insist(self, house: &mut Harness) -> Option<()> {
         let ok = |page: Option<Shown>| page.filter(|page| page.status == 200).map(drop);
         match self {
@@ -264,7 +264,7 @@ impl Harness {
         assert_eq!(page.status, 200, "{}", page.text);
     }
 
-    /// The staff add a field of their own to the nights, of which the connector is told at its next deployment.
+    /// Adds a field of the staff to the form of the nights, and deploys a connector whose configuration keeps it.
     async fn keep_comments(&mut self) {
         let shipped = include_str!("../../../../infra/forms.toml");
         let told = shipped.replacen("start = \"21:00\"", &format!("keep = [\"{COMMENT}\"]\nstart = \"21:00\""), 1);
@@ -276,26 +276,26 @@ impl Harness {
         self.deploy(forms).await;
     }
 
-    /// A coach fills in that field.
+    /// Fills in that field, as a coach does.
     fn comment(&self, user: i64) {
         let comment = (COMMENT.to_owned(), WORDS.to_owned());
         assert!(self.stage.smartabase.edit_event(self.revised(user), |event| event.rows[0].push(comment)));
     }
 
-    /// A tick that brings everything.
+    /// Runs one tick and all its jobs.
     async fn told(&mut self) {
         self.tick().await;
         self.work_off().await;
     }
 
-    /// A night that ended this morning.
+    /// Adds a night that ended this morning.
     fn sleeps(&self, person: &str) {
         let begins = TODAY.yesterday().unwrap().at(22, 30, 0, 0);
         let period = Period { kind: Kind::LongSleep, begins, minutes: 420, finished: true };
         self.stage.oura.put_period(person, TODAY, period);
     }
 
-    /// The night before last turns out to have been another one.
+    /// Oura revises the night before last.
     fn revise(&self, person: &str) {
         self.revise_to(person, 18_030);
     }
@@ -304,7 +304,7 @@ impl Harness {
         self.stage.oura.revise_night(person, REVISED, |night| night["total_sleep_duration"] = seconds.into());
     }
 
-    /// The event of the night that is revised.
+    /// The event of that night.
     fn revised(&self, user: i64) -> i64 {
         self.stage.smartabase.event_on(user, NIGHTS, REVISED.saturating_sub(1.day())).unwrap().id
     }
@@ -314,7 +314,8 @@ impl Harness {
         self.sleeps("ben");
     }
 
-    /// The table stops answering when Ada's refreshed grant is to be saved, and the grant goes to the queue.
+    /// The table stops answering while the worker saves Ada's refreshed grant, so the worker sends the grant to the
+    /// queue.
     async fn lose_the_table_while_saving(&mut self) {
         let save = Target {
             remote: Remote::Table,
@@ -331,15 +332,15 @@ impl Harness {
         self.forget_the_proof().await;
     }
 
-    /// Whether the password was seen to be right within the last minute depends on how the clock, which moved while
-    /// somebody hung, met the others. From here on nobody has seen it.
+    /// Deletes the row that says when the password was last accepted. Whether that was within a minute depends on how
+    /// far the clock moved while a request hung, which differs between runs.
     async fn forget_the_proof(&self) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let key = [("pk", text("HOLD#smartabase")), ("sk", text("CREDENTIALS"))];
         self.forget(key.map(|(name, value)| (name.to_owned(), value)).into()).await;
     }
 
-    /// Somebody deletes every item of the table.
+    /// Deletes every item of the table.
     async fn forget_everything(&self) {
         let table = self.stage.process.connector.store.table();
         let items = self.stage.dynamo.client().scan().table_name(table).send().await.unwrap();
@@ -349,7 +350,7 @@ impl Harness {
         }
     }
 
-    /// Deletes the item with this key, behind the wire.
+    /// Deletes the item with this key directly, not over the wire.
     async fn forget(&self, key: HashMap<String, AttributeValue>) {
         let table = self.stage.process.connector.store.table();
         self.stage.dynamo.client().delete_item().table_name(table).set_key(Some(key)).send().await.unwrap();

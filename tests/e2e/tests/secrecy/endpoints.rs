@@ -1,5 +1,5 @@
-//! An attacker can write to the table and the queue but can read no secret, and points grants at their own token
-//! server. Nothing is ever sent there: neither a refresh token nor the client secret.
+//! An attacker can write to the table and the queue but cannot read any secret. The attacker points grants at a token
+//! server of their own. The connector must send nothing to it: no refresh token and no client secret.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use url::Url;
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// A stage with Ada connected, and the attacker's token server, which would answer like Oura's.
+/// A stage with Ada connected, and the attacker's token server, which answers like Oura's.
 struct Attack {
     stage: Stage,
     theirs: Wire,
@@ -25,7 +25,7 @@ struct Attack {
 
 impl Attack {
     async fn begin() -> Self {
-        // Not `connected`, which listens: this process has a subscriber of its own.
+        // Not `connected`, which installs a log listener: this process has its own subscriber.
         let stage = Stage::set(ada()).await.unwrap();
         stage.process.enrol().await.unwrap();
         assert_eq!(stage.connect(ADA, "ada").await.unwrap().status, 200);
@@ -58,13 +58,13 @@ impl Attack {
         update.expression_attribute_values(":v", value).send().await.unwrap();
     }
 
-    /// Points the connection at this endpoint, and says that its access token has expired.
+    /// Points the connection at this endpoint and marks its access token as expired.
     async fn point_at(&self, token_url: &Url) {
         self.write("token_url", AttributeValue::S(token_url.to_string())).await;
         self.write("expires_at", AttributeValue::S(format!("{:.9}", Timestamp::UNIX_EPOCH))).await;
     }
 
-    /// Ada's tokens as a release before sealed them, without their endpoint.
+    /// Ada's tokens, sealed as an earlier release did, without their endpoint.
     async fn sealed_before(&self) -> Sealed {
         let sealed = self.ada().await.grant.unwrap().sealed;
         let keyring = self.stage.process.connector.secrets.keyring(deadline()).await.unwrap();
@@ -91,7 +91,7 @@ impl Attack {
 }
 
 #[tokio::test]
-async fn a_token_url_changed_in_the_table_is_not_used() {
+async fn token_url_changed_in_the_table_is_not_used() {
     let attack = Attack::begin().await;
     attack.point_at(&attack.their_token_url()).await;
     attack.tick().await;
@@ -102,7 +102,7 @@ async fn a_token_url_changed_in_the_table_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_grant_sealed_by_a_release_before_is_sent_to_no_unknown_endpoint() {
+async fn grant_of_earlier_release_is_sent_to_no_unknown_endpoint() {
     let attack = Attack::begin().await;
     attack.seal_as_before().await;
     attack.point_at(&attack.their_token_url()).await;
@@ -112,7 +112,7 @@ async fn a_grant_sealed_by_a_release_before_is_sent_to_no_unknown_endpoint() {
     let ada = attack.ada().await;
     assert_eq!((ada.status, ada.generation), (Status::Active, 1), "nobody is asked to connect again");
     assert!(ada.note.unwrap().contains("neither OuraTokenUrl nor one of Oura's own"));
-    // What was changed is put right: the grant is refreshed, and its endpoint is sealed from then on.
+    // After the row is corrected, the grant is refreshed. Its endpoint is sealed from then on.
     attack.point_at(&attack.our_token_url()).await;
     attack.tick().await;
     assert_eq!(attack.ada().await.generation, 2);
@@ -123,7 +123,7 @@ async fn a_grant_sealed_by_a_release_before_is_sent_to_no_unknown_endpoint() {
 }
 
 #[tokio::test]
-async fn a_rescue_or_revoke_message_with_another_endpoint_is_not_obeyed() {
+async fn queued_grant_with_another_endpoint_is_rejected() {
     for sealed_before in [false, true] {
         let attack = Attack::begin().await;
         if sealed_before {
@@ -147,7 +147,7 @@ async fn a_rescue_or_revoke_message_with_another_endpoint_is_not_obeyed() {
         attack.nothing_was_sent_there();
         assert!(!attack.stage.oura.grants("ada")[0].revoked, "the grant is in use");
         assert_eq!(attack.ada().await.status, Status::Active);
-        // The athlete disconnects while Oura takes no revocation, and the attacker's message takes the place of ours.
+        // The athlete disconnects while Oura takes no revocation. The attacker's message replaces the real one.
         let revocation = When::every().path("/oauth/v2/ext/oauth-revoke");
         attack.stage.oura_wire.inject(revocation, Fault::Answer(Answer::status(503)));
         attack.stage.disconnect(ADA).await.unwrap();
@@ -163,9 +163,9 @@ async fn a_rescue_or_revoke_message_with_another_endpoint_is_not_obeyed() {
     }
 }
 
-/// The older token server is one that every installation knows; the grant of the newer one was not issued there.
+/// Every installation knows the older token server, but it did not issue the newer server's grant.
 #[tokio::test]
-async fn a_grant_is_not_moved_to_ouras_other_token_server() {
+async fn grant_is_not_sent_to_ouras_other_token_server() {
     let attack = Attack::begin().await;
     let other = attack.stage.oura.token_url(TokenServer::Legacy);
     let other = other.replacen(&attack.stage.oura.url(), &attack.stage.oura_wire.url(), 1);
@@ -175,9 +175,10 @@ async fn a_grant_is_not_moved_to_ouras_other_token_server() {
     assert_eq!(attack.ada().await.generation, 2);
 }
 
-/// A release before looks for `access` and `refresh` and passes over the rest, and for the endpoint in `token_url`.
+/// An earlier release reads `access` and `refresh` from the sealed value and ignores its other fields. It reads the
+/// endpoint from the attribute `token_url`.
 #[tokio::test]
-async fn a_release_before_finds_what_it_looks_for() {
+async fn earlier_release_can_read_the_sealed_grant() {
     let attack = Attack::begin().await;
     let grant = attack.ada().await.grant.unwrap();
     let keyring = attack.stage.process.connector.secrets.keyring(deadline()).await.unwrap();

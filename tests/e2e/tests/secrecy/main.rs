@@ -1,9 +1,9 @@
-//! Nothing that opens anything, and no health value, is ever logged, shown or left lying about.
+//! No secret and no health value appears in a log, on a page, in the table or on the queue.
 //!
-//! One long story in a process of its own, because the log is the process's: the subscriber that the functions install,
-//! at its most talkative, writes into a list. Athletes connect and withdraw, nights are revised, links, callbacks and
-//! messages are tampered with, and every service fails in every way, answering with what it was asked, as careless
-//! services do. At the end everything that was secret is looked for in everything that was kept.
+//! One long story in a process of its own, because the log belongs to the process. The subscriber that the functions
+//! install, at level `trace`, writes into a buffer. Athletes connect and disconnect, and Oura revises nights. Links,
+//! callbacks and messages are tampered with. Every service fails in every way and, like some real services, quotes the
+//! request in its error. At the end, the test searches all output and stored data for every secret.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the lints know test functions, but not what those share")]
 
@@ -26,7 +26,7 @@ use smartabase::Credentials;
 use store::Status;
 use url::Url;
 
-/// What an operator enters and what is derived from it on the wire.
+/// The secrets that an operator enters, and what is derived from them on the wire.
 const INSTALLATION: [&str; 5] = [
     "client-secret",
     "api-password",
@@ -35,7 +35,7 @@ const INSTALLATION: [&str; 5] = [
     "rotated-password",
 ];
 
-/// The health values of this story count up from here: seven digits, as neither a time nor an id has.
+/// The health values of this story count up from here. They have seven digits, unlike any time or id.
 const FIRST_VALUE: u64 = 7_350_001;
 
 #[derive(Clone, Default)]
@@ -54,15 +54,15 @@ impl Write for Log {
 /// The ways in which a service fails.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    /// Refuses with this status, and says in the body what it was asked.
+    /// Refuses with this status and quotes the request in the body.
     Echo(u16),
-    /// Answers 200 with an error that quotes what it was asked.
+    /// Answers 200 with an error that quotes the request.
     Quote,
-    /// Answers with a page.
+    /// Answers with an HTML page.
     Page,
-    /// Does what it was asked; the answer breaks off.
+    /// Carries the request out; the response breaks off.
     Cut,
-    /// Does what it was asked; there is no answer.
+    /// Carries the request out; no response comes.
     Lost,
 }
 
@@ -98,18 +98,18 @@ impl Trouble {
 struct Story {
     stage: Stage,
     values: u64,
-    /// What opens something.
+    /// Every value that grants access.
     secrets: BTreeSet<String>,
-    /// The signatures of the personal links, which stand on the pages behind those links.
+    /// The signatures of the personal links. The pages behind those links contain them.
     signatures: BTreeSet<String>,
     pages: Vec<String>,
-    /// What waited on the queue at any time, but for what this story puts there itself.
+    /// Every message that was on the queue at any time, except those that this story sends itself.
     queue: Vec<String>,
 }
 
 impl Story {
     async fn begin() -> Self {
-        // Not `enrolled`, which listens: this process has a subscriber of its own.
+        // Not `enrolled`, which installs a log listener: this process has its own subscriber.
         let stage = Stage::set(ada_and_ben()).await.unwrap();
         stage.process.enrol().await.unwrap();
         stage.oura_wire.keep_bodies();
@@ -128,13 +128,13 @@ impl Story {
         story
     }
 
-    /// A health value that nobody has had before.
+    /// Returns a health value that the story has not used before.
     fn value(&mut self) -> u64 {
         self.values += 1;
         FIRST_VALUE + self.values - 1
     }
 
-    /// Everybody has slept otherwise than they seemed to.
+    /// Oura revises a night of each athlete.
     fn revise(&mut self) {
         for person in ["ada", "ben"] {
             let (pulse, breath) = (self.value(), self.value());
@@ -145,7 +145,7 @@ impl Story {
         }
     }
 
-    /// To Oura and back, up to the callback's address.
+    /// Takes the user to Oura and back, up to the callback's address.
     async fn depart(&mut self, user: i64, person: &str) -> (Url, String) {
         let (consent, cookie) = self.stage.depart(user).await.unwrap();
         let back = self.stage.oura.approve(&consent, person);
@@ -163,7 +163,7 @@ impl Story {
         self.pages.push(visit.page);
     }
 
-    /// Everybody's connection works, whatever was done to it.
+    /// Repairs all connections, whatever happened before.
     async fn mend(&mut self) {
         self.queue.extend(self.stage.process.waiting.bodies());
         for wire in [&self.stage.oura_wire, &self.stage.smartabase_wire, &self.stage.table_wire] {
@@ -179,7 +179,7 @@ impl Story {
             }
         }
         self.stage.tick().await.unwrap();
-        // PKCE verifiers, codes and tokens, as they went over the wire.
+        // Collects PKCE verifiers, codes and tokens as they were sent.
         for request in self.stage.cost().oura.entries {
             for (name, value) in url::form_urlencoded::parse(&request.request) {
                 if ["code", "code_verifier", "refresh_token", "token", "client_secret"].contains(&&*name) {
@@ -198,7 +198,7 @@ fn is_token(seen: &Seen) -> bool {
     seen.path.contains("token") || seen.path.contains("revoke")
 }
 
-/// Links and callbacks that were tampered with, cut off, or taken to another browser.
+/// Opens links and callbacks that were tampered with, cut off, or moved to another browser.
 async fn visits_that_go_wrong(story: &mut Story) {
     let link = story.stage.link(ADA).unwrap();
     let (address, query) = link.split_once('?').unwrap();
@@ -233,12 +233,12 @@ async fn visits_that_go_wrong(story: &mut Story) {
         let (back, cookie) = story.depart(ADA, "ada").await;
         story.arrive(&back, &cookie).await;
         story.stage.oura_wire.heal();
-        // A hold that Oura asked for is over.
+        // The hold that Oura asked for is over.
         story.stage.pass(SignedDuration::from_mins(6));
     }
 }
 
-/// Every service in every kind of trouble, one after the other, while there is something to deliver and to refresh.
+/// Makes each service fail in each way, one after the other, while there is data to deliver and a token to refresh.
 async fn services_that_fail(story: &mut Story) {
     type Pick = fn(&Stage) -> &Wire;
     type About = fn(&Seen) -> bool;
@@ -259,7 +259,7 @@ async fn services_that_fail(story: &mut Story) {
             story.stage.oura.expire_access_tokens("ada");
             trouble(wire(&story.stage), kind, about);
             story.stage.pass(SignedDuration::from_mins(15));
-            // What can't even be planned is said, too.
+            // The tick itself may fail. What it logs then is searched, too.
             let _ = story.stage.process.tick().await;
             story.stage.process.work().await;
             story.mend().await;
@@ -267,7 +267,7 @@ async fn services_that_fail(story: &mut Story) {
     }
 }
 
-/// Documents, records and messages that can't be read or are refused with a quotation; a password that is wrong.
+/// Documents, records and messages that are unreadable, or refused with a quotation; and a wrong password.
 async fn what_is_not_as_agreed(story: &mut Story) {
     let (one, other) = (story.value(), story.value());
     story.stage.oura.revise_night("ada", date(2026, 3, 1), |night| night["average_hrv"] = one.to_string().into());
@@ -311,7 +311,7 @@ async fn withdrawals_that_fail(story: &mut Story) {
     story.mend().await;
 }
 
-/// Everything in the table, read behind the wire: texts as they are, bytes as far as they are text.
+/// The whole table, read directly: strings as they are, bytes as far as they are text.
 async fn table(stage: &Stage) -> String {
     let name = stage.process.connector.store.table();
     let mut pages = stage.dynamo.client().scan().table_name(name).into_paginator().items().send();
@@ -330,7 +330,7 @@ async fn table(stage: &Stage) -> String {
 }
 
 #[tokio::test]
-async fn whatever_happens_no_secret_and_no_health_value_is_logged_shown_or_left_lying_about() {
+async fn secrets_and_health_values_are_never_logged_shown_or_stored() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = telemetry::subscriber("trace", move || writer.clone());
@@ -363,7 +363,7 @@ async fn whatever_happens_no_secret_and_no_health_value_is_logged_shown_or_left_
     let forms = events.flatten().map(|(label, text)| format!("{label}={text}")).collect::<Vec<_>>().join("\n");
     holds_none("forms", &forms, &secrets);
     assert!(values.iter().any(|value| forms.contains(value)), "the health values went where they belong");
-    // There was something to find, and the log tells the story to an operator.
+    // There were secrets to find, and the log shows the operator what happened.
     assert!(secrets.len() > 200 && values.len() > 200, "{} secrets, {} values", secrets.len(), values.len());
     for said in [
         "uuid-ada",

@@ -1,4 +1,4 @@
-//! A fixed set of simulated stories. `cargo simulate` plays as many others as you like, and longer ones.
+//! A fixed set of simulated stories. `cargo simulate` plays any number of others, and longer ones.
 
 #![expect(clippy::panic, reason = "the lint knows test functions, but not what those share")]
 
@@ -7,14 +7,14 @@ use e2e::simulation::{Scale, shortest, simulate};
 const ATHLETES: u32 = 8;
 const DAYS: u32 = 8;
 
-/// Plays a seed; if a promise is broken, tells the shortest story that breaks it.
+/// Plays the story of a seed. If it breaks a promise, panics with the shortest story that still breaks it.
 async fn keeps_every_promise(seed: u64) {
     if let Err(failure) = simulate(&Scale::full(seed, ATHLETES, DAYS)).await {
         panic!("{}", shortest(failure).await);
     }
 }
 
-/// One test per seed, so that they run beside each other.
+/// Defines one test per seed, so that they run in parallel.
 macro_rules! seeds {
     ($($name:ident: $seed:literal,)*) => {
         $(#[tokio::test]
@@ -33,10 +33,10 @@ seeds! {
     seed_6: 6,
 }
 
-/// What the simulation found once, as short as it could be told: an access token that was refused when Oura was asked
-/// whose account it is, and an athlete who was told to connect again for it.
+/// A story that the simulation found, shrunk. Oura refused the access token when the connector asked whose account it
+/// is, and the connector asked the athlete to connect again.
 #[tokio::test]
-async fn a_refused_token_before_the_owner_is_known() {
+async fn token_refused_before_the_account_is_known() {
     let story = Scale { athletes: vec![7], ..Scale::full(40, 8, 5) };
     if let Err(failure) = simulate(&story).await {
         panic!("{failure}");

@@ -1,4 +1,4 @@
-//! Whatever is asked of the pages, the answer is a page that says what to do and gives nothing away.
+//! Whatever a browser sends to the pages, the response is a page that says what to do and reveals no data.
 
 use e2e::{ADA, Spent, ada, connected, gives_nothing_away};
 use local::Stage;
@@ -26,7 +26,7 @@ fn guarded(response: &Response) {
     }
 }
 
-/// Asserts that it is refused, with a page and all headers.
+/// Asserts that the response is a refusal, with a page and all security headers.
 async fn refused(stage: &Stage, response: Response, statuses: &[u16]) {
     assert!(statuses.contains(&response.status().as_u16()), "{}", response.status());
     guarded(&response);
@@ -39,7 +39,7 @@ async fn refused(stage: &Stage, response: Response, statuses: &[u16]) {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_security_headers() {
+async fn every_response_carries_the_security_headers() {
     let stage = connected(ada()).await;
     let link = stage.link(ADA).unwrap();
     let (address, query) = link.split_once('?').unwrap();
@@ -61,7 +61,7 @@ async fn every_answer_carries_the_security_headers() {
 }
 
 #[tokio::test]
-async fn the_button_may_lead_to_oura_and_nowhere_else() {
+async fn form_action_policy_allows_only_the_page_and_oura() {
     let stage = connected(ada()).await;
     let page = stage.browser.get(stage.link(ADA).unwrap()).send().await.unwrap();
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
@@ -72,7 +72,7 @@ async fn the_button_may_lead_to_oura_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn other_methods_and_addresses_are_refused() {
+async fn unknown_methods_and_paths_are_refused() {
     let stage = connected(ada()).await;
     let _ = stage.cost();
     let (_, query) = stage.link(ADA).unwrap().split_once('?').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
@@ -101,7 +101,7 @@ async fn other_methods_and_addresses_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_odd_is_refused_without_a_look_into_the_table() {
+async fn malformed_parameters_are_refused_without_a_table_read() {
     let stage = connected(ada()).await;
     let _ = stage.cost();
     let queries = [
@@ -130,7 +130,7 @@ async fn what_is_missing_or_odd_is_refused_without_a_look_into_the_table() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused() {
+async fn too_large_requests_are_refused() {
     let stage = connected(ada()).await;
     let _ = stage.cost();
     let query = format!("athlete={}", "z".repeat(50_000));
@@ -147,11 +147,11 @@ async fn what_is_too_large_is_refused() {
     assert_eq!(Spent::since(&stage), Spent::default());
 }
 
-/// Writes to the socket as it is; answers the status, or nothing if the connection was simply closed.
+/// Writes raw bytes to the socket. Returns the status, or `None` if the server only closed the connection.
 async fn raw(stage: &Stage, request: &[u8]) -> Option<u16> {
     let url = &stage.process.connector.settings.public_url;
     let mut socket = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).await.unwrap();
-    // It may be refused, and the connection closed, before all of it is written.
+    // The server may refuse the request and close the connection before it has read everything.
     let _ = socket.write_all(request).await;
     let _ = socket.shutdown().await;
     let mut answer = Vec::new();
@@ -162,7 +162,7 @@ async fn raw(stage: &Stage, request: &[u8]) -> Option<u16> {
 }
 
 #[tokio::test]
-async fn what_is_hardly_http_is_refused_and_the_next_visitor_is_served() {
+async fn malformed_http_is_refused_and_the_next_request_is_served() {
     let stage = connected(ada()).await;
     let end: &[u8] = b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let huge = [b"GET /connect?athlete=", "z".repeat(1 << 20).as_bytes(), end].concat();
@@ -178,7 +178,7 @@ async fn what_is_hardly_http_is_refused_and_the_next_visitor_is_served() {
 }
 
 #[tokio::test]
-async fn a_cookie_of_any_kind_is_survived() {
+async fn malformed_cookies_are_refused_with_a_page() {
     let stage = connected(ada()).await;
     for cookie in ["", ";;;", "__Host-connect", "__Host-connect=%FF", &"a=b; ".repeat(500), "__Host-connect=\u{e9}"] {
         let (consent, _) = stage.depart(ADA).await.unwrap();

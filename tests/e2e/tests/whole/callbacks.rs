@@ -1,4 +1,4 @@
-//! Many who come back from Oura at the same moment.
+//! Many callbacks at the same moment.
 
 use e2e::{ADA, BEN, NIGHTS, Spent, ada, ada_and_ben, connection, curtain, enrolled, faithful};
 use jiff::SignedDuration;
@@ -7,10 +7,10 @@ use store::Status;
 
 const MANY: usize = 20;
 
-/// Each brings a history of its own, one after the other, so not too many.
+/// Each visit brings a history of its own, one after the other, so there are only a few.
 const SEVERAL: usize = 4;
 
-/// Everybody at once, each with the callback's address and the cookie.
+/// Sends all callbacks at once, each with its URL and cookie.
 async fn arrive(stage: &Stage, visitors: &[(String, String)]) -> Vec<Visit> {
     let mut visits = tokio::task::JoinSet::new();
     for (back, cookie) in visitors.iter().cloned() {
@@ -20,13 +20,13 @@ async fn arrive(stage: &Stage, visitors: &[(String, String)]) -> Vec<Visit> {
     visits.join_all().await.into_iter().map(Result::unwrap).collect()
 }
 
-/// Whatever waits is done, however long it has to wait for what is before it.
+/// Runs all jobs. Those that wait for others get up to six hours.
 async fn work_off(stage: &Stage) {
     stage.process.work_until(stage.clock.now() + SignedDuration::from_hours(6)).await;
 }
 
 #[tokio::test]
-async fn of_twenty_callbacks_with_one_state_one_connects_and_one_code_is_exchanged() {
+async fn twenty_callbacks_with_one_state_exchange_one_code() {
     let stage = enrolled(ada()).await;
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
     let back = stage.oura.approve(&consent, "ada").to_string();
@@ -49,7 +49,7 @@ async fn of_twenty_callbacks_with_one_state_one_connects_and_one_code_is_exchang
 }
 
 #[tokio::test]
-async fn of_several_visits_of_one_athlete_each_ends_well_and_the_last_grant_stays() {
+async fn concurrent_visits_of_one_athlete_keep_the_last_grant() {
     let stage = enrolled(ada()).await;
     let mut visitors = Vec::new();
     for _ in 0..SEVERAL {
@@ -57,7 +57,7 @@ async fn of_several_visits_of_one_athlete_each_ends_well_and_the_last_grant_stay
         visitors.push((stage.oura.approve(&consent, "ada").to_string(), cookie));
     }
     let visits = arrive(&stage, &visitors).await;
-    // Whoever meets the others' writes three times over is asked to try again; nobody is told something untrue.
+    // A callback that loses three races to others is asked to try again. None gets a wrong answer.
     let connected = visits.iter().filter(|visit| visit.status == 200).count();
     assert!(connected >= 1 && visits.iter().all(|visit| [200, 503].contains(&visit.status)), "{visits:?}");
     let known = connection(&stage, "uuid-ada").await.unwrap();
@@ -68,7 +68,7 @@ async fn of_several_visits_of_one_athlete_each_ends_well_and_the_last_grant_stay
 }
 
 #[tokio::test]
-async fn of_two_athletes_who_connect_one_ring_at_the_same_moment_one_has_it() {
+async fn two_athletes_connecting_one_ring_at_once_one_gets_it() {
     let stage = enrolled(ada_and_ben()).await;
     let mut visitors = Vec::new();
     for user in [ADA, BEN].into_iter().cycle().take(SEVERAL) {

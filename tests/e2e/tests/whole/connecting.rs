@@ -10,7 +10,7 @@ use local::Cast;
 use store::Status;
 
 #[tokio::test]
-async fn the_link_leads_over_consent_to_a_connection() {
+async fn link_and_consent_make_a_connection() {
     let stage = enrolled(ada()).await;
     let link = stage.link(ADA).unwrap();
     let page = stage.browser.get(&link).send().await.unwrap();
@@ -36,7 +36,7 @@ async fn the_link_leads_over_consent_to_a_connection() {
 }
 
 #[tokio::test]
-async fn monday_nights_sleep_stands_under_monday() {
+async fn monday_nights_sleep_is_recorded_on_monday() {
     let stage = connected(ada()).await;
     let (monday, tuesday) = (date(2026, 3, 2), date(2026, 3, 3));
     let night = stage.oura.night("ada", tuesday).unwrap();
@@ -51,14 +51,14 @@ async fn monday_nights_sleep_stands_under_monday() {
 }
 
 #[tokio::test]
-async fn thirty_days_of_history_arrive_through_to_the_oldest() {
+async fn thirty_days_of_history_are_delivered() {
     let stage = enrolled(ada_and_ben()).await;
     for (user, person) in [(ADA, "ada"), (BEN, "ben")] {
         stage.connect(user, person).await.unwrap();
     }
     let _ = stage.cost();
     stage.settle().await;
-    // Thirty days back from the last day that can hold anything, tomorrow.
+    // Thirty days back from tomorrow, the last day that can have data.
     let (oldest, newest) = (date(2026, 2, 2), date(2026, 3, 4));
     for (user, person) in [(ADA, "ada"), (BEN, "ben")] {
         told_truly(&stage, user, person, oldest, newest);
@@ -68,14 +68,14 @@ async fn thirty_days_of_history_arrive_through_to_the_oldest() {
         let connection = connection(&stage, &format!("uuid-{person}")).await.unwrap();
         assert_eq!(connection.backfill_from, None, "the history is no longer owed");
     }
-    // One look-up and two batches of at most 25 for each athlete and form.
+    // One look-up and two batches of at most 25 events, for each athlete and form.
     let spent = Spent::since(&stage);
     assert_eq!((spent.imports, spent.lookups), (8, 4));
     curtain(&stage).await;
 }
 
 #[tokio::test]
-async fn a_long_history_arrives_in_chunks() {
+async fn long_history_is_delivered_in_chunks() {
     let stage = enrolled(Cast { variables: vec![("BACKFILL_DAYS", "61".to_owned())], ..ada() }).await;
     stage.connect(ADA, "ada").await.unwrap();
     stage.settle().await;
@@ -85,7 +85,7 @@ async fn a_long_history_arrives_in_chunks() {
 }
 
 #[tokio::test]
-async fn without_a_history_wanted_the_first_tick_brings_the_last_week() {
+async fn without_backfill_the_first_tick_delivers_the_last_week() {
     let stage = enrolled(Cast { variables: vec![("BACKFILL_DAYS", "0".to_owned())], ..ada() }).await;
     stage.connect(ADA, "ada").await.unwrap();
     stage.settle().await;
@@ -97,7 +97,7 @@ async fn without_a_history_wanted_the_first_tick_brings_the_last_week() {
 }
 
 #[tokio::test]
-async fn a_history_whose_job_was_lost_is_brought_by_the_next_tick() {
+async fn history_of_a_lost_job_is_delivered_by_the_next_tick() {
     let stage = enrolled(ada()).await;
     stage.connect(ADA, "ada").await.unwrap();
     let lost = stage.process.waiting.receive(10);

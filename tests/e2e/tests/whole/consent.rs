@@ -1,4 +1,4 @@
-//! The visit to Oura and back, and every way in which it can go wrong.
+//! The visit to Oura and back, and every way in which it can fail.
 
 use e2e::{
     ADA, BEN, STANDINGS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, gives_nothing_away, living,
@@ -11,7 +11,7 @@ use sim::wire::{Answer, Fault, When};
 use store::Status;
 use url::Url;
 
-/// The address with one entry of its query replaced, or taken out.
+/// Replaces or removes one parameter of the URL's query.
 fn with(back: &Url, name: &str, value: Option<&str>) -> Url {
     let kept: Vec<_> = back.query_pairs().into_owned().filter(|(key, _)| key != name).collect();
     let mut changed = back.clone();
@@ -19,7 +19,7 @@ fn with(back: &Url, name: &str, value: Option<&str>) -> Url {
     changed
 }
 
-/// Asserts how a visit ended, and that it gave nothing away and connected nobody.
+/// Asserts how a visit ended, that its page reveals no secret, and that no athlete was connected.
 async fn ended(stage: &Stage, visit: &Visit, back: &Url, status: u16, says: &str) {
     assert_eq!(visit.status, status, "{}", visit.page);
     assert!(visit.page.contains(says), "{}", visit.page);
@@ -33,7 +33,7 @@ async fn ended(stage: &Stage, visit: &Visit, back: &Url, status: u16, says: &str
 }
 
 #[tokio::test]
-async fn whoever_declines_is_told_that_nothing_happened() {
+async fn declined_consent_shows_that_nothing_was_connected() {
     let stage = enrolled(ada()).await;
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
     let back = stage.oura.decline(&consent);
@@ -78,7 +78,7 @@ async fn consent_without_any_scope_is_refused_with_the_reason() {
 
 /// `?code=...&state=...&error=`
 #[tokio::test]
-async fn an_empty_error_beside_a_code_connects() {
+async fn empty_error_beside_a_code_connects() {
     let stage = enrolled(ada()).await;
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
     let back = with(&stage.oura.approve(&consent, "ada"), "error", Some(""));
@@ -90,7 +90,7 @@ async fn an_empty_error_beside_a_code_connects() {
 
 /// `BackfillDays` is 0.
 #[tokio::test]
-async fn another_account_is_reported_at_once_without_history() {
+async fn another_account_is_reported_at_once_without_backfill() {
     let mut cast = Cast { variables: vec![("BACKFILL_DAYS", "0".to_owned())], ..ada() };
     cast.people.push(living("other", "Europe/Berlin", Life::Regular { since: date(2026, 1, 1) }));
     let stage = connected(cast).await;
@@ -159,7 +159,7 @@ async fn the_cookie_binds_to_this_host_and_is_spent_on_return() {
 }
 
 #[tokio::test]
-async fn a_visit_that_takes_too_long_ends() {
+async fn visit_that_takes_too_long_is_ended() {
     let stage = enrolled(ada()).await;
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
     let back = stage.oura.approve(&consent, "ada");
@@ -171,7 +171,7 @@ async fn a_visit_that_takes_too_long_ends() {
 }
 
 #[tokio::test]
-async fn invariant_3_a_code_of_another_issuer_is_not_sent() {
+async fn invariant_3_code_of_another_issuer_is_not_sent() {
     let stage = enrolled(ada()).await;
     for issuer in ["https://evil.example.org", "https://moi.ouraring.com.evil.example.org/oauth", "not an address", ""]
     {
@@ -185,7 +185,7 @@ async fn invariant_3_a_code_of_another_issuer_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_callback_that_lacks_something_ends_the_visit() {
+async fn incomplete_callback_ends_the_visit() {
     let stage = enrolled(ada()).await;
     let cases = [
         ("state", None, 400, "We lost track of this visit"),
@@ -208,7 +208,7 @@ async fn a_callback_that_lacks_something_ends_the_visit() {
 }
 
 #[tokio::test]
-async fn an_answer_of_the_token_endpoint_that_is_no_grant_connects_nobody() {
+async fn token_response_without_a_grant_connects_no_athlete() {
     let half = serde_json::json!({"access_token": "a", "token_type": "bearer", "expires_in": 60});
     let answers = [
         (Answer::status(500), 502),
@@ -235,7 +235,7 @@ async fn an_answer_of_the_token_endpoint_that_is_no_grant_connects_nobody() {
 }
 
 #[tokio::test]
-async fn when_oura_does_not_say_whose_account_it_is_the_first_sync_asks_again() {
+async fn first_sync_asks_for_an_account_unknown_at_connect() {
     let stage = enrolled(ada()).await;
     let personal = When::every().path("/v2/usercollection/personal_info").first(1);
     stage.oura_wire.inject(personal, Fault::Answer(Answer::status(503)));

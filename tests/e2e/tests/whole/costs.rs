@@ -1,5 +1,5 @@
-//! What things cost in requests, in the order in which they are made: every line is a round trip that somebody waits for
-//! or pays for.
+//! What operations cost in requests, in the order in which they are made. Each line is a round trip that takes time and
+//! money.
 
 use e2e::{ADA, DAYS, NIGHTS, ada, connected, curtain, enrolled, living};
 use jiff::SignedDuration;
@@ -10,22 +10,22 @@ use sim::wire::Log;
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// The table's operations, in order.
+/// The operations on the table, in order.
 fn table(cost: &Cost) -> Vec<&str> {
     cost.table.entries.iter().map(|entry| entry.operation.as_str()).collect()
 }
 
-/// The last parts of the paths, in order.
+/// The last segment of each path, in order.
 fn paths(log: &Log) -> Vec<&str> {
     log.entries.iter().filter_map(|entry| entry.path.rsplit('/').next()).collect()
 }
 
-/// The bytes that were read of the ledger.
+/// The bytes read from the ledger.
 fn ledger(cost: &Cost) -> u64 {
     cost.table.entries.iter().filter(|entry| entry.operation == "Query").map(|entry| entry.received).sum()
 }
 
-/// What a tick's batch costs, without planning it.
+/// The cost of a tick's batch, without its planning.
 async fn batch(stage: &Stage) -> Cost {
     stage.pass(PERIOD);
     stage.process.tick().await.unwrap();
@@ -35,7 +35,7 @@ async fn batch(stage: &Stage) -> Cost {
 }
 
 #[tokio::test]
-async fn an_unchanged_athlete_costs_few_bytes_and_an_eventually_consistent_read() {
+async fn unchanged_athlete_costs_few_bytes_and_one_cheap_read() {
     let stage = connected(ada()).await;
     stage.oura_wire.keep_bodies();
     stage.table_wire.keep_bodies();
@@ -44,23 +44,23 @@ async fn an_unchanged_athlete_costs_few_bytes_and_an_eventually_consistent_read(
     collections.sort_unstable();
     assert_eq!(collections, ["daily_activity", "daily_readiness", "daily_sleep", "sleep"]);
     for request in &cost.oura.entries {
-        // Without it Oura sends every night's heart rate, minute by minute.
+        // Without `fields`, Oura sends the heart rate of every night, minute by minute.
         assert!(request.query.contains("fields="), "{} asks for everything", request.path);
     }
-    // Ten days of four collections. With all fields they are a hundred times that.
+    // Ten days of four collections. With all fields, the response is a hundred times as large.
     assert!(cost.oura.received() < 25_000, "{} bytes", cost.oura.received());
     assert_eq!(table(&cost), ["BatchGetItem"]);
     let read = &cost.table.entries[0];
     let request = String::from_utf8(read.request.to_vec()).unwrap();
     assert!(!request.contains("\"ConsistentRead\":true"), "twice the price: {request}");
-    // As JSON, with names and types; as DynamoDB counts it, a connection is below 1,024 (`volume`).
+    // This is JSON, with names and types. As DynamoDB counts it, a connection is below 1,024 bytes (`volume`).
     assert!(read.received < 1_200, "{} bytes of connection and holds", read.received);
     assert!(cost.smartabase.is_empty());
     curtain(&stage).await;
 }
 
 #[tokio::test]
-async fn a_revised_night_costs_what_its_promises_need() {
+async fn revised_night_costs_only_the_necessary_requests() {
     let stage = connected(ada()).await;
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
     let cost = batch(&stage).await;
@@ -68,21 +68,21 @@ async fn a_revised_night_costs_what_its_promises_need() {
         table(&cost),
         [
             "BatchGetItem",       // the connections and holds of the batch
-            "UpdateItem",         // the lease: nobody else delivers for this athlete from here on
-            "Query",              // the ledger of the window, form by form: what was confirmed, under which event
+            "UpdateItem",         // the lease: from here on, no other worker delivers for this athlete
+            "Query",              // the ledger of the window, one form at a time: confirmed records and their events
             "Query",              //
-            "GetItem",            // whether the password is known to be right
-            "UpdateItem",         // if not, the turn to try it, which one process of a deployment has
-            "UpdateItem",         // that it was right, for a minute and for everybody
-            "UpdateItem",         // what is intended, and the window's digest forgotten, as long as the lease is ours
-            "TransactWriteItems", // the confirmations with the events' ids, the window's digest, the lease given back
+            "GetItem",            // whether the password was accepted recently
+            "UpdateItem",         // if not, the right to probe it, which one process of a deployment gets
+            "UpdateItem",         // the password was accepted; valid for a minute and for all processes
+            "UpdateItem",         // what will be sent, and the digest of the window removed, if the lease is still held
+            "TransactWriteItems", // the confirmations with the event ids, the window's digest, the lease released
         ]
     );
-    // Whether the account is let in, once in a minute; then one import for the one form.
+    // One sign-in, at most once a minute; then one import for the one form.
     assert_eq!(paths(&cost.smartabase), ["listgroups", "eventsimport"]);
     assert_eq!(cost.oura.len(), 4);
 
-    // Within the minute in which the password is believed.
+    // Within the minute in which the password counts as accepted.
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 19_000.into());
     stage.pass(SignedDuration::from_secs(30));
     stage.process.tick().await.unwrap();
@@ -95,22 +95,22 @@ async fn a_revised_night_costs_what_its_promises_need() {
 }
 
 #[tokio::test]
-async fn a_morning_is_one_import_a_form_and_no_more_writes_than_a_revised_night() {
+async fn new_night_and_day_cost_one_import_per_form() {
     let stage = connected(ada()).await;
-    // The next morning, after the phone has synced: a night and a day that were not there, and yesterday grown.
+    // The next morning, after the phone has synced: a new night, a new day, and more activity for yesterday.
     stage.pass(SignedDuration::from_hours(24));
     let cost = batch(&stage).await;
     assert_eq!(stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 3)).map(|event| event.updates), Some(0));
     let count = |operation| cost.table.operations(operation);
     assert_eq!((count("TransactWriteItems"), count("Query")), (1, 2), "{:?}", table(&cost));
     let asked = |what| paths(&cost.smartabase).into_iter().filter(|path| *path == what).count();
-    // What is new is looked up first, since its import may have arrived without anybody hearing of it.
+    // The worker looks up new records first, since an earlier import may have succeeded without a response.
     assert_eq!((asked("eventsearch"), asked("eventsimport")), (2, 2), "{:?}", paths(&cost.smartabase));
     curtain(&stage).await;
 }
 
 #[tokio::test]
-async fn history_costs_a_tick_nothing() {
+async fn long_history_adds_no_cost_to_a_tick() {
     let since = date(2025, 1, 1);
     let old = |backfill: &str| {
         let mut cast = Cast { people: vec![living("ada", "Europe/Berlin", Life::Regular { since })], ..ada() };
@@ -137,11 +137,12 @@ async fn history_costs_a_tick_nothing() {
 }
 
 #[tokio::test]
-async fn an_athlete_waits_for_few_round_trips() {
+async fn connecting_takes_few_round_trips() {
     let stage = enrolled(ada()).await;
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
     let tap = stage.cost();
-    // The page: who it is, how they stand. The button: who it is, and the state of the visit, kept before it begins.
+    // The page reads the enrolment and the connection. The button reads the enrolment and stores the state of the
+    // visit.
     assert_eq!(table(&tap), ["GetItem", "GetItem", "GetItem", "UpdateItem"]);
     assert!(tap.oura.is_empty() && tap.smartabase.is_empty());
 
@@ -152,20 +153,20 @@ async fn an_athlete_waits_for_few_round_trips() {
     assert_eq!(
         table(&callback),
         [
-            "DeleteItem",         // the state, which opens once
-            "GetItem",            // whether the UUID is still this user's
-            "GetItem",            // the connection that there is, and whose ring it was
-            "TransactWriteItems", // the connection, and the ring's owner, of whom there is one
+            "DeleteItem",         // the state, which works once
+            "GetItem",            // whether the UUID still belongs to this user
+            "GetItem",            // the earlier connection, and its Oura account
+            "TransactWriteItems", // the connection, and the owner of the Oura account, of which there is one
         ]
     );
-    // The token, then whose account it opens.
+    // The code exchange, then the request whose account it is.
     assert_eq!(paths(&callback.oura), ["oauth-token", "personal_info"]);
     assert!(callback.smartabase.is_empty(), "nobody waits for Smartabase");
 
     stage.settle().await;
     let first = stage.cost();
     assert!(stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).is_some());
-    // A month of two forms: read, claimed, looked up, let in; intended, sent in pieces of 25, confirmed.
+    // A month of two forms: read, claim, look up, check the password; note as intended, send in batches of 25, confirm.
     let rounds: Vec<_> = table(&first).into_iter().take(7).collect();
     let promises = ["BatchGetItem", "UpdateItem", "Query", "Query", "GetItem", "UpdateItem", "TransactWriteItems"];
     assert_eq!(rounds, promises);

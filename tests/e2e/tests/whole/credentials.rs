@@ -1,6 +1,6 @@
-//! A password that is wrong for a whole deployment: however many processes and athletes, it is tried once in five
-//! minutes, and nothing is lost by it. One that is changed while it is believed is met by what is under way, and by nobody
-//! who begins after that.
+//! A password that is wrong for a whole deployment. However many processes and athletes there are, the deployment tries
+//! it once in five minutes, and no data is lost. If the site changes a password that counts as accepted, only work
+//! already in progress still uses it.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use store::{Service, Status};
 
 const SQUAD: i64 = 20;
 
-/// A squad that is connected, two processes that serve it, and a new night for everybody.
+/// A connected squad, two processes that serve it, and a new night for each athlete.
 async fn two_processes() -> (Stage, Process) {
     let stage = connected(squad(SQUAD)).await;
     let other = beside(&stage, Forms::shipped().unwrap()).await;
-    // Both are warm, and know the password for right.
+    // Both processes are warm and have seen the password accepted.
     for (process, person) in [(&stage.process, "p2001"), (&other, "p2002")] {
         stage.oura.revise_night(person, date(2026, 3, 1), |night| night["total_sleep_duration"] = 18_000.into());
         stage.pass(SignedDuration::from_mins(15));
@@ -36,14 +36,14 @@ async fn two_processes() -> (Stage, Process) {
     (stage, other)
 }
 
-/// Everybody's records say what Oura says.
+/// Asserts that all athletes' records agree with Oura.
 fn all_faithful(stage: &Stage) {
     for number in 2001..2001 + SQUAD {
         faithful(stage, number, &format!("p{number}"));
     }
 }
 
-/// The schedule fires, and both processes work off what there is, side by side.
+/// Runs a tick in both processes, which then run the jobs side by side.
 async fn both_work(stage: &Stage, other: &Process) {
     stage.process.tick().await.unwrap();
     other.tick().await.unwrap();
@@ -52,7 +52,7 @@ async fn both_work(stage: &Stage, other: &Process) {
 }
 
 #[tokio::test]
-async fn a_password_that_became_wrong_is_refused_once_in_five_minutes_whoever_asks() {
+async fn wrong_password_is_tried_once_in_five_minutes_per_deployment() {
     let (stage, other) = two_processes().await;
     stage.smartabase.set_password("rotated-api-password");
     stage.pass(SignedDuration::from_mins(15));
@@ -69,7 +69,7 @@ async fn a_password_that_became_wrong_is_refused_once_in_five_minutes_whoever_as
     both_work(&stage, &other).await;
     assert_eq!(stage.smartabase.refused_logins(), 2);
 
-    // The operator replaces the secret: no function has to be told, and no time but the pause is lost.
+    // The operator replaces the secret. No function needs a restart, and only the pause delays the work.
     replaced(&stage.process);
     replaced(&other);
     stage.pass(SignedDuration::from_mins(5));
@@ -80,7 +80,7 @@ async fn a_password_that_became_wrong_is_refused_once_in_five_minutes_whoever_as
 }
 
 #[tokio::test]
-async fn a_password_that_is_right_costs_a_deployment_one_request_a_tick() {
+async fn right_password_costs_a_deployment_one_sign_in_a_tick() {
     let (stage, other) = two_processes().await;
     stage.pass(SignedDuration::from_mins(15));
     both_work(&stage, &other).await;
@@ -90,15 +90,15 @@ async fn a_password_that_is_right_costs_a_deployment_one_request_a_tick() {
     assert_eq!(stage.smartabase.duplicates(), []);
 }
 
-/// What the process is to bring of one athlete.
+/// Queues a backfill of one athlete for this process.
 fn give(process: &Process, number: i64) {
     let (from, to) = (date(2026, 3, 1), date(2026, 3, 2));
     let job = Job::Backfill { athlete: athlete(&format!("uuid-{number}")), from, to, put_off: 0 };
     process.waiting.send(job.to_message(), Duration::ZERO);
 }
 
-/// While somebody stands at the gate, the password is changed, within the minute in which all have seen it to be right,
-/// and refused to the first process.
+/// While a request waits at the gate, changes the site's password, within the minute in which it counts as accepted.
+/// The site then refuses the first process.
 async fn refused_meanwhile(stage: &Stage, gate: &Gate) {
     gate.reached().await;
     stage.smartabase.set_password("rotated-api-password");
@@ -108,7 +108,7 @@ async fn refused_meanwhile(stage: &Stage, gate: &Gate) {
     gate.open();
 }
 
-/// The password is changed back, and everybody gets what is owed.
+/// Changes the password back. All athletes must then get their missing days.
 async fn mended(stage: &Stage) {
     stage.smartabase.set_password("api-password");
     stage.pass(SignedDuration::from_mins(15));
@@ -117,7 +117,7 @@ async fn mended(stage: &Stage) {
     curtain(stage).await;
 }
 
-/// The operator replaces the secret, and this process has read it.
+/// The operator has replaced the secret, and this process has read the new value.
 pub(crate) fn replaced(process: &Process) {
     let right = Credentials { username: "api.account".to_owned(), password: "rotated-api-password".into() };
     let runtime::Secrets::Given(given) = &process.connector.secrets else { unreachable!("a stage has no manager") };
@@ -125,7 +125,7 @@ pub(crate) fn replaced(process: &Process) {
 }
 
 #[tokio::test]
-async fn who_was_at_work_before_the_password_was_refused_to_another_process_does_not_try_it() {
+async fn password_refused_to_one_process_is_not_tried_by_another() {
     let (stage, other) = two_processes().await;
     give(&other, 2003);
     let gate = Gate::new();
@@ -135,9 +135,9 @@ async fn who_was_at_work_before_the_password_was_refused_to_another_process_does
     mended(&stage).await;
 }
 
-/// Somebody stands between two imports of one delivery, at one process, while the password is refused to the first.
+/// Holds a delivery of this process between its two imports while the site refuses the password to the first process.
 async fn in_the_middle(stage: &Stage, process: &Process) {
-    // A form each for the night and for the day, and so two imports.
+    // The night and the day have a form each, so there are two imports.
     let day = stage.oura.documents_of("p2003", Collection::DailyActivity, date(2026, 3, 1))[0]["id"].clone();
     stage.oura.revise("p2003", Collection::DailyActivity, day.as_str().unwrap(), |day| day["steps"] = 12_345.into());
     give(process, 2003);
@@ -146,7 +146,7 @@ async fn in_the_middle(stage: &Stage, process: &Process) {
     stage.smartabase_wire.inject(first, Fault::HoldAfter(gate.clone()));
     let refused = async {
         refused_meanwhile(stage, &gate).await;
-        // What the table says of a hold is good for a second.
+        // A process caches a hold of the table for a second.
         stage.pass(SignedDuration::from_secs(2));
     };
     tokio::join!(process.work(), refused);
@@ -155,19 +155,19 @@ async fn in_the_middle(stage: &Stage, process: &Process) {
 }
 
 #[tokio::test]
-async fn who_is_in_the_middle_of_a_delivery_sends_no_more_once_the_password_is_refused() {
+async fn refused_password_stops_a_delivery_of_the_same_process() {
     let (stage, _) = two_processes().await;
     in_the_middle(&stage, &stage.process).await;
 }
 
 #[tokio::test]
-async fn nor_does_who_is_in_the_middle_of_one_in_another_process() {
+async fn refused_password_stops_a_delivery_of_another_process() {
     let (stage, other) = two_processes().await;
     in_the_middle(&stage, &other).await;
 }
 
 #[tokio::test]
-async fn a_process_that_does_not_know_of_the_new_password_yet_stops_nobody_who_does() {
+async fn old_password_of_one_process_does_not_hold_the_other() {
     let (stage, other) = two_processes().await;
     stage.smartabase.set_password("rotated-api-password");
     replaced(&other);
@@ -176,7 +176,7 @@ async fn a_process_that_does_not_know_of_the_new_password_yet_stops_nobody_who_d
         give(&other, number);
         assert_eq!(other.work().await, 1);
         faithful(&stage, number, &format!("p{number}"));
-        // It is told, and only it.
+        // The site refuses only the process with the old password.
         give(&stage.process, 2004);
         stage.process.work().await;
         assert_eq!(stage.smartabase.refused_logins(), 1);
@@ -191,7 +191,7 @@ async fn a_process_that_does_not_know_of_the_new_password_yet_stops_nobody_who_d
 }
 
 #[tokio::test]
-async fn a_site_that_is_not_there_is_the_operators_and_named_to_them() {
+async fn site_answering_404_is_reported_to_the_operator() {
     let (stage, _) = two_processes().await;
     let sign_in = When::every().path("/site/api/v1/listgroups");
     stage.smartabase_wire.inject(sign_in, Fault::Answer(Answer::status(404)));
@@ -205,12 +205,12 @@ async fn a_site_that_is_not_there_is_the_operators_and_named_to_them() {
 }
 
 #[tokio::test]
-async fn a_sign_in_that_fails_in_the_middle_of_an_enrolment_costs_one_link() {
+async fn failed_sign_in_during_an_enrolment_costs_one_link() {
     let stage = opening(squad(SQUAD)).await;
     let (mut signed_in, clock) = (0, stage.clock.clone());
     stage.smartabase_wire.decide(move |seen| {
         match seen.path.as_str() {
-            // The proof that it began with is too old for the next.
+            // The next sign-in comes after the last accepted one has expired.
             "/site/api/v1/profileimport" if signed_in == 1 => clock.advance(SignedDuration::from_mins(2)),
             "/site/api/v1/listgroups" => signed_in += 1,
             _ => {}

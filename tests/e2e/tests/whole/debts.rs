@@ -1,4 +1,4 @@
-//! What could not be brought while it stood in the window is brought when it can be, however long that takes.
+//! Days that could not be delivered while they were in the window are delivered once that is possible, however late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use sim::wire::{Answer, Fault, Gate, When};
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// So many days, each with one tick.
+/// Runs one tick a day for this many days.
 async fn days(stage: &Stage, days: usize) {
     for _ in 0..days {
         stage.pass(DAY);
@@ -26,7 +26,7 @@ async fn days(stage: &Stage, days: usize) {
     }
 }
 
-/// The next tick finds everything mended.
+/// Asserts that the next tick, after the repair, delivers all missing days.
 async fn paid_at_once(stage: &Stage, what: &str) {
     stage.pass(PERIOD);
     stage.tick().await.unwrap();
@@ -46,12 +46,12 @@ fn nights(stage: &Stage) -> Form {
 }
 
 #[tokio::test]
-async fn nights_that_left_the_window_while_their_form_was_missing_are_brought_once_it_is_there() {
+async fn missing_form_created_later_gets_all_missed_nights() {
     let stage = connected(ada()).await;
     stage.smartabase.remove_form(NIGHTS);
     days(&stage, 20).await;
     assert!(connection(&stage, "uuid-ada").await.unwrap().note.unwrap().contains(NIGHTS));
-    // Meanwhile the other form has its days, and a tick fetches nothing but the window.
+    // Meanwhile the other form gets its days, and a tick fetches only the window.
     assert!(stage.smartabase.event_on(ADA, DAYS, date(2026, 3, 20)).is_some());
     let _ = stage.cost();
     stage.pass(PERIOD);
@@ -63,7 +63,7 @@ async fn nights_that_left_the_window_while_their_form_was_missing_are_brought_on
 }
 
 #[tokio::test]
-async fn nights_that_left_the_window_while_the_account_might_not_use_their_form_are_brought_once_it_may() {
+async fn forbidden_form_allowed_later_gets_all_missed_nights() {
     let stage = connected(ada()).await;
     let of_nights = When::every().matching(|seen| {
         seen.path.starts_with("/site/api/v1/event") && String::from_utf8_lossy(&seen.body).contains(NIGHTS)
@@ -75,7 +75,7 @@ async fn nights_that_left_the_window_while_the_account_might_not_use_their_form_
 }
 
 #[tokio::test]
-async fn a_field_that_was_missing_for_weeks_is_filled_for_all_of_them() {
+async fn missing_field_created_later_is_filled_for_all_weeks() {
     let stage = connected(ada()).await;
     let mut lacking = nights(&stage);
     lacking.fields.retain(|field| field != "Average HRV");
@@ -86,7 +86,7 @@ async fn a_field_that_was_missing_for_weeks_is_filled_for_all_of_them() {
 }
 
 #[tokio::test]
-async fn what_oura_kept_back_of_a_collection_for_weeks_is_named_and_filled() {
+async fn collection_refused_for_weeks_is_named_and_filled_later() {
     let stage = connected(ada()).await;
     let refusal = Fault::Answer(Answer::status(401));
     stage.oura_wire.inject(When::every().path("/v2/usercollection/daily_readiness"), refusal);
@@ -98,7 +98,7 @@ async fn what_oura_kept_back_of_a_collection_for_weeks_is_named_and_filled() {
 }
 
 #[tokio::test]
-async fn a_short_fault_is_mended_by_the_window_alone() {
+async fn days_still_in_the_window_need_no_extra_requests() {
     let stage = connected(ada()).await;
     stage.pass(DAY);
     stage.smartabase.remove_form(NIGHTS);
@@ -115,7 +115,7 @@ async fn a_short_fault_is_mended_by_the_window_alone() {
 }
 
 #[tokio::test]
-async fn an_old_record_that_is_refused_for_good_is_named_and_looked_at_once_an_hour() {
+async fn old_record_always_refused_is_named_and_retried_hourly() {
     let stage = connected(ada_and_ben()).await;
     let form = nights(&stage);
     stage.smartabase.set_form(form.clone().requiring(["Average HRV"]));
@@ -129,7 +129,7 @@ async fn an_old_record_that_is_refused_for_good_is_named_and_looked_at_once_an_h
         stage.pass(PERIOD);
         stage.tick().await.unwrap();
     }
-    // Eight ticks of two athletes, and two looks at what is owed.
+    // Eight ticks of two athletes, and two attempts at the missing days.
     assert_eq!(Spent::since(&stage).collections, 8 * 2 * 4 + 2 * 4);
     assert!(connection(&stage, "uuid-ada").await.unwrap().note.unwrap().contains("2026-03-01"), "nor is it forgotten");
     faithful(&stage, ADA, "ada");
@@ -143,8 +143,8 @@ async fn an_old_record_that_is_refused_for_good_is_named_and_looked_at_once_an_h
     curtain(&stage).await;
 }
 
-/// Two workers of one athlete, the second of which has read the connection and asked Oura, and then stands still until
-/// `meanwhile` is over.
+/// Two workers of one athlete. The second has read the connection and asked Oura; then it is held until `meanwhile` is
+/// over.
 async fn held_up<F: Future<Output = ()>>(stage: &Stage, job: &Job, meanwhile: impl FnOnce() -> F) {
     let other = beside(stage, Forms::shipped().unwrap()).await;
     other.waiting.send(job.to_message(), Duration::ZERO);
@@ -160,7 +160,7 @@ async fn held_up<F: Future<Output = ()>>(stage: &Stage, job: &Job, meanwhile: im
         gate.open();
     });
     stage.oura_wire.heal();
-    // What it handed back is on its own queue.
+    // Jobs that the second worker returned are on its own queue.
     for _ in 0..3 {
         stage.pass(SignedDuration::from_mins(1));
         other.work().await;
@@ -173,7 +173,7 @@ fn backfill(from: Date, to: Date) -> Job {
 }
 
 #[tokio::test]
-async fn a_resync_does_not_pay_what_came_to_be_owed_while_it_was_under_way() {
+async fn backfill_keeps_days_that_became_missing_during_it() {
     let stage = connected(ada()).await;
     stage.smartabase_wire.inject(When::every().path("/site/api/v1/event"), Fault::DropBefore);
     days(&stage, 45).await;
@@ -197,7 +197,7 @@ async fn a_resync_does_not_pay_what_came_to_be_owed_while_it_was_under_way() {
 }
 
 #[tokio::test]
-async fn what_was_fetched_before_somebody_else_brought_newer_is_not_brought() {
+async fn older_documents_do_not_overwrite_a_newer_delivery() {
     let stage = connected(ada()).await;
     let day = date(2026, 2, 10);
     let sleeps = |seconds: i64| {

@@ -1,4 +1,4 @@
-//! The athlete withdraws.
+//! The athlete disconnects.
 
 use e2e::{ADA, BEN, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, faithful, gives_nothing_away};
 use jiff::SignedDuration;
@@ -10,7 +10,7 @@ use store::Status;
 use e2e::log::{listen, printed};
 
 #[tokio::test]
-async fn disconnecting_revokes_erases_and_keeps_the_records() {
+async fn disconnecting_revokes_erases_the_grant_and_keeps_records() {
     for server in [TokenServer::New, TokenServer::Legacy] {
         let mut cast = ada_and_ben();
         cast.oura.server = server;
@@ -45,7 +45,7 @@ async fn disconnecting_revokes_erases_and_keeps_the_records() {
 }
 
 #[tokio::test]
-async fn a_job_on_its_way_when_the_athlete_disconnects_does_nothing() {
+async fn job_queued_before_a_disconnect_does_nothing() {
     let stage = connected(ada()).await;
     stage.pass(SignedDuration::from_mins(15));
     stage.process.tick().await.unwrap();
@@ -60,7 +60,7 @@ async fn a_job_on_its_way_when_the_athlete_disconnects_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_revocation_goes_round_for_days_and_is_buried_in_the_end() {
+async fn revocation_refused_for_days_becomes_a_dead_letter() {
     listen();
     let stage = connected(ada()).await;
     let revocation = When::every().path("/oauth/v2/ext/oauth-revoke");
@@ -76,7 +76,7 @@ async fn a_revocation_goes_round_for_days_and_is_buried_in_the_end() {
     let burials = log.lines().filter(|line| line.contains("given up: tried too often"));
     let burials: Vec<_> = burials.inspect(|line| assert!(line.contains("revoke") && line.contains("ERROR"))).collect();
     assert_eq!(burials.len(), 1, "a pilot has no other place to look at");
-    // Sent again, it is done.
+    // Once the operator sends it again, Oura takes it.
     stage.oura_wire.heal();
     let (letter, _) = stage.process.waiting.dead_letters().remove(0);
     stage.process.waiting.send(letter, std::time::Duration::ZERO);
@@ -85,7 +85,7 @@ async fn a_revocation_goes_round_for_days_and_is_buried_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_oura_does_not_take_is_made_up_for() {
+async fn refused_revocation_is_retried_until_oura_takes_it() {
     let stage = connected(ada()).await;
     let revocation = When::every().path("/oauth/v2/ext/oauth-revoke").first(2);
     stage.oura_wire.inject(revocation, Fault::Answer(Answer::status(503)));
@@ -105,7 +105,7 @@ async fn a_revocation_that_oura_does_not_take_is_made_up_for() {
 }
 
 #[tokio::test]
-async fn disconnecting_without_a_connection_is_no_error() {
+async fn disconnecting_without_a_connection_succeeds() {
     let stage = e2e::enrolled(ada()).await;
     assert_eq!(stage.disconnect(ADA).await.unwrap().status, 200);
     assert!(connection(&stage, "uuid-ada").await.is_none());

@@ -1,4 +1,4 @@
-//! Who gets a personal link.
+//! Which users get a personal link.
 
 use connector::EnrolError;
 use e2e::{ADA, BEN, LINKS, Spent, ada_and_ben, athlete, curtain, deadline, enrolled, faithful, opening, squad};
@@ -7,7 +7,7 @@ use local::Cast;
 use sim::smartabase::{CursorName, Form, User};
 
 #[tokio::test]
-async fn everybody_gets_a_link_of_their_own_once() {
+async fn each_athlete_gets_an_own_link_once() {
     let stage = opening(ada_and_ben()).await;
     let enrolled = stage.process.enrol().await.unwrap();
     assert_eq!((enrolled.athletes, enrolled.told, enrolled.failed), (2, 2, 0));
@@ -18,7 +18,7 @@ async fn everybody_gets_a_link_of_their_own_once() {
     assert_eq!(stage.process.enrol().await.unwrap().told, 0);
     assert_eq!(Spent::since(&stage).lookups, 1, "a day without news costs the roster");
     assert_eq!(stage.link(ADA).unwrap(), link);
-    // A week before it ends it is renewed, and the old one still works.
+    // The enrolment renews the link a week before it expires. The old link still works.
     stage.pass(SignedDuration::from_hours(22 * 24));
     assert_eq!(stage.process.enrol().await.unwrap().told, 2);
     assert_ne!(stage.link(ADA).unwrap(), link);
@@ -28,7 +28,7 @@ async fn everybody_gets_a_link_of_their_own_once() {
 }
 
 #[tokio::test]
-async fn a_site_without_uuids_is_told_so_and_nothing_is_written() {
+async fn site_without_uuids_is_reported_and_gets_no_links() {
     for blank in [None, Some(String::new()), Some("  ".to_owned())] {
         let mut cast = ada_and_ben();
         cast.users.iter_mut().for_each(|user| user.uuid.clone_from(&blank));
@@ -46,7 +46,7 @@ async fn a_site_without_uuids_is_told_so_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_uuid_is_left_out_and_counted() {
+async fn user_without_a_uuid_is_skipped_and_counted() {
     let mut cast = ada_and_ben();
     cast.users.push(User { uuid: None, ..User::new(1003, "", "Coach", "Sample") });
     cast.users.push(User::new(1004, "", "Doctor", "Sample"));
@@ -81,7 +81,7 @@ async fn only_the_group_is_enrolled() {
 }
 
 #[tokio::test]
-async fn an_empty_or_misspelt_group_is_named() {
+async fn empty_or_misspelt_group_is_reported() {
     let cast = Cast { variables: vec![("SMARTABASE_GROUP", "Sqaud".to_owned())], ..ada_and_ben() };
     let stage = opening(cast).await;
     let error = stage.process.enrol().await.unwrap_err();
@@ -91,7 +91,7 @@ async fn an_empty_or_misspelt_group_is_named() {
 }
 
 #[tokio::test]
-async fn a_large_roster_is_read_page_by_page_under_either_name_of_the_cursor() {
+async fn large_roster_is_read_in_pages_under_either_cursor_name() {
     for cursor in [CursorName::Cursor, CursorName::NextCursor, CursorName::NextCursorSnake] {
         let mut cast = squad(23);
         cast.smartabase.page_size = 5;
@@ -103,7 +103,7 @@ async fn a_large_roster_is_read_page_by_page_under_either_name_of_the_cursor() {
 }
 
 #[tokio::test]
-async fn a_roster_that_goes_round_in_circles_ends_with_an_error() {
+async fn roster_with_a_repeating_cursor_ends_with_an_error() {
     let mut cast = squad(12);
     cast.smartabase.page_size = 5;
     cast.smartabase.cursor_repeats = true;
@@ -114,7 +114,7 @@ async fn a_roster_that_goes_round_in_circles_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn a_missing_profile_form_costs_the_links_and_nothing_else() {
+async fn missing_profile_form_prevents_only_the_links() {
     let stage = opening(ada_and_ben()).await;
     stage.smartabase.remove_form(LINKS);
     let enrolled = stage.process.enrol().await.unwrap();
@@ -129,7 +129,7 @@ async fn a_missing_profile_form_costs_the_links_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn enrolment_is_not_needed_for_ticks() {
+async fn ticks_work_without_an_enrolment() {
     let stage = enrolled(ada_and_ben()).await;
     stage.connect(ADA, "ada").await.unwrap();
     stage.settle().await;

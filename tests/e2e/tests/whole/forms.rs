@@ -1,4 +1,5 @@
-//! Forms that are not as `forms.toml` says: named, tried again, and nobody else's loss.
+//! Forms that differ from `forms.toml`. The note names the problem, the worker tries again, and other forms and
+//! athletes are not affected.
 
 use e2e::{
     ADA, BEN, DAYS, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, faithful, told_truly,
@@ -10,7 +11,7 @@ use sim::smartabase::Form;
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// The form as an administrator should have built it.
+/// The form as an administrator should have created it.
 fn proper(stage: &Stage, name: &str) -> Form {
     site_forms(&stage.process.connector.forms).into_iter().find(|form| form.name == name).unwrap()
 }
@@ -19,7 +20,7 @@ async fn note(stage: &Stage) -> Option<String> {
     connection(stage, "uuid-ada").await.unwrap().note
 }
 
-/// Connects Ada and lets two periods pass.
+/// Connects Ada and waits two periods.
 async fn connect(stage: &Stage) {
     stage.connect(ADA, "ada").await.unwrap();
     stage.settle().await;
@@ -30,7 +31,7 @@ async fn connect(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn a_missing_form_is_named_and_the_other_is_delivered() {
+async fn missing_form_is_named_and_the_other_is_delivered() {
     for (missing, other) in [(NIGHTS, DAYS), (DAYS, NIGHTS)] {
         let stage = enrolled(ada()).await;
         let form = proper(&stage, missing);
@@ -51,7 +52,7 @@ async fn a_missing_form_is_named_and_the_other_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_missing_field_costs_itself_and_is_filled_once_it_is_there() {
+async fn missing_field_is_skipped_and_filled_once_it_exists() {
     let stage = enrolled(ada()).await;
     let form = proper(&stage, NIGHTS);
     let mut lacking = form.clone();
@@ -79,7 +80,7 @@ async fn a_missing_field_costs_itself_and_is_filled_once_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_required_field_of_the_sites_own_is_reported_and_the_other_form_delivered() {
+async fn unknown_required_field_is_reported_and_other_form_delivered() {
     let stage = enrolled(ada()).await;
     let form = proper(&stage, NIGHTS);
     let mut strict = form.clone().requiring(["Coach's Comment"]);
@@ -98,7 +99,7 @@ async fn a_required_field_of_the_sites_own_is_reported_and_the_other_form_delive
 }
 
 #[tokio::test]
-async fn one_record_that_is_refused_costs_only_itself() {
+async fn refused_record_does_not_stop_the_others() {
     let stage = enrolled(ada()).await;
     let form = proper(&stage, NIGHTS);
     stage.smartabase.set_form(form.clone().requiring(["Average HRV"]));
@@ -116,7 +117,7 @@ async fn one_record_that_is_refused_costs_only_itself() {
 }
 
 #[tokio::test]
-async fn invariant_6_an_athlete_who_cannot_receive_a_form_is_named_and_nobody_else_waits() {
+async fn invariant_6_athlete_barred_from_a_form_delays_no_other() {
     let stage = enrolled(ada_and_ben()).await;
     let barred = |settings: &mut sim::smartabase::Settings| {
         settings.cannot_receive.insert(NIGHTS.to_owned(), [ADA].into());
@@ -138,7 +139,7 @@ async fn invariant_6_an_athlete_who_cannot_receive_a_form_is_named_and_nobody_el
 }
 
 #[tokio::test]
-async fn numbers_that_read_back_as_java_writes_them_change_nothing() {
+async fn numbers_read_back_in_java_format_count_as_unchanged() {
     let stage = enrolled(ada()).await;
     let mut form = proper(&stage, DAYS);
     form.doubles.extend(["Steps".to_owned(), "Total Calories".to_owned()]);
@@ -149,7 +150,7 @@ async fn numbers_that_read_back_as_java_writes_them_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_form_renamed_later_stops_only_itself() {
+async fn renamed_form_stops_only_its_own_delivery() {
     let stage = connected(ada()).await;
     let form = proper(&stage, NIGHTS);
     stage.smartabase.remove_form(NIGHTS);

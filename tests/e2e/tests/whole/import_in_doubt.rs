@@ -1,9 +1,9 @@
-//! The site answers an import with an error and carries it out later. However the sync ends, the lease must run out before
-//! another sync may look, or the record is created a second time.
+//! The site answers an import with an error and carries it out later. However the sync ends, the lease must expire
+//! before another sync may look. Otherwise that sync creates the record a second time.
 //!
-//! Input: an import is answered with 504 and carried out a minute and a half later; in between, the confirmation meets
-//! three errors of the table, the worker is cut off, a later import of the same delivery is answered well, or the athlete
-//! disconnects and connects again.
+//! Input: the site answers an import with 504 and carries it out a minute and a half later. In between, the table
+//! refuses the confirmation and its retries, the worker is cut off, a later import of the same delivery succeeds, or
+//! the athlete disconnects and connects again.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,16 +17,16 @@ use sim::wire::{Answer, Fault, Gate, When};
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const SITE: &str = "/site/api/v1/";
 
-/// From the answer until the site carries the request out: before the lease has run out, which is a minute longer than the
-/// invocation may last.
+/// The time from the response until the site carries the request out. The lease has not expired by then: it lasts a
+/// minute longer than an invocation may.
 const LATE: SignedDuration = SignedDuration::from_secs(60);
 
-/// When a sync that failed comes back.
+/// When a failed sync is retried.
 const RETRY: SignedDuration = SignedDuration::from_secs(31);
 
 type Kept = Arc<Mutex<Option<LateRequest>>>;
 
-/// The first request to `endpoint` gets `answer`, and is kept for the site to carry out later.
+/// Answers the first request to `endpoint` with `answer` and keeps it for the site to carry out later.
 fn keep_first(stage: &Stage, endpoint: &str, answer: Answer) -> Kept {
     let kept = Kept::default();
     let (keep, path) = (Arc::clone(&kept), format!("{SITE}{endpoint}"));
@@ -40,14 +40,14 @@ fn keep_first(stage: &Stage, endpoint: &str, answer: Answer) -> Kept {
     kept
 }
 
-/// Ada is connected, and has slept another night.
+/// Ada is connected and has a new night.
 async fn a_new_night() -> Stage {
     let stage = connected(ada()).await;
     stage.pass(SignedDuration::from_hours(24));
     stage
 }
 
-/// The table refuses every confirmation, however often the database client repeats it.
+/// The table refuses every confirmation, and every retry by the database client.
 fn no_confirmation(stage: &Stage) {
     stage.table_wire.inject(When::every().operation("TransactWriteItems"), Fault::Answer(Answer::status(500)));
 }
@@ -56,7 +56,7 @@ async fn is_leased(stage: &Stage) -> bool {
     connection(stage, "uuid-ada").await.unwrap().lease.is_some()
 }
 
-/// The job and another one come back, the site carries the kept request out, and two ticks go by.
+/// The job and another one run again, the site carries the kept request out, and two ticks pass.
 async fn must_end_with_one_event(stage: &Stage, kept: &Kept) {
     stage.table_wire.heal();
     stage.smartabase_wire.heal();
@@ -87,9 +87,9 @@ async fn confirmation_fails_after_an_import_answered_504() {
     must_end_with_one_event(&stage, &kept).await;
 }
 
-/// The first form's import ends in an answer of unknown shape, which does not stop the second form's.
+/// The site answers the first form's import with an unknown shape, which does not stop the second form's import.
 #[tokio::test]
-async fn clear_answer_of_the_next_form_settles_no_earlier_import() {
+async fn later_confirmed_import_does_not_release_the_lease() {
     for confirmed in [true, false] {
         let stage = a_new_night().await;
         let kept = keep_first(&stage, "eventsimport", Answer::json(&serde_json::json!([])));
@@ -103,7 +103,7 @@ async fn clear_answer_of_the_next_form_settles_no_earlier_import() {
     }
 }
 
-/// The second form's import is not confirmed event by event, and the look-up that follows fails.
+/// The response to the second form's import does not confirm each event, and the look-up that follows fails.
 #[tokio::test]
 async fn look_up_fails_after_an_import_in_doubt() {
     let stage = a_new_night().await;
@@ -154,9 +154,9 @@ async fn reconnecting_waits_for_an_import_in_doubt() {
     }
 }
 
-/// The site makes a second event instead of overwriting the first, and answers 504 when the first is to be deleted.
+/// The site makes a second event instead of overwriting the first, and answers 504 to the deletion of the first.
 #[tokio::test]
-async fn delete_answered_504_leaves_the_lease_to_run_out() {
+async fn delete_answered_504_lets_the_lease_expire() {
     let stage = connected(ada()).await;
     stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
@@ -169,9 +169,9 @@ async fn delete_answered_504_leaves_the_lease_to_run_out() {
     assert!(stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).is_some());
 }
 
-/// The next sync finds two events, and the site answers 504 when the one that was not overwritten is to be deleted.
+/// The next sync finds two events, and the site answers 504 to the deletion of the one that was not overwritten.
 #[tokio::test]
-async fn delete_answered_504_at_a_look_up_leaves_the_lease_to_run_out() {
+async fn delete_answered_504_at_a_look_up_lets_the_lease_expire() {
     let stage = connected(ada()).await;
     stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());

@@ -13,10 +13,10 @@ const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const IMPORT: &str = "/site/api/v1/eventsimport";
 
 #[tokio::test]
-async fn invariant_6_what_one_athletes_documents_break_nobody_else_notices() {
+async fn invariant_6_broken_documents_affect_only_their_athlete() {
     let stage = connected(ada_and_ben()).await;
     let adas = stage.smartabase.events_of(ADA, NIGHTS);
-    // Not even the page is JSON any more.
+    // With this document, even the page is no longer JSON.
     stage.oura.put_raw("ada", Collection::Sleep, "broken", "{]");
     stage.oura.revise_night("ben", date(2026, 3, 1), |night| night["total_sleep_duration"] = 18_000.into());
     stage.pass(PERIOD);
@@ -33,7 +33,7 @@ async fn invariant_6_what_one_athletes_documents_break_nobody_else_notices() {
 }
 
 #[tokio::test]
-async fn invariant_6_an_athlete_who_hangs_delays_nobody() {
+async fn invariant_6_hanging_import_delays_no_other_athlete() {
     let stage = connected(ada_and_ben()).await;
     for person in ["ada", "ben"] {
         stage.oura.revise_night(person, date(2026, 3, 1), |night| night["total_sleep_duration"] = 18_000.into());
@@ -57,7 +57,7 @@ async fn invariant_6_an_athlete_who_hangs_delays_nobody() {
 }
 
 #[tokio::test]
-async fn invariant_6_a_squad_of_every_misfortune_leaves_the_others_alone() {
+async fn invariant_6_every_kind_of_failure_leaves_others_synced() {
     let stage = connected(squad(10)).await;
     stage.oura.set_member("p2001", false);
     stage.oura.withdraw("p2002");
@@ -104,7 +104,7 @@ async fn invariant_6_a_damaged_connection_stops_only_its_own_athlete() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_read_costs_a_delay_and_nothing_else() {
+async fn unreadable_table_only_delays_the_jobs() {
     let stage = connected(ada_and_ben()).await;
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
     stage.pass(PERIOD);

@@ -1,4 +1,4 @@
-//! Fields that the staff add to our forms and fill in themselves.
+//! Fields that the staff add to the connector's forms and fill in themselves.
 
 use connector::forms::Forms;
 use e2e::{ADA, NIGHTS, Spent, ada, beside, connected, connection, curtain};
@@ -7,11 +7,11 @@ use jiff::civil::{Date, date};
 use local::{Stage, site_forms};
 use sim::smartabase::Form;
 
-/// Oura's day of the night that is revised here, and the date it stands under.
+/// Oura's day of the night that is revised here, and the date of its event.
 const WAKING: Date = date(2026, 3, 2);
 const EVENING: Date = date(2026, 3, 1);
 
-/// A site whose nights have two more fields, and a connector that was told of the first.
+/// A site whose form for nights has two more fields, and a connector that is configured to keep the first.
 async fn with_comments() -> Stage {
     let mut stage = connected(ada()).await;
     let shipped = include_str!("../../../../infra/forms.toml");
@@ -26,7 +26,7 @@ async fn with_comments() -> Stage {
     stage
 }
 
-/// A coach fills in a field of a night.
+/// Fills in a field of a night, as a coach does.
 fn fill(stage: &Stage, field: &str, text: &str) {
     let night = stage.smartabase.event_on(ADA, NIGHTS, EVENING).unwrap();
     let filled = (field.to_owned(), text.to_owned());
@@ -40,7 +40,7 @@ async fn revise(stage: &Stage, seconds: i64) {
 }
 
 #[tokio::test]
-async fn a_revised_night_keeps_what_the_staff_wrote_into_the_fields_that_are_theirs() {
+async fn revised_night_keeps_what_staff_wrote_into_kept_fields() {
     let stage = with_comments().await;
     fill(&stage, "Comment", "flew in from Lima\nslept well");
     fill(&stage, "Physio", "left knee");
@@ -57,7 +57,7 @@ async fn a_revised_night_keeps_what_the_staff_wrote_into_the_fields_that_are_the
 }
 
 #[tokio::test]
-async fn what_the_staff_write_is_theirs_to_change_and_no_reason_to_send_anything() {
+async fn staff_edits_of_a_kept_field_cause_no_import() {
     let stage = with_comments().await;
     fill(&stage, "Comment", "flew in from Lima");
     let _ = stage.cost();
@@ -76,7 +76,7 @@ async fn what_the_staff_write_is_theirs_to_change_and_no_reason_to_send_anything
 }
 
 #[tokio::test]
-async fn a_night_that_oura_took_back_is_emptied_of_ouras_words_only() {
+async fn night_removed_at_oura_keeps_the_kept_fields() {
     let stage = with_comments().await;
     fill(&stage, "Comment", "flew in from Lima");
     stage.oura.remove_night("ada", WAKING);

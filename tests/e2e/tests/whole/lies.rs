@@ -1,4 +1,4 @@
-//! What a site does behind the connector's back, or says without meaning it: still one event for a night, and the right one.
+//! The site changes events on its own, or answers wrongly. There is still one event per night, and it is right.
 
 use e2e::{ADA, NIGHTS, Spent, ada, connected, connection, curtain, enrolled, faithful};
 use jiff::SignedDuration;
@@ -9,11 +9,11 @@ use sim::wire::{Answer, Fault, When};
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// Oura's day of the night that is revised here, and the date it stands under.
+/// Oura's day of the night that is revised here, and the date of its event.
 const WAKING: Date = date(2026, 3, 2);
 const EVENING: Date = date(2026, 3, 1);
 
-/// Oura gives the night another length; a tick goes by.
+/// Oura changes the length of the night, and a tick passes.
 async fn revise(stage: &Stage, seconds: i64) {
     stage.oura.revise_night("ada", WAKING, |night| night["total_sleep_duration"] = seconds.into());
     stage.pass(PERIOD);
@@ -31,7 +31,7 @@ fn told(event: &Event) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn an_event_that_the_staff_deleted_comes_back_with_the_next_revision_and_is_known_again() {
+async fn deleted_event_is_recreated_by_the_next_revision() {
     let stage = connected(ada()).await;
     let [before] = &standing(&stage)[..] else { panic!("one event to begin with") };
     assert!(stage.smartabase.delete_event(before.id));
@@ -49,10 +49,10 @@ async fn an_event_that_the_staff_deleted_comes_back_with_the_next_revision_and_i
     curtain(&stage).await;
 }
 
-/// The staff delete the event, the night is revised, and the site makes a new event, of which we never hear: what is
-/// sent next must find it, whichever way the answer went missing.
+/// The staff delete the event, Oura revises the night, and the site makes a new event, but its response is lost. The
+/// next delivery must find that event, whichever way the response was lost.
 #[tokio::test]
-async fn invariant_1_an_event_made_in_place_of_a_deleted_one_is_found_though_its_answer_was_lost() {
+async fn invariant_1_recreated_event_is_found_after_a_lost_response() {
     let lost = [Fault::DropAfter, Fault::Replace(Answer::status(500)), Fault::Replace(Answer::html())];
     for fault in lost {
         let stage = connected(ada()).await;
@@ -72,7 +72,7 @@ async fn invariant_1_an_event_made_in_place_of_a_deleted_one_is_found_though_its
 }
 
 #[tokio::test]
-async fn of_an_event_that_the_site_made_instead_of_overwriting_one_the_new_stays() {
+async fn event_that_was_not_overwritten_is_deleted_for_the_new_one() {
     let stage = connected(ada()).await;
     stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
     for (seconds, minutes) in [(18_000, "300"), (18_600, "310")] {
@@ -87,7 +87,7 @@ async fn of_an_event_that_the_site_made_instead_of_overwriting_one_the_new_stays
 }
 
 #[tokio::test]
-async fn where_the_site_lets_nothing_be_deleted_the_second_event_is_reported() {
+async fn second_event_is_reported_if_the_site_refuses_to_delete() {
     let stage = connected(ada()).await;
     stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
     let refusal = Fault::Answer(Answer::status(403));
@@ -99,7 +99,7 @@ async fn where_the_site_lets_nothing_be_deleted_the_second_event_is_reported() {
     for said in [NIGHTS, "2026-03-01", &old.id.to_string(), &new.id.to_string(), "delete"] {
         assert!(note.contains(said), "{said} is not in: {note}");
     }
-    // From now on it is the new one that is kept up to date, and no third is looked for.
+    // From now on the worker updates the new event and looks for no third.
     stage.smartabase_wire.heal();
     stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::WhenGone);
     revise(&stage, 18_600).await;
@@ -110,7 +110,7 @@ async fn where_the_site_lets_nothing_be_deleted_the_second_event_is_reported() {
 }
 
 #[tokio::test]
-async fn of_two_events_that_stand_there_already_the_older_is_kept_up_to_date_and_the_other_reported() {
+async fn of_two_existing_events_the_older_is_updated_the_other_named() {
     let stage = enrolled(ada()).await;
     let mut theirs = connected(ada()).await.smartabase.event_on(ADA, NIGHTS, EVENING).unwrap();
     theirs.rows = vec![vec![("Sleep Score".to_owned(), "1".to_owned())]];
@@ -138,7 +138,7 @@ async fn of_two_events_that_stand_there_already_the_older_is_kept_up_to_date_and
     curtain(&stage).await;
 }
 
-/// As [`revise`], up to the import that makes a second event.
+/// As [`revise`], but only up to the import that makes a second event.
 async fn lied_to(stage: &Stage, seconds: i64) {
     stage.oura.revise_night("ada", WAKING, |night| night["total_sleep_duration"] = seconds.into());
     stage.pass(PERIOD);
@@ -147,9 +147,9 @@ async fn lied_to(stage: &Stage, seconds: i64) {
     assert_eq!(standing(stage).len(), 2, "the lie has come about");
 }
 
-/// The site makes an event where it should overwrite one, and of the first we never hear.
+/// The site makes a new event instead of overwriting one, and the response with the new id is lost.
 #[tokio::test]
-async fn invariant_1_an_event_made_instead_of_an_overwritten_one_is_found_though_its_answer_was_lost() {
+async fn invariant_1_event_not_overwritten_is_found_after_lost_reply() {
     let stage = connected(ada()).await;
     stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
     let lost = When::every().path("/site/api/v1/eventsimport").first(1);
@@ -162,9 +162,10 @@ async fn invariant_1_an_event_made_instead_of_an_overwritten_one_is_found_though
     curtain(&stage).await;
 }
 
-/// The same, and Oura says something else by the time it is looked at: which of the two is whose is not known any more.
+/// The same, and Oura has changed the night before the next look-up. The ledger can no longer say which of the two
+/// events is which.
 #[tokio::test]
-async fn two_events_that_nobody_can_tell_apart_are_reported_and_not_made_more() {
+async fn two_indistinguishable_events_are_reported_without_a_third() {
     let stage = connected(ada()).await;
     stage.smartabase.configure(|settings| settings.update_elsewhere = UpdateElsewhere::Always);
     stage.smartabase_wire.inject(When::every().path("/site/api/v1/eventsimport").first(1), Fault::DropAfter);

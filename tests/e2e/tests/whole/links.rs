@@ -1,4 +1,4 @@
-//! The personal link: whose it is, until when, and that nothing else opens anything.
+//! The personal link: which athlete it opens, until when, and that no other link opens anything.
 
 use connector::Link;
 use e2e::{
@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use local::{Stage, Visit};
 use store::Status;
 
-/// What the three places a link can be shown at answer to this query.
+/// Sends this query to the three routes that take a link, and returns the responses.
 async fn everywhere(stage: &Stage, query: &str) -> Vec<Visit> {
     let page = |path| stage.process.connector.settings.page(path).to_string();
     let shown = stage.browser.get(format!("{}?{query}", page("connect"))).send().await.unwrap();
@@ -41,12 +41,12 @@ async fn invariant_5_a_link_that_was_tampered_with_opens_nothing() {
     let expires = rest.split_once("expires=").unwrap().1;
     let bens = stage.link(BEN).unwrap().split_once("signature=").unwrap().1.to_owned();
     let damaged = [
-        // Another athlete, known or not, a later expiry, another athlete's signature.
+        // Another athlete, known or not; a later expiry; another athlete's signature.
         query.replace("uuid-ada", "uuid-ben"),
         query.replace("uuid-ada", "uuid-eve"),
         query.replace(expires, "4102444800"),
         format!("{rest}&signature={bens}"),
-        // Cut off anywhere, empty, doubled.
+        // Cut off at any place, empty, doubled.
         rest.to_owned(),
         format!("{rest}&signature="),
         query[..query.len() - 1].to_owned(),
@@ -82,7 +82,7 @@ async fn an_expired_link_says_where_the_new_one_is() {
     assert_eq!(stage.browser.get(&link).send().await.unwrap().status(), 200);
     stage.pass(SignedDuration::from_secs(1));
     refused(&stage, query, 410, "This link has expired").await;
-    // The next enrolment has renewed it.
+    // The next enrolment has renewed the link.
     stage.process.enrol().await.unwrap();
     assert_eq!(stage.connect(ADA, "ada").await.unwrap().status, 200);
     stage.settle().await;
@@ -103,7 +103,7 @@ async fn invariant_5_a_link_opens_only_its_own_athletes_connection() {
 }
 
 #[tokio::test]
-async fn a_good_link_of_nobody_enrolled_leads_to_the_staff() {
+async fn valid_link_of_an_unknown_athlete_refers_to_the_staff() {
     let stage = enrolled(ada_and_ben()).await;
     let connector = &stage.process.connector;
     let keyring = connector.secrets.keyring(deadline()).await.unwrap();

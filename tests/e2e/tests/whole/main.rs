@@ -1,4 +1,4 @@
-//! One binary for all whole-product tests: the AWS SDK is linked once.
+//! All tests of the whole product, in one binary, so that the AWS SDK is linked once.
 
 #![expect(
     clippy::indexing_slicing,

@@ -1,4 +1,4 @@
-//! A lapsed Oura membership: known at once, looked at once a day, over when it is over.
+//! A lapsed Oura membership: the worker notices it at once, checks it once a day, and resumes after its renewal.
 
 use e2e::{ADA, NIGHTS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, faithful, told_truly};
 use jiff::SignedDuration;
@@ -8,7 +8,7 @@ use serde_json::json;
 use sim::wire::{Answer, Fault, When};
 use store::Status;
 
-/// Ticks on the hour, so many times; what it cost.
+/// Runs this many ticks, one an hour. Returns their cost.
 async fn hours(stage: &Stage, hours: i64) -> Spent {
     let _ = stage.cost();
     for _ in 0..hours {
@@ -19,7 +19,7 @@ async fn hours(stage: &Stage, hours: i64) -> Spent {
 }
 
 #[tokio::test]
-async fn a_membership_lapsed_at_connect_does_not_stop_the_connect() {
+async fn membership_lapsed_at_connect_does_not_stop_the_connect() {
     let mut cast = ada();
     cast.people[0].member = false;
     let stage = enrolled(cast).await;
@@ -45,7 +45,7 @@ async fn a_membership_lapsed_at_connect_does_not_stop_the_connect() {
 }
 
 #[tokio::test]
-async fn a_membership_that_lapses_later_pauses_the_athlete_until_it_is_renewed() {
+async fn lapsed_membership_pauses_the_athlete_until_it_is_renewed() {
     let stage = connected(ada()).await;
     let before = stage.smartabase.events(NIGHTS);
     stage.oura.set_member("ada", false);
@@ -65,9 +65,9 @@ async fn a_membership_that_lapses_later_pauses_the_athlete_until_it_is_renewed()
     curtain(&stage).await;
 }
 
-/// 402 and 403 with Oura's explanation, at `personal_info` alone, while nobody knows yet whose account it is.
+/// 402 and 403 with Oura's explanation, at `personal_info` alone, while the owner of the account is still unknown.
 #[tokio::test]
-async fn a_membership_has_not_lapsed_while_the_collections_answer() {
+async fn membership_is_not_lapsed_while_the_collections_answer() {
     let explained = "The user's Oura subscription has expired";
     for status in [402, 403] {
         let stage = enrolled(ada()).await;
@@ -93,7 +93,7 @@ async fn a_membership_has_not_lapsed_while_the_collections_answer() {
 }
 
 #[tokio::test]
-async fn nights_that_left_the_window_while_a_membership_was_lapsed_are_brought_afterwards() {
+async fn renewed_membership_backfills_the_missed_nights() {
     let stage = connected(ada()).await;
     stage.tick().await.unwrap();
     stage.oura.set_member("ada", false);
@@ -114,7 +114,7 @@ async fn nights_that_left_the_window_while_a_membership_was_lapsed_are_brought_a
 }
 
 #[tokio::test]
-async fn invariant_6_a_lapsed_membership_is_nobody_elses_business() {
+async fn invariant_6_lapsed_membership_affects_no_other_athlete() {
     let stage = connected(ada_and_ben()).await;
     stage.oura.set_member("ada", false);
     let spent = hours(&stage, 12).await;

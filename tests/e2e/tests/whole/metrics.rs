@@ -1,4 +1,4 @@
-//! What the alarms and the dashboard are fed with, read from the log as CloudWatch reads it.
+//! The metrics behind the alarms and the dashboard, read from the log as CloudWatch reads it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use e2e::log::{listen, printed};
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const TOKEN: &str = "/oauth/v2/ext/oauth-token";
 
-/// Sums of what was counted, and the longest of what was timed, since the last look.
+/// Sums of the counts, and maxima of the durations, since the last call.
 fn look() -> BTreeMap<String, u64> {
     let text = printed();
     let mut seen = BTreeMap::new();
@@ -33,7 +33,7 @@ fn look() -> BTreeMap<String, u64> {
     seen
 }
 
-/// What a tick and the first attempt at each of its jobs report; then what is tried again is.
+/// The metrics of a tick and of the first attempt at each of its jobs. Retries run before the next call.
 async fn tick(stage: &Stage) -> BTreeMap<String, u64> {
     stage.settle().await;
     stage.pass(PERIOD);
@@ -52,7 +52,7 @@ fn sleeps_differently(stage: &Stage, seconds: i64) {
 }
 
 #[tokio::test]
-async fn a_tick_reports_who_was_synced_what_was_written_and_what_oura_was_asked() {
+async fn tick_counts_syncs_writes_and_requests_to_oura() {
     listen();
     let stage = enrolled(ada_and_ben()).await;
     let idle = metrics([("AthletesConnected", 0), ("AthletesPostponed", 0), ("OverBudget", 0)]);
@@ -75,7 +75,7 @@ async fn a_tick_reports_who_was_synced_what_was_written_and_what_oura_was_asked(
 }
 
 #[tokio::test]
-async fn whoever_is_not_synced_makes_the_lag_grow_until_they_are() {
+async fn sync_lag_grows_until_the_athletes_are_synced() {
     listen();
     let stage = connected(ada_and_ben()).await;
     stage.oura_wire.inject(When::every().path("/v2/usercollection"), Fault::Answer(Answer::status(503)));
@@ -90,9 +90,9 @@ async fn whoever_is_not_synced_makes_the_lag_grow_until_they_are() {
     curtain(&stage).await;
 }
 
-/// 403 with an HTML page, on all collections of everybody, for hours.
+/// 403 with an HTML page, on all collections of all athletes, for hours.
 #[tokio::test]
-async fn a_firewall_in_front_of_oura_reaches_the_operators_alarms() {
+async fn firewall_in_front_of_oura_raises_failures_and_lag() {
     listen();
     let stage = connected(ada_and_ben()).await;
     let page = Answer::status(403).header("content-type", "text/html").body("<html><h1>Access denied</h1></html>");
@@ -111,7 +111,7 @@ async fn a_firewall_in_front_of_oura_reaches_the_operators_alarms() {
 
 /// 426 on all collections of one athlete.
 #[tokio::test]
-async fn an_outdated_app_is_counted_and_alarms_no_operator() {
+async fn outdated_app_is_counted_and_alarms_no_operator() {
     listen();
     let stage = connected(ada_and_ben()).await;
     stage.oura.set_outdated_app("ada", true);
@@ -128,7 +128,7 @@ async fn an_outdated_app_is_counted_and_alarms_no_operator() {
 }
 
 #[tokio::test]
-async fn whoever_has_to_act_does_not_pass_for_a_sync_while_the_others_wait_in_vain() {
+async fn athlete_who_must_act_is_not_counted_as_synced() {
     listen();
     let stage = connected(ada_and_ben()).await;
     stage.oura.withdraw("ben");
@@ -139,7 +139,7 @@ async fn whoever_has_to_act_does_not_pass_for_a_sync_while_the_others_wait_in_va
         let seen = tick(&stage).await;
         assert_eq!((seen["SyncsDone"], seen["AthletesActive"], seen["AthletesWithoutConsent"]), (0, 1, 1));
     }
-    // What comes too late is dropped for the sake of the next, and nobody was synced by it.
+    // The worker drops a job that is too old in favour of the next, and does not count it as a sync.
     stage.process.tick().await.unwrap();
     stage.pass(PERIOD + SignedDuration::from_secs(1));
     look();
@@ -148,7 +148,7 @@ async fn whoever_has_to_act_does_not_pass_for_a_sync_while_the_others_wait_in_va
 }
 
 #[tokio::test]
-async fn nobody_is_missed_where_everybody_has_to_act() {
+async fn no_sync_is_expected_where_all_athletes_must_act() {
     listen();
     let stage = connected(ada()).await;
     stage.oura.withdraw("ada");
@@ -164,7 +164,7 @@ async fn nobody_is_missed_where_everybody_has_to_act() {
 }
 
 #[tokio::test]
-async fn a_tick_that_a_hold_cancels_says_that_nobody_is_synced() {
+async fn tick_cancelled_by_a_hold_counts_zero_syncs() {
     listen();
     let stage = connected(ada()).await;
     stage.oura.throttle(Tier::Application, "", stage.clock.now() + SignedDuration::from_hours(2));
@@ -174,7 +174,7 @@ async fn a_tick_that_a_hold_cancels_says_that_nobody_is_synced() {
 }
 
 #[tokio::test]
-async fn an_athlete_who_has_to_act_is_counted_under_why_and_lags_behind_nobody() {
+async fn athlete_who_must_act_is_counted_by_reason_without_lag() {
     listen();
     let stage = connected(ada_and_ben()).await;
     stage.oura.withdraw("ada");
@@ -220,7 +220,7 @@ async fn throttles_are_counted_by_tier() {
 }
 
 #[tokio::test]
-async fn what_the_forms_for_staff_are_refused_is_counted_with_the_batch_that_met_it() {
+async fn refusal_of_staff_forms_is_counted_with_its_batch() {
     listen();
     let stage = connected(ada()).await;
     stage.oura.withdraw("ada");
@@ -230,7 +230,7 @@ async fn what_the_forms_for_staff_are_refused_is_counted_with_the_batch_that_met
 }
 
 #[tokio::test]
-async fn refused_credentials_and_forms_that_do_not_fit_are_the_operators() {
+async fn refused_credentials_and_form_mismatches_are_counted() {
     listen();
     let stage = connected(ada()).await;
     let nights = e2e::NIGHTS;

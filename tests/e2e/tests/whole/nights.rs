@@ -1,4 +1,4 @@
-//! Which sleep is the night.
+//! Which sleep counts as the night.
 
 use e2e::{ADA, NIGHTS, ada, connected, curtain, faithful, living};
 use jiff::SignedDuration;
@@ -9,7 +9,7 @@ use sim::oura::{Collection, Kind, Life, Period};
 const TUESDAY: Date = date(2026, 3, 3);
 const MONDAY: Date = date(2026, 3, 2);
 
-/// Ada with a ring that has recorded nothing yet.
+/// Ada with a ring that has no data yet.
 async fn blank() -> Stage {
     connected(Cast { people: vec![living("ada", "Europe/Berlin", Life::Blank)], ..ada() }).await
 }
@@ -24,7 +24,7 @@ async fn next_tick(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn of_two_long_sleeps_the_longer_is_the_night() {
+async fn longer_of_two_long_sleeps_is_the_night() {
     let stage = blank().await;
     stage.oura.put_period("ada", TUESDAY, period(Kind::LongSleep, TUESDAY.at(5, 0, 0, 0), 200));
     stage.oura.put_period("ada", TUESDAY, period(Kind::LongSleep, MONDAY.at(22, 7, 0, 0), 300));
@@ -36,7 +36,7 @@ async fn of_two_long_sleeps_the_longer_is_the_night() {
 }
 
 #[tokio::test]
-async fn naps_rests_deleted_and_unfinished_sleeps_are_no_night_however_long() {
+async fn naps_rests_deleted_and_unfinished_sleeps_are_no_night() {
     let stage = blank().await;
     for (kind, minutes) in [(Kind::Nap, 600), (Kind::LateNap, 610), (Kind::Rest, 620), (Kind::Deleted, 630)] {
         stage.oura.put_period("ada", TUESDAY, period(kind, MONDAY.at(20, 0, 0, 0), minutes));
@@ -82,7 +82,7 @@ async fn a_nap_after_the_night_changes_nothing() {
 }
 
 #[tokio::test]
-async fn scores_without_a_night_stand_alone() {
+async fn scores_without_a_night_are_delivered_alone() {
     let stage = blank().await;
     let scores = serde_json::json!({
         "id": "s", "day": "2026-03-03", "timestamp": "2026-03-03T00:00:00.000+01:00", "score": 71,

@@ -1,4 +1,4 @@
-//! Answers about an athlete, from Oura or from an intermediary, and what athletes, staff and operators then see.
+//! Responses about an athlete, from Oura or from an intermediary, and what athletes, staff and operators then see.
 
 use e2e::{
     ADA, BEN, DAYS, NIGHTS, STANDINGS, Spent, ada, ada_and_ben, athlete, connected, connection, curtain, deadline,
@@ -28,7 +28,7 @@ fn sleep_time(stage: &Stage, user: i64) -> Option<String> {
     stage.smartabase.event_on(user, NIGHTS, EVENING)?.value("Sleep Time (min)").map(str::to_owned)
 }
 
-/// What the form for staff says of Ada.
+/// What a field of Ada's staff form says.
 fn staff_read(stage: &Stage, field: &str) -> String {
     let profile = stage.smartabase.profile(ADA, STANDINGS).unwrap();
     profile.value(field).unwrap_or_default().to_owned()
@@ -38,7 +38,7 @@ async fn adas(stage: &Stage) -> Connection {
     connection(stage, "uuid-ada").await.unwrap()
 }
 
-/// Ticks on the hour, so many times; what it cost.
+/// Runs this many ticks, one an hour. Returns their cost.
 async fn hours(stage: &Stage, hours: i64) -> Spent {
     let _ = stage.cost();
     for _ in 0..hours {
@@ -56,7 +56,7 @@ fn says(status: u16, body: &serde_json::Value) -> Answer {
     Answer::status(status).header("content-type", "application/json").body(&body.to_string())
 }
 
-/// All collections of everybody are refused with an answer that is not Oura's, or that does not say why.
+/// All collections of all athletes are refused by an intermediary, or without a reason.
 mod a_refusal_without_ouras_word {
     use super::*;
 
@@ -78,7 +78,7 @@ mod a_refusal_without_ouras_word {
         let hold = stage.process.connector.store.hold(Service::Oura, deadline().instant()).await.unwrap();
         assert_eq!((hold, stage.smartabase.events(NIGHTS)), (None, before));
 
-        // The jobs come back by themselves, well before the next tick.
+        // The jobs are retried on their own, well before the next tick.
         stage.oura_wire.heal();
         stage.pass(SignedDuration::from_mins(1));
         stage.process.work().await;
@@ -137,7 +137,7 @@ mod one_refused_collection {
     use super::*;
 
     #[tokio::test]
-    async fn is_left_out_and_named_and_the_rest_is_delivered() {
+    async fn is_skipped_and_named_and_the_rest_is_delivered() {
         for (refusal, requests) in [
             (Answer::status(401), 4),
             (Answer::status(403), 4),
@@ -147,7 +147,7 @@ mod one_refused_collection {
             (Answer::status(426), 4),
             (says(404, &json!({"detail": "Not Found"})), 4),
             (says(422, &json!({"detail": [{"loc": ["query"], "msg": "Input is not valid"}]})), 4),
-            // Something between us and Oura refuses this one, again and again.
+            // An intermediary refuses this one, again and again.
             (html(403), 5),
             (html(404), 5),
         ] {
@@ -181,9 +181,9 @@ mod one_refused_collection {
         }
     }
 
-    /// Something between us and Oura refuses one request for it.
+    /// An intermediary refuses one request for the collection.
     #[tokio::test]
-    async fn is_asked_again_if_the_refusal_is_not_ouras() {
+    async fn is_requested_again_if_an_intermediary_refused() {
         let stage = connected(ada()).await;
         sleeps_five_hours(&stage, "ada");
         stage.oura_wire.inject(When::every().path(SLEEP).first(1), Fault::Answer(html(403)));
@@ -195,9 +195,9 @@ mod one_refused_collection {
         curtain(&stage).await;
     }
 
-    /// Three say that the membership has lapsed, and one does not answer.
+    /// Three collections report a lapsed membership, and one does not answer.
     #[tokio::test]
-    async fn is_no_verdict_until_all_have_answered() {
+    async fn decides_nothing_until_all_collections_answered() {
         let stage = connected(ada()).await;
         stage.oura.set_member("ada", false);
         stage.oura_wire.inject(When::every().path(SLEEP), Fault::Answer(Answer::status(503)));
@@ -217,13 +217,13 @@ mod an_outdated_app {
     use super::*;
 
     #[tokio::test]
-    async fn is_the_athletes_to_update_and_looked_at_once_a_day() {
+    async fn asks_the_athlete_to_update_and_is_checked_once_a_day() {
         let stage = connected(ada_and_ben()).await;
         let before = stage.smartabase.events_of(ADA, NIGHTS);
         stage.oura.set_outdated_app("ada", true);
         let spent = hours(&stage, 1).await;
         assert_eq!(spent.collections, 8, "the look that found out, and Ben's");
-        // A version of this program that knows nothing of apps reads the status, and looks once a day as well.
+        // An earlier release does not know outdated apps. It reads the status and also checks once a day.
         assert_eq!(adas(&stage).await.status.name(), "membership_lapsed");
         assert_eq!(staff_read(&stage, "Status"), "needs to update the Oura app");
         assert!(staff_read(&stage, "Reason").contains("once the athlete has updated it"));
@@ -281,7 +281,7 @@ mod an_outdated_app {
 
 /// 402 on all collections, with Oura's explanation.
 #[tokio::test]
-async fn a_402_is_a_lapsed_membership_and_looked_at_once_a_day() {
+async fn status_402_is_a_lapsed_membership_checked_once_a_day() {
     let stage = connected(ada()).await;
     let refusal = says(402, &json!({"status": 402, "title": "Payment Required", "detail": "The membership has ended"}));
     stage.oura_wire.inject(When::every().path(DATA), Fault::Answer(refusal));
@@ -300,7 +300,7 @@ async fn a_402_is_a_lapsed_membership_and_looked_at_once_a_day() {
 mod a_throttle {
     use super::*;
 
-    /// `Retry-After: 1800.5` and `60s`, of the token's tier; the last can't be read.
+    /// `Retry-After` of the token's tier: `1800.5`, `60s`, and a text that can't be read.
     #[tokio::test]
     async fn is_waited_out_to_the_full_second() {
         for (retry_after, seconds) in [("1800.5", 1801), ("60s", 60), ("in a while", 300)] {
@@ -329,7 +329,7 @@ mod documents {
 
     /// Two scores of one night: the first has the greater id, the second the later timestamp.
     #[tokio::test]
-    async fn of_one_day_are_told_apart_by_their_timestamp() {
+    async fn of_one_day_are_ordered_by_their_timestamp() {
         let stage = connected(ada()).await;
         let known = stage.oura.documents_of("ada", Collection::DailySleep, WAKING).remove(0);
         for (id, timestamp, score) in
@@ -369,9 +369,9 @@ mod documents {
         curtain(&stage).await;
     }
 
-    /// Every one of these would be an empty window, if it were believed.
+    /// Each of these responses would be an empty window, if the worker believed it.
     #[tokio::test]
-    async fn are_not_missing_because_an_answer_is_not_whole() {
+    async fn are_not_taken_as_removed_after_an_incomplete_response() {
         let stage = connected(ada()).await;
         let before = [stage.smartabase.events(NIGHTS), stage.smartabase.events(DAYS)];
         for answer in [
@@ -386,7 +386,7 @@ mod documents {
             html(200),
         ] {
             let what = format!("{answer:?}");
-            // One collection only: a form that hears of no day at all would leave its records alone anyway.
+            // One collection only: a form without any day leaves its records alone anyway.
             stage.oura_wire.inject(When::every().path(SLEEP), Fault::Answer(answer));
             stage.pass(PERIOD);
             stage.tick().await.unwrap();

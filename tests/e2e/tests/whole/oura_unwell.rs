@@ -1,4 +1,4 @@
-//! Oura's bad days: what can't be read is never taken for what is not there.
+//! Errors of Oura. The worker never takes data that it could not read for data that Oura removed.
 
 use e2e::{ADA, BEN, DAYS, NIGHTS, Spent, ada, ada_and_ben, audit, connected, connection, curtain, faithful};
 use jiff::SignedDuration;
@@ -38,7 +38,7 @@ fn ailments() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn a_collection_that_fails_holds_back_the_whole_window_until_it_answers() {
+async fn failing_collection_holds_back_the_whole_window() {
     let stage = connected(ada()).await;
     for (turn, fault) in (0..).zip(ailments()) {
         let asleep = 18_000 + 600 * turn;
@@ -60,7 +60,7 @@ async fn a_collection_that_fails_holds_back_the_whole_window_until_it_answers() 
 }
 
 #[tokio::test]
-async fn an_outage_ends_with_the_first_tick_after_it() {
+async fn first_tick_after_an_oura_outage_delivers() {
     let stage = revised().await;
     let before = everything(&stage);
     stage.oura_wire.inject(When::every(), Fault::Answer(Answer::status(503)));
@@ -77,7 +77,7 @@ async fn an_outage_ends_with_the_first_tick_after_it() {
 }
 
 #[tokio::test]
-async fn a_request_that_oura_rejects_is_the_operators_business_and_not_repeated() {
+async fn rejected_request_is_not_retried_within_the_tick() {
     let stage = revised().await;
     for status in [400, 404, 422] {
         stage.oura_wire.inject(When::every().path(SLEEP), Fault::Answer(Answer::status(status)));
@@ -94,7 +94,7 @@ async fn a_request_that_oura_rejects_is_the_operators_business_and_not_repeated(
 }
 
 #[tokio::test]
-async fn an_oura_that_says_nothing_at_all_empties_nothing() {
+async fn empty_collections_empty_no_record() {
     let stage = connected(ada()).await;
     let before = everything(&stage);
     let nothing = serde_json::json!({"data": [], "next_token": null});
@@ -110,7 +110,7 @@ async fn an_oura_that_says_nothing_at_all_empties_nothing() {
 }
 
 #[tokio::test]
-async fn an_unreadable_document_costs_only_its_own_date() {
+async fn unreadable_document_affects_only_its_own_date() {
     let stage = connected(ada_and_ben()).await;
     let sunday = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = "long".into());
@@ -136,7 +136,7 @@ async fn an_unreadable_document_costs_only_its_own_date() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_no_document_costs_nothing_but_itself() {
+async fn malformed_document_is_skipped() {
     let stage = connected(ada()).await;
     let odd = ["7", "null", "\"night\"", "[]", "{}", r#"{"id":""}"#, r#"{"id":"x","day":"2026-13-41"}"#];
     for (number, text) in odd.into_iter().enumerate() {
@@ -153,7 +153,7 @@ async fn a_document_that_is_no_document_costs_nothing_but_itself() {
 }
 
 #[tokio::test]
-async fn a_single_collection_refused_is_left_out_and_overwrites_nothing() {
+async fn refused_collection_is_skipped_and_overwrites_nothing() {
     let stage = revised().await;
     let nights = stage.smartabase.events(NIGHTS);
     let refusal = Fault::Answer(Answer::status(401));

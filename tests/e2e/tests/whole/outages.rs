@@ -1,7 +1,7 @@
-//! A Smartabase site that is down: syncs leave Oura alone until the site answers again.
+//! While a Smartabase site is down, syncs send no requests to Oura until the site answers again.
 //!
-//! Input: the site refuses connections, answers 503 or a gateway's page, for minutes or for days, while every athlete has
-//! something new. Each sync would ask Oura for four collections and then fail.
+//! Input: for minutes or for days, the site refuses connections, or it or its gateway answers with an error. Meanwhile
+//! every athlete has new data. Otherwise, each sync would ask Oura for four collections and then fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +19,14 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const MINUTES_IN_A_TICK: usize = 15;
 const IMPORT: &str = "/site/api/v1/eventsimport";
 
-/// What one sync asks of Oura.
+/// The requests to Oura of one sync.
 const ONE_SYNC: usize = 4;
 
 fn athletes() -> usize {
     usize::try_from(SQUAD).unwrap()
 }
 
-/// A squad that is connected, and has something new to deliver.
+/// A connected squad in which every athlete has new data to deliver.
 async fn with_news() -> Stage {
     let stage = connected(squad(SQUAD)).await;
     revise_all(&stage, 18_000);
@@ -58,7 +58,7 @@ async fn work_off(process: &Process) {
     while process.work().await > 0 {}
 }
 
-/// One tick, and the minutes until the next.
+/// Runs one tick and the minutes until the next.
 async fn a_tick(stage: &Stage) -> Spent {
     stage.process.tick().await.unwrap();
     for _ in 0..MINUTES_IN_A_TICK {
@@ -125,7 +125,7 @@ async fn every_way_to_be_down_costs_one_try_a_tick() {
     }
 }
 
-/// The account is let in, but no import succeeds.
+/// The site accepts the sign-in, but no import succeeds.
 #[tokio::test]
 async fn imports_down_for_hours_cost_two_tries_a_tick() {
     let stage = with_news().await;
@@ -144,7 +144,7 @@ async fn imports_down_for_hours_cost_two_tries_a_tick() {
 }
 
 #[tokio::test]
-async fn site_down_for_a_minute_delays_no_sync_to_the_next_tick() {
+async fn site_down_for_a_minute_delays_syncs_less_than_a_tick() {
     let stage = with_news().await;
     stage.smartabase_wire.inject(When::every(), Fault::DropBefore);
     stage.process.tick().await.unwrap();
@@ -189,9 +189,9 @@ async fn one_job_probes_the_site_when_the_hold_ends() {
     curtain(&stage).await;
 }
 
-/// One athlete's record makes the site answer 500, whatever else it is asked.
+/// The site answers 500 to every request about one athlete's records.
 #[tokio::test]
-async fn invariant_6_record_that_breaks_the_site_holds_nobody_else() {
+async fn invariant_6_record_breaking_the_site_delays_no_other() {
     let stage = with_news().await;
     stage.smartabase_wire.inject(When::every().matching(is_about_the_first), Fault::Answer(Answer::status(500)));
     for turn in 0..4 {
@@ -215,9 +215,10 @@ async fn invariant_6_record_that_breaks_the_site_holds_nobody_else() {
     curtain(&stage).await;
 }
 
-/// After a real outage, only the athlete whose record breaks the site has new data, and is first in every batch.
+/// After a real outage, only the athlete whose record breaks the site has new data. That athlete is first in every
+/// batch.
 #[tokio::test]
-async fn invariant_6_record_that_breaks_the_site_does_not_prolong_an_outage() {
+async fn invariant_6_record_breaking_the_site_prolongs_no_outage() {
     let stage = with_news().await;
     let down = Arc::new(AtomicBool::new(true));
     let is_down = Arc::clone(&down);
@@ -246,7 +247,7 @@ async fn invariant_6_record_that_breaks_the_site_does_not_prolong_an_outage() {
 }
 
 #[tokio::test]
-async fn invariant_7_site_that_answers_costs_an_unchanged_athlete_nothing() {
+async fn invariant_7_recovered_site_adds_no_cost_for_the_unchanged() {
     let stage = with_news().await;
     stage.smartabase_wire.inject(When::every(), Fault::DropBefore);
     a_tick(&stage).await;

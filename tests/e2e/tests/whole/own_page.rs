@@ -1,11 +1,11 @@
-//! An athlete's page elsewhere submits her own link to `POST /connect` from a visitor's browser; the visitor lands on the
-//! genuine consent page, accepts, and the visitor's ring feeds her forms.
+//! An attack. An athlete's web page on another site submits her own link to `POST /connect` from a visitor's browser.
+//! The visitor lands on Oura's genuine consent page and accepts. The visitor's ring would then feed her forms.
 
 use e2e::{ADA, BEN, Spent, ada_and_ben, connected, connection, curtain, enrolled, gives_nothing_away};
 use local::{Stage, Visit};
 use store::Status;
 
-/// What a browser sends when another site submits Ada's link: `headers` are those the browser adds.
+/// Sends what a browser sends when another site submits Ada's link. `headers` are those that the browser adds.
 async fn submitted_elsewhere(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Visit {
     let link = stage.link(ADA).unwrap();
     let (address, query) = link.split_once('?').unwrap();
@@ -18,16 +18,16 @@ async fn submitted_elsewhere(stage: &Stage, path: &str, headers: &[(&str, &str)]
     visit
 }
 
-/// Those of an old browser, and of one that says where a form comes from.
+/// The headers of an old browser, and of one that says where a form comes from.
 const BROWSERS: [&[(&str, &str)]; 3] = [
     &[("content-type", "application/x-www-form-urlencoded")],
     &[("origin", "https://elsewhere.example.org"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")],
-    // An origin of the same club's domain is another site, too.
+    // An origin within the same club's domain is also another site.
     &[("origin", "https://shop.example.org"), ("sec-fetch-site", "same-site"), ("sec-fetch-mode", "navigate")],
 ];
 
 #[tokio::test]
-async fn a_link_submitted_by_another_site_leads_nobody_to_oura() {
+async fn link_submitted_by_another_site_is_not_sent_to_oura() {
     let stage = enrolled(ada_and_ben()).await;
     let _ = stage.cost();
     for headers in BROWSERS {
@@ -36,14 +36,14 @@ async fn a_link_submitted_by_another_site_leads_nobody_to_oura() {
         assert!(visit.page.contains("Please open your link again"), "{}", visit.page);
     }
     assert_eq!(Spent::since(&stage), Spent::default(), "no state is made");
-    // From her own page she connects as ever.
+    // From her own page, Ada can connect.
     assert_eq!(stage.connect(ADA, "ada").await.unwrap().status, 200);
     stage.settle().await;
     curtain(&stage).await;
 }
 
 #[tokio::test]
-async fn a_link_submitted_by_another_site_disconnects_nobody() {
+async fn link_submitted_by_another_site_does_not_disconnect() {
     let stage = connected(ada_and_ben()).await;
     for headers in BROWSERS {
         assert_eq!(submitted_elsewhere(&stage, "/disconnect", headers).await.status, 403);
@@ -67,7 +67,7 @@ async fn opening_the_page_writes_nothing() {
 }
 
 #[tokio::test]
-async fn the_last_page_names_whose_forms_the_ring_feeds() {
+async fn last_page_names_the_athlete_whose_forms_the_ring_feeds() {
     let stage = enrolled(ada_and_ben()).await;
     let visit = stage.connect(BEN, "ada").await.unwrap();
     assert!(visit.page.contains("forms of the athlete named below"), "{}", visit.page);

@@ -21,19 +21,19 @@ async fn invariant_5_the_same_ring_on_two_athletes_is_refused() {
     stage.pass(SignedDuration::from_mins(15));
     stage.tick().await.unwrap();
     assert_eq!(stage.smartabase.events_of(BEN, NIGHTS), []);
-    // With the right account it works.
+    // With the right account, the connect succeeds.
     assert_eq!(stage.connect(BEN, "ben").await.unwrap().status, 200);
     stage.settle().await;
     curtain(&stage).await;
 }
 
 #[tokio::test]
-async fn invariant_5_an_account_whose_owner_could_not_be_asked_is_settled_at_the_first_sync() {
+async fn invariant_5_unknown_account_is_checked_at_the_first_sync() {
     let mut cast = ada_and_ben();
     cast.people[0].member = false;
     let stage = enrolled(cast).await;
     stage.connect(ADA, "ada").await.unwrap();
-    // Lapsed, Oura does not say that it is the same account.
+    // While the membership is lapsed, Oura does not say that it is the same account.
     assert_eq!(stage.connect(BEN, "ada").await.unwrap().status, 200);
     stage.settle().await;
     stage.oura.set_member("ada", true);
@@ -46,7 +46,7 @@ async fn invariant_5_an_account_whose_owner_could_not_be_asked_is_settled_at_the
     let refused = if ada.status == Status::Active { BEN } else { ADA };
     assert_eq!(stage.smartabase.events_of(refused, NIGHTS), []);
     assert_eq!(stage.smartabase.events_of(refused, DAYS), []);
-    // No further calls for the other.
+    // The other athlete costs no further requests.
     stage.pass(SignedDuration::from_mins(15));
     stage.tick().await.unwrap();
     let _ = stage.cost();
@@ -59,7 +59,7 @@ async fn invariant_5_an_account_whose_owner_could_not_be_asked_is_settled_at_the
     curtain(&stage).await;
 }
 
-/// A connection of which nobody knows yet whose ring it is, and Oura, which does not say so.
+/// A connection whose Oura account is still unknown, and an Oura that refuses to name it with this answer.
 async fn unowned(answer: &Answer) -> Stage {
     let mut cast = ada_and_ben();
     cast.people[0].member = false;
@@ -74,7 +74,7 @@ async fn unowned(answer: &Answer) -> Stage {
     stage
 }
 
-/// Once Oura says whose ring it is, the athlete has what was owed.
+/// Once Oura names the account, the athlete must get all missing records.
 async fn owned_again(stage: &Stage) {
     stage.oura_wire.heal();
     stage.pass(SignedDuration::from_mins(61));
@@ -87,7 +87,7 @@ async fn owned_again(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn a_token_just_issued_that_does_not_say_whose_it_is_is_left_alone_for_an_hour() {
+async fn fresh_token_refused_by_personal_info_waits_an_hour() {
     let stage = unowned(&Answer::status(401)).await;
     stage.tick().await.unwrap();
     let spent = Spent::since(&stage);
@@ -103,7 +103,7 @@ async fn a_token_just_issued_that_does_not_say_whose_it_is_is_left_alone_for_an_
 }
 
 #[tokio::test]
-async fn an_account_that_says_whose_it_is_only_to_another_scope_is_the_operators() {
+async fn personal_info_needing_a_scope_is_reported_to_the_operator() {
     let detail = json!({"detail": "The token does not have the required scope"});
     let stage =
         unowned(&Answer::status(403).header("content-type", "application/json").body(&detail.to_string())).await;
@@ -116,7 +116,7 @@ async fn an_account_that_says_whose_it_is_only_to_another_scope_is_the_operators
 }
 
 #[tokio::test]
-async fn an_account_given_up_is_free_for_another_athlete() {
+async fn disconnected_account_is_free_for_another_athlete() {
     let stage = enrolled(ada_and_ben()).await;
     stage.connect(ADA, "ada").await.unwrap();
     stage.settle().await;

@@ -1,4 +1,4 @@
-//! A wrong Smartabase password: tried as little as possible, so that the account is never locked.
+//! A wrong Smartabase password is tried as rarely as possible, so that the site never locks the account.
 
 use connector::EnrolError;
 use e2e::{ADA, Spent, ada, audit, connected, connection, curtain, deadline, enrolled, faithful};
@@ -11,7 +11,7 @@ use crate::credentials::replaced;
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
 #[tokio::test]
-async fn a_wrong_password_holds_everything_that_talks_to_smartabase_until_it_is_right() {
+async fn wrong_password_holds_all_smartabase_requests_until_replaced() {
     let stage = connected(ada()).await;
     stage.smartabase.set_password("rotated-api-password");
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
@@ -60,7 +60,7 @@ async fn a_wrong_password_is_tried_at_most_once_in_five_minutes() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_does_not_concern_the_unchanged() {
+async fn wrong_password_does_not_affect_unchanged_athletes() {
     let stage = connected(ada()).await;
     stage.smartabase.set_password("rotated-api-password");
     stage.pass(PERIOD);

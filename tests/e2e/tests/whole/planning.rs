@@ -1,4 +1,4 @@
-//! Ticks that can't plan everybody.
+//! Ticks that have no room for every athlete.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use store::{KeyVersion, Keyring, NewConnection, SealPurpose, Service, Status, St
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(1);
 
-/// A site whose ticks are a minute apart and so have room for 100 athletes, or for 50 while a hold takes half of it. The
-/// athletes are known to the table alone: nothing is worked off.
+/// A site whose ticks are a minute apart. A tick has room for 100 athletes, or for 50 while a hold takes half of the
+/// minute. The athletes exist only in the table: no job is run.
 async fn site(athletes: usize) -> Stage {
     let variables = vec![("SYNC_SCHEDULE", "rate(1 minute)".to_owned())];
     let stage = opening(Cast { variables, ..ada() }).await;
@@ -43,13 +43,13 @@ async fn site(athletes: usize) -> Stage {
     stage
 }
 
-/// Oura asks everybody to wait for half a minute.
+/// Oura asks for a pause of half a minute for all athletes.
 async fn hold(stage: &Stage) {
     let until = stage.clock.now() + SignedDuration::from_secs(30);
     stage.process.connector.store.set_hold(Service::Oura, until, "a test", deadline().instant()).await.unwrap();
 }
 
-/// How many jobs were queued for each athlete.
+/// The number of jobs queued for each athlete.
 fn turns(stage: &Stage) -> BTreeMap<String, usize> {
     let mut turns = BTreeMap::new();
     for body in stage.process.waiting.bodies() {
@@ -59,7 +59,7 @@ fn turns(stage: &Stage) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test]
-async fn a_hold_at_every_second_tick_leaves_no_athlete_out() {
+async fn hold_at_every_second_tick_leaves_no_athlete_out() {
     let stage = site(150).await;
     for round in 0..4 {
         if round % 2 == 0 {
@@ -68,13 +68,13 @@ async fn a_hold_at_every_second_tick_leaves_no_athlete_out() {
         stage.process.tick().await.unwrap();
         stage.pass(PERIOD);
     }
-    // 50 and 100 in turn.
+    // Ticks of 50 and 100 athletes in turn.
     let turns = turns(&stage);
     assert_eq!((turns.len(), turns.values().all(|turns| *turns == 2)), (150, true), "{turns:?}");
 }
 
 #[tokio::test]
-async fn a_schedule_that_fires_every_second_time_leaves_no_athlete_out() {
+async fn schedule_firing_every_second_time_leaves_no_athlete_out() {
     let stage = site(100).await;
     for _ in 0..2 {
         hold(&stage).await;
@@ -86,12 +86,12 @@ async fn a_schedule_that_fires_every_second_time_leaves_no_athlete_out() {
 }
 
 #[tokio::test]
-async fn a_tick_with_room_for_everybody_writes_nothing() {
+async fn tick_with_room_for_all_athletes_writes_nothing() {
     let stage = site(100).await;
     stage.process.tick().await.unwrap();
     let cost = stage.cost().table;
     assert_eq!((cost.operations("Query"), cost.operations("GetItem"), cost.len()), (4, 1, 5));
-    // While some athletes have to wait, each tick reads and writes one more row.
+    // While some athletes have to wait, each tick reads and writes one row more.
     hold(&stage).await;
     let _ = stage.cost();
     stage.process.tick().await.unwrap();
@@ -100,7 +100,7 @@ async fn a_tick_with_room_for_everybody_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_tick_that_cannot_store_its_last_athlete_skips_none() {
+async fn tick_that_cannot_store_its_last_athlete_skips_none() {
     let stage = site(100).await;
     hold(&stage).await;
     stage.table_wire.inject(When::every().operation("UpdateItem"), Fault::Answer(Answer::status(500)));
@@ -116,9 +116,9 @@ async fn a_tick_that_cannot_store_its_last_athlete_skips_none() {
     assert_eq!(turns.len(), 100, "{turns:?}");
 }
 
-/// EventBridge delivers a tick again some seconds later.
+/// EventBridge delivers the same tick again some seconds later.
 #[tokio::test]
-async fn a_tick_that_fires_again_plans_the_same_athletes() {
+async fn tick_delivered_twice_plans_the_same_athletes() {
     let stage = site(250).await;
     for planned in [100, 200, 250] {
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! What may stand on the queue, whoever put it there.
+//! What may be on the queue, whichever process sent it.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn sync(stage: &Stage, athlete: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_unreadable_message_is_buried_at_once_with_the_reason() {
+async fn unreadable_message_becomes_a_dead_letter_with_the_reason() {
     let stage = connected(ada()).await;
     let huge = "x".repeat(1 << 20);
     let long = format!(r#"{{"v":1,"job":"sync","athlete":"{huge}","tick":"2026-03-03T08:30:00Z"}}"#);
@@ -54,7 +54,7 @@ async fn an_unreadable_message_is_buried_at_once_with_the_reason() {
 }
 
 #[tokio::test]
-async fn an_unreadable_message_does_not_hold_up_its_batch() {
+async fn unreadable_message_does_not_hold_up_its_batch() {
     let stage = connected(ada()).await;
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
     send(&stage, "hello");
@@ -68,7 +68,7 @@ async fn an_unreadable_message_does_not_hold_up_its_batch() {
 }
 
 #[tokio::test]
-async fn a_stale_job_is_dropped_because_a_newer_one_is_coming() {
+async fn job_older_than_a_period_is_dropped() {
     let stage = connected(ada()).await;
     send(&stage, &sync(&stage, "uuid-ada"));
     stage.pass(PERIOD + SignedDuration::from_secs(1));
@@ -78,7 +78,7 @@ async fn a_stale_job_is_dropped_because_a_newer_one_is_coming() {
 }
 
 #[tokio::test]
-async fn a_day_in_which_nothing_was_taken_off_the_queue_costs_one_sync_of_everybody() {
+async fn after_a_day_without_workers_each_athlete_syncs_once() {
     let stage = connected(ada_and_ben()).await;
     for _ in 0..96 {
         stage.pass(PERIOD);
@@ -93,7 +93,7 @@ async fn a_day_in_which_nothing_was_taken_off_the_queue_costs_one_sync_of_everyb
 }
 
 #[tokio::test]
-async fn an_oura_that_is_slow_for_hours_makes_no_jobs_pile_up() {
+async fn slow_oura_does_not_pile_up_jobs() {
     let stage = connected(ada_and_ben()).await;
     stage.oura_wire.inject(When::every().path("/v2/usercollection/sleep"), Fault::Answer(Answer::status(504)));
     for _ in 0..24 {
@@ -110,7 +110,7 @@ async fn an_oura_that_is_slow_for_hours_makes_no_jobs_pile_up() {
 }
 
 #[tokio::test]
-async fn a_job_that_was_kept_back_is_as_old_as_its_turn() {
+async fn job_exactly_one_period_old_still_runs() {
     let stage = connected(ada()).await;
     send(&stage, &sync(&stage, "uuid-ada"));
     stage.pass(PERIOD);
@@ -154,7 +154,7 @@ async fn a_batch_syncs_an_athlete_once() {
 }
 
 #[tokio::test]
-async fn a_job_about_nobody_is_done() {
+async fn job_for_an_unknown_athlete_is_done() {
     let stage = connected(ada_and_ben()).await;
     send(&stage, &sync(&stage, "uuid-zoe"));
     send(&stage, r#"{"v":1,"job":"backfill","athlete":"uuid-zoe","from":"2026-02-01","to":"2026-03-04"}"#);
@@ -165,7 +165,7 @@ async fn a_job_about_nobody_is_done() {
 }
 
 #[tokio::test]
-async fn an_operators_backfill_of_other_days_is_brought() {
+async fn operators_backfill_of_other_days_is_delivered() {
     let stage = connected(ada()).await;
     send(&stage, r#"{"v":1,"job":"backfill","athlete":"uuid-ada","from":"2026-01-02","to":"2026-02-05"}"#);
     stage.settle().await;

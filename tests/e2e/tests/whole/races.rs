@@ -1,4 +1,4 @@
-//! Several messages about one athlete at the same time.
+//! Several messages for one athlete at the same time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sim::oura::Life;
 use sim::wire::{Answer, Fault, When};
 use store::{Claim, Service};
 
-/// Ada, whose ring has been worn for half a year before she connected.
+/// Ada, who has worn her ring for half a year before she connects.
 async fn with_history() -> Stage {
     let people = vec![living("ada", "Europe/Berlin", Life::Regular { since: date(2025, 7, 1) })];
     connected(Cast { people, ..ada() }).await
@@ -26,7 +26,7 @@ fn sync(stage: &Stage) {
     stage.process.waiting.send(body, Duration::ZERO);
 }
 
-/// Another worker takes Ada's lease for a while; answers with its fence.
+/// Another worker takes Ada's lease for a while. Returns its fence.
 async fn hold_lease(stage: &Stage, held: SignedDuration) -> u64 {
     let (now, id) = (stage.clock.now(), athlete("uuid-ada"));
     let store = &stage.process.connector.store;
@@ -87,7 +87,7 @@ mod in_one_batch {
 
 /// 503 from Smartabase for six hours.
 #[tokio::test]
-async fn a_backfill_waits_for_the_end_of_an_outage_without_becoming_a_dead_letter() {
+async fn backfill_during_an_outage_becomes_no_dead_letter() {
     let stage = with_history().await;
     stage.smartabase_wire.inject(When::every(), Fault::Answer(Answer::status(503)));
     backfill(&stage, date(2025, 8, 1), date(2025, 8, 20));
@@ -99,9 +99,9 @@ async fn a_backfill_waits_for_the_end_of_an_outage_without_becoming_a_dead_lette
     curtain(&stage).await;
 }
 
-/// Oura asks everybody to wait, again and again.
+/// Oura asks for a pause of all athletes, again and again.
 #[tokio::test]
-async fn a_backfill_waits_for_holds_of_oura_without_becoming_a_dead_letter() {
+async fn backfill_during_holds_of_oura_becomes_no_dead_letter() {
     let stage = with_history().await;
     backfill(&stage, date(2025, 8, 1), date(2025, 8, 20));
     for _ in 0..12 {
@@ -120,9 +120,9 @@ mod with_another_worker {
     use super::*;
 
     #[tokio::test]
-    async fn a_backfill_waits_for_hours_without_becoming_a_dead_letter() {
+    async fn backfill_waiting_two_hours_becomes_no_dead_letter() {
         let stage = with_history().await;
-        // Far longer than any worker does.
+        // Far longer than any worker holds a lease.
         let held = SignedDuration::from_hours(2);
         hold_lease(&stage, held).await;
         backfill(&stage, date(2025, 8, 1), date(2025, 8, 20));
@@ -135,7 +135,7 @@ mod with_another_worker {
     }
 
     #[tokio::test]
-    async fn a_race_lost_once_costs_ten_seconds() {
+    async fn lost_race_delays_a_job_by_ten_seconds() {
         let stage = with_history().await;
         let fence = hold_lease(&stage, SignedDuration::from_mins(2)).await;
         for month in 7..13 {
@@ -151,7 +151,7 @@ mod with_another_worker {
     }
 
     #[tokio::test]
-    async fn a_backfill_that_never_has_its_turn_is_a_dead_letter_in_the_end() {
+    async fn backfill_that_never_gets_the_lease_becomes_a_dead_letter() {
         let stage = with_history().await;
         let now = stage.clock.now();
         hold_lease(&stage, SignedDuration::from_hours(7 * 24)).await;

@@ -1,4 +1,4 @@
-//! Connecting again, with the same account or another.
+//! An athlete connects again, with the same Oura account or another.
 
 use e2e::{ADA, NIGHTS, Spent, ada, connected, connection, curtain, faithful, living, told_truly};
 use jiff::SignedDuration;
@@ -7,7 +7,7 @@ use sim::oura::Life;
 use store::Status;
 
 #[tokio::test]
-async fn the_same_account_again_keeps_the_ledger() {
+async fn same_account_keeps_the_ledger() {
     let stage = connected(ada()).await;
     let events = stage.smartabase.events(NIGHTS);
     let before = connection(&stage, "uuid-ada").await.unwrap();
@@ -46,7 +46,7 @@ async fn another_account_overwrites_the_same_events() {
 }
 
 #[tokio::test]
-async fn reconnecting_after_a_disconnection_takes_up_where_it_ended() {
+async fn reconnecting_after_a_disconnection_resumes_delivery() {
     let stage = connected(ada()).await;
     let ids: Vec<_> = stage.smartabase.events(NIGHTS).iter().map(|event| event.id).collect();
     stage.disconnect(ADA).await.unwrap();

@@ -1,4 +1,5 @@
-//! Oura sends the athlete back with an error code instead of an authorization code: what each one says, to whom.
+//! Oura sends the athlete back with an error code instead of an authorization code. Who sees which message for each
+//! code.
 
 use e2e::log::printed;
 use e2e::{ADA, STANDINGS, Spent, ada, connected, connection, curtain, enrolled};
@@ -9,7 +10,7 @@ use sim::wire::{Answer, Fault, When};
 use store::Status;
 use url::Url;
 
-/// Ends a visit with this error code: the page, and the log's lines since the visit began.
+/// Ends a visit with this error code. Returns the status, the page, and the log lines since the visit began.
 async fn sent_back(stage: &Stage, code: &str) -> (u16, String, Vec<Value>) {
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
     let mut back: Url = stage.oura.decline(&consent);
@@ -31,7 +32,7 @@ fn needs_operator(log: &[Value]) -> u64 {
 }
 
 #[tokio::test]
-async fn a_fault_of_the_set_up_is_named_to_the_operator() {
+async fn configuration_error_is_reported_to_the_operator() {
     let stage = enrolled(ada()).await;
     for code in [
         "unauthorized_client",
@@ -84,9 +85,9 @@ async fn a_declined_consent_logs_no_warning() {
     curtain(&stage).await;
 }
 
-/// The same faults of the set-up, found out one step later.
+/// The same configuration errors, found one step later.
 #[tokio::test]
-async fn a_refused_exchange_is_named_to_the_operator() {
+async fn refused_code_exchange_is_reported_to_the_operator() {
     let stage = enrolled(ada()).await;
     for code in ["unauthorized_client", "invalid_scope", "invalid_request"] {
         let body = format!(r#"{{"error":"{code}"}}"#);
@@ -106,9 +107,10 @@ async fn a_refused_exchange_is_named_to_the_operator() {
     curtain(&stage).await;
 }
 
-/// The same at the daily look at an athlete who must update the Oura app. Staff read that, and the operator reads the log.
+/// The same error at the daily check of an athlete who must update the Oura app. Staff still read that; the operator
+/// finds the error in the log.
 #[tokio::test]
-async fn a_refused_refresh_keeps_the_daily_look_at_an_outdated_app() {
+async fn refused_refresh_keeps_the_daily_check_of_an_outdated_app() {
     let stage = connected(ada()).await;
     let hours = async |hours: usize| {
         let _ = stage.cost();

@@ -1,5 +1,5 @@
-//! A leaked link: it is good for thirty days and can replace the ring or disconnect, again and again, until the operator
-//! renews the athlete's links. And staff are told at once of a ring that was replaced.
+//! A leaked link works for thirty days. Its finder can replace the ring or disconnect, until the operator renews the
+//! athlete's links. Staff see at once that a ring was replaced.
 
 use connector::{LINK_LIFETIME, Link};
 use e2e::{ADA, BEN, STANDINGS, ada, ada_and_ben, athlete, connected, connection, curtain, deadline, enrolled, living};
@@ -9,7 +9,7 @@ use local::{Cast, Stage};
 use sim::oura::Life;
 use store::{ConnectionUpdate, Status};
 
-/// What `connector link --renew` does; answers the new link.
+/// Does what `connector link --renew` does, and returns the new link.
 async fn renew(stage: &Stage, uuid: &str) -> String {
     let connector = &stage.process.connector;
     let enrolment = connector.store.enrolment(&athlete(uuid), deadline().instant()).await.unwrap().unwrap();
@@ -20,7 +20,7 @@ async fn renew(stage: &Stage, uuid: &str) -> String {
     Link::new(&keyring, enrolment.athlete, expires).to_url(connector.settings.page("connect")).to_string()
 }
 
-/// What a link answers where it is opened, and where its page's two forms lead.
+/// Opens a link and submits both forms of its page. Returns the three statuses.
 async fn everywhere(stage: &Stage, link: &str) -> [u16; 3] {
     let (address, query) = link.split_once('?').unwrap();
     let opened = stage.browser.get(link).send().await.unwrap().status().as_u16();
@@ -30,7 +30,7 @@ async fn everywhere(stage: &Stage, link: &str) -> [u16; 3] {
 }
 
 #[tokio::test]
-async fn a_renewal_ends_every_earlier_link_of_the_athlete() {
+async fn renewal_ends_every_earlier_link_of_the_athlete() {
     let stage = connected(ada_and_ben()).await;
     let (leaked, bens) = (stage.link(ADA).unwrap(), stage.link(BEN).unwrap());
     let renewed = renew(&stage, "uuid-ada").await;
@@ -39,7 +39,7 @@ async fn a_renewal_ends_every_earlier_link_of_the_athlete() {
     assert_eq!(stage.browser.get(&bens).send().await.unwrap().status(), 200, "nobody else's link ends");
     assert_eq!(everywhere(&stage, &renewed).await[..2], [200, 303]);
 
-    // The next enrolment writes another one into the form, which opens; so does every later one.
+    // The next enrolment writes another link into the form, which opens; so does every later one.
     for days in [0, 1, 24, 24] {
         stage.pass(SignedDuration::from_hours(24 * days));
         stage.process.enrol().await.unwrap();
@@ -53,7 +53,7 @@ async fn a_renewal_ends_every_earlier_link_of_the_athlete() {
 }
 
 #[tokio::test]
-async fn a_renewal_during_a_visit_to_oura_ends_the_visit() {
+async fn renewal_during_a_visit_to_oura_ends_the_visit() {
     let stage = enrolled(ada()).await;
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
     renew(&stage, "uuid-ada").await;
@@ -64,13 +64,13 @@ async fn a_renewal_during_a_visit_to_oura_ends_the_visit() {
 }
 
 #[tokio::test]
-async fn a_renewal_during_an_enrolment_is_not_undone() {
+async fn renewal_during_an_enrolment_is_not_undone() {
     let stage = enrolled(ada()).await;
     let store = &stage.process.connector.store;
     let read = store.enrolment(&athlete("uuid-ada"), deadline().instant()).await.unwrap().unwrap();
     let leaked = stage.link(ADA).unwrap();
     renew(&stage, "uuid-ada").await;
-    // The enrolment had read the row before, and remembers now what it has written into the form.
+    // An enrolment that read the row before the renewal now stores which link it has written into the form.
     let written = store::Enrolment { told: stage.clock.now() + SignedDuration::from_secs(1), ..read.clone() };
     assert_eq!(
         store.replace_enrolment(&written, &read, deadline().instant()).await.unwrap(),
@@ -82,7 +82,7 @@ async fn a_renewal_during_an_enrolment_is_not_undone() {
     curtain(&stage).await;
 }
 
-/// Ada, and another ring of the same kind.
+/// Ada, and a second ring of the same kind.
 fn two_rings() -> Cast {
     let mut cast = ada();
     cast.people.push(living("other", "Europe/Berlin", Life::Regular { since: date(2026, 1, 1) }));
@@ -94,13 +94,13 @@ fn reason(stage: &Stage) -> String {
 }
 
 #[tokio::test]
-async fn staff_are_told_at_once_of_a_ring_that_was_replaced() {
+async fn replaced_ring_is_reported_to_staff_at_once() {
     let stage = connected(two_rings()).await;
     assert_eq!(reason(&stage), "");
     assert_eq!(stage.connect(ADA, "other").await.unwrap().status, 200);
     stage.settle().await;
     assert!(reason(&stage).contains("perhaps another Oura account"), "{}", reason(&stage));
-    // The same account once more is no news, and does not hide the change.
+    // Connecting the same account once more changes nothing, and does not hide the earlier change.
     assert_eq!(stage.connect(ADA, "other").await.unwrap().status, 200);
     stage.settle().await;
     assert!(reason(&stage).contains("perhaps another Oura account"), "{}", reason(&stage));
@@ -112,7 +112,7 @@ async fn staff_are_told_at_once_of_a_ring_that_was_replaced() {
 }
 
 #[tokio::test]
-async fn staff_are_told_of_a_ring_connected_after_a_disconnection() {
+async fn new_ring_after_a_disconnection_is_reported_to_staff() {
     let stage = connected(two_rings()).await;
     stage.disconnect(ADA).await.unwrap();
     stage.settle().await;
@@ -123,7 +123,7 @@ async fn staff_are_told_of_a_ring_connected_after_a_disconnection() {
 }
 
 #[tokio::test]
-async fn the_same_ring_connected_again_is_not_reported() {
+async fn same_ring_connected_again_is_not_reported() {
     let stage = connected(two_rings()).await;
     assert_eq!(stage.connect(ADA, "ada").await.unwrap().status, 200);
     stage.settle().await;

@@ -1,4 +1,4 @@
-//! What changes at Oura after it was first told.
+//! Documents that Oura changes after the first delivery.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use sim::smartabase::Event;
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// Every event on the site, by id.
+/// All events of the site, by id.
 fn standing(stage: &Stage) -> BTreeMap<i64, Event> {
     [NIGHTS, DAYS].into_iter().flat_map(|form| stage.smartabase.events(form)).map(|event| (event.id, event)).collect()
 }
@@ -24,7 +24,7 @@ fn changed(stage: &Stage, before: &BTreeMap<i64, Event>) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_revised_night_changes_one_event_in_place() {
+async fn revised_night_changes_one_event_in_place() {
     let stage = connected(ada_and_ben()).await;
     let before = standing(&stage);
     let sunday = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
@@ -52,7 +52,7 @@ async fn a_revised_night_changes_one_event_in_place() {
 }
 
 #[tokio::test]
-async fn a_night_that_comes_days_late_takes_its_own_date() {
+async fn night_that_comes_days_late_gets_its_own_date() {
     let stage = enrolled(ada()).await;
     stage.oura.postpone("ada", date(2026, 3, 1), "2026-03-03T12:00:00Z".parse().unwrap());
     stage.connect(ADA, "ada").await.unwrap();
@@ -74,7 +74,7 @@ async fn a_night_that_comes_days_late_takes_its_own_date() {
 }
 
 #[tokio::test]
-async fn a_night_removed_at_oura_is_emptied_in_place_and_can_come_back() {
+async fn night_removed_at_oura_is_emptied_and_can_come_back() {
     let stage = connected(ada()).await;
     let before = standing(&stage);
     let sunday = stage.smartabase.event_on(ADA, NIGHTS, date(2026, 3, 1)).unwrap();
@@ -105,7 +105,7 @@ async fn a_night_removed_at_oura_is_emptied_in_place_and_can_come_back() {
 }
 
 #[tokio::test]
-async fn the_activity_of_a_day_grows_in_one_event_until_it_is_settled() {
+async fn growing_activity_of_a_day_updates_one_event() {
     let stage = connected(ada()).await;
     let tuesday = date(2026, 3, 3);
     let mut ids = Vec::new();
@@ -129,7 +129,7 @@ async fn the_activity_of_a_day_grows_in_one_event_until_it_is_settled() {
 }
 
 #[tokio::test]
-async fn a_change_of_one_athlete_touches_no_other() {
+async fn change_of_one_athlete_affects_no_other() {
     let stage = connected(ada_and_ben()).await;
     let bens = stage.smartabase.events_of(BEN, NIGHTS);
     stage.oura.revise_night("ada", date(2026, 3, 1), |night| night["total_sleep_duration"] = 18_000.into());

@@ -1,4 +1,4 @@
-//! What is revoked at Oura, and what is not because that could end another consent.
+//! Which grants the connector revokes at Oura, and which not, because a revocation could end another consent.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use sim::oura::Life;
 use sim::wire::{Answer, Fault, When};
 use store::Status;
 
-/// Ada with two rings, each with an account of its own.
+/// Ada with two rings, each with its own Oura account.
 fn ada_with_two_rings() -> Cast {
     let mut cast = ada();
     cast.people.push(living("ada-2", "Europe/Berlin", Life::Regular { since: date(2026, 1, 1) }));
@@ -26,12 +26,12 @@ fn refuse_revocations(stage: &Stage) {
     stage.oura_wire.inject(revocation, Fault::Answer(Answer::status(503)));
 }
 
-/// Of each of a person's grants, the oldest first, whether it was revoked.
+/// Whether each of a person's grants was revoked, from the oldest to the newest.
 fn revoked(stage: &Stage, person: &str) -> Vec<bool> {
     stage.oura.grants(person).iter().map(|grant| grant.revoked).collect()
 }
 
-/// Takes the revocation off the queue and puts it back as a release would have that did not name the Oura account.
+/// Replaces the queued revocation by one without the Oura account, as an earlier release sent it.
 fn forget_the_account(stage: &Stage) {
     stage.pass(SignedDuration::from_mins(1));
     let mut received = stage.process.waiting.receive(10);
@@ -41,7 +41,7 @@ fn forget_the_account(stage: &Stage) {
     stage.process.waiting.send(message.to_string(), Duration::ZERO);
 }
 
-/// A tick finds that the connection works.
+/// Asserts that a tick can use the connection.
 async fn works(stage: &Stage, user: i64, uuid: &str, person: &str) {
     stage.pass(SignedDuration::from_mins(15));
     stage.tick().await.unwrap();
@@ -54,7 +54,7 @@ mod a_queued_revocation {
     use super::*;
 
     #[tokio::test]
-    async fn is_not_sent_when_the_athlete_has_connected_again() {
+    async fn is_not_sent_when_the_athlete_has_reconnected() {
         for account_is_known in [true, false] {
             let stage = connected(ada()).await;
             refuse_revocations(&stage);
@@ -96,7 +96,7 @@ mod a_queued_revocation {
     }
 
     #[tokio::test]
-    async fn is_sent_when_nobody_uses_the_account() {
+    async fn is_sent_when_no_athlete_uses_the_account() {
         for account_is_known in [true, false] {
             let stage = connected(ada()).await;
             refuse_revocations(&stage);
@@ -123,9 +123,9 @@ mod a_queued_revocation {
         works(&stage, ADA, "uuid-ada", "ada-2").await;
     }
 
-    /// Oura answers 503 when asked whose account the new grant opens.
+    /// Oura answers 503 to the request for the account of the new grant.
     #[tokio::test]
-    async fn waits_until_the_account_of_the_newer_consent_is_known() {
+    async fn waits_until_the_newer_consents_account_is_known() {
         for (ring, is_ended) in [("ada-2", true), ("ada", false)] {
             let stage = connected_first(ada_with_two_rings()).await;
             refuse_revocations(&stage);
@@ -154,7 +154,7 @@ mod a_queued_revocation {
     }
 
     #[tokio::test]
-    async fn is_sent_when_the_newer_consent_is_over() {
+    async fn is_sent_when_the_newer_consent_has_ended() {
         let stage = connected(ada()).await;
         refuse_revocations(&stage);
         stage.disconnect(ADA).await.unwrap();
@@ -167,7 +167,7 @@ mod a_queued_revocation {
     }
 
     #[tokio::test]
-    async fn waits_until_oura_says_whose_grant_it_is() {
+    async fn waits_until_oura_names_the_account_of_the_grant() {
         let stage = connected(ada()).await;
         refuse_revocations(&stage);
         stage.disconnect(ADA).await.unwrap();
@@ -183,7 +183,8 @@ mod a_queued_revocation {
     }
 }
 
-/// Both athletes have connected Ada's ring while Oura would not say whose it is; a sync has found that Ben's feeds Ada.
+/// Both athletes connected Ada's ring while Oura did not name its account. A later sync found that another athlete has
+/// it. Returns the athlete whom that sync refused.
 async fn taken() -> (Stage, i64, &'static str) {
     let mut cast = ada_and_ben();
     cast.people[0].member = false;
@@ -206,7 +207,7 @@ mod disconnecting_from_a_taken_account {
 
     #[tokio::test]
     async fn leaves_the_other_athletes_consent_alone() {
-        // The access token that could say whose grant it is works, or has expired.
+        // The access token, which Oura needs to name the account, is valid or has expired.
         for idle in [SignedDuration::ZERO, SignedDuration::from_hours(48)] {
             let (stage, refused, _) = taken().await;
             stage.pass(idle);
@@ -231,7 +232,7 @@ mod disconnecting_from_a_taken_account {
     }
 }
 
-/// The first person's ring is connected to the first user.
+/// Connects the first person's ring to the first user.
 async fn connected_first(cast: Cast) -> Stage {
     let stage = enrolled(cast).await;
     assert_eq!(stage.connect(ADA, "ada").await.unwrap().status, 200);
@@ -254,7 +255,7 @@ mod a_grant_that_is_not_used {
     }
 
     #[tokio::test]
-    async fn is_revoked_when_the_other_athletes_consent_is_over() {
+    async fn is_revoked_when_the_other_athletes_consent_has_ended() {
         let stage = connected_first(ada_and_ben()).await;
         stage.oura.withdraw("ada");
         stage.pass(SignedDuration::from_hours(25));
@@ -266,9 +267,10 @@ mod a_grant_that_is_not_used {
         curtain(&stage).await;
     }
 
-    /// 400 `invalid_request` for a day: the other athlete's grant is kept, and tried once a day.
+    /// Oura answers 400 `invalid_request` for a day. The worker keeps the other athlete's grant and tries it once a
+    /// day.
     #[tokio::test]
-    async fn is_left_alone_while_the_other_athletes_grant_may_be_accepted_again() {
+    async fn is_kept_while_the_other_grant_may_be_accepted_again() {
         let stage = connected_first(ada_and_ben()).await;
         let refusal = Answer::status(400).body(r#"{"error":"invalid_request"}"#);
         stage.oura_wire.inject(When::every().path("/oauth/v2/ext/oauth-token"), Fault::Answer(refusal));
@@ -310,7 +312,7 @@ mod a_grant_that_is_not_used {
 
     #[tokio::test]
     async fn is_revoked_when_it_lacks_the_scope_daily() {
-        // At once, or from the queue when Oura does not take it at once.
+        // At once, or through the queue when Oura refuses at first.
         for refused in [false, true] {
             let stage = enrolled(ada()).await;
             if refused {
@@ -329,7 +331,7 @@ mod a_grant_that_is_not_used {
     }
 
     #[tokio::test]
-    async fn is_left_alone_when_it_lacks_the_scope_and_the_athlete_is_connected() {
+    async fn is_kept_when_it_lacks_the_scope_but_the_athlete_is_connected() {
         let stage = connected_first(ada()).await;
         let (consent, cookie) = stage.depart(ADA).await.unwrap();
         let back = stage.oura.approve_only(&consent, "ada", &["personal"]);
@@ -340,7 +342,7 @@ mod a_grant_that_is_not_used {
     }
 
     #[tokio::test]
-    async fn is_revoked_when_the_table_did_not_take_it() {
+    async fn is_revoked_when_the_table_did_not_store_it() {
         let stage = enrolled(ada()).await;
         let (consent, cookie) = stage.depart(ADA).await.unwrap();
         stage.table_wire.inject(When::every().operation("TransactWriteItems"), Fault::Answer(Answer::status(500)));
@@ -355,7 +357,7 @@ mod a_grant_that_is_not_used {
     }
 
     #[tokio::test]
-    async fn is_found_in_use_when_only_the_tables_answer_was_lost() {
+    async fn is_kept_when_only_the_response_of_the_table_was_lost() {
         let stage = enrolled(ada()).await;
         let (consent, cookie) = stage.depart(ADA).await.unwrap();
         let (mut written, refusal) = (false, Answer::status(400).body(r#"{"__type":"ValidationException"}"#));
@@ -373,7 +375,7 @@ mod a_grant_that_is_not_used {
     }
 
     #[tokio::test]
-    async fn is_revoked_when_it_was_refreshed_while_the_athlete_disconnected() {
+    async fn is_revoked_when_refreshed_while_the_athlete_disconnected() {
         let stage = connected(ada()).await;
         stage.pass(SignedDuration::from_hours(24));
         stage.process.tick().await.unwrap();
@@ -385,7 +387,7 @@ mod a_grant_that_is_not_used {
         stage.process.work().await;
         stage.table_wire.heal();
         assert!(stage.process.waiting.bodies().iter().any(|body| body.contains("rescue")), "the pair is on its way");
-        // The disconnect finds the pair before it, whose refresh token is spent.
+        // The disconnect finds the earlier pair, whose refresh token is spent.
         refuse_revocations(&stage);
         stage.disconnect(ADA).await.unwrap();
         stage.oura_wire.heal();

@@ -1,4 +1,4 @@
-//! What becomes of rings and records when the site's users come, go, are merged or renamed.
+//! What happens to connections and records when users of the site are added, deleted, merged or renamed.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use store::Status;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Somebody new on the roster.
+/// A user who is new on the roster.
 const NEW: i64 = 1009;
 
 async fn enrol(stage: &Stage) -> EnrolSummary {
@@ -34,7 +34,7 @@ fn events(stage: &Stage, user: i64) -> Vec<Event> {
     [NIGHTS, DAYS].into_iter().flat_map(|form| stage.smartabase.events_of(user, form)).collect()
 }
 
-/// A user of the cast with another UUID, or none.
+/// A user of the cast with another UUID, or with none.
 fn renamed(user: i64, uuid: Option<&str>) -> User {
     User { uuid: uuid.map(str::to_owned), ..User::new(user, "", "Ada", "Sample") }
 }
@@ -45,7 +45,7 @@ async fn next_day(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn somebody_new_gets_a_link_at_the_next_enrolment() {
+async fn new_user_gets_a_link_at_the_next_enrolment() {
     let stage = connected(ada_and_ben()).await;
     stage.smartabase.set_user(User::new(NEW, "uuid-new", "Cara", "Sample"));
     let told = enrol(&stage).await;
@@ -56,8 +56,8 @@ async fn somebody_new_gets_a_link_at_the_next_enrolment() {
 }
 
 #[tokio::test]
-async fn a_merged_user_keeps_ring_history_and_link() {
-    // The surviving user has the UUID of the one who went, or one of their own.
+async fn merged_user_keeps_ring_history_and_link() {
+    // The surviving user has the UUID of the merged user, or another one.
     for (uuid, odd) in [("uuid-ada", 0), ("uuid-other", 1)] {
         let stage = connected(ada_and_ben()).await;
         let before = events(&stage, ADA).len();
@@ -79,7 +79,7 @@ async fn a_merged_user_keeps_ring_history_and_link() {
 }
 
 #[tokio::test]
-async fn a_merger_whose_events_stayed_behind_is_made_up_for() {
+async fn merger_without_its_events_delivers_the_history_again() {
     let stage = connected(ada_and_ben()).await;
     let left: Vec<_> = events(&stage, ADA).into_iter().map(|event| event.id).collect();
     stage.smartabase.set_user(User::new(NEW, "uuid-ada", "Ada", "Sample"));
@@ -94,9 +94,9 @@ async fn a_merger_whose_events_stayed_behind_is_made_up_for() {
     curtain(&stage).await;
 }
 
-/// A site may well call a user deleted who went by being merged.
+/// A site may list a merged user as deleted, too.
 #[tokio::test]
-async fn a_merger_into_somebody_out_of_sight_is_no_deletion() {
+async fn merger_into_an_invisible_user_is_no_deletion() {
     let stage = connected(ada_and_ben()).await;
     stage.smartabase.set_user(User::new(NEW, "uuid-new", "Ada", "Sample"));
     stage.smartabase.merge_users(ADA, NEW);
@@ -108,7 +108,7 @@ async fn a_merger_into_somebody_out_of_sight_is_no_deletion() {
 }
 
 #[tokio::test]
-async fn the_link_of_who_had_a_uuid_before_does_not_lead_to_who_has_it_now() {
+async fn former_users_link_does_not_open_the_uuids_new_user() {
     let stage = enrolled(ada_and_ben()).await;
     let former = stage.link(ADA).unwrap();
     stage.pass(DAY);
@@ -121,7 +121,7 @@ async fn the_link_of_who_had_a_uuid_before_does_not_lead_to_who_has_it_now() {
     };
     assert_eq!(open(&former).await, (410, false));
     assert_eq!(open(&stage.link(NEW).unwrap()).await, (200, true));
-    // And so it stays when the link is renewed.
+    // This is also true after the link is renewed.
     stage.pass(DAY * 25);
     enrol(&stage).await;
     assert_eq!(open(&former).await, (410, false));
@@ -129,7 +129,7 @@ async fn the_link_of_who_had_a_uuid_before_does_not_lead_to_who_has_it_now() {
 }
 
 #[tokio::test]
-async fn a_visit_at_oura_of_who_had_a_uuid_does_not_connect_who_has_it_now() {
+async fn former_users_visit_does_not_connect_the_uuids_new_user() {
     let stage = enrolled(ada_and_ben()).await;
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
     stage.smartabase.set_user(renamed(ADA, None));
@@ -141,7 +141,7 @@ async fn a_visit_at_oura_of_who_had_a_uuid_does_not_connect_who_has_it_now() {
     assert!(visit.page.contains("This link has expired") && !visit.page.contains("Cara"), "{}", visit.page);
     assert_eq!(Spent::since(&stage).tokens, 0, "no grant was asked for");
     assert!(connection(&stage, "uuid-ada").await.is_none());
-    // Who has the UUID now connects a ring of their own.
+    // The user who has the UUID now can connect a ring.
     assert_eq!(stage.connect(NEW, "ada").await.unwrap().status, 200);
     stage.settle().await;
     faithful(&stage, NEW, "ada");
@@ -149,9 +149,9 @@ async fn a_visit_at_oura_of_who_had_a_uuid_does_not_connect_who_has_it_now() {
 }
 
 #[tokio::test]
-async fn two_rings_merged_into_one_user_do_not_feed_the_same_forms() {
+async fn merger_of_two_connected_users_moves_no_ring() {
     let stage = connected(ada_and_ben()).await;
-    // Of two nights on one date staff keep one.
+    // Both users have nights on the same dates; staff keep one event of each date.
     for event in events(&stage, ADA) {
         stage.smartabase.delete_event(event.id);
     }
@@ -167,7 +167,7 @@ async fn two_rings_merged_into_one_user_do_not_feed_the_same_forms() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_is_disconnected_and_nobody_else() {
+async fn only_the_deleted_user_is_disconnected() {
     let stage = connected(ada_and_ben()).await;
     let link = stage.link(ADA).unwrap();
     let kept = events(&stage, ADA).len();
@@ -193,7 +193,7 @@ async fn a_deleted_user_is_disconnected_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn who_is_only_out_of_sight_is_reported_and_stays_connected() {
+async fn invisible_user_is_reported_and_stays_connected() {
     let stage = connected(ada_and_ben()).await;
     stage.smartabase.hide_user(ADA);
     for _ in 0..2 {
@@ -201,7 +201,7 @@ async fn who_is_only_out_of_sight_is_reported_and_stays_connected() {
         assert_eq!((told.disconnected, told.unaccounted), (0, 1));
     }
     assert_eq!(connection(&stage, "uuid-ada").await.unwrap().status, Status::Active);
-    // Seen again, they go on as if nothing had been.
+    // Once the user is visible again, syncs and forms continue unchanged.
     stage.smartabase.set_user(User::new(ADA, "uuid-ada", "Ada", "Sample").in_group("Squad"));
     assert_eq!(enrol(&stage).await.unaccounted, 0);
     next_day(&stage).await;
@@ -210,7 +210,7 @@ async fn who_is_only_out_of_sight_is_reported_and_stays_connected() {
 }
 
 #[tokio::test]
-async fn no_roster_however_wrong_disconnects_anybody() {
+async fn wrong_rosters_disconnect_no_athlete() {
     let rosters = [
         r#"{"users":[],"mergedUsers":[],"idsOfDeletedUsers":[1001,1002],"cursor":null}"#,
         r#"{"users":[{"userId":1,"uuid":""}],"cursor":null}"#,
@@ -238,7 +238,7 @@ async fn no_roster_however_wrong_disconnects_anybody() {
 }
 
 #[tokio::test]
-async fn a_squad_deleted_at_one_stroke_is_not_believed_to_be() {
+async fn deletion_of_a_whole_squad_at_once_is_not_believed() {
     let stage = connected(squad(11)).await;
     for user in 2001..2011 {
         stage.smartabase.delete_user(user);
@@ -250,7 +250,7 @@ async fn a_squad_deleted_at_one_stroke_is_not_believed_to_be() {
 }
 
 #[tokio::test]
-async fn whose_uuid_is_taken_away_keeps_the_ring_and_is_reported() {
+async fn user_without_their_uuid_keeps_the_ring_and_is_reported() {
     for uuid in [None, Some("uuid-other")] {
         let stage = connected(ada_and_ben()).await;
         stage.smartabase.set_user(renamed(ADA, uuid));
@@ -266,7 +266,7 @@ async fn whose_uuid_is_taken_away_keeps_the_ring_and_is_reported() {
 }
 
 #[tokio::test]
-async fn a_uuid_given_to_somebody_else_does_not_give_them_the_ring() {
+async fn uuid_moved_to_another_user_does_not_move_the_ring() {
     let stage = connected(ada_and_ben()).await;
     stage.smartabase.set_user(renamed(ADA, None));
     stage.smartabase.set_user(User::new(NEW, "uuid-ada", "Zoe", "Sample"));
@@ -276,7 +276,7 @@ async fn a_uuid_given_to_somebody_else_does_not_give_them_the_ring() {
     faithful(&stage, ADA, "ada");
     assert!(events(&stage, NEW).is_empty() && stage.smartabase.profile(NEW, LINKS).is_none());
 
-    // The operator has Ada disconnected; then the UUID is the new user's, and nothing of Ada's is taken for theirs.
+    // The operator disconnects Ada. Then the UUID belongs to the new user, who gets none of Ada's events.
     let hers = events(&stage, ADA);
     stage.disconnect(ADA).await.unwrap();
     stage.settle().await;
@@ -291,7 +291,7 @@ async fn a_uuid_given_to_somebody_else_does_not_give_them_the_ring() {
 }
 
 #[tokio::test]
-async fn two_swapped_uuids_swap_no_rings() {
+async fn swapped_uuids_swap_no_rings() {
     let stage = connected(ada_and_ben()).await;
     stage.smartabase.set_user(renamed(ADA, Some("uuid-ben")));
     stage.smartabase.set_user(renamed(BEN, Some("uuid-ada")));
@@ -303,7 +303,7 @@ async fn two_swapped_uuids_swap_no_rings() {
 }
 
 #[tokio::test]
-async fn who_leaves_the_group_keeps_what_they_have() {
+async fn user_who_leaves_the_group_stays_connected() {
     let cast = Cast { variables: vec![("SMARTABASE_GROUP", "Squad".to_owned())], ..ada_and_ben() };
     let stage = connected(cast).await;
     let link = stage.link(ADA).unwrap();
@@ -312,7 +312,7 @@ async fn who_leaves_the_group_keeps_what_they_have() {
     assert_eq!((told.outside_group, told.unaccounted, told.disconnected), (1, 0, 0));
     next_day(&stage).await;
     faithful(&stage, ADA, "ada");
-    // Staff go on being told; the link is not renewed.
+    // The staff forms are still written; the link is not renewed.
     stage.oura.withdraw("ada");
     stage.pass(DAY * 24);
     stage.tick().await.unwrap();
@@ -322,9 +322,9 @@ async fn who_leaves_the_group_keeps_what_they_have() {
     curtain(&stage).await;
 }
 
-/// The telling of a disconnection fails, and by the next enrolment they are no athlete any more.
+/// The staff form can't be written after a disconnection, and at the next enrolment the user is no longer an athlete.
 #[tokio::test]
-async fn who_goes_disconnected_and_untold_is_told_of_while_the_site_shows_them() {
+async fn unreported_disconnection_is_written_for_a_former_athlete() {
     for grouped in [true, false] {
         let variables = if grouped { vec![("SMARTABASE_GROUP", "Squad".to_owned())] } else { Vec::new() };
         let stage = connected(Cast { variables, ..ada_and_ben() }).await;
@@ -347,7 +347,7 @@ async fn who_goes_disconnected_and_untold_is_told_of_while_the_site_shows_them()
 }
 
 #[tokio::test]
-async fn what_was_left_untold_under_a_former_uuid_is_not_told_beside_the_new_one() {
+async fn unreported_status_of_a_former_uuid_is_not_written() {
     let stage = connected(ada_and_ben()).await;
     stage.smartabase_wire.inject(When::every().path("/site/api/v1/profileimport"), Fault::DropBefore);
     stage.disconnect(ADA).await.unwrap();
@@ -362,7 +362,7 @@ async fn what_was_left_untold_under_a_former_uuid_is_not_told_beside_the_new_one
 }
 
 #[tokio::test]
-async fn a_run_without_time_leaves_everybody_to_the_next() {
+async fn run_without_time_leaves_all_athletes_to_the_next() {
     let stage = opening(squad(7)).await;
     let short = Deadline::within(std::time::Duration::from_mins(1));
     let told = stage.process.connector.enrol(short).await.unwrap();
@@ -375,7 +375,7 @@ async fn a_run_without_time_leaves_everybody_to_the_next() {
     curtain(&stage).await;
 }
 
-/// Gives everybody of a squad the enrolment of its first, as far as the table is concerned.
+/// Copies the enrolment of a squad's first athlete to all others in the table.
 async fn enrolled_alike(stage: &Stage, users: std::ops::Range<i64>) {
     let (database, table) = (stage.dynamo.client(), stage.process.connector.store.table().to_owned());
     let text = |text: String| AttributeValue::S(text);
@@ -400,9 +400,9 @@ async fn enrolled_alike(stage: &Stage, users: std::ops::Range<i64>) {
 }
 
 #[tokio::test]
-async fn five_thousand_users_cost_their_roster_and_a_share_of_a_read_each() {
+async fn five_thousand_users_cost_their_roster_and_few_reads() {
     const USERS: i64 = 5_000;
-    // Forms for staff cost the same reads; without them, everybody's enrolment can be made up.
+    // Forms for staff cost the same reads. Without them, the test can make up the enrolments.
     let forms = Forms { status: None, rotation: None, ..Forms::shipped().unwrap() };
     let cast = Cast { people: Vec::new(), ..squad(1) };
     log::listen();
@@ -419,18 +419,18 @@ async fn five_thousand_users_cost_their_roster_and_a_share_of_a_read_each() {
     assert_eq!((told.athletes, told.told, told.failed, told.left), (users, 0, 0, 0));
     let spent = Spent::since(&stage);
     assert_eq!((spent.lookups, spent.profiles, spent.writes), (users / 100, 0, 0), "a day without news");
-    // Ninety-eight athletes in a read: their links, then the forms for staff and the connections.
+    // One read covers 98 athletes: first their links, then the staff forms with the connections.
     assert!(spent.snapshots <= 3 * users.div_ceil(98), "{spent:?}");
 }
 
 #[tokio::test]
-async fn a_merger_that_is_cut_off_is_followed_at_the_next_run() {
+async fn interrupted_merger_is_completed_by_the_next_run() {
     let stage = enrolled(ada_and_ben()).await;
     stage.connect(ADA, "ada").await.unwrap();
     stage.settle().await;
     stage.smartabase.set_user(User::new(NEW, "uuid-ada", "Ada", "Sample"));
     stage.smartabase.merge_users(ADA, NEW);
-    // The connection follows; then the site is gone, and the link is not written.
+    // The connection is moved; then the site is unreachable, and the link is not written.
     stage.smartabase_wire.inject(When::every().path("/site/api/v1/profileimport"), Fault::DropBefore);
     let told = enrol(&stage).await;
     assert_eq!((told.merged, told.failed), (1, 1));

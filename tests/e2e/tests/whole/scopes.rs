@@ -1,4 +1,4 @@
-//! Scopes that were granted once and are no longer.
+//! Scopes that the athlete granted once and withdrew later.
 
 use e2e::{ADA, NIGHTS, Spent, ada, connected, connection, curtain, faithful};
 use jiff::SignedDuration;
@@ -6,7 +6,7 @@ use sim::oura::{MissingScope, TokenServer};
 use store::Status;
 
 #[tokio::test]
-async fn a_scope_withdrawn_later_is_asked_for_on_the_athletes_page() {
+async fn athletes_page_asks_for_a_scope_withdrawn_later() {
     for missing_scope in [MissingScope::Unauthorized, MissingScope::Forbidden] {
         let mut cast = ada();
         cast.oura.missing_scope = missing_scope;

@@ -1,14 +1,15 @@
-//! Where nothing secret may stand unsealed: the table and the queue. Logs have a process of their own, `tests/secrecy`.
+//! Places where no secret may be unsealed: the table and the queue. Logs are tested in a process of their own,
+//! `tests/secrecy`.
 
 use e2e::{ADA, BEN, NIGHTS, Spent, ada_and_ben, audit, connected, curtain, enrolled};
 use jiff::SignedDuration;
 use sim::wire::{Answer, Fault, When};
 
 #[tokio::test]
-async fn invariant_4_no_token_is_unsealed_in_the_table_or_on_the_queue() {
+async fn invariant_4_no_token_is_unsealed_in_the_table_or_the_queue() {
     let stage = enrolled(ada_and_ben()).await;
     let (consent, cookie) = stage.depart(ADA).await.unwrap();
-    // While the visit lasts.
+    // During the visit.
     audit(&stage).await;
     let address = url::Url::parse(&consent).unwrap();
     let secret = address.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
@@ -17,7 +18,7 @@ async fn invariant_4_no_token_is_unsealed_in_the_table_or_on_the_queue() {
     assert!(!table.contains(&secret) && !table.contains(cookie.split_once('=').unwrap().1), "only hashes are kept");
     let back = stage.oura.approve(&consent, "ada");
     stage.arrive(back.as_str(), &cookie).await.unwrap();
-    // While the backfill waits, while a revocation waits.
+    // While the backfill is queued, and while a revocation is queued.
     assert_eq!(stage.process.waiting.len(), 1);
     audit(&stage).await;
     stage.settle().await;
@@ -28,7 +29,7 @@ async fn invariant_4_no_token_is_unsealed_in_the_table_or_on_the_queue() {
 }
 
 #[tokio::test]
-async fn invariant_4_a_sealed_grant_moved_to_another_athlete_does_not_open() {
+async fn invariant_4_grant_moved_to_another_athlete_does_not_open() {
     let stage = connected(ada_and_ben()).await;
     let database = stage.dynamo.client();
     let table = stage.process.connector.store.table();

@@ -1,8 +1,8 @@
-//! Answers of a Smartabase site that are easily misread: cursors in unusual places, users in another shape, invalid
-//! bytes, and answers of an intermediary.
+//! Responses of a Smartabase site that are easy to misread: cursors in unusual places, users in another shape, invalid
+//! bytes, and responses of an intermediary.
 //!
-//! Each test names its input. What such an answer means to the client alone is the table in
-//! `shared/smartabase/tests/api/specification.rs`.
+//! Each test names its input. `shared/smartabase/tests/api/specification.rs` lists what the client makes of each
+//! response.
 
 use connector::EnrolSummary;
 use e2e::{
@@ -22,10 +22,10 @@ const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const SEARCH: &str = "/site/api/v1/eventsearch";
 const ROSTER: &str = "/site/api/v1/usersynchronise";
 
-/// Two evenings of which the site has an event before Ada connects.
+/// Two evenings for which the site has an event before Ada connects.
 const EVENINGS: [Date; 2] = [date(2026, 2, 28), date(2026, 3, 1)];
 
-/// An event of Ada's that the connector's ledger does not know.
+/// Adds an event of Ada's that the connector's ledger does not know.
 fn unknown_event(stage: &Stage, evening: Date) -> i64 {
     stage.smartabase.put_event(Event {
         id: 0,
@@ -42,13 +42,13 @@ fn unknown_event(stage: &Stage, evening: Date) -> i64 {
     })
 }
 
-/// Ada connects, and everything that is to be delivered is delivered.
+/// Ada connects, and the worker delivers everything.
 async fn connect(stage: &Stage) {
     stage.connect(ADA, "ada").await.unwrap();
     stage.settle().await;
 }
 
-/// Each evening has the one event that it had before, and it says what Oura says.
+/// Asserts that each evening still has the one event that it had before, and that it agrees with Oura.
 async fn adopted(stage: &Stage, ids: [i64; 2]) {
     for (evening, id) in EVENINGS.into_iter().zip(ids) {
         let events = stage.smartabase.events_where(NIGHTS, |event| event.start_date == evening);
@@ -63,7 +63,7 @@ mod continuation_mark {
     use super::*;
 
     #[tokio::test]
-    async fn is_followed_wherever_the_site_puts_it() {
+    async fn is_followed_in_every_place_the_site_puts_it() {
         let spellings = [CursorName::Cursor, CursorName::NextCursor, CursorName::NextCursorSnake, CursorName::Cursor];
         for (place, spelling) in CursorPlace::ALL.into_iter().zip(spellings) {
             let mut cast = ada();
@@ -90,7 +90,7 @@ mod continuation_mark {
 
     /// `{"events":[],"nextPageToken":"c1"}`
     #[tokio::test]
-    async fn that_is_not_known_stops_the_delivery_and_is_named() {
+    async fn under_an_unknown_name_stops_the_delivery_and_is_named() {
         let stage = enrolled(ada()).await;
         let ids = EVENINGS.map(|evening| unknown_event(&stage, evening));
         let page = Answer::json(&json!({"events": [], "nextPageToken": "c1"}));
@@ -140,7 +140,7 @@ mod user_of_an_event {
 mod roster {
     use super::*;
 
-    /// The roster of Ada and Ben, with this in the place of Ben's entry.
+    /// The roster of Ada and Ben, with this in place of Ben's entry.
     fn with_ben(entry: &[u8]) -> Vec<u8> {
         let ada = br#"{"users":[{"userId":1001,"firstName":"Ada","lastName":"Sample","uuid":"uuid-ada"},"#;
         [ada, entry, br#"],"cursor":null}"#].concat()
@@ -155,7 +155,7 @@ mod roster {
     }
 
     #[tokio::test]
-    async fn with_odd_bytes_gives_everybody_a_link() {
+    async fn with_invalid_bytes_gives_every_athlete_a_link() {
         let ben = br#"{"userId":1002,"firstName":"Ben","uuid":"uuid-ben"}"#;
         for roster in [
             // A byte order mark.
@@ -176,7 +176,7 @@ mod roster {
     }
 
     #[tokio::test]
-    async fn with_one_unreadable_user_costs_that_user_alone() {
+    async fn with_one_unreadable_user_skips_only_that_user() {
         for (entry, says) in [
             (&br#"{"userId":NaN,"firstName":"Ben","uuid":"uuid-ben"}"#[..], "page 1, users[1]: `userId` can't be read"),
             (br#"{"userId":1002,"firstName":"Ben","uuid":["uuid-ben"]}"#, "page 1, users[1]: `uuid` can't be read"),
@@ -195,9 +195,10 @@ mod roster {
         }
     }
 
-    /// `"idsOfDeletedUsers":[1001]` beside a merger of 1001 of which one half can't be read, or beside 1001 as a user.
+    /// `"idsOfDeletedUsers":[1001]`, beside a merger of 1001 of which one half can't be read, or on an unfinished
+    /// roster.
     #[tokio::test]
-    async fn that_is_not_clear_about_a_deletion_disconnects_nobody() {
+    async fn with_a_doubtful_deletion_disconnects_no_athlete() {
         let ben = json!({"userId": BEN, "firstName": "Ben", "uuid": "uuid-ben"});
         for roster in [
             json!({"users": [ben], "idsOfDeletedUsers": [ADA], "mergedUsers": [{"oldId": ADA, "newId": null}]}),
@@ -217,17 +218,17 @@ mod roster {
 mod sign_in {
     use super::*;
 
-    /// A refusal with 200, and a firewall's page with 403.
+    /// A refusal with status 200, and a firewall's page with 403.
     #[tokio::test]
-    async fn that_the_site_does_not_confirm_sends_nothing_further() {
+    async fn that_is_not_confirmed_stops_all_further_requests() {
         let exception =
             json!({"__is_rpc_exception__": true, "value": {"detailMessage": "Invalid username or password"}});
         let blocked = Answer::status(403).body("<html>Attention required</html>");
-        // The backfill signs in once. A refusal may be that of the password, and a firewall's page begins an outage: after
-        // either, the forms for staff do not sign in again.
+        // The backfill signs in once. The refusal may mean a wrong password, and a firewall's page begins an outage.
+        // After either, writing the staff forms makes no further sign-in.
         for answer in [Answer::json(&exception), blocked] {
             let stage = enrolled(ada()).await;
-            // What was proven by the enrolment is no longer believed.
+            // The sign-in of the enrolment no longer counts as proof of the password.
             stage.pass(PERIOD);
             let sign_in = When::every().path("/site/api/v1/listgroups");
             stage.smartabase_wire.inject(sign_in, Fault::Answer(answer));

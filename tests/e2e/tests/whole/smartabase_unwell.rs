@@ -1,4 +1,4 @@
-//! Smartabase's bad days: whatever an import's answer was, each date ends with one event that says what Oura says.
+//! Errors of Smartabase. Whatever the response to an import, each date ends with one event that agrees with Oura.
 
 use std::sync::{Arc, Mutex};
 
@@ -32,18 +32,19 @@ fn ailments() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn invariant_1_however_an_import_is_answered_no_night_is_created_twice() {
+async fn invariant_1_import_errors_create_no_night_twice() {
     let faults = ailments();
     let athletes = i64::try_from(faults.len()).unwrap();
     let stage = enrolled(squad(athletes)).await;
-    // Each athlete meets a fault of their own, once.
+    // Each athlete's import meets another error, once.
     for (user, fault) in (2001..).zip(faults) {
         let whose = format!("\"userId\":{user}}}");
         stage.smartabase_wire.inject(When::every().path(IMPORT).body(whose).first(1), fault);
         stage.connect(user, &format!("p{user}")).await.unwrap();
     }
     stage.settle().await;
-    // So many athletes' failures in a row are an outage of the site, so some of them are delivered after the next tick.
+    // Failures of this many athletes in a row count as an outage of the site. Some athletes are therefore delivered
+    // after the next tick.
     stage.pass(PERIOD);
     stage.tick().await.unwrap();
     let met = stage.cost().smartabase.entries.iter().filter(|entry| entry.faulted).count();
@@ -57,7 +58,7 @@ async fn invariant_1_however_an_import_is_answered_no_night_is_created_twice() {
 }
 
 #[tokio::test]
-async fn invariant_2_however_an_import_is_answered_a_revision_arrives() {
+async fn invariant_2_import_errors_lose_no_revision() {
     let stage = connected(ada()).await;
     for (turn, fault) in (0..).zip(ailments()) {
         let asleep = 18_000 + 600 * turn;
@@ -76,7 +77,7 @@ async fn invariant_2_however_an_import_is_answered_a_revision_arrives() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_fails_creates_nothing() {
+async fn failed_look_up_creates_nothing() {
     for answer in [Answer::status(500), Answer::html(), Answer::status(403), Answer::json(&serde_json::json!([]))] {
         let stage = enrolled(ada()).await;
         let look_up = When::every().matching(|seen| seen.path.starts_with("/site/api/v1/") && seen.path != IMPORT);
@@ -95,7 +96,7 @@ async fn a_look_up_that_fails_creates_nothing() {
 }
 
 #[tokio::test]
-async fn an_outage_of_smartabase_ends_with_the_first_tick_after_it() {
+async fn first_tick_after_a_smartabase_outage_delivers() {
     let stage = connected(ada()).await;
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
     stage.smartabase_wire.inject(When::every(), Fault::DropBefore);
@@ -111,7 +112,7 @@ async fn an_outage_of_smartabase_ends_with_the_first_tick_after_it() {
 }
 
 #[tokio::test]
-async fn an_event_that_stands_there_already_is_adopted() {
+async fn existing_event_is_updated_instead_of_a_second() {
     let stage = enrolled(ada()).await;
     let template = Event {
         id: 0,
@@ -135,7 +136,7 @@ async fn an_event_that_stands_there_already_is_adopted() {
 }
 
 #[tokio::test]
-async fn every_way_of_saying_that_nothing_was_found_is_understood() {
+async fn every_form_of_an_empty_result_is_understood() {
     for empty in [Empty::List, Empty::Object, Empty::Nothing] {
         let mut cast = ada();
         cast.smartabase.empty = empty;
@@ -145,9 +146,9 @@ async fn every_way_of_saying_that_nothing_was_found_is_understood() {
     }
 }
 
-/// The site answers that it failed, and carries the import out a minute later.
+/// The site answers with an error and carries the import out a minute later.
 #[tokio::test]
-async fn invariant_1_an_import_that_arrives_late_makes_no_second_event() {
+async fn invariant_1_late_import_makes_no_second_event() {
     let stage = connected(ada()).await;
     stage.pass(SignedDuration::from_hours(24));
     let (first, kept) = (Arc::new(Mutex::new(None)), Answer::status(504));

@@ -1,4 +1,5 @@
-//! What staff are told of an athlete's connection, in two profile forms: every standing, once, and never a token.
+//! The two profile forms in which staff read the state of an athlete's connection. Each change is written once, and
+//! never a token.
 
 use e2e::{
     ADA, BEN, LINKS, ROTATIONS, STANDINGS, Spent, ada, ada_and_ben, connected, connection, curtain, enrolled, faithful,
@@ -14,7 +15,7 @@ use store::Status;
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a field of a user's form says; blank reads as nothing.
+/// The value of a field of a user's form; empty if it is blank.
 fn says(stage: &Stage, user: i64, form: &str, field: &str) -> String {
     let profile = stage.smartabase.profile(user, form).unwrap();
     profile.value(field).unwrap_or_default().to_owned()
@@ -24,7 +25,7 @@ fn status(stage: &Stage, user: i64) -> String {
     says(stage, user, STANDINGS, "Status")
 }
 
-/// How often each of the two forms was written for a user.
+/// The number of times each of the two forms was written for a user.
 fn told(stage: &Stage, user: i64) -> (u32, u32) {
     let times = |form| stage.smartabase.profile(user, form).map_or(0, |profile: Profile| profile.imports);
     (times(STANDINGS), times(ROTATIONS))
@@ -36,7 +37,7 @@ async fn tick(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn an_athlete_is_followed_from_the_link_to_the_first_night() {
+async fn forms_follow_an_athlete_from_the_link_to_the_first_night() {
     let stage = enrolled(ada()).await;
     assert_eq!(status(&stage, ADA), "not connected yet");
     assert_eq!(told(&stage, ADA), (1, 0), "there is no token to speak of");
@@ -54,7 +55,7 @@ async fn an_athlete_is_followed_from_the_link_to_the_first_night() {
     assert_eq!(token("Fingerprint").len(), 8);
     assert_eq!(told(&stage, ADA), (2, 1));
 
-    // Ticks and enrolments without news tell nothing.
+    // Ticks and enrolments without a change write no form.
     let _ = stage.cost();
     for _ in 0..3 {
         tick(&stage).await;
@@ -66,7 +67,7 @@ async fn an_athlete_is_followed_from_the_link_to_the_first_night() {
 }
 
 #[tokio::test]
-async fn a_new_night_and_a_rotation_are_told_once_each() {
+async fn new_night_and_token_rotation_are_written_once_each() {
     let stage = connected(ada()).await;
     let fingerprint = says(&stage, ADA, ROTATIONS, "Fingerprint");
     let before = told(&stage, ADA);
@@ -76,7 +77,7 @@ async fn a_new_night_and_a_rotation_are_told_once_each() {
     assert_eq!(says(&stage, ADA, ROTATIONS, "Last Rotation"), "4 March 2026, 08:30");
     assert_ne!(says(&stage, ADA, ROTATIONS, "Fingerprint"), fingerprint);
     assert_eq!(told(&stage, ADA), (before.0 + 1, before.1 + 1));
-    // A night that is revised is not another night.
+    // A revised night does not count as a new one.
     stage.oura.revise_night("ada", date(2026, 3, 4), |night| night["total_sleep_duration"] = 18_000.into());
     tick(&stage).await;
     faithful(&stage, ADA, "ada");
@@ -85,7 +86,7 @@ async fn a_new_night_and_a_rotation_are_told_once_each() {
 }
 
 #[tokio::test]
-async fn whoever_withdraws_at_oura_needs_to_reconnect_until_they_have() {
+async fn withdrawn_consent_shows_needs_to_reconnect_until_reconnected() {
     let stage = connected(ada_and_ben()).await;
     let bens = told(&stage, BEN);
     stage.oura.withdraw("ada");
@@ -105,7 +106,7 @@ async fn whoever_withdraws_at_oura_needs_to_reconnect_until_they_have() {
 }
 
 #[tokio::test]
-async fn a_scope_left_out_later_is_told() {
+async fn missing_scope_is_written() {
     let stage = connected(ada()).await;
     stage.oura.withdraw_scope("ada", "daily");
     tick(&stage).await;
@@ -114,7 +115,7 @@ async fn a_scope_left_out_later_is_told() {
 }
 
 #[tokio::test]
-async fn a_lapsed_membership_is_told_and_its_renewal_too() {
+async fn lapsed_and_renewed_membership_are_written() {
     let mut cast = ada_and_ben();
     cast.people[1].member = false;
     let stage = enrolled(cast).await;
@@ -137,7 +138,7 @@ async fn a_lapsed_membership_is_told_and_its_renewal_too() {
 }
 
 #[tokio::test]
-async fn an_account_that_turns_out_to_be_anothers_is_told() {
+async fn account_of_another_athlete_is_written() {
     let mut cast = ada_and_ben();
     cast.people[0].member = false;
     let stage = enrolled(cast).await;
@@ -155,7 +156,7 @@ async fn an_account_that_turns_out_to_be_anothers_is_told() {
 }
 
 #[tokio::test]
-async fn a_disconnected_athlete_is_told_and_what_was_said_of_the_tokens_is_cleared() {
+async fn disconnection_is_written_and_clears_the_token_form() {
     let stage = connected(ada()).await;
     stage.disconnect(ADA).await.unwrap();
     stage.settle().await;
@@ -173,14 +174,14 @@ async fn a_disconnected_athlete_is_told_and_what_was_said_of_the_tokens_is_clear
 }
 
 #[tokio::test]
-async fn silence_is_told_by_the_enrolment_and_ends_with_the_next_night() {
+async fn enrolment_writes_missing_nights_until_the_next_night() {
     let stage = connected(ada()).await;
     let back = "2026-03-12T06:30:00Z".parse().unwrap();
     for day in 4..=12 {
         stage.oura.postpone("ada", date(2026, 3, day), back);
     }
     let mut heard = Vec::new();
-    // In the night from Tuesday to Wednesday the first enrolment, then daily.
+    // The first enrolment runs in the night from Tuesday to Wednesday, then one runs each day.
     stage.pass(SignedDuration::from_hours(19));
     for _ in 0..8 {
         stage.tick().await.unwrap();
@@ -206,7 +207,7 @@ async fn silence_is_told_by_the_enrolment_and_ends_with_the_next_night() {
 }
 
 #[tokio::test]
-async fn a_missing_field_is_the_administrators_until_it_is_there() {
+async fn missing_form_field_is_written_until_it_exists() {
     let stage = connected(ada()).await;
     let site = local::site_forms(&stage.process.connector.forms);
     let nights = site.iter().find(|form| form.name == e2e::NIGHTS).unwrap().clone();
@@ -226,7 +227,7 @@ async fn a_missing_field_is_the_administrators_until_it_is_there() {
 }
 
 #[tokio::test]
-async fn what_staff_are_told_opens_nothing() {
+async fn forms_contain_no_secret() {
     let stage = connected(ada()).await;
     for _ in 0..3 {
         stage.pass(DAY);
@@ -244,7 +245,7 @@ async fn what_staff_are_told_opens_nothing() {
 }
 
 #[tokio::test]
-async fn forms_that_can_t_be_told_hold_up_nothing_and_are_made_up_for() {
+async fn failed_writes_delay_no_sync_and_are_made_up_by_enrolment() {
     for fault in [Fault::Answer(Answer::status(503)), Fault::DropBefore, Fault::Answer(Answer::html())] {
         let stage = connected(ada()).await;
         let import = || When::every().path("/site/api/v1/profileimport");
@@ -267,7 +268,7 @@ async fn forms_that_can_t_be_told_hold_up_nothing_and_are_made_up_for() {
 }
 
 #[tokio::test]
-async fn a_site_without_one_of_the_forms_has_the_other() {
+async fn missing_form_does_not_prevent_the_other() {
     let stage = enrolled(ada()).await;
     stage.smartabase.remove_form(STANDINGS);
     stage.connect(ADA, "ada").await.unwrap();
@@ -282,9 +283,9 @@ async fn a_site_without_one_of_the_forms_has_the_other() {
 }
 
 #[tokio::test]
-async fn told_and_not_remembered_is_told_once_more() {
+async fn form_whose_digest_was_not_stored_is_written_again() {
     let stage = enrolled(ada()).await;
-    // The note that a form is about to be told gets through, the note that it was told does not.
+    // The table stores the note that a form is about to be written, but not the note that it was.
     stage.table_wire.inject(When::every().body(":if_status_told"), Fault::DropBefore);
     stage.connect(ADA, "ada").await.unwrap();
     stage.settle().await;
@@ -297,10 +298,10 @@ async fn told_and_not_remembered_is_told_once_more() {
 }
 
 #[tokio::test]
-async fn of_two_who_tell_at_once_the_form_ends_up_with_the_truth() {
+async fn overlapping_writes_end_with_the_current_status() {
     let stage = connected(ada()).await;
     let gate = sim::wire::Gate::new();
-    // A worker's import hangs on its way; meanwhile the athlete connects anew, and that is told.
+    // A worker's import hangs. Meanwhile the athlete reconnects, and the enrolment writes that.
     let first = When::every().path("/site/api/v1/profileimport").body(STANDINGS).first(1);
     stage.smartabase_wire.inject(first, Fault::HoldBefore(gate.clone()));
     stage.oura.withdraw("ada");
@@ -322,7 +323,7 @@ async fn of_two_who_tell_at_once_the_form_ends_up_with_the_truth() {
 }
 
 #[tokio::test]
-async fn what_was_sent_first_and_never_ended_does_not_stay_if_it_arrives_last() {
+async fn outdated_write_that_comes_last_is_overwritten() {
     let stage = connected(ada()).await;
     let gate = sim::wire::Gate::new();
     let first = When::every().path("/site/api/v1/profileimport").body(STANDINGS).first(1);
@@ -335,7 +336,7 @@ async fn what_was_sent_first_and_never_ended_does_not_stay_if_it_arrives_last() 
         stage.connect(ADA, "ada").await.unwrap();
         stage.process.enrol().await.unwrap();
         assert_eq!(status(&stage, ADA), "connected");
-        // Of the worker whose import is on its way, the table hears no more.
+        // The table gets no further request from the worker whose import is in progress.
         stage.table_wire.inject(When::every().body(":if_status_told"), Fault::DropBefore);
         gate.open();
     };
@@ -350,7 +351,7 @@ async fn what_was_sent_first_and_never_ended_does_not_stay_if_it_arrives_last() 
 }
 
 #[tokio::test]
-async fn a_refused_password_is_met_once_and_the_forms_wait_for_the_right_one() {
+async fn refused_password_is_tried_once_and_forms_are_written_later() {
     let stage = connected(ada_and_ben()).await;
     stage.smartabase.set_password("another-api-password");
     for person in ["ada", "ben"] {

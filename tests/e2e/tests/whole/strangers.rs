@@ -1,16 +1,16 @@
-//! The tests' table is on a port, so that a wire can be put in front of it. Another user of the machine, or a web page
-//! that finds the port, sends what the AWS SDK would send; the table checks no signature.
+//! The tests' table listens on a port, so that a wire can be put in front of it. Another user of the machine, or a web
+//! page that finds the port, may send what the AWS SDK sends. The table checks no signature.
 
 use e2e::{ADA, ada_and_ben};
 use reqwest::header::{CONTENT_TYPE, ORIGIN};
 use reqwest::{Method, StatusCode, Url};
 
-/// Both ports: the table's own and that of the wire.
+/// Both addresses: the table's own and the wire's.
 async fn doors(stage: &local::Stage) -> [Url; 2] {
     [stage.dynamo.endpoint().await.unwrap(), stage.table_wire.url()].map(|address| address.parse().unwrap())
 }
 
-/// What a stranger learns who asks for everything in the table.
+/// Sends a scan of the whole table as a stranger. Returns the response.
 async fn scan(stage: &local::Stage, method: Method, url: Url, origin: Option<&str>) -> (StatusCode, String) {
     let request = stage.browser.request(method, url).header("x-amz-target", "DynamoDB_20120810.Scan");
     let request = request.header(CONTENT_TYPE, "application/x-amz-json-1.0").body(r#"{"TableName":"connector"}"#);
@@ -22,7 +22,7 @@ async fn scan(stage: &local::Stage, method: Method, url: Url, origin: Option<&st
 }
 
 #[tokio::test]
-async fn a_stranger_who_finds_the_tables_port_reads_nothing() {
+async fn stranger_who_finds_the_tables_port_reads_nothing() {
     let stage = e2e::connected(ada_and_ben()).await;
     for door in doors(&stage).await {
         let mut found = door.clone();
@@ -33,7 +33,7 @@ async fn a_stranger_who_finds_the_tables_port_reads_nothing() {
                 assert_eq!((status, body.as_str()), (StatusCode::FORBIDDEN, ""));
             }
         }
-        // Who has the whole address is answered, unless it is a page.
+        // A client with the whole address gets a response, unless it is a web page.
         let (status, body) = scan(&stage, Method::POST, door.clone(), None).await;
         assert!(status == StatusCode::OK && body.contains(&ADA.to_string()), "{status} {body}");
         let (status, _) = scan(&stage, Method::POST, door, Some("https://evil.example.org")).await;

@@ -1,4 +1,4 @@
-//! 429: who pauses, and for how long.
+//! Status 429: which athletes pause, and for how long.
 
 use e2e::{ADA, BEN, Spent, ada_and_ben, connected, connection, curtain, deadline, faithful};
 use jiff::SignedDuration;
@@ -15,7 +15,7 @@ async fn tick(stage: &Stage) -> Spent {
     Spent::since(stage)
 }
 
-/// Lets ten minutes of silence pass and sees everybody served again.
+/// Waits until the pause is over and asserts that all athletes are synced again.
 async fn recovers(stage: &Stage) {
     stage.pass(SignedDuration::from_mins(6));
     stage.settle().await;
@@ -28,7 +28,7 @@ async fn recovers(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn invariant_6_the_tier_of_a_token_pauses_that_athlete_alone() {
+async fn invariant_6_token_tier_pauses_only_that_athlete() {
     let stage = connected(ada_and_ben()).await;
     stage.pass(PERIOD);
     let until = stage.clock.now() + SignedDuration::from_mins(10);
@@ -46,7 +46,7 @@ async fn invariant_6_the_tier_of_a_token_pauses_that_athlete_alone() {
 }
 
 #[tokio::test]
-async fn the_tier_of_the_application_pauses_everybody() {
+async fn application_tier_pauses_all_athletes() {
     let stage = connected(ada_and_ben()).await;
     stage.pass(PERIOD);
     let until = stage.clock.now() + SignedDuration::from_mins(10);
@@ -66,7 +66,7 @@ async fn the_tier_of_the_application_pauses_everybody() {
 }
 
 #[tokio::test]
-async fn a_tier_nobody_has_heard_of_pauses_everybody() {
+async fn unknown_tier_pauses_all_athletes() {
     let mut cast = ada_and_ben();
     cast.oura.tier_names.token = "basalt".to_owned();
     let stage = connected(cast).await;
@@ -80,7 +80,7 @@ async fn a_tier_nobody_has_heard_of_pauses_everybody() {
 }
 
 #[tokio::test]
-async fn a_pause_longer_than_a_period_leaves_nothing_on_the_queue() {
+async fn pause_longer_than_a_period_leaves_the_queue_empty() {
     let stage = connected(ada_and_ben()).await;
     stage.pass(PERIOD);
     stage.oura.throttle(Tier::Application, "", stage.clock.now() + SignedDuration::from_hours(1));

@@ -1,4 +1,4 @@
-//! What a tick costs when nothing changed, and what it brings when something did.
+//! What a tick costs when nothing has changed, and what it delivers when something has.
 
 use e2e::{ADA, BEN, NIGHTS, Spent, ada, ada_and_ben, connected, curtain, faithful, living, squad};
 use jiff::SignedDuration;
@@ -9,7 +9,7 @@ use sim::smartabase::User;
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// The schedule fires and one batch is worked off; what each of the two cost.
+/// Runs a tick and one batch. Returns the cost of each.
 async fn tick_apart(stage: &Stage) -> (Spent, Spent) {
     let _ = stage.cost();
     stage.process.tick().await.unwrap();
@@ -19,12 +19,12 @@ async fn tick_apart(stage: &Stage) -> (Spent, Spent) {
 }
 
 #[tokio::test]
-async fn invariant_7_an_unchanged_athlete_costs_four_requests_and_a_share_of_one_read() {
+async fn invariant_7_unchanged_athlete_costs_four_oura_requests() {
     let stage = connected(ada_and_ben()).await;
     for _ in 0..3 {
         stage.pass(PERIOD);
         let (planning, working) = tick_apart(&stage).await;
-        // The athletes are listed shard by shard, and Oura's hold is looked at.
+        // The scheduler lists the athletes shard by shard and reads Oura's hold.
         assert_eq!(planning, Spent { reads: 5, ..Spent::default() });
         assert_eq!(working, Spent { collections: 8, snapshots: 1, ..Spent::default() });
     }
@@ -32,7 +32,7 @@ async fn invariant_7_an_unchanged_athlete_costs_four_requests_and_a_share_of_one
 }
 
 #[tokio::test]
-async fn invariant_7_a_squad_is_read_at_once() {
+async fn invariant_7_squad_is_read_in_one_request() {
     let stage = connected(squad(25)).await;
     stage.pass(PERIOD);
     stage.process.tick().await.unwrap();
@@ -43,9 +43,9 @@ async fn invariant_7_a_squad_is_read_at_once() {
 }
 
 #[tokio::test]
-async fn invariant_7_the_heartbeat_is_the_only_write_and_comes_once_an_hour() {
+async fn invariant_7_heartbeat_is_the_only_write_once_an_hour() {
     let stage = connected(ada()).await;
-    // In Berlin the phone syncs at half past seven and then at a quarter to eleven.
+    // In Berlin, the phone syncs at half past seven and then at a quarter to eleven.
     stage.clock.advance("2026-03-03T19:30:00Z".parse::<jiff::Timestamp>().unwrap().duration_since(stage.clock.now()));
     stage.tick().await.unwrap();
     let _ = stage.cost();
@@ -62,7 +62,7 @@ async fn invariant_7_the_heartbeat_is_the_only_write_and_comes_once_an_hour() {
 }
 
 #[tokio::test]
-async fn a_tick_that_fires_twice_does_no_harm() {
+async fn tick_that_fires_twice_writes_once() {
     let stage = connected(ada()).await;
     stage.oura.revise_night("ada", date(2026, 3, 2), |night| night["total_sleep_duration"] = 18_000.into());
     stage.pass(PERIOD);
@@ -75,7 +75,7 @@ async fn a_tick_that_fires_twice_does_no_harm() {
 }
 
 #[tokio::test]
-async fn invariant_2_a_week_of_ordinary_life_ends_as_oura_says() {
+async fn invariant_2_records_agree_with_oura_after_a_normal_week() {
     let since = date(2026, 1, 1);
     let zones = ["Europe/Berlin", "America/Lima", "Asia/Kathmandu", "Pacific/Auckland"];
     let people =
@@ -93,7 +93,7 @@ async fn invariant_2_a_week_of_ordinary_life_ends_as_oura_says() {
 }
 
 #[tokio::test]
-async fn a_night_is_there_by_the_tick_after_the_ring_has_synced() {
+async fn night_is_delivered_by_the_first_tick_after_the_ring_synced() {
     let stage = connected(ada_and_ben()).await;
     let (monday, tuesday) = (date(2026, 3, 2), date(2026, 3, 3));
     assert!(stage.smartabase.event_on(BEN, NIGHTS, monday).is_none(), "Ben sleeps");

@@ -1,5 +1,5 @@
-//! Unusual token responses: a response with both tokens is used, and only `invalid_grant` ends the consent. What each
-//! answer means is listed in `shared/oura/tests/it/token_answers.rs`; here is what follows from it.
+//! Unusual token responses. A response with both tokens is used, and only `invalid_grant` ends the consent.
+//! `shared/oura/tests/it/token_answers.rs` lists the meaning of each response; these tests show what follows from it.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ use store::{Connection, Status};
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const TOKEN: &str = "/oauth/v2/ext/oauth-token";
 
-/// To a moment at which an access token of a day has four minutes left.
+/// Until an access token that lasts a day has four minutes left.
 const NEARLY_A_DAY: SignedDuration = SignedDuration::from_mins(24 * 60 - 4);
 
-/// When a job whose refresh failed is tried again.
+/// When a job is retried after its refresh failed.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
 
 async fn adas(stage: &Stage) -> Connection {
     connection(stage, "uuid-ada").await.unwrap()
 }
 
-/// Ada, asked for three scopes, at an Oura that differs from the usual one.
+/// Ada, asked for three scopes, at an Oura with changed settings.
 fn ada_at(change: impl FnOnce(&mut sim::oura::Settings)) -> Cast {
     let mut cast = ada();
     cast.variables.push(("OURA_SCOPES", "daily personal heartrate".to_owned()));
@@ -38,13 +38,13 @@ fn ada_at(change: impl FnOnce(&mut sim::oura::Settings)) -> Cast {
     cast
 }
 
-/// The schedule fires; its jobs run once, and what failed is not tried again yet.
+/// Runs a tick and its jobs once, without their retries.
 async fn tick_once(stage: &Stage) {
     stage.process.tick().await.unwrap();
     stage.process.work().await;
 }
 
-/// `"expires_in": "86400"`, `null`, `0`, and none at all.
+/// `"expires_in"` is `"86400"`, `null`, `0`, or absent.
 mod odd_lifetime {
     use super::*;
 
@@ -110,7 +110,7 @@ mod no_refresh_token {
             assert_eq!(adas(&stage).await.generation, generation, "stored, like any other grant");
             faithful(&stage, ADA, "ada");
         }
-        // The stored refresh token is still the one that Oura waits for.
+        // Oura still accepts the stored refresh token.
         stage.oura.configure(|oura| oura.rotates_refresh_tokens = true);
         stage.pass(NEARLY_A_DAY);
         stage.tick().await.unwrap();
@@ -132,7 +132,7 @@ mod no_refresh_token {
     }
 
     #[tokio::test]
-    async fn at_a_first_exchange_connects_nobody_and_says_why() {
+    async fn at_a_code_exchange_connects_no_athlete_and_says_why() {
         let stage = enrolled(ada()).await;
         let lone = json!({"access_token": "lone", "token_type": "bearer", "expires_in": 86_400});
         stage.oura_wire.inject(When::every().path(TOKEN), Fault::Answer(Answer::json(&lone)));
@@ -163,7 +163,7 @@ mod error_with_status_200 {
     }
 
     #[tokio::test]
-    async fn pauses_everybody_when_the_client_secret_is_wrong() {
+    async fn pauses_all_athletes_when_the_client_secret_is_wrong() {
         let mut cast = squad(2);
         cast.oura.token_error_status = TokenErrorStatus::Ok;
         let stage = connected(cast).await;
@@ -187,8 +187,8 @@ mod error_with_status_200 {
     }
 }
 
-/// `"daily,personal"`, `"daily+personal"`, `"DAILY PERSONAL"`, `["daily", "personal"]`; and `{"daily": true}` and `"read"`,
-/// which can't be read.
+/// Readable: `"daily,personal"`, `"daily+personal"`, `"DAILY PERSONAL"`, `["daily", "personal"]`. Unreadable:
+/// `{"daily": true}` and `"read"`.
 mod scope_list {
     use super::*;
 
@@ -211,7 +211,7 @@ mod scope_list {
     }
 
     #[tokio::test]
-    async fn without_daily_is_a_withdrawal_however_it_is_worded() {
+    async fn without_daily_is_a_withdrawal_in_every_format() {
         for format in READ {
             let stage = connected(ada_at(|oura| oura.scope_format = format)).await;
             stage.oura.withdraw_scope("ada", "daily");
@@ -237,14 +237,14 @@ mod scope_list {
         }
     }
 
-    /// The token answer does not say what was granted, so the `scope` of the callback does.
+    /// The token response does not say what was granted, so the `scope` of the callback counts.
     #[tokio::test]
     async fn of_the_callback_is_read_in_the_same_way() {
         for (said, granted) in [
             ("daily,personal", Some("daily personal")),
             ("EXTAPI:DAILY EXTAPI:PERSONAL", Some("daily personal")),
             ("daily+personal", Some("daily personal")),
-            // It can't be read, so what was asked for counts.
+            // It can't be read, so the scopes that were asked for count.
             ("read", Some("daily heartrate personal")),
             // Nothing was granted, or sleep data was left out.
             ("", None),
@@ -262,7 +262,7 @@ mod scope_list {
     }
 }
 
-/// 503, a page, or a lost connection, once, and the refresh token is still good.
+/// 503, an HTML page, or a lost connection, once. The refresh token is still valid.
 mod no_pair_came {
     use super::*;
 
@@ -277,7 +277,7 @@ mod no_pair_came {
     }
 
     #[tokio::test]
-    async fn is_tried_again_with_the_jobs_own_retry() {
+    async fn is_tried_again_when_the_job_is_retried() {
         for fault in failures() {
             let stage = connected(ada()).await;
             let what = format!("{fault:?}");
@@ -296,9 +296,10 @@ mod no_pair_came {
         }
     }
 
-    /// The response with the new pair was lost. Only new consent helps, so the athlete is asked to connect again soon.
+    /// The response with the new pair was lost. Only a new consent helps, so the athlete is asked soon to connect
+    /// again.
     #[tokio::test]
-    async fn of_a_token_that_was_spent_asks_for_consent_at_the_retry() {
+    async fn after_the_token_was_spent_asks_for_consent_at_the_retry() {
         let stage = connected(ada()).await;
         stage.oura_wire.inject(When::every().path(TOKEN).first(1), Fault::DropAfter);
         stage.pass(NEARLY_A_DAY);
@@ -309,7 +310,7 @@ mod no_pair_came {
         assert_eq!(adas(&stage).await.status, Status::NeedsConsent);
     }
 
-    /// Another job of the same athlete waits for the lease at that moment.
+    /// Meanwhile another job of the same athlete waits for the lease.
     #[tokio::test]
     async fn does_not_send_the_token_again_at_once() {
         let stage = connected(ada()).await;
@@ -329,7 +330,7 @@ mod no_pair_came {
         curtain(&stage).await;
     }
 
-    /// A worker that died may have put the pair on the queue, so no job sends the token again for ten minutes.
+    /// A worker that died may have sent the pair to the queue. For ten minutes, no job sends the token again.
     #[tokio::test]
     async fn after_a_worker_died_waits_ten_minutes() {
         let stage = connected(ada()).await;
@@ -343,7 +344,7 @@ mod no_pair_came {
         }
         stage.oura_wire.heal();
         let _ = stage.cost();
-        // The lease has run out.
+        // The lease has expired.
         stage.pass(SignedDuration::from_mins(4));
         tick_once(&stage).await;
         assert_eq!(Spent::since(&stage).tokens, 0);
@@ -357,7 +358,7 @@ mod no_pair_came {
     }
 }
 
-/// 400 `invalid_request`, as an older token server answers that has moved on.
+/// 400 `invalid_request`, as an older token server may answer after Oura has replaced it.
 mod refused_for_a_day {
     use super::*;
 
@@ -366,7 +367,7 @@ mod refused_for_a_day {
         stage.oura_wire.inject(When::every().path(TOKEN), Fault::Answer(refusal));
     }
 
-    /// Ticks every hour from when the access token has expired.
+    /// Runs ticks, one an hour.
     async fn hours(stage: &Stage, hours: usize) {
         for _ in 0..hours {
             stage.tick().await.unwrap();

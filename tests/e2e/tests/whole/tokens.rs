@@ -1,4 +1,4 @@
-//! Grants: refreshed in time, once, and stored before they are used.
+//! Grants are refreshed in time, once, and stored before they are used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,11 +18,11 @@ use store::Status;
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 const TOKEN: &str = "/oauth/v2/ext/oauth-token";
 
-/// To a moment at which an access token of a day has four minutes left.
+/// Until an access token that lasts a day has four minutes left.
 const NEARLY_A_DAY: SignedDuration = SignedDuration::from_mins(24 * 60 - 4);
 
 #[tokio::test]
-async fn an_access_token_about_to_expire_is_refreshed_once_at_either_server() {
+async fn expiring_token_is_refreshed_once_at_either_server() {
     for server in [TokenServer::New, TokenServer::Legacy] {
         let mut cast = ada();
         cast.oura.server = server;
@@ -44,7 +44,7 @@ async fn an_access_token_about_to_expire_is_refreshed_once_at_either_server() {
 }
 
 #[tokio::test]
-async fn an_access_token_refused_before_its_time_is_refreshed_and_the_sync_goes_on() {
+async fn token_refused_before_its_expiry_is_refreshed_within_the_sync() {
     for server in [TokenServer::New, TokenServer::Legacy] {
         let mut cast = ada();
         cast.oura.server = server;
@@ -73,11 +73,11 @@ async fn a_month_of_ticks_keeps_the_grant_alive() {
 }
 
 #[tokio::test]
-async fn invariant_3_a_refreshed_pair_is_stored_before_it_is_used() {
+async fn invariant_3_refreshed_pair_is_stored_before_it_is_used() {
     let stage = connected(ada()).await;
     let before = connection(&stage, "uuid-ada").await.unwrap();
     let order = Order::watch(&stage);
-    // The first write after the refresh reaches the table, and its answer is held back.
+    // The first write after the refresh reaches the table, and the wire holds its response back.
     let (refreshed, gate) = (Arc::new(AtomicBool::new(false)), Gate::new());
     let seen = Arc::clone(&refreshed);
     stage.oura_wire.decide(move |request| {
@@ -108,7 +108,7 @@ async fn invariant_3_a_refreshed_pair_is_stored_before_it_is_used() {
 }
 
 #[tokio::test]
-async fn invariant_3_a_refresh_token_is_sent_to_the_token_endpoint_and_nowhere_else() {
+async fn invariant_3_refresh_token_goes_only_to_the_token_endpoint() {
     let stage = enrolled(ada_and_ben()).await;
     for wire in [&stage.oura_wire, &stage.smartabase_wire, &stage.table_wire] {
         wire.keep_bodies();
@@ -143,7 +143,7 @@ async fn invariant_3_a_refresh_token_is_sent_to_the_token_endpoint_and_nowhere_e
 }
 
 #[tokio::test]
-async fn a_token_server_that_is_unwell_costs_a_tick_and_no_grant() {
+async fn failing_token_server_delays_a_tick_and_loses_no_grant() {
     let half = serde_json::json!({"refresh_token": "r", "token_type": "bearer", "expires_in": 60});
     let stage = connected(ada()).await;
     for answer in [Answer::status(503), Answer::html(), Answer::json(&half), Answer::status(404)] {
@@ -168,7 +168,7 @@ async fn a_token_server_that_is_unwell_costs_a_tick_and_no_grant() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_blames_no_athlete_and_pauses_everybody() {
+async fn wrong_client_secret_pauses_all_and_changes_no_status() {
     let stage = connected(squad(3)).await;
     let credentials = |secret: &str| ClientCredentials { client_id: "client".to_owned(), client_secret: secret.into() };
     stage.secrets().unwrap().replace_oura(credentials("outdated"));
@@ -193,7 +193,7 @@ async fn a_wrong_client_secret_blames_no_athlete_and_pauses_everybody() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_at_connect_leads_to_the_staff() {
+async fn wrong_client_secret_at_connect_refers_to_the_staff() {
     let stage = enrolled(ada()).await;
     let credentials = ClientCredentials { client_id: "client".to_owned(), client_secret: "outdated".into() };
     stage.secrets().unwrap().replace_oura(credentials);
@@ -205,11 +205,11 @@ async fn a_wrong_client_secret_at_connect_leads_to_the_staff() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_down_for_half_an_hour_after_a_refresh_costs_no_grant() {
+async fn table_down_half_an_hour_after_a_refresh_loses_no_grant() {
     let stage = connected(ada()).await;
     stage.pass(NEARLY_A_DAY);
     stage.process.tick().await.unwrap();
-    // From the moment on at which the new pair is to be stored.
+    // The table fails from the moment when the worker stores the new pair.
     let (mut down, refusal) = (false, Answer::status(503));
     stage.table_wire.decide(move |seen| {
         down |= seen.operation == "UpdateItem" && String::from_utf8_lossy(&seen.body).contains("token_url");
@@ -222,7 +222,7 @@ async fn a_table_that_is_down_for_half_an_hour_after_a_refresh_costs_no_grant() 
     }
     assert!(stage.process.waiting.bodies().iter().any(|body| body.contains("rescue")), "the pair is on its way");
     stage.table_wire.heal();
-    // A tick comes before it.
+    // A tick comes before the rescue.
     stage.pass(SignedDuration::from_secs(1));
     stage.process.tick().await.unwrap();
     stage.process.work().await;
@@ -239,10 +239,10 @@ async fn a_table_that_is_down_for_half_an_hour_after_a_refresh_costs_no_grant() 
 }
 
 #[tokio::test]
-async fn a_refresh_that_nobody_finished_is_made_again_after_a_while() {
+async fn unfinished_refresh_is_repeated_later() {
     let stage = connected(ada()).await;
     stage.pass(NEARLY_A_DAY);
-    // The request is lost on its way: Oura never hears of it.
+    // The request is lost before it reaches Oura.
     stage.oura_wire.inject(When::every().path(TOKEN).first(1), Fault::DropBefore);
     stage.process.tick().await.unwrap();
     stage.process.work().await;
@@ -258,7 +258,7 @@ async fn a_refresh_that_nobody_finished_is_made_again_after_a_while() {
 }
 
 #[tokio::test]
-async fn a_grant_stays_with_the_token_server_that_issued_it_when_the_operator_moves_to_the_other() {
+async fn grant_stays_with_its_token_server_after_a_settings_change() {
     let stage = connected(ada()).await;
     let before = connection(&stage, "uuid-ada").await.unwrap().grant.unwrap().token_url;
     let mut settings = stage.process.connector.settings.clone();

@@ -1,5 +1,5 @@
-//! What is billed of the product: units of the table, bytes of the log. The bill itself is `cargo bench-cost`; these tests
-//! hold the counts it is made of.
+//! What the product is billed for: table units and log bytes. `cargo bench-cost` computes the bill; these tests check
+//! the counts that it uses.
 
 #![expect(
     clippy::float_cmp,
@@ -24,10 +24,10 @@ use e2e::log::{listen, printed};
 
 const PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// The longest row that is written as one unit, in bytes.
+/// The longest row that costs one write unit, in bytes.
 const UNIT: usize = 1024;
 
-/// Athletes in Berlin, by UUIDs of the usual length.
+/// Athletes in Berlin, with UUIDs of the usual length.
 fn cast(size: i64, life: Life) -> Cast {
     let numbers = 2001..2001 + size;
     Cast {
@@ -41,20 +41,20 @@ fn cast(size: i64, life: Life) -> Cast {
     }
 }
 
-/// The lines of the log that are no metrics, and those that are.
+/// Splits the log into lines that are no metrics, and metrics.
 fn sorted(text: &str) -> (Vec<Value>, Vec<Value>) {
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.partition(|line| line.get("_aws").is_none())
 }
 
-/// That the bill counts each of these, to a tenth.
+/// Asserts that the bill's counts are within a tenth of what was measured here.
 fn in_the_bill<const N: usize>(counted: [(&str, f64, f64); N]) {
     let off = |(_, here, there): &&(&str, f64, f64)| (here - there).abs() > there / 10.0;
     let wrong: Vec<_> = counted.iter().filter(off).collect();
     assert!(wrong.is_empty(), "counts.toml (last) no longer says what is so (first): {wrong:#?}");
 }
 
-/// Read and write units of one request to the table, of rows that are shorter than a unit.
+/// Read and write units of one request to the table, if every row is shorter than a unit.
 fn units(entry: &Entry) -> (f64, f64) {
     let body: Value = serde_json::from_slice(&entry.request).unwrap();
     let read = |asked: &Value| if asked["ConsistentRead"] == true { 1.0 } else { 0.5 };
@@ -70,7 +70,7 @@ fn units(entry: &Entry) -> (f64, f64) {
     }
 }
 
-/// The bytes of every row, names and values, by what it is; and of those that the index has.
+/// The bytes of every row, names and values, by kind of row. `index` has the entries of the index.
 async fn rows(stage: &Stage) -> BTreeMap<String, Vec<usize>> {
     let mut rows: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let scan = stage.dynamo.client().scan().table_name(stage.process.connector.store.table());
@@ -98,7 +98,7 @@ fn length(value: &AttributeValue) -> usize {
 }
 
 #[tokio::test]
-async fn a_batch_logs_a_line_for_each_change_and_one_for_all_the_rest() {
+async fn batch_logs_one_line_per_change_and_one_for_the_rest() {
     listen();
     let counts = Counts::held().unwrap();
     let stage = connected(cast(50, Life::Regular { since: date(2026, 1, 1) })).await;
@@ -130,7 +130,7 @@ async fn a_batch_logs_a_line_for_each_change_and_one_for_all_the_rest() {
 }
 
 #[tokio::test]
-async fn a_day_of_ordinary_life_comes_to_what_the_bill_says() {
+async fn normal_day_costs_what_the_bill_says() {
     listen();
     let counts = Counts::held().unwrap();
     let stage = connected(cast(10, Life::Varied { since: date(2026, 1, 1) })).await;
@@ -142,7 +142,7 @@ async fn a_day_of_ordinary_life_comes_to_what_the_bill_says() {
         stage.pass(PERIOD);
         let _ = stage.cost();
         let _ = printed();
-        // From half past three to half past six, as the template has it.
+        // Hourly from half past three to half past six, as in the template.
         if [72, 76, 80, 84].contains(&tick) {
             stage.process.enrol().await.unwrap();
         }
@@ -164,7 +164,7 @@ async fn a_day_of_ordinary_life_comes_to_what_the_bill_says() {
         }
         for entry in enrolment.table.entries.iter().chain(&work.table.entries) {
             let request = String::from_utf8_lossy(&entry.request);
-            // The bill has these by themselves: what every tick reads, and what it writes of an athlete unchanged.
+            // The bill lists these separately: what each tick reads, and what it writes for an unchanged athlete.
             if entry.operation == "BatchGetItem" && request.contains("HOLD#") {
                 continue;
             }

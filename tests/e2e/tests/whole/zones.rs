@@ -1,4 +1,4 @@
-//! Dates and times of day are the athlete's own, wherever the site is.
+//! Dates and times of day are in the athlete's own time zone, whatever the site's.
 
 use e2e::{ADA, NIGHTS, ada, connected, curtain, faithful, living, told_truly};
 use jiff::SignedDuration;
@@ -6,7 +6,7 @@ use jiff::civil::date;
 use local::{Cast, Stage};
 use sim::oura::{Life, SleepWindow};
 
-/// Ada in `zone` at `now`, on a site in `site`.
+/// Ada in `zone` at `now`, on a site in the zone `site`.
 async fn there(zone: &str, now: &str, site: &str) -> Stage {
     let life = Life::Regular { since: date(2026, 1, 1) };
     connected(Cast {
@@ -19,8 +19,8 @@ async fn there(zone: &str, now: &str, site: &str) -> Stage {
 }
 
 #[tokio::test]
-async fn odd_offsets_keep_their_dates() {
-    // Kathmandu +05:45, Tongatapu +13:00, Marquesas -09:30; at eleven in the morning there, on Tuesday 3 March.
+async fn unusual_utc_offsets_keep_their_dates() {
+    // Kathmandu +05:45, Tongatapu +13:00, Marquesas -09:30; local time is eleven on Tuesday morning, 3 March.
     let places = [
         ("Asia/Kathmandu", "2026-03-03T05:15:00Z"),
         ("Pacific/Tongatapu", "2026-03-02T22:00:00Z"),
@@ -39,7 +39,7 @@ async fn odd_offsets_keep_their_dates() {
 }
 
 #[tokio::test]
-async fn however_oura_reads_the_dates_of_a_window_the_records_are_the_same() {
+async fn records_do_not_depend_on_how_oura_reads_window_dates() {
     let mut cast = ada();
     cast.people = vec![living("ada", "Pacific/Auckland", Life::Regular { since: date(2026, 1, 1) })];
     cast.oura.page_size = 4;
@@ -60,7 +60,7 @@ async fn however_oura_reads_the_dates_of_a_window_the_records_are_the_same() {
 }
 
 #[tokio::test]
-async fn an_athlete_east_of_the_site_sees_this_mornings_night_at_once() {
+async fn night_of_an_athlete_east_of_the_site_is_delivered_at_once() {
     // Half past nine on Tuesday morning in Auckland is Monday noon in Los Angeles.
     let stage = there("Pacific/Auckland", "2026-03-02T20:30:00Z", "America/Los_Angeles").await;
     let night = stage.oura.night("ada", date(2026, 3, 3)).unwrap();
@@ -71,7 +71,7 @@ async fn an_athlete_east_of_the_site_sees_this_mornings_night_at_once() {
 }
 
 #[tokio::test]
-async fn an_athlete_west_of_the_site_loses_no_day() {
+async fn athlete_west_of_the_site_loses_no_day() {
     let stage = there("Pacific/Marquesas", "2026-03-03T20:30:00Z", "Pacific/Auckland").await;
     for _ in 0..8 {
         stage.pass(SignedDuration::from_hours(6));
@@ -82,8 +82,8 @@ async fn an_athlete_west_of_the_site_loses_no_day() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_clocks_neither_doubles_nor_drops_a_night() {
-    // Spring forward in Berlin and in New York, fall back in Berlin: on these mornings.
+async fn clock_change_neither_doubles_nor_drops_a_night() {
+    // The mornings of the clock changes: forward in Berlin and in New York, back in Berlin.
     let mornings = [
         ("Europe/Berlin", "2026-03-29T09:30:00Z", date(2026, 3, 29)),
         ("America/New_York", "2026-03-08T15:30:00Z", date(2026, 3, 8)),
@@ -101,7 +101,7 @@ async fn a_change_of_the_clocks_neither_doubles_nor_drops_a_night() {
 }
 
 #[tokio::test]
-async fn new_years_eve_is_a_night_like_any_other() {
+async fn night_over_new_year_is_delivered() {
     let stage = there("Europe/Berlin", "2027-01-01T09:00:00Z", "Europe/Berlin").await;
     assert!(stage.smartabase.event_on(ADA, NIGHTS, date(2026, 12, 31)).is_some());
     told_truly(&stage, ADA, "ada", date(2026, 12, 4), date(2027, 1, 1));

@@ -1,4 +1,4 @@
-//! What can be wrong with a form, in a name for scripts and in words for people.
+//! The problems that a form can have, each with a name for scripts and a text for people.
 
 use std::fmt;
 
@@ -6,35 +6,35 @@ use smartabase::{FormKind, FormName};
 
 use crate::forms::Holds;
 
-/// What is wrong with one form of the site.
+/// One problem of one form of the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The form, as `forms.toml` names it.
     pub form: FormName,
-    /// What is wrong with it.
+    /// The problem.
     pub fault: Fault,
 }
 
-/// What can be wrong with a form. [`Finding`]'s `Display` says it in words, [`Finding::remedy`] what to do.
+/// A problem of a form. [`Finding`]'s `Display` describes it, [`Finding::remedy`] says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The account sees no form of this name.
+    /// The account sees no form with this name.
     NoForm {
         /// The kind it should be.
         kind: FormKind,
         /// A form of that kind with almost this name.
         similar: Option<FormName>,
     },
-    /// There is a form of this name, but of the other kind.
+    /// The form with this name is of the other kind.
     WrongKind {
         /// The kind it should be.
         kind: FormKind,
     },
-    /// There are several forms of this name, and imports name a form by nothing else.
+    /// Several forms have this name, and imports identify a form by its name alone.
     SeveralForms,
-    /// The account may read the form and not write it.
+    /// The account may read the form, but not write it.
     ReadOnly,
-    /// The form lacks a field that is written.
+    /// The form lacks a field that the connector writes.
     NoField {
         /// The field's label.
         field: String,
@@ -48,7 +48,7 @@ pub enum Fault {
         /// A field of the form with almost this label.
         similar: Option<String>,
     },
-    /// Several fields of the form have this label, and imports name a field by nothing else.
+    /// Several fields of the form have this label, and imports identify a field by its label alone.
     SeveralFields {
         /// The label.
         field: String,
@@ -65,12 +65,12 @@ pub enum Fault {
         /// The field's label.
         field: String,
     },
-    /// The field is required, and Oura does not give it every time: the site refuses the records that lack it.
+    /// The field is required, and Oura does not always give a value: the site refuses records without one.
     RequiredButBlank {
         /// The field's label.
         field: String,
     },
-    /// The field is of a type that can't hold what is written to it.
+    /// The field's type can't hold the value that the connector writes.
     CannotHold {
         /// The field's label.
         field: String,
@@ -100,7 +100,7 @@ impl Finding {
         }
     }
 
-    /// The label of the field that is meant, if it is about one.
+    /// The field's label, if the problem is about a field.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match &self.fault {
@@ -115,7 +115,7 @@ impl Finding {
         }
     }
 
-    /// What to do about it, in a sentence.
+    /// What to do about the problem, in one sentence.
     #[must_use]
     pub fn remedy(&self) -> String {
         match &self.fault {
@@ -154,7 +154,7 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Quoted as Rust quotes: spaces that look like others, and control characters, are spelled out.
+        // Quoted like a Rust string, which spells out control characters and unusual spaces.
         let form = self.form.as_str();
         match &self.fault {
             Fault::NoForm { similar: Some(similar), .. } => {

@@ -19,7 +19,7 @@ fn field(label: &str, kind: FieldKind) -> SchemaField {
     SchemaField { label: label.to_owned(), kind, item_type: format!("{kind:?}"), required: false }
 }
 
-/// The sleep form as it should be.
+/// A sleep form without problems.
 fn sound() -> FormSchema {
     let kinds = [
         ("Score", FieldKind::Number),
@@ -33,7 +33,7 @@ fn sound() -> FormSchema {
     FormSchema { fields: kinds.map(|(label, kind)| field(label, kind)).into() }
 }
 
-/// What is found on the sleep form once it has been changed.
+/// The findings for the sleep form after a change.
 fn after(change: impl FnOnce(&mut Vec<SchemaField>)) -> Vec<Fault> {
     let mut schema = sound();
     change(&mut schema.fields);
@@ -73,18 +73,18 @@ fn a_form_that_is_missing_is_looked_for_under_similar_names() {
     for spelt in ["sleep", "Sleep ", "Sleep\u{a0}", "SLEEP", "Sleeep"] {
         assert_eq!(located(&[summary(1, spelt, FormKind::Event)]), missing(Some(spelt)), "{spelt:?}");
     }
-    // One of the other kind is no form to rename.
+    // A form of the other kind is not suggested.
     assert_eq!(located(&[summary(1, "sleep", FormKind::Profile)]), missing(None));
 }
 
 #[test]
-fn a_form_of_the_other_kind_is_told_from_none() {
+fn a_form_of_the_other_kind_is_reported_as_such() {
     let other = summary(1, "Sleep", FormKind::Profile);
     assert_eq!(located(&[other]), (None, vec![Fault::WrongKind { kind: FormKind::Event }]));
 }
 
 #[test]
-fn two_forms_of_one_name_cannot_be_told_apart() {
+fn two_forms_with_one_name_are_reported_as_ambiguous() {
     let forms = [summary(1, "Sleep", FormKind::Event), summary(2, "Sleep", FormKind::Event)];
     assert_eq!(located(&forms), (None, vec![Fault::SeveralForms]));
     let kinds = [summary(1, "Sleep", FormKind::Event), summary(2, "Sleep", FormKind::Profile)];
@@ -92,7 +92,7 @@ fn two_forms_of_one_name_cannot_be_told_apart() {
 }
 
 #[test]
-fn a_form_that_may_only_be_read_is_compared_all_the_same() {
+fn the_fields_of_a_read_only_form_are_still_compared() {
     let form = FormSummary { read_only: true, ..summary(1, "Sleep", FormKind::Event) };
     assert_eq!(located(&[form]), (Some(1), vec![Fault::ReadOnly]));
 }
@@ -103,7 +103,7 @@ fn a_field_that_is_missing_is_looked_for_under_similar_labels() {
         vec![Fault::NoField { field: field.to_owned(), similar: similar.map(str::to_owned) }]
     };
     let without = |label: &'static str| after(move |fields| fields.retain(|field| field.label != label));
-    // What is left is similar enough to nothing, or claimed by another field of ours.
+    // The remaining names are not similar enough, or another field of ours has them.
     assert_eq!(without("Score"), missing("Score", None));
     for (label, spelt) in [
         ("Score", "score"),
@@ -125,7 +125,7 @@ fn a_field_that_is_missing_is_looked_for_under_similar_labels() {
 }
 
 #[test]
-fn the_closest_spelling_is_suggested_and_never_one_that_is_ours_too() {
+fn the_closest_unused_spelling_is_suggested() {
     let names = ["Latency (max)", "latency (min)", "Lateness"];
     assert_eq!(similar("Latency (min)", names.into_iter()), Some("latency (min)"));
     let file = FILE.replace("'Score'", "'Length2'");
@@ -135,7 +135,7 @@ fn the_closest_spelling_is_suggested_and_never_one_that_is_ours_too() {
 }
 
 #[test]
-fn two_fields_of_one_label_cannot_be_told_apart() {
+fn two_fields_with_one_label_are_reported_as_ambiguous() {
     for label in ["Score", "Comment"] {
         let faults = after(|fields| fields.push(field(label, FieldKind::Number)));
         assert_eq!(faults, [Fault::SeveralFields { field: label.to_owned() }]);
@@ -144,12 +144,12 @@ fn two_fields_of_one_label_cannot_be_told_apart() {
 }
 
 #[test]
-fn what_the_site_fills_itself_is_not_written() {
+fn a_field_that_the_site_fills_is_reported() {
     for label in ["Score", "Comment"] {
         for kind in [FieldKind::Linked, FieldKind::Calculated] {
             let faults = after(|fields| {
                 let there = at(fields, label);
-                // Whatever else is wrong with it does not matter.
+                // Its other problems are not reported.
                 (there.kind, there.required) = (kind, true);
                 "History Calculation".clone_into(&mut there.item_type);
             });
@@ -229,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn any_name_is_compared_with_any_other(name in any::<String>(), other in any::<String>()) {
+    fn comparing_any_two_names_works(name in any::<String>(), other in any::<String>()) {
         let _ = similar(&name, [other.as_str()].into_iter());
     }
 }

@@ -30,7 +30,7 @@ fn only(day: Date) -> Days {
     Days { first: day, last: day }
 }
 
-/// A night as Oura writes one.
+/// A night in Oura's format.
 fn night(id: &str, day: Date) -> Value {
     json!({
         "id": id,
@@ -62,7 +62,7 @@ fn night(id: &str, day: Date) -> Value {
     })
 }
 
-/// The night with other entries in some places.
+/// The night with some entries replaced.
 fn night_with(id: &str, day: Date, other: Value) -> Sleep {
     let mut document = night(id, day);
     if let (Value::Object(document), Value::Object(other)) = (&mut document, other) {
@@ -130,7 +130,7 @@ fn activity(id: &str, day: Date) -> DailyActivity {
     }))
 }
 
-/// Everything about a day.
+/// A day with all documents.
 fn documents(day: Date) -> Documents {
     Documents {
         activity: vec![activity("activity", day)],
@@ -161,7 +161,7 @@ fn value<'a>(record: &'a Record, label: &str) -> &'a str {
     &record.fields.iter().find(|(name, _)| name == label).unwrap().1
 }
 
-/// The days of the records that are incomplete, by form.
+/// The days of the incomplete records, by form.
 fn incomplete(records: &[Record]) -> Vec<(usize, Date)> {
     records.iter().filter(|record| record.incomplete).map(|record| (record.form, record.date)).collect()
 }
@@ -178,7 +178,7 @@ fn a_full_day_fills_both_forms() {
 }
 
 #[test]
-fn what_oura_does_not_say_is_blank() {
+fn a_value_missing_at_oura_is_blank() {
     let forms = shipped();
     let documents = Documents {
         sleep: vec![night_with("night", TUESDAY, json!({"average_hrv": null, "bedtime_start": null}))],
@@ -197,7 +197,7 @@ fn what_oura_does_not_say_is_blank() {
 }
 
 #[test]
-fn a_day_about_which_oura_says_nothing_has_no_record() {
+fn a_day_without_data_has_no_record() {
     let hollow = |day: Date| json!({"id": "a", "day": day, "score": null, "contributors": null});
     let documents = Documents {
         daily_sleep: vec![read(hollow(TUESDAY))],
@@ -210,7 +210,7 @@ fn a_day_about_which_oura_says_nothing_has_no_record() {
 }
 
 #[test]
-fn a_nap_leaves_the_night_blank_beside_the_days_score() {
+fn a_nap_leaves_the_night_blank_but_not_the_days_score() {
     let mut documents = documents(TUESDAY);
     documents.sleep = vec![night_with("nap", TUESDAY, json!({"type": "sleep"}))];
     let records = shipped().records(&documents, only(TUESDAY));
@@ -218,7 +218,7 @@ fn a_nap_leaves_the_night_blank_beside_the_days_score() {
 }
 
 #[test]
-fn records_are_made_of_the_days_wanted_by_form_and_date() {
+fn only_wanted_days_give_records_by_form_and_date() {
     let days: Vec<_> = (0..5).map(|day| TUESDAY + day.days()).collect();
     let mut all = Documents::default();
     for day in days.iter().rev() {
@@ -234,16 +234,16 @@ fn records_are_made_of_the_days_wanted_by_form_and_date() {
 }
 
 #[test]
-fn the_evening_before_is_right_at_every_turn_of_the_calendar() {
+fn the_evening_before_is_right_at_calendar_changes() {
     for (day, evening) in [
         (date(2026, 1, 1), date(2025, 12, 31)),
         (date(2028, 3, 1), date(2028, 2, 29)),
         (date(2028, 2, 29), date(2028, 2, 28)),
         (date(2027, 3, 1), date(2027, 2, 28)),
-        // Clocks change in Europe and in America.
+        // Clocks change in Europe and in America on these days.
         (date(2026, 3, 29), date(2026, 3, 28)),
         (date(2026, 11, 1), date(2026, 10, 31)),
-        // No evening of this day in Samoa, which skipped it.
+        // Samoa skipped this day, so it has no evening there.
         (date(2011, 12, 31), date(2011, 12, 30)),
     ] {
         let records = shipped().records(&documents(day), only(day));
@@ -255,7 +255,7 @@ fn the_evening_before_is_right_at_every_turn_of_the_calendar() {
 }
 
 #[test]
-fn an_unreadable_document_taints_its_own_day_and_the_forms_that_read_its_collection() {
+fn an_unreadable_document_makes_its_records_incomplete() {
     let wednesday = TUESDAY.tomorrow().unwrap();
     let span = Days { first: TUESDAY, last: wednesday };
     let mut all = documents(TUESDAY);
@@ -276,7 +276,7 @@ fn an_unreadable_document_taints_its_own_day_and_the_forms_that_read_its_collect
 }
 
 #[test]
-fn a_refused_collection_taints_the_forms_that_read_it() {
+fn a_refused_collection_makes_its_forms_incomplete() {
     let mut documents = documents(TUESDAY);
     let monday = TUESDAY.yesterday().unwrap();
     for (refused, expected) in [("daily_readiness", (NIGHTS, monday)), ("daily_activity", (DAYS, TUESDAY))] {
@@ -286,7 +286,7 @@ fn a_refused_collection_taints_the_forms_that_read_it() {
 }
 
 #[test]
-fn of_equally_long_nights_the_earlier_and_then_the_smaller_id_is_kept() {
+fn of_equal_nights_the_earlier_then_the_smaller_id_is_kept() {
     let at = |id: &str, start: &str| night_with(id, TUESDAY, json!({"bedtime_start": start}));
     let early = at("b", "2026-03-02T22:00:00+01:00");
     let late = at("a", "2026-03-02T23:00:00+01:00");
@@ -303,7 +303,7 @@ fn of_two_documents_of_one_day_the_later_timestamp_is_kept() {
     };
     let (early, late) = ("2026-03-03T00:00:00+01:00", "2026-03-03T00:00:00-05:00");
     for (one, other, kept) in [
-        // Whatever the ids, and by the instant, not by the wall clock.
+        // Timestamps are compared as instants, not as wall-clock times, and ids do not matter.
         (of("z", early.into()), of("a", late.into()), "a"),
         (of("a", early.into()), of("z", late.into()), "z"),
         (of("z", "2026-03-03T02:00:00+01:00".into()), of("a", "2026-03-03T01:30:00Z".into()), "a"),
@@ -311,7 +311,7 @@ fn of_two_documents_of_one_day_the_later_timestamp_is_kept() {
         (of("z", Value::Null), of("a", early.into()), "a"),
         (of("z", "soon".into()), of("a", early.into()), "a"),
         (of("z", 1_772_500_000.into()), of("a", early.into()), "a"),
-        // Of equals the greater id.
+        // Of equal timestamps, the greater id wins.
         (of("a", early.into()), of("z", early.into()), "z"),
         (of("a", early.into()), of("z", "2026-03-02T23:00:00Z".into()), "z"),
         (of("a", Value::Null), of("z", Value::Null), "z"),
@@ -346,7 +346,7 @@ fn any_single_difference_changes_the_windows_digest() {
 }
 
 #[test]
-fn a_record_that_spells_out_others_is_not_taken_for_them() {
+fn a_record_that_imitates_others_has_another_digest() {
     let forms = shipped();
     let record = |fields: &[(&str, &str)]| {
         let fields = fields.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
@@ -357,7 +357,7 @@ fn a_record_that_spells_out_others_is_not_taken_for_them() {
     assert_ne!(digest(forms, &[spelt]), digest(forms, &[record(&[]), record(&[]), record(&[])]));
 }
 
-/// A period of any kind, whose id is still to be given.
+/// A period of any kind, still without an id.
 fn any_period() -> impl Strategy<Value = Value> {
     let kind = select(vec!["long_sleep", "long_sleep", "sleep", "late_nap", "rest", "deleted", "siesta"]);
     let start = select(vec!["2026-03-02T22:00:00+01:00", "2026-03-02T22:00:00-08:00", "2026-03-03T01:30:00Z"]);
@@ -375,7 +375,7 @@ fn any_period() -> impl Strategy<Value = Value> {
     )
 }
 
-/// Texts of few letters, so that differently cut ones run together alike.
+/// Texts of few letters, so that lists cut at different places often join to the same text.
 fn any_text() -> impl Strategy<Value = String> {
     "[ab\u{0}:\u{e9}]{0,3}"
 }
@@ -384,7 +384,7 @@ fn any_fields() -> impl Strategy<Value = Vec<(String, String)>> {
     vec((any_text(), any_text()), 0..3)
 }
 
-/// What records are made of: a record can't be printed, and a property's arguments must be.
+/// The parts of records. Records have no `Debug`, but a property's arguments need it.
 type Parts = (usize, i64, Vec<(String, String)>, bool);
 
 fn any_parts() -> impl Strategy<Value = Vec<Parts>> {
@@ -405,7 +405,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn the_main_sleep_is_the_longest_finished_long_sleep_whatever_the_order(
+    fn the_main_sleep_is_the_longest_finished_long_sleep(
         (periods, shuffled) in vec(any_period(), 0..8).prop_flat_map(|periods| {
             let numbered = periods.into_iter().enumerate();
             let periods: Vec<Sleep> =
@@ -511,7 +511,7 @@ proptest! {
         let one = Record { form: 0, date: TUESDAY, fields: cut(cuts[0], cuts[1]), incomplete: false };
         let other = Record { form: 0, date: TUESDAY, fields: cut(cuts[2], cuts[3]), incomplete: false };
         prop_assert_eq!(one == other, one.digest() == other.digest());
-        // Nor does a field that moves from one record to the next.
+        // A field that moves from one record to the next also changes the digest.
         let with = |fields: &[(String, String)]| {
             Record { form: 0, date: TUESDAY, fields: fields.to_vec(), incomplete: false }
         };

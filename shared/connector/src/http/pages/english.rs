@@ -275,7 +275,7 @@ fn often(every: Duration) -> String {
     }
 }
 
-/// A date as people say it; the year only when it is not this one.
+/// A date as people say it, with the year only when it is not the current one.
 fn named(date: Date, today: Date, format: &str) -> String {
     let year = if date.year() == today.year() { String::new() } else { format!(" {}", date.year()) };
     format!("{}{year}", date.strftime(format))
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn how_often_is_said_in_the_unit_that_fits() {
+    fn periods_are_written_in_the_fitting_unit() {
         let said = |minutes| often(Duration::from_mins(minutes));
         assert_eq!(
             [1, 15, 60, 90, 120].map(said),

@@ -104,7 +104,7 @@ fn connect_page(name: &str, site: &Url, connection: Option<&Connection>) -> Mark
     visit.render()
 }
 
-/// The connect page, for somebody who has not connected and for every way a connection can stand.
+/// The connect page, for an athlete who has not connected and for every status of a connection.
 fn connect_pages(name: &str, site: &Url) -> Vec<(String, Markup)> {
     let statuses = [
         Status::Active,
@@ -139,7 +139,7 @@ fn every_page() -> Vec<(String, Markup)> {
     pages
 }
 
-/// What a person reads: the text of the body, a line for each element.
+/// The visible text: the text of the body, one line for each element.
 fn text(markup: &Markup) -> String {
     let (_, body) = markup.0.split_once("<main").unwrap();
     let mut text = String::new();
@@ -170,7 +170,7 @@ fn every_page_says_what_happened_and_what_to_do() {
 }
 
 #[test]
-fn what_happened_is_one_sentence_and_what_to_do_another() {
+fn each_page_has_one_sentence_for_event_and_one_for_action() {
     let endings: Vec<_> = endings().iter().map(LANGUAGE.ending).collect();
     let (since, today, note) = (date(2026, 2, 1), date(2026, 3, 3), String::new);
     let standings = [
@@ -196,7 +196,7 @@ fn what_happened_is_one_sentence_and_what_to_do_another() {
 }
 
 #[test]
-fn a_ring_that_does_not_sync_is_told_so_unless_nights_are_on_their_way() {
+fn a_stale_ring_is_shown_unless_a_backfill_is_running() {
     let silent = Connection { last_day: Some(date(2026, 2, 28)), ..connection(Status::Active) };
     let owed = Connection { backfill_from: Some(date(2026, 2, 1)), ..silent.clone() };
     let says =
@@ -205,7 +205,7 @@ fn a_ring_that_does_not_sync_is_told_so_unless_nights_are_on_their_way() {
 }
 
 #[test]
-fn where_no_form_is_one_of_nights_none_is_spoken_of() {
+fn without_a_form_for_nights_no_page_mentions_nights() {
     let (link, token, site, zone) = (link(), SecretString::from("token"), site(), TimeZone::UTC);
     for last_day in [None, Some(date(2026, 2, 1))] {
         let connection = Connection { last_day, ..connection(Status::Active) };
@@ -226,7 +226,7 @@ fn where_no_form_is_one_of_nights_none_is_spoken_of() {
 }
 
 #[test]
-fn dates_are_those_of_the_sites_zone() {
+fn dates_are_in_the_sites_time_zone() {
     let late = Connection { connected_at: "2026-03-02T23:30:00Z".parse().unwrap(), ..connection(Status::Active) };
     let page = text(&connect_page("Ada", &site(), Some(&late)));
     assert!(page.contains("Connected since: Tuesday, 3 March\n"), "{page}");
@@ -234,7 +234,7 @@ fn dates_are_those_of_the_sites_zone() {
 }
 
 #[test]
-fn every_page_is_a_whole_document_without_script_or_anything_from_elsewhere() {
+fn every_page_is_complete_without_script_or_external_parts() {
     for (name, markup) in every_page() {
         let html = markup.into_string();
         assert!(html.starts_with(r#"<!DOCTYPE html><html lang="en" dir="ltr">"#), "{name}");
@@ -263,7 +263,7 @@ fn every_page_is_a_whole_document_without_script_or_anything_from_elsewhere() {
 }
 
 #[test]
-fn names_are_text_and_nothing_else() {
+fn names_are_escaped() {
     let hostile = r#"<script>alert("1")</script>&'"#;
     let mut pages = connect_pages(hostile, &site());
     let connected = Page::Connected { name: hostile.to_owned(), history: 30, every: Duration::from_mins(15) };
@@ -271,7 +271,7 @@ fn names_are_text_and_nothing_else() {
     for (name, markup) in pages {
         assert!(!markup.0.contains("<script"), "{name}");
         assert!(!markup.0.contains("alert(\"1\")"), "{name}");
-        // Whatever its direction, it does not turn around what stands beside it.
+        // A name of any direction does not change the text around it.
         assert!(markup.0.contains("<bdi>&lt;script&gt;"), "{name}");
     }
     let hostile = Link::new(&keyring(), AthleteId::parse(r#"a"><b>"#).unwrap(), noon());
