@@ -111,7 +111,7 @@ impl RosterDiff {
                 Some(user) => feeding.entry(user).or_default().push(id),
                 // The account does not see the user that this one was merged into. That does not mean a deletion.
                 None if people.merged.contains_key(user) => {
-                    self.odd.push((id.clone(), RosterProblem::MergedAway(*user)))
+                    self.odd.push((id.clone(), RosterProblem::MergedAway(*user)));
                 }
                 None => self.missing.push((id.clone(), *user)),
             }
