@@ -24,8 +24,6 @@ NAMESPACE = "OuraSmartabase"
 # In seconds. Far longer than a tick and its jobs take.
 PATIENCE = 150
 LOOKS_PER_TICK = 8
-# No server listens on this port: it is reserved.
-NOWHERE = "http://127.0.0.1:1/token"
 # In seconds. The check waits three such periods, for missing ticks or for waiting jobs. Together they exceed a minute,
 # the period of the schedule in the check's stack.
 PERIOD = 30
@@ -309,25 +307,17 @@ def outage(deployed: Stack, simulated: World, alarms: Alarms) -> str:
     """Breaks every refresh and every access token, so no sync succeeds, and makes it look hours old."""
     table, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
     long_ago = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=3)).isoformat()
-    living = {}
+    simulated.ask("token_servers_down", down=True)
     for person in ("ada", "ben"):
-        key = {"pk": {"S": f"ATHLETE#{simulated.facts['athletes'][person]}"}, "sk": {"S": "CONNECTION"}}
-        living[person] = (key, table.get_item(TableName=name, Key=key)["Item"]["token_url"])
         table.update_item(
             TableName=name,
-            Key=key,
-            UpdateExpression="SET token_url = :nowhere, connected_at = :long_ago, last_sync = :long_ago",
-            ExpressionAttributeValues={":nowhere": {"S": NOWHERE}, ":long_ago": {"S": long_ago}},
+            Key={"pk": {"S": f"ATHLETE#{simulated.facts['athletes'][person]}"}, "sk": {"S": "CONNECTION"}},
+            UpdateExpression="SET connected_at = :long_ago, last_sync = :long_ago",
+            ExpressionAttributeValues={":long_ago": {"S": long_ago}},
         )
         simulated.ask("expire_access_tokens", person=person)
     alarms.skip()
     try:
         return alarms.ring("LagAlarm", "RefreshFailuresAlarm", "NothingSyncedAlarm")
     finally:
-        for key, token_url in living.values():
-            table.update_item(
-                TableName=name,
-                Key=key,
-                UpdateExpression="SET token_url = :living",
-                ExpressionAttributeValues={":living": token_url},
-            )
+        simulated.ask("token_servers_down", down=False)

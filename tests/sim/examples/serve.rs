@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sim::oura::{Collection, Life, Oura, Person, TokenServer};
+use sim::oura::{Collection, Life, Oura, Person, TokenErrorStatus, TokenServer};
 use sim::smartabase::{Form, Smartabase, User};
 use sim::{oura, smartabase};
 
@@ -28,6 +28,8 @@ enum Order {
     SetClientSecret { secret: String },
     /// Every access token of the person stops working before its time.
     ExpireAccessTokens { person: String },
+    /// Oura's token servers go down, or come back.
+    TokenServersDown { down: bool },
     /// Oura's portal learns where the application may be called back.
     RegisterRedirect { url: String },
     /// What Oura shows of one collection for one day.
@@ -98,6 +100,10 @@ fn obey(order: Order, oura: &Oura, site: &Smartabase) -> Value {
         Order::SetPassword { password } => site.set_password(&password),
         Order::SetClientSecret { secret } => oura.configure(|settings| settings.client_secret = secret),
         Order::ExpireAccessTokens { person } => oura.expire_access_tokens(&person),
+        Order::TokenServersDown { down } => oura.configure(|settings| {
+            settings.token_error_status =
+                if down { TokenErrorStatus::Unavailable } else { TokenErrorStatus::Documented };
+        }),
         Order::RegisterRedirect { url } => oura.register_redirect(&url),
         Order::Documents { person, collection, day } => {
             let collection = Collection::ALL.into_iter().find(|other| other.name() == collection);

@@ -131,6 +131,8 @@ pub enum TokenErrorStatus {
     Documented,
     /// 200, with the same body.
     Ok,
+    /// 503 to every request, which then does nothing: the token servers are down.
+    Unavailable,
 }
 
 /// How a token answer lists the scopes. RFC 6749 separates them by spaces.

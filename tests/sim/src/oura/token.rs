@@ -119,6 +119,11 @@ impl World {
     }
 
     fn answer_token(&mut self, at: TokenServer, form: &Form) -> Response {
+        if self.settings.token_error_status == TokenErrorStatus::Unavailable {
+            let mut down = Response::default();
+            *down.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            return down;
+        }
         let mut answered = answer(self.token(at, form));
         if self.settings.token_error_status == TokenErrorStatus::Ok {
             *answered.status_mut() = StatusCode::OK;
