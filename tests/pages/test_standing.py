@@ -48,7 +48,7 @@ def test_a_membership_that_lapses(connected: Visitor) -> None:
 
 
 def test_an_oura_app_that_is_too_old(connected: Visitor) -> None:
-    connected.stage.ask("oura_answers", path="/v2/usercollection", status=426)
+    connected.stage.ask("outdate_app", person="ada")
     later(connected)
     connected.read("Update the Oura app")
     connected.look("standing-outdated-app")

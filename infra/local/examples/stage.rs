@@ -38,6 +38,8 @@ enum Order {
     WithdrawScope { person: String, scope: String },
     /// The person's paid membership ends.
     Lapse { person: String },
+    /// The person's Oura app becomes too old for Oura.
+    OutdateApp { person: String },
     /// The person takes the ring off: no more nights from now on.
     StopWearing { person: String },
     /// An administrator removes the first field from the form of nights.
@@ -107,6 +109,7 @@ async fn obey(order: Order, stage: &Stage) -> anyhow::Result<Value> {
         Order::Withdraw { person } => stage.oura.withdraw(&person),
         Order::WithdrawScope { person, scope } => stage.oura.withdraw_scope(&person, &scope),
         Order::Lapse { person } => stage.oura.set_member(&person, false),
+        Order::OutdateApp { person } => stage.oura.set_outdated_app(&person, true),
         Order::StopWearing { person } => stage.oura.change_person(&person, |person| person.life = Life::Blank),
         Order::LoseField => {
             let form = stage.process.connector.forms.events.first().context("there is no form")?;
