@@ -6,21 +6,22 @@ use local::Stage;
 use crate::log;
 use crate::{DAYS, LINKS, NIGHTS, ROTATIONS, STANDINGS};
 
-/// The secrets of an installation. What takes the place of one in a story has its text in it, and so is found as well.
+/// The secrets of an installation. A story that replaces one uses a value that contains the original text, so the audit
+/// also finds the replacement.
 pub(crate) const SECRETS: [&str; 3] = ["client-secret", "api-password", "the root key of the stage"];
 
-/// Every user that a story may have.
+/// The user ids that a story may use.
 const USERS: Range<i64> = 1..8000;
 
-/// The end of a story in which everything was done that was to be done: [`audit`], and nothing is left on the queue.
+/// Checks a story at its end: runs [`audit`], and asserts that no message is left on the queue.
 pub async fn curtain(stage: &Stage) {
     audit(stage).await;
     assert_eq!(stage.process.waiting.dead_letters(), []);
     assert_eq!(stage.process.waiting.bodies(), Vec::<String>::new());
 }
 
-/// What must be true whatever happened: one event per athlete, form and date; neither service was treated as it must not
-/// be; no token or secret lies where it does not belong.
+/// Asserts what must be true after every story: one event per athlete, form and date; no violation at either service;
+/// no token or secret outside its place.
 pub async fn audit(stage: &Stage) {
     assert_eq!(stage.smartabase.duplicates(), []);
     assert_eq!(stage.oura.violations(), []);
@@ -28,8 +29,8 @@ pub async fn audit(stage: &Stage) {
     keeps_secrets(stage).await;
 }
 
-/// Asserts that no token or secret lies where it does not belong: in the clear in the table or on the queue, in a form, or
-/// in what was printed, where no link's signature belongs either.
+/// Asserts that no token or secret appears in the clear in the table, on the queue, in a form or in the log. A link's
+/// signature must not appear in the log either.
 pub async fn keeps_secrets(stage: &Stage) {
     let table = table_text(stage).await;
     let dead = stage.process.waiting.dead_letters().into_iter().flat_map(|(body, reason)| [body, reason]);
@@ -45,19 +46,19 @@ pub async fn keeps_secrets(stage: &Stage) {
     }
 }
 
-/// Asserts that a text that people read, such as a page, holds no secret, token or code.
+/// Asserts that a text that people read, such as a page, contains no secret, token or code.
 pub fn gives_nothing_away(stage: &Stage, text: &str) {
     for secret in secrets(stage) {
         assert!(!text.contains(&secret), "{secret} in: {text}");
     }
 }
 
-/// Every code and token that Oura gave out, and the secrets of the installation.
+/// Every code and token that Oura issued, and the secrets of the installation.
 fn secrets(stage: &Stage) -> Vec<String> {
     stage.oura.issued().into_iter().chain(SECRETS.map(str::to_owned)).collect()
 }
 
-/// What makes each athlete's link theirs.
+/// The signatures of all personal links in the profile form.
 fn signatures(stage: &Stage) -> Vec<String> {
     let profiles = USERS.filter_map(|user| stage.smartabase.profile(user, LINKS));
     let values = profiles.flat_map(|profile| profile.rows).flatten().map(|(_, value)| value);
@@ -66,7 +67,7 @@ fn signatures(stage: &Stage) -> Vec<String> {
     signatures
 }
 
-/// Everything in the database, read behind the wire: texts as they are, bytes as far as they are text.
+/// All items of the table as text, read without the wire. Bytes are converted as far as they are UTF-8.
 async fn table_text(stage: &Stage) -> String {
     let database = stage.dynamo.client();
     let mut text = String::new();
@@ -90,7 +91,7 @@ fn write(value: &AttributeValue, text: &mut String) {
         AttributeValue::B(bytes) => text.push_str(&String::from_utf8_lossy(bytes.as_ref())),
         AttributeValue::M(map) => map.values().for_each(|value| write(value, text)),
         AttributeValue::L(list) => list.iter().for_each(|value| write(value, text)),
-        // What is neither text nor bytes nor a collection of them holds digits at most.
+        // The other types hold only digits.
         other => text.push_str(other.as_n().map_or("", String::as_str)),
     }
     text.push('\n');

@@ -4,13 +4,13 @@ use runtime::{Given, Secrets, Settings};
 
 use crate::deadline;
 
-/// Another process of the same installation, with a queue of its own: the same table, services, time and secrets, as they
-/// are now; `forms` may differ, as after a deployment. Links keep leading to the first one.
+/// Starts another process of the same installation, with a queue of its own. It has the same table, services, clock and
+/// secrets; `forms` may differ, as after a deployment. Links still lead to the first process.
 pub async fn beside(stage: &Stage, forms: Forms) -> Process {
     beside_with(stage, stage.process.connector.settings.clone(), forms).await
 }
 
-/// The same with other settings, as after an operator has changed a parameter.
+/// Like [`beside`], with other settings, as after an operator has changed a parameter.
 pub async fn beside_with(stage: &Stage, settings: Settings, forms: Forms) -> Process {
     let connector = &stage.process.connector;
     let secrets = &connector.secrets;

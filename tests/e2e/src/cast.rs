@@ -12,8 +12,7 @@ pub const BEN: i64 = 1002;
 
 const SINCE: Date = Date::constant(2026, 1, 1);
 
-/// Ada in Berlin, with a ring worn since the beginning of the year and on the roster, on the morning of Tuesday 3 March
-/// 2026.
+/// Ada in Berlin, on the morning of Tuesday 3 March 2026. She is on the roster and has worn her ring since 1 January.
 #[must_use]
 pub fn ada() -> Cast {
     let user = User::new(ADA, "uuid-ada", "Ada", "Sample").in_group("Squad");
@@ -24,7 +23,7 @@ pub fn ada() -> Cast {
     }
 }
 
-/// Ada, and Ben in Lima, who is still asleep when she is at breakfast.
+/// Ada, and Ben in Lima, where it is still night when she has breakfast.
 #[must_use]
 pub fn ada_and_ben() -> Cast {
     let mut cast = ada();
@@ -33,7 +32,7 @@ pub fn ada_and_ben() -> Cast {
     cast
 }
 
-/// So many athletes in Berlin: user 2001 is Oura's `p2001`, and so on.
+/// `size` athletes in Berlin. User 2001 is Oura's `p2001`, and so on.
 #[must_use]
 pub fn squad(size: i64) -> Cast {
     let numbers = 2001..2001 + size;
@@ -49,13 +48,13 @@ pub fn squad(size: i64) -> Cast {
     }
 }
 
-/// Somebody with a ring, somewhere.
+/// A person with an Oura account, in time zone `zone`.
 #[must_use]
 pub fn living(id: &str, zone: &str, life: Life) -> Person {
     Person::new(id, &format!("{id} at Oura"), zone).living(life)
 }
 
-/// The connector's name for the user with this UUID.
+/// The athlete id for this UUID.
 #[must_use]
 pub fn athlete(uuid: &str) -> AthleteId {
     AthleteId::parse(uuid).expect("a UUID")

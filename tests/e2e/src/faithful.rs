@@ -7,8 +7,8 @@ use sim::smartabase::Event;
 
 use crate::{DAYS, NIGHTS};
 
-/// Asserts that the forms say about the nights and days of `from..=to` (Oura's days) what Oura says now: the night of day
-/// D under D-1, the activity of day D under D, one event each and none without cause.
+/// Asserts that the forms equal what Oura shows now, for Oura's days `from..=to`. The night of day D must be under D-1,
+/// and the activity of day D under D. Each date has at most one event, and no event without documents.
 pub fn told_truly(stage: &Stage, user: i64, person: &str, from: Date, to: Date) {
     let (nights, days) = (stage.smartabase.events_of(user, NIGHTS), stage.smartabase.events_of(user, DAYS));
     for day in from.series(1.day()).take_while(|day| *day <= to) {
@@ -49,7 +49,7 @@ pub fn told_truly(stage: &Stage, user: i64, person: &str, from: Date, to: Date) 
     }
 }
 
-/// As [`told_truly`], for the week that every tick looks at.
+/// Like [`told_truly`], for the seven days that every tick fetches, and tomorrow.
 pub fn faithful(stage: &Stage, user: i64, person: &str) {
     let today = stage.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let first = today.saturating_sub(7.days()).max(date(2026, 1, 2));
@@ -65,18 +65,18 @@ fn says(events: &[Event], date: Date, expected: &[(&str, Option<String>)]) {
     }
 }
 
-/// Oura's own digits, as far as the simulator writes them: at most two decimals.
+/// A number as Oura writes it. The simulator writes at most two decimals.
 pub(crate) fn number(value: &Value) -> Option<String> {
     value.as_f64().map(|number| number.to_string())
 }
 
-/// Whole seconds as minutes, to a tenth.
+/// Seconds as minutes, with one decimal.
 pub(crate) fn minutes(seconds: &Value) -> Option<String> {
     let tenths = seconds.as_f64().map(|seconds| format!("{:.1}", seconds / 60.0));
     tenths.map(|minutes| minutes.strip_suffix(".0").map(str::to_owned).unwrap_or(minutes))
 }
 
-/// The hours and minutes of a local date-time: what the athlete's own clock showed.
+/// The hours and minutes of a local date-time: what the athlete's clock showed.
 pub(crate) fn time_of_day(stamp: &Value) -> Option<String> {
     stamp.as_str().and_then(|stamp| stamp.get(11..16)).map(str::to_owned)
 }

@@ -9,13 +9,13 @@ pub struct LateRequest {
 }
 
 impl LateRequest {
-    /// Keeps a request that a wire has seen.
+    /// Copies a request that a wire has seen.
     #[must_use]
     pub fn of(seen: &Seen) -> Self {
         Self { path: format!("{}?{}", seen.path, seen.query), body: seen.body.to_vec() }
     }
 
-    /// The site carries the request out.
+    /// Sends the request to the site.
     pub async fn carry_out(self, stage: &Stage) {
         let site = stage.smartabase.url().trim_end_matches("/site").to_owned();
         let request = stage.browser.post(format!("{site}{}", self.path)).body(self.body);

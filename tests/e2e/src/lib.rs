@@ -1,9 +1,9 @@
-//! Whole-product tests: the connector in this process, simulated Oura and Smartabase on real sockets, a real table, and
-//! a wire in front of each that counts and fails.
+//! Whole-product tests. The connector runs in this process, against simulated Oura and Smartabase on real sockets and a
+//! real table. A wire in front of each counts the requests and injects faults.
 //!
-//! This library is the vocabulary of those tests: who is on stage ([`cast`](ada)), how a story opens ([`connected`]), what
-//! a step cost ([`Spent`]), whether the forms say what Oura says ([`faithful`]), and what must be true whatever happened
-//! ([`curtain`]). The stories are in `tests/whole`.
+//! This library holds what the tests share: who takes part ([`ada`]), how a test starts ([`connected`]), how many
+//! requests a step cost ([`Spent`]), whether the forms equal what Oura shows ([`faithful`]), and what must be true at
+//! every end ([`curtain`]). The tests are in `tests/whole`.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -43,17 +43,17 @@ pub use opening::{connected, connection, deadline, enrolled, opening};
 pub use order::Order;
 pub use spent::Spent;
 
-/// The event form of nights.
+/// The event form for nights.
 pub const NIGHTS: &str = "Oura Readiness and Sleep Summary";
 
-/// The event form of days.
+/// The event form for days.
 pub const DAYS: &str = "Oura Activity Summary";
 
-/// The profile form of the personal link.
+/// The profile form for the personal link.
 pub const LINKS: &str = "Authorise Oura Data";
 
-/// The profile form that tells staff how an athlete stands.
+/// The profile form that shows staff the status of an athlete's connection.
 pub const STANDINGS: &str = "Oura Refresh Token";
 
-/// The profile form that tells staff when tokens were last exchanged.
+/// The profile form that shows staff when the tokens were last exchanged.
 pub const ROTATIONS: &str = "Current Refresh Token";

@@ -1,4 +1,4 @@
-//! What the product prints, as CloudWatch would receive it.
+//! What the product logs, as CloudWatch would receive it.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -7,14 +7,14 @@ use std::sync::Once;
 use runtime::telemetry;
 
 thread_local! {
-    /// What was printed on this thread. A test has one, and so has all that its product does.
+    /// What this thread has logged. A test and all its product's tasks run on one thread.
     static LOG: RefCell<Log> = RefCell::default();
 }
 
 #[derive(Default)]
 struct Log {
     text: Vec<u8>,
-    /// How much of it a test has looked at.
+    /// How many bytes [`printed`] has already returned.
     looked_at: usize,
 }
 
@@ -30,8 +30,8 @@ impl Write for Thread {
     }
 }
 
-/// From now on everything is kept, at the level of a deployment. One subscriber serves the process: those of single
-/// threads disturb each other as they come and go.
+/// Captures the log from now on, at the log level of a deployment. The whole process shares one subscriber, because
+/// subscribers of single threads disturb each other when they are set and removed.
 pub fn listen() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
@@ -39,7 +39,7 @@ pub fn listen() {
     });
 }
 
-/// What was printed since the last look.
+/// What was logged since the last call.
 #[must_use]
 pub fn printed() -> String {
     LOG.with_borrow_mut(|log| {
@@ -49,7 +49,7 @@ pub fn printed() -> String {
     })
 }
 
-/// All that was printed, looked at or not, which is then forgotten.
+/// Everything that was logged, including what [`printed`] has returned. Clears the log.
 #[must_use]
 pub fn everything() -> String {
     String::from_utf8(LOG.take().text).unwrap()

@@ -6,19 +6,19 @@ use store::Connection;
 
 use crate::{athlete, log};
 
-/// Long enough for anything a test asks of the connector directly.
+/// A deadline long enough for any direct call of a test to the connector.
 #[must_use]
 pub fn deadline() -> Deadline {
     Deadline::within(Duration::from_mins(1))
 }
 
-/// Nobody has a link yet. What is printed from here on is searched by the audit.
+/// A site where no athlete has a link yet. The audit searches everything that is logged from here on.
 pub async fn opening(cast: Cast) -> Stage {
     log::listen();
     Stage::set(cast).await.unwrap()
 }
 
-/// Everybody has a personal link, and nobody has used it.
+/// A site where every athlete has a personal link and no athlete has used it.
 pub async fn enrolled(cast: Cast) -> Stage {
     let stage = opening(cast).await;
     stage.process.enrol().await.unwrap();
@@ -26,8 +26,8 @@ pub async fn enrolled(cast: Cast) -> Stage {
     stage
 }
 
-/// Everybody has connected their own ring (the first user the first person's, and so on), the history is delivered, a
-/// tick has found it so, and nothing waits.
+/// A site where every athlete has connected: the first user with the first person's ring, and so on. The history is
+/// delivered, a tick has found nothing new, and the queue is empty.
 pub async fn connected(cast: Cast) -> Stage {
     let own: Vec<_> = cast.users.iter().map(|user| user.id).zip(cast.people.iter().map(|one| one.id.clone())).collect();
     let stage = enrolled(cast).await;
@@ -41,7 +41,7 @@ pub async fn connected(cast: Cast) -> Stage {
     stage
 }
 
-/// What the table says about the athlete with this UUID.
+/// The stored connection of the athlete with this UUID.
 pub async fn connection(stage: &Stage, uuid: &str) -> Option<Connection> {
     stage.process.connector.store.connection(&athlete(uuid), deadline().instant()).await.unwrap()
 }

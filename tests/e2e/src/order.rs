@@ -2,12 +2,12 @@ use std::sync::{Arc, Mutex};
 
 use local::Stage;
 
-/// The order in which requests arrive at the services, over all three wires.
+/// The order in which requests reach the services, over all three wires.
 #[derive(Clone, Default)]
 pub struct Order(Arc<Mutex<Vec<String>>>);
 
 impl Order {
-    /// Begins to watch: requests to Oura and Smartabase by method and path, those to the table by operation.
+    /// Starts recording. Names requests to Oura and Smartabase by method and path, and those to the table by operation.
     #[must_use]
     pub fn watch(stage: &Stage) -> Self {
         let order = Self::default();
@@ -23,7 +23,7 @@ impl Order {
         order
     }
 
-    /// The position of every request whose name contains `part`.
+    /// The positions of all requests whose name contains `part`.
     #[must_use]
     pub fn of(&self, part: &str) -> Vec<usize> {
         let seen = self.0.lock().unwrap();

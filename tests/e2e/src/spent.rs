@@ -3,38 +3,38 @@ use local::{Cost, Stage};
 /// What a step cost, in requests by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Oura's collections.
+    /// Requests for Oura's collections.
     pub collections: usize,
-    /// Who somebody is at Oura.
+    /// Requests for `personal_info` at Oura.
     pub personal: usize,
-    /// Oura's token endpoint.
+    /// Requests to Oura's token endpoint.
     pub tokens: usize,
-    /// Oura's revocation endpoint.
+    /// Requests to Oura's revocation endpoint.
     pub revocations: usize,
-    /// Events sent to Smartabase, in batches.
+    /// Batches of events sent to Smartabase.
     pub imports: usize,
-    /// Whether Smartabase lets the account in.
+    /// Checks whether Smartabase accepts the account (`listgroups`).
     pub sign_ins: usize,
-    /// Profile forms written: links, and what staff are told.
+    /// Profile forms written: links, and the two forms for staff.
     pub profiles: usize,
-    /// Everything else asked of Smartabase.
+    /// All other requests to Smartabase.
     pub lookups: usize,
-    /// Connections and holds of a batch of jobs, read together.
+    /// Reads of the connections and holds of a whole batch (`BatchGetItem`).
     pub snapshots: usize,
-    /// Other reads of the table: the tick's list of athletes, single items.
+    /// Other reads of the table: the list of athletes for a tick, single items.
     pub reads: usize,
-    /// Whatever changes the table.
+    /// Writes to the table.
     pub writes: usize,
 }
 
 impl Spent {
-    /// What was spent since the last time anybody asked.
+    /// What was spent since the last call.
     #[must_use]
     pub fn since(stage: &Stage) -> Self {
         Self::of(&stage.cost())
     }
 
-    /// Sorts the requests of a cost.
+    /// Counts the requests of a cost by kind.
     #[must_use]
     pub fn of(cost: &Cost) -> Self {
         let mut spent = Self::default();

@@ -1,8 +1,8 @@
-//! Both simulators in a process of their own, on the machine's clock, for a connector that runs somewhere else.
+//! Runs both simulators in a process of their own, on the machine's clock, for a connector that runs somewhere else.
 //!
-//! It says where they are in one line of JSON, then takes orders from standard input and answers each with one line. It
-//! ends when standard input does, so it can't be left behind. It knows three people, `ada`, `ben` and `cyd`, who are
-//! users 1001 to 1003 of the site under UUIDs that give that away, and no form.
+//! It prints the addresses as one line of JSON. Then it reads orders from standard input and answers each with one
+//! line. It exits when standard input is closed, so it cannot outlive its caller. It knows three people, `ada`, `ben`
+//! and `cyd`, who are users 1001 to 1003 of the site, with UUIDs such as `uuid-ada`. The site has no forms at first.
 
 use std::io::{BufRead, Write};
 
@@ -14,35 +14,35 @@ use sim::oura::{Collection, Life, Oura, Person, TokenErrorStatus, TokenServer};
 use sim::smartabase::{Form, Smartabase, User};
 use sim::{oura, smartabase};
 
-/// What can be asked of the process; `{"order":"documents","person":"ada",...}`.
+/// An order to the process: `{"order":"documents","person":"ada",...}`.
 #[derive(Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 enum Order {
-    /// The site gets an event form.
+    /// Adds an event form to the site.
     EventForm { name: String, fields: Vec<String> },
-    /// The site gets a profile form.
+    /// Adds a profile form to the site.
     ProfileForm { name: String, fields: Vec<String> },
-    /// The site gives the account another password.
+    /// Changes the account's password at the site.
     SetPassword { password: String },
-    /// Oura's portal gives the application another secret.
+    /// Changes the application's secret at Oura.
     SetClientSecret { secret: String },
-    /// Every access token of the person stops working before its time.
+    /// Lets every access token of the person stop working early.
     ExpireAccessTokens { person: String },
     /// Oura's token servers go down, or come back.
     TokenServersDown { down: bool },
-    /// Oura's portal learns where the application may be called back.
+    /// Registers an address at Oura to which the application may redirect.
     RegisterRedirect { url: String },
-    /// What Oura shows of one collection for one day.
+    /// Returns what Oura shows of one collection for one day.
     Documents { person: String, collection: String, day: Date },
-    /// The night's sleep of a day, as Oura shows it; null when there is none.
+    /// Returns the night's sleep of a day as Oura shows it; null if there is none.
     Night { person: String, day: Date },
-    /// The person edits a night: one of its values changes.
+    /// Changes one value of the person's night.
     ReviseNight { person: String, day: Date, field: String, value: Value },
-    /// Whether Oura holds no grant of the person any more.
+    /// Returns whether all grants of the person are revoked.
     Revoked { person: String },
-    /// Every code and token that Oura ever gave out.
+    /// Returns every code and token that Oura ever issued.
     Issued,
-    /// What either service was sent that it should not have been, in words.
+    /// Returns, in words, what a client did at either service that it must not do.
     Violations,
 }
 

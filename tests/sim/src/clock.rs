@@ -3,10 +3,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The time as the simulators see it: shared, and settable while they run.
+/// The clock of the simulators: shared, and settable while they run.
 ///
-/// Clones share the same hands. Lifetimes of codes and tokens, throttling windows, the arrival of documents and change
-/// times on the Smartabase side all follow this clock; only the connections' idle time-out and injected delays are real.
+/// All clones show the same time. Lifetimes of codes and tokens, throttling windows, the times at which documents
+/// become visible, and change times at Smartabase follow this clock. Only the idle time-out of connections and injected
+/// delays use real time.
 ///
 /// ```
 /// use jiff::{SignedDuration, Timestamp};
@@ -22,20 +23,20 @@ pub struct Clock(Hands);
 
 #[derive(Clone, Debug)]
 enum Hands {
-    /// Stands still until moved: milliseconds since the epoch.
+    /// Does not move unless it is set. In milliseconds since the epoch.
     Set(Arc<AtomicI64>),
     /// Runs with the machine's clock, this many milliseconds ahead of it.
     Running(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// A clock that stands still at `instant` until it is set or advanced.
+    /// A clock that shows `instant` until it is set or advanced.
     #[must_use]
     pub fn at(instant: Timestamp) -> Self {
         Self(Hands::Set(Arc::new(AtomicI64::new(instant.as_millisecond()))))
     }
 
-    /// The machine's clock. Setting or advancing it shifts it; it keeps running.
+    /// The machine's clock. Setting or advancing shifts it; it keeps running.
     #[must_use]
     pub fn system() -> Self {
         Self(Hands::Running(Arc::default()))
@@ -50,13 +51,14 @@ impl Clock {
         }
     }
 
-    /// The present instant, to the millisecond; the epoch when the hands were set beyond what a timestamp can hold.
+    /// The present instant, to the millisecond. Returns the epoch if the clock was set beyond what a timestamp can
+    /// hold.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.millis()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Moves the hands to `instant`.
+    /// Sets the clock to `instant`.
     pub fn set(&self, instant: Timestamp) {
         match &self.0 {
             Hands::Set(millis) => millis.store(instant.as_millisecond(), Ordering::SeqCst),
@@ -66,7 +68,7 @@ impl Clock {
         }
     }
 
-    /// Moves the hands by `by`; a negative span moves them back.
+    /// Moves the clock by `by`; a negative span moves it back.
     pub fn advance(&self, by: SignedDuration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(0);
         match &self.0 {
@@ -76,7 +78,7 @@ impl Clock {
 }
 
 impl From<Arc<AtomicI64>> for Clock {
-    /// A clock whose hands somebody else holds: milliseconds since the epoch.
+    /// A clock that another component sets, in milliseconds since the epoch.
     fn from(millis: Arc<AtomicI64>) -> Self {
         Self(Hands::Set(millis))
     }
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_holder_of_the_hands_moves_the_clock() {
+    fn shared_milliseconds_move_the_clock() {
         let hands = Arc::new(AtomicI64::new(0));
         let clock = Clock::from(Arc::clone(&hands));
         hands.store(86_400_000, Ordering::SeqCst);
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_clock_can_be_shifted() {
+    fn running_clock_can_be_shifted() {
         let clock = Clock::system();
         clock.set("2030-01-01T00:00:00Z".parse().unwrap());
         assert!(clock.now() >= "2030-01-01T00:00:00Z".parse::<Timestamp>().unwrap());

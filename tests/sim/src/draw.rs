@@ -1,19 +1,19 @@
-//! Chance that repeats: every draw is named, and the same seed and name always draw the same numbers.
+//! Repeatable randomness: each draw has a name, and the same seed and name always give the same numbers.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// A generator for one named purpose, such as `["night", "ada", "2026-03-01"]`.
+/// A generator for one purpose, named for example `["night", "ada", "2026-03-01"]`.
 pub(crate) fn named(seed: u64, name: &[&str]) -> fastrand::Rng {
     fastrand::Rng::with_seed(hash(seed, name))
 }
 
-/// A number that stands for a name, evenly spread: an order that looks like none.
+/// An evenly distributed number for a name, to sort rows in an order that looks random.
 pub(crate) fn hash(seed: u64, name: &[&str]) -> u64 {
     let bytes = fingerprint(seed, name);
     bytes.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
-/// A name turned into `2 * bytes` hexadecimal digits, at most 64: ids and tokens.
+/// `2 * bytes` hexadecimal digits for a name, at most 64. For ids and tokens.
 pub(crate) fn digits(seed: u64, name: &[&str], bytes: usize) -> String {
     let mut digits = hex::encode(fingerprint(seed, name));
     digits.truncate(bytes * 2);

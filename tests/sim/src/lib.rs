@@ -1,16 +1,17 @@
-//! Simulated Oura and Smartabase on real sockets, and a wire that can fail.
+//! Simulated Oura and Smartabase on real sockets, and a wire that injects faults.
 //!
-//! Tests and the demonstration run the whole product against these. They are written from what is publicly known about
-//! the two services and share no code with the product's clients, so a fact misread in a client is not misread here in
-//! the same way. Where a service is strict, so is its simulator; where it is known to behave oddly, the oddity is the
-//! default or a switch. What a well-behaved client should never do is answered as the service would and is also written
-//! down as a *violation* that a test can assert on.
+//! Tests and the demonstration run the whole product against these simulators. They follow what is publicly known about
+//! the two services and share no code with the product's clients. So a fact that a client gets wrong is not wrong here
+//! in the same way. Where a service is strict, so is its simulator. Where it is known to behave oddly, the oddity is
+//! the default or a switch. A request that a correct client never sends gets the service's answer, and is recorded as a
+//! *violation* on which a test can assert.
 //!
-//! - [`oura::Oura`]: the two OAuth servers, a consent page, and the collections, filled with people who sleep, nap,
-//!   travel through changes of clock, sync late and edit their nights;
-//! - [`smartabase::Smartabase`]: the site's forms, roster and profiles, with a page that shows them;
-//! - [`wire::Wire`]: a proxy in front of either, or of a database, that counts everything and can delay, fail, cut or lose;
-//! - [`Clock`]: the one clock they share.
+//! - [`oura::Oura`]: the two OAuth servers, a consent page and the collections, filled with people who sleep, nap, live
+//!   through changes of clock, sync late and edit their nights;
+//! - [`smartabase::Smartabase`]: the site's forms, roster and profiles, and a page that shows them;
+//! - [`wire::Wire`]: a proxy in front of either service or of a database. It counts requests and can delay, fail, cut
+//!   or lose them;
+//! - [`Clock`]: the clock that they share.
 //!
 //! The crate knows nothing of the product: not its types, its forms or its storage.
 //!

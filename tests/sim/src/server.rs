@@ -1,4 +1,4 @@
-//! A listener on 127.0.0.1 that lives exactly as long as the value that owns it.
+//! A listener on 127.0.0.1 that runs as long as the value that owns it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves `router` on a port of its own. A connection idle for `idle` is closed, as a web server in front would.
+    /// Serves `router` on a port of its own. Closes a connection that was idle for `idle`, as a web server in front
+    /// would.
     pub(crate) async fn routes(router: Router, idle: Duration) -> std::io::Result<Self> {
         Self::accept(move |stream| {
             let service = TowerToHyperService::new(router.clone());
@@ -38,7 +39,7 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(async move {
-            // The set is dropped, and with it every connection, when this task is aborted.
+            // When this task is aborted, the set is dropped, and with it every connection.
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
@@ -48,7 +49,7 @@ impl Server {
                             let _ = stream.set_nodelay(true);
                             connections.spawn(connection(stream));
                         }
-                        // Out of file descriptors, most likely: let the open connections finish first.
+                        // Most likely no file descriptors are left: wait until an open connection finishes.
                         Err(_) => { connections.join_next().await; }
                     },
                     Some(_) = connections.join_next() => {}
@@ -70,14 +71,14 @@ impl Drop for Server {
     }
 }
 
-/// Speaks HTTP/1.1 on one connection until either side closes it, or it was idle for `idle`.
+/// Serves HTTP/1.1 on one connection until either side closes it, or it was idle for `idle`.
 pub(crate) async fn serve<S, E>(stream: TcpStream, idle: Duration, service: S)
 where
     S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<Body>, Error = E>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // hyper starts the time-out for the next request's headers when it starts to wait for them, so it is the idle
-    // time-out of the connection too. However the connection ends, the client has noticed: there is nobody to tell.
+    // hyper starts the header time-out when it starts to wait for the next request, so it is also the idle time-out.
+    // Errors of the connection are ignored: the client has noticed them too.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)

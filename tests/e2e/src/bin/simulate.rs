@@ -1,4 +1,5 @@
-//! Plays as many simulated stories as asked, several at a time, and tells the shortest one of any that breaks a promise.
+//! Plays simulated stories, several at a time. For each story that breaks a promise, prints the shortest story that
+//! still breaks it.
 //!
 //! ```text
 //! cargo simulate --seeds 20 --athletes 200 --days 60
@@ -15,31 +16,31 @@ use e2e::simulation::{Failure, Kind, Scale, Tally, shortest, simulate};
 /// Simulates a club over weeks, once per seed.
 #[derive(Parser)]
 struct Options {
-    /// How many seeds, beginning with `--seed`.
+    /// How many seeds to play, beginning with `--seed`.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many athletes.
+    /// How many athletes take part.
     #[arg(long, default_value_t = 30)]
     athletes: u32,
     /// Only these athletes, by number, separated by commas.
     #[arg(long, value_delimiter = ',')]
     only: Option<Vec<u32>>,
-    /// How many days before the faults stop.
+    /// How many days pass before the faults stop.
     #[arg(long, default_value_t = 30)]
     days: u32,
-    /// How many ticks a day has, at most.
+    /// The largest number of ticks per day.
     #[arg(long, default_value_t = 3)]
     ticks: u32,
     /// Only these kinds of event, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = kind)]
     kinds: Option<Vec<Kind>>,
-    /// How many stories are played at a time.
+    /// How many stories to play at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Don't look for a shorter story.
+    /// Do not look for a shorter story.
     #[arg(long)]
     as_it_is: bool,
 }
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Each story has a thread, and on it a runtime, of its own.
+/// Plays one story. Each story has its own thread and runtime.
 #[expect(clippy::expect_used, reason = "without a runtime there is nothing to play on")]
 fn play(options: &Options, seed: u64) -> Result<Tally, Box<Failure>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

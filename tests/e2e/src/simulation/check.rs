@@ -1,4 +1,4 @@
-//! What must be true at every moment, and what must be true when the faults have stopped.
+//! The promises: what must be true after every tick, and what must be true once the faults have stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,14 +17,14 @@ use super::world::{Cause, EVE, World};
 use crate::audit::SECRETS;
 use crate::{DAYS, NIGHTS, deadline, log};
 
-/// A broken promise, by name.
+/// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
     /// Which promise.
     pub(crate) promise: &'static str,
-    /// Whose, by their place among the story's athletes.
+    /// The athlete concerned, by index into the athletes of the world.
     pub(crate) athlete: Option<usize>,
-    /// How it shows.
+    /// What was found instead.
     pub(crate) how: String,
 }
 
@@ -37,20 +37,20 @@ fn broken(promise: &'static str, athlete: Option<usize>, how: impl Into<String>)
 /// How many connections one request reads.
 const PAGE: usize = 90;
 
-/// The days of a tick's window before today, as the template sets them.
+/// The days before today that a tick fetches, as the template sets them.
 const LOOKBACK: i64 = 7;
 
-/// How closely the time between two checks is looked at.
+/// The interval at which [`World::untrue`] samples the time between two checks.
 const MOMENT: SignedDuration = SignedDuration::from_secs(20);
 
-/// How often an unchanged athlete's last sync is written, at least.
+/// The longest time after which the last sync of an unchanged athlete is written again.
 const HEARTBEAT: SignedDuration = SignedDuration::from_hours(1);
 
-/// How far a worker's clock may be behind, at most.
+/// The most by which a worker's clock may be behind.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
 impl World {
-    /// The table, read behind the wire.
+    /// The store, without the wire.
     pub(crate) fn store(&self) -> Store {
         let table = self.stage.process.connector.store.table();
         Store::new(self.stage.dynamo.client(), table)
@@ -60,7 +60,7 @@ impl World {
         self.athletes.iter().position(is)
     }
 
-    /// After every tick that began at `since`.
+    /// Checks the promises after the tick that began at `since`.
     pub(crate) async fn check(&mut self, since: Timestamp) -> Checked {
         self.one_event_per_date()?;
         self.nobody_misused()?;
@@ -79,7 +79,8 @@ impl World {
         Ok(())
     }
 
-    /// Who was disturbed and has been synced since is as right as everybody: a digest stands for what was confirmed.
+    /// Checks athletes who were disturbed and have been synced since. Their window digest must describe confirmed
+    /// records, so the records of the window must be right.
     fn put_right(&mut self, since: Timestamp, connections: &BTreeMap<u32, Connection>) -> Checked {
         let today = self.today();
         let disturbed: Vec<_> = (0..self.athletes.len()).filter(|athlete| self.athletes[*athlete].disturbed).collect();
@@ -99,7 +100,7 @@ impl World {
             if !synced {
                 continue;
             }
-            // The days at both ends of the window may be in or out of it, by the clock of who looked.
+            // Skips the days at both ends of the window: they are in or out of it, depending on the worker's clock.
             for day in today.saturating_sub((LOOKBACK - 1).days()).series(1.day()).take_while(|day| *day <= today) {
                 let Ok(evening) = day.yesterday() else { continue };
                 for (form, date) in [(NIGHTS, evening), (DAYS, day)] {
@@ -170,7 +171,7 @@ impl World {
         connections
     }
 
-    /// The refresh token that Oura waits for is in the table, or on its way there.
+    /// Checks that the table holds the refresh token that Oura expects, or that a rescue message is on its way with it.
     fn grant_is_kept(&self, athlete: usize, connection: Option<&Connection>) -> Checked {
         let one = &self.athletes[athlete];
         let promise = "a refresh token is stored before its access token is used";
@@ -194,7 +195,7 @@ impl World {
         }
     }
 
-    /// Oura still knows the grant that is stored under `id`, unless the person has withdrawn it.
+    /// Checks that Oura still knows the grant that is stored under `id`, unless the person has withdrawn it.
     pub(crate) fn consent_lives(&self, athlete: usize, id: &AthleteId, connection: Option<&Connection>) -> Checked {
         let one = &self.athletes[athlete];
         let needed = |status| matches!(status, Status::Active | Status::MembershipLapsed | Status::NeedsConsent);
@@ -212,14 +213,14 @@ impl World {
         Ok(())
     }
 
-    /// What each athlete's connection says.
+    /// The status of each athlete's connection.
     pub(crate) async fn statuses(&self) -> BTreeMap<u32, Status> {
         let connections = self.connections().await;
         connections.into_iter().map(|(number, connection)| (number, connection.status)).collect()
     }
 
-    /// While a CDN refuses every request to Oura's API, no connection may become `MembershipLapsed`. If the CDN is also
-    /// in front of the token server, no connection loses its consent.
+    /// While a CDN refuses every request to Oura's API, no connection may become `MembershipLapsed`. If the CDN also
+    /// refuses requests to the token server, no connection may lose its consent either.
     pub(crate) async fn cdn_says_nothing(&self, before: &BTreeMap<u32, Status>) -> Checked {
         let tokens = self.conditions.cdn == Some(Refusal::ApiAndTokens);
         let after = self.statuses().await;
@@ -293,7 +294,8 @@ impl World {
         }
     }
 
-    /// Every event written since then says what its own athlete's Oura said then or says now, field by field.
+    /// Checks every event that was written since then. Each field must equal what Oura showed for that athlete then, or
+    /// shows now.
     fn written_truly(&self, since: Timestamp) -> Checked {
         for form in [NIGHTS, DAYS] {
             for event in self.stage.smartabase.events_where(form, |event| event.changed >= since) {
@@ -311,10 +313,11 @@ impl World {
         Ok(())
     }
 
-    /// The first field of a record that says what Oura said at no moment from `since` until now.
+    /// The first field of a record whose value Oura did not show at any moment from `since` until now.
     fn untrue(&self, event: Option<&Event>, person: &str, form: &str, date: Date, since: Timestamp) -> Option<String> {
         let now = self.now();
-        // Most say what Oura says now, or said at first; a document that changed twice is looked at more closely.
+        // Most records equal what Oura shows now or showed at `since`. If not, the document changed twice: check the
+        // moments in between.
         let closely = (1..).map(|moments| since + MOMENT * moments).take_while(|moment| *moment < now);
         let closely = self.edited.iter().copied().filter(|edited| *edited > since).chain(closely);
         let mut wrong: Option<Vec<(&str, String)>> = None;
@@ -339,7 +342,7 @@ impl World {
         Some(format!("{field:?} of {form:?} on {date} is {how}"))
     }
 
-    /// The table holds no secret in the clear.
+    /// Checks that the table holds no secret in the clear.
     pub(crate) async fn table_is_sealed(&self) -> Checked {
         let store = self.store();
         let database = self.stage.dynamo.client();
@@ -355,8 +358,8 @@ impl World {
         Ok(())
     }
 
-    /// When all is quiet: every record of the whole story says what Oura says, or said since the last tick began at
-    /// `since`, none is missing, everybody is in order.
+    /// Checks the end of a story. Every athlete is connected and healthy. Every record of the story equals what Oura
+    /// shows, or showed since the last tick began at `since`, and none is missing.
     pub(crate) async fn converged(&mut self, since: Timestamp) -> Checked {
         let connections = self.connections().await;
         let events = self.by_place(|_| true);
@@ -392,7 +395,7 @@ impl World {
         since: Timestamp,
     ) -> Checked {
         let one = &self.athletes[athlete];
-        // What staff have deleted comes back with the next revision, and there need not be one.
+        // An event that staff deleted comes back only with the next revision of the night, and there may be none.
         if event.is_none() && form == NIGHTS && one.deleted.contains(&date) {
             return Ok(());
         }
@@ -413,7 +416,7 @@ impl World {
         of(NIGHTS).chain(of(DAYS)).collect()
     }
 
-    /// The athletes of whom something has to be done by hand, by number.
+    /// The athletes who have to act themselves, by number.
     pub(crate) async fn waiting_for_athletes(&self) -> BTreeSet<u32> {
         let connections = self.connections().await;
         let needs = |connection: Option<&Connection>| {
@@ -437,7 +440,8 @@ fn write(value: &AttributeValue, text: &mut String) {
     text.push('\n');
 }
 
-/// Tokens and codes of the simulated Oura begin with their kind, so none can hide.
+/// Asserts that `text` contains no secret. The tokens and codes of the simulated Oura begin with their kind, so each
+/// one can be recognised.
 fn sealed(place: &str, text: &str) -> Checked {
     let kinds = ["access.", "refresh.", "code."];
     for secret in SECRETS.into_iter().chain(kinds) {
@@ -448,7 +452,7 @@ fn sealed(place: &str, text: &str) -> Checked {
     Ok(())
 }
 
-/// What was printed since the last look names no secret.
+/// Checks that the log contains no secret.
 pub(crate) fn log_is_sealed() -> Checked {
     sealed("the log", &log::everything())
 }

@@ -1,8 +1,8 @@
-//! What holds for longer than a tick: the site is down for a day, a CDN refuses everything for an hour, Oura's revocation
-//! endpoint fails for a day, the token server writes its answers in another form.
+//! Conditions that last longer than a tick: the site is down for a day, a CDN refuses everything for an hour, Oura's
+//! revocation endpoint fails for a day, or the token server writes its answers in another form.
 //!
-//! Like everything else, conditions are derived from the seed and the tick. Their rules are the first on each wire and
-//! are set again whenever a wire is healed, so they stay in force during a scene.
+//! Like all events, conditions are derived from the seed and the tick. Their rules are the first on each wire. They are
+//! set again whenever a wire is healed, so they stay in force during a scene.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,20 +16,20 @@ use super::world::World;
 
 const MINUTES_OF_A_DAY: u32 = 1440;
 
-/// Of so many days, the site is down for one.
+/// The site is down for one day out of this many.
 const DAYS_PER_OUTAGE: u32 = 14;
 
-/// Of so many days, one has an hour in which a CDN refuses everything.
+/// A CDN refuses everything for an hour on one day out of this many.
 const DAYS_PER_REFUSAL: u32 = 5;
 
 /// How long a CDN refuses everything, in minutes.
 const REFUSAL: u32 = 60;
 
-/// What collections may be asked while the site is down, in requests for each athlete and tick: one sync, and one more
-/// look. Nothing that is asked then can be delivered.
+/// The most requests for collections while the site is down, per athlete and tick: one sync and one retry. Their
+/// documents cannot be delivered.
 const REQUESTS_WHILE_DOWN: usize = 8;
 
-/// What holds at a tick.
+/// The conditions at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conditions {
     /// How every request to the site fails.
@@ -42,16 +42,16 @@ pub(crate) struct Conditions {
     pub(crate) token_answers: TokenAnswers,
 }
 
-/// How the token server writes its answers. In all of these ways, the athlete keeps their consent.
+/// How the token server writes its answers. None of these ends an athlete's consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenAnswers {
     /// As Oura documents it.
     Documented,
-    /// With another lifetime than a number of seconds.
+    /// The lifetime is not a number of seconds.
     Lifetime(LifetimeFormat),
-    /// With another list of scopes than one separated by spaces.
+    /// The scopes are not a list separated by spaces.
     Scopes(ScopeFormat),
-    /// Without a refresh token when it was asked for a refresh: the old one stays good.
+    /// The answer to a refresh has no refresh token; the old one stays valid.
     KeptRefreshToken,
     /// Errors have status 200.
     ErrorsWithStatus200,
@@ -72,20 +72,20 @@ const ODD_TOKEN_ANSWERS: [TokenAnswers; 12] = [
     TokenAnswers::ErrorsWithStatus200,
 ];
 
-/// How a site is down.
+/// How the site is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outage {
     /// It answers 503.
     Unwell,
-    /// It answers with a page of HTML.
+    /// It answers with an HTML page.
     Html,
-    /// Connections are closed.
+    /// It closes connections.
     NoConnection,
     /// All of these in turn.
     Mixed,
 }
 
-/// What a CDN refuses with 403 and a page of HTML.
+/// What a CDN refuses with 403 and an HTML page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The collections and the personal info.
@@ -94,7 +94,7 @@ pub(crate) enum Refusal {
     ApiAndTokens,
 }
 
-/// How often Oura was asked for a collection while the site was down.
+/// How often Oura was asked for collections while the site was down.
 #[derive(Debug, Default)]
 pub(crate) struct Outages {
     asked: Arc<AtomicUsize>,
@@ -102,7 +102,7 @@ pub(crate) struct Outages {
 }
 
 impl Conditions {
-    /// Nothing is wrong.
+    /// No faults.
     pub(crate) const FINE: Self =
         Self { site_down: None, cdn: None, revocation: None, token_answers: TokenAnswers::Documented };
 
@@ -113,7 +113,7 @@ impl Conditions {
 }
 
 impl Scale {
-    /// What holds at a tick.
+    /// The conditions at a tick.
     pub(crate) fn conditions(&self, tick: Tick) -> Conditions {
         Conditions {
             site_down: self.site_down(tick).filter(|_| self.has(Kind::Outages)),
@@ -126,14 +126,14 @@ impl Scale {
         }
     }
 
-    /// What still holds when the faults have stopped: a server may well answer errors with status 200 for ever.
+    /// What still holds after the faults have stopped: a server may answer errors with status 200 for ever.
     pub(crate) fn habits(&self) -> Conditions {
         let errors = self.has(Kind::Answers) && self.draw("habits", &[]).bool();
         let token_answers = if errors { TokenAnswers::ErrorsWithStatus200 } else { TokenAnswers::Documented };
         Conditions { token_answers, ..Conditions::FINE }
     }
 
-    /// What Oura takes the revocation of a token for: in three of four stories the end of the whole consent.
+    /// What a revocation ends at Oura. In three of four stories it ends the whole consent.
     pub(crate) fn revocation_ends(&self) -> RevocationEnds {
         let whole = self.draw("whole consent", &[]).u8(0..4) > 0 && self.has(Kind::Revocations);
         if whole { RevocationEnds::Consent } else { RevocationEnds::Grant }
@@ -170,7 +170,7 @@ impl Scale {
         (draw.u8(0..100) < 30).then_some(how)
     }
 
-    /// Odd answers begin now and then, and last for up to three days.
+    /// How the token server answers on a day. Odd answers begin on 15 % of days and last for up to three days.
     fn token_answers(&self, day: u32) -> Option<TokenAnswers> {
         let begun = |since: u32| {
             let mut draw = self.draw("token answers", &[since.into()]);
@@ -183,7 +183,7 @@ impl Scale {
 }
 
 impl World {
-    /// From now on this holds, and nothing else.
+    /// Replaces the conditions that are in force.
     pub(crate) fn set_conditions(&mut self, conditions: Conditions) {
         if conditions.site_down.is_none() {
             self.outages = Outages::default();
@@ -199,7 +199,7 @@ impl World {
         super::scene::heal(self);
     }
 
-    /// Puts the rules for what holds on the wires, which have none.
+    /// Injects the rules of the current conditions. The wires must have no rules.
     pub(crate) fn apply_conditions(&self) {
         let Conditions { site_down, cdn, revocation, .. } = self.conditions;
         let oura = &self.stage.oura_wire;
@@ -219,7 +219,7 @@ impl World {
         }
     }
 
-    /// After a tick: what can't be delivered is not asked for over and over.
+    /// Checks after a tick that syncs did not keep asking Oura for documents that cannot be delivered.
     pub(crate) fn outage_is_spared(&mut self) -> Result<(), Broken> {
         if self.conditions.site_down.is_none() {
             return Ok(());
@@ -271,7 +271,7 @@ impl Refusal {
     }
 }
 
-/// The response of a CDN to a client that it takes for a bot.
+/// The answer of a CDN to a client that it takes for a bot.
 fn blocked() -> Answer {
     let page = "<!DOCTYPE html><html><head><title>403 Forbidden</title></head><body><h1>Request blocked</h1>\
                 <p>If you have a membership, contact the owner of the site.</p></body></html>";
@@ -284,7 +284,7 @@ mod tests {
 
     use super::*;
 
-    /// The conditions at every tick of a season.
+    /// The conditions at every tick of 60 days.
     fn season(seed: u64) -> Vec<(Tick, Conditions)> {
         let scale = Scale::full(seed, 1, 60);
         let ticks = (0..scale.days).flat_map(|day| scale.ticks(day));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn every_long_season_has_a_day_without_the_site_and_hours_of_a_cdn() {
+    fn sixty_days_have_outage_cdn_hours_and_failing_revocations() {
         for seed in 0..20 {
             let season = season(seed);
             let down = season.iter().filter(|(_, conditions)| conditions.site_down.is_some()).count();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_seasons_have_every_odd_token_answer() {
+    fn twenty_seeds_have_every_odd_token_answer() {
         let answers: BTreeSet<_> =
             (0..20).flat_map(season).map(|(_, conditions)| format!("{:?}", conditions.token_answers)).collect();
         assert_eq!(answers.len(), ODD_TOKEN_ANSWERS.len() + 1);

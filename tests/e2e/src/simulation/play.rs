@@ -1,4 +1,4 @@
-//! A story from the first tick until all is quiet.
+//! Plays a story, from the first tick until a tick finds nothing new.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,81 +20,82 @@ use super::visit::{happen, visit};
 use super::world::{Cause, WORKERS, World, instant};
 use crate::log;
 
-/// Messages in one batch, as the template sets it.
+/// Messages in one batch.
 const BATCH: usize = 10;
 
-/// How long one invocation may take, as the template gives the worker.
+/// How long one invocation may take, as the template sets it for the worker.
 const INVOCATION: Duration = Duration::from_mins(1);
 
-/// How long after a tick its queue is watched: messages that want to wait longer wait for the next tick.
+/// How long after a tick its messages are processed. Messages with a longer delay wait for the next tick.
 const WATCHED: SignedDuration = SignedDuration::from_mins(15);
 
-/// How much of that is worked off at once. Less than a rescue waits beside the retry of the sync that needs it: a queue
-/// without a backlog hands one out minutes before the other.
+/// How much of that time is processed at once. It must be shorter than the time between a rescue and the retry of the
+/// sync that needs it: a queue without a backlog delivers one minutes before the other.
 const STRETCH: SignedDuration = SignedDuration::from_mins(5);
 
-/// How often what comes back is worked off before the next tick.
+/// How often retries are processed before the next tick.
 const ROUNDS: usize = 9;
 
-/// Ticks without faults after which all must be quiet.
+/// How many ticks without faults follow before the final checks.
 const CALM_TICKS: usize = 12;
 
-/// Between the last job of a tick and the next tick: more than the clocks of two workers disagree, so that a sync is known
-/// to be of this tick.
+/// The least time between the last job of a tick and the next tick. It is longer than the clocks of two workers differ,
+/// so a sync can be assigned to its tick.
 const APART: SignedDuration = SignedDuration::from_secs(61);
 
-/// Ticks of which one must find nothing new at all.
+/// The number of ticks of which at least one must find nothing new.
 const QUIET_TICKS: usize = 20;
 
-/// What a story came to.
+/// What happened in a story, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Firings of the schedule.
+    /// Ticks.
     pub ticks: usize,
-    /// Messages worked off.
+    /// Messages processed.
     pub jobs: usize,
     /// Visits to the connect page.
     pub visits: usize,
-    /// Ticks in foul weather.
+    /// Ticks in which one kind of request failed often, or Oura throttled the application.
     pub foul: usize,
     /// Secrets replaced.
     pub rotations: usize,
-    /// Ticks at which something held for longer: the site was down, a CDN refused everything, revocations failed, the token
-    /// server wrote odd answers.
+    /// Ticks with a condition: the site was down, a CDN refused everything, revocations failed, or the token server
+    /// wrote odd answers.
     pub conditions: BTreeMap<&'static str, usize>,
-    /// Athletes who disconnected, or tried to, while that failed.
+    /// Athletes who disconnected or tried to, and connected again.
     pub reconnects: usize,
-    /// Faults, deaths, pauses and races that came about, of those drawn.
+    /// Scenes by kind: those whose fault occurred, and those that were drawn.
     pub scenes: BTreeMap<&'static str, (usize, usize)>,
-    /// Events that stand in Smartabase at the end.
+    /// Events in Smartabase at the end.
     pub events: usize,
-    /// Grants refreshed.
+    /// How often grants were refreshed.
     pub refreshes: u64,
-    /// Grants that were lost with an answer, as only a network can lose them.
+    /// Grants that were lost with an answer, which only a network fault can cause.
     pub lost: usize,
 }
 
-/// A promise that was broken, and the story that broke it.
+/// A broken promise, and the story that broke it.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// The story.
     pub scale: Scale,
     /// Which promise.
     pub promise: &'static str,
-    /// How it shows.
+    /// What was found instead.
     pub how: String,
-    /// When, as the day of the story.
+    /// The day of the story.
     pub day: u32,
-    /// The athlete's number, if it is about one.
+    /// The athlete's number, if the promise is about one athlete.
     pub athlete: Option<u32>,
-    /// What happened to them.
+    /// What happened to that athlete.
     pub tale: Vec<String>,
 }
 
-/// Plays a story and checks it all the way.
+/// Plays a story and checks the promises after every tick.
 ///
 /// # Errors
-/// The first promise found broken.
+///
+/// The first promise that was found broken.
 pub async fn simulate(scale: &Scale) -> Result<Tally, Box<Failure>> {
     log::listen();
     let mut play = Play { world: World::set(scale).await, scale, tally: Tally::default(), day: 0 };
@@ -156,14 +157,14 @@ impl Play<'_> {
                 one.tell(now, format!("operators replace: {rotation:?}; late: {late:?}"));
             }
         }
-        // The daily enrolment; what stops it today, stops it until tomorrow.
+        // The daily enrolment. If it fails, it runs again before the next tick.
         let _ = self.world.stage.process.enrol().await;
         let refused = self.world.conditions.cdn.is_some();
         let before = if refused { self.world.statuses().await } else { BTreeMap::new() };
         self.live(tick).await;
         let began = self.world.now();
         self.world.set_time(began + SignedDuration::from_secs(1));
-        // A tick that fails is made up for by the next.
+        // If a tick fails, the next one does its work.
         let _ = self.world.stage.process.tick().await;
         self.tally.ticks += 1;
         let foul = self.work(tick).await;
@@ -189,9 +190,9 @@ impl Play<'_> {
         }
     }
 
-    /// What happens to everybody before the tick.
+    /// Lets the events happen that come before the tick.
     async fn live(&mut self, tick: Tick) {
-        // While a CDN refuses everything, nobody can tell whose a ring is.
+        // While a CDN refuses everything, the connector cannot find out whose ring it is.
         if self.world.conditions.cdn.is_none() {
             self.world.end_loans(false).await;
         }
@@ -289,7 +290,7 @@ impl Play<'_> {
         foul
     }
 
-    /// What is visible next in the time in which the queue is watched, in the story's order.
+    /// The messages that become visible next within [`WATCHED`], in the order that the story gives them.
     fn received(&mut self) -> Vec<(Option<usize>, Received)> {
         let waiting = self.world.stage.process.waiting.clone();
         let now = self.world.now();
@@ -313,8 +314,8 @@ impl Play<'_> {
         received
     }
 
-    /// Several workers at once, a batch at a time each. Who is in which batch is the story's; how the batches interleave
-    /// is not, and does not matter to athletes who have nothing to do with each other.
+    /// Processes messages with all workers concurrently, one batch at a time each. The story decides which athlete is
+    /// in which batch. It does not decide how batches interleave, which must not matter for independent athletes.
     async fn work_plainly(&mut self, messages: Vec<Received>, wired: bool) {
         self.tally.jobs += messages.len();
         let mut shares: Vec<Vec<Vec<Received>>> = vec![Vec::new(); WORKERS];
@@ -362,7 +363,7 @@ impl Play<'_> {
         }
     }
 
-    /// The faults stop. Whoever was left with something to do does it, and then ticks must find everything in order.
+    /// Stops the faults. Athletes who have to act do so, and then ticks must find every athlete healthy.
     async fn calm(&mut self) -> Result<(), Broken> {
         self.world.catch_up();
         let World { stage, athletes, .. } = &mut self.world;
@@ -374,7 +375,7 @@ impl Play<'_> {
         self.world.let_lack(None);
         self.world.set_conditions(self.scale.habits());
         self.world.end_loans(true).await;
-        // Long enough for the longest hold, a look at a lapsed membership and a job that was put off.
+        // Longer than the longest hold, the next check of a lapsed membership, and the delay of any job.
         self.calm_tick(SignedDuration::from_hours(26)).await?;
         for athlete in 0..self.world.athletes.len() {
             let number = self.world.athletes[athlete].number;
@@ -392,7 +393,7 @@ impl Play<'_> {
         self.quiet().await
     }
 
-    /// One tick without faults, and when it began.
+    /// Runs one tick without faults; returns when it began.
     async fn calm_tick(&mut self, pause: SignedDuration) -> Result<Timestamp, Broken> {
         self.world.set_time(self.world.now() + pause);
         let _ = self.world.stage.process.enrol().await;
@@ -408,8 +409,8 @@ impl Play<'_> {
         Ok(began)
     }
 
-    /// A tick of which every athlete costs four requests to Oura, and nobody any to Smartabase. Life goes on: while
-    /// people wake up and grants are exchanged, it may have to be waited for.
+    /// Checks that some tick costs four requests to Oura per athlete and none to Smartabase. New nights and refreshes
+    /// disturb a tick, so several ticks may be needed.
     async fn quiet(&mut self) -> Result<(), Broken> {
         let mut how = String::new();
         for _ in 0..QUIET_TICKS {
@@ -453,7 +454,7 @@ impl Play<'_> {
     }
 }
 
-/// One batch, and what is to become of each message.
+/// Processes one batch; returns what to do with each message.
 async fn handle(process: &Arc<Connector>, batch: Vec<Received>) -> Vec<(Received, Disposition)> {
     let messages = batch.iter().enumerate().map(|(position, message)| WorkerMessage {
         id: position.to_string(),

@@ -1,7 +1,8 @@
-//! Athletes who connect again before Oura has heard of an earlier revocation, and rings that somebody else wears meanwhile.
+//! Athletes who connect again before Oura has received an earlier revocation, and rings that a guest wears in the
+//! meantime.
 //!
-//! A guest is a user of the site who borrows rings. A guest is not one of the story's athletes, and only faults that
-//! affect all jobs affect a guest's jobs. While a guest has a ring, its owner can't connect.
+//! A *guest* is a user of the site who borrows rings. Guests are not among the athletes of the story, and only faults
+//! that affect all jobs affect their jobs. While a guest has a ring, its owner cannot connect.
 
 use local::Visit;
 use sim::wire::{Fault, Gate};
@@ -17,17 +18,17 @@ use crate::deadline;
 /// How many rings can be lent at a time.
 pub(crate) const GUESTS: i64 = 2;
 
-/// What an athlete does about a connection that is in order.
+/// What a healthy athlete does about the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reconnect {
-    /// They disconnect while Oura does not take the revocation, and connect again at once.
+    /// Disconnects while the revocation fails at Oura, and connects again at once.
     AtOnce { how: Break },
-    /// They disconnect, and while the page still waits for Oura's answer to the revocation, they connect again.
+    /// Disconnects, and connects again while the page still waits for Oura's answer to the revocation.
     Meanwhile,
-    /// They try to disconnect, but the table fails: they stay connected. Then their grant is refreshed.
+    /// Tries to disconnect, but the table fails, so the athlete stays connected. Then the grant is refreshed.
     NotDisconnected { how: Break },
-    /// They disconnect while Oura does not take the revocation, and a guest connects the ring. After so many ticks the
-    /// guest disconnects in the same way, and they connect again at once.
+    /// Disconnects while the revocation fails at Oura, and a guest connects the ring. After `ticks` ticks the guest
+    /// disconnects in the same way, and the athlete connects again at once.
     Lent { how: Break, ticks: u32 },
 }
 
@@ -41,10 +42,10 @@ pub(crate) struct Guest {
 /// A ring that a guest wears.
 #[derive(Clone, Copy)]
 pub(crate) struct Loan {
-    /// Whose ring it is, by place.
+    /// The owner of the ring, by index.
     pub(crate) athlete: usize,
     how: Break,
-    /// How many ticks it lasts yet.
+    /// After how many ticks it ends.
     ticks: u32,
 }
 
@@ -55,7 +56,7 @@ impl Guest {
 }
 
 impl Scale {
-    /// What an athlete does about their connection before this tick.
+    /// What an athlete does about the connection before this tick.
     pub(crate) fn reconnect(&self, athlete: u32, tick: Tick) -> Option<Reconnect> {
         let mut draw = self.draw("reconnect", &[athlete.into(), tick.day.into(), tick.minute.into()]);
         let chance = draw.u16(0..1000);
@@ -78,7 +79,7 @@ impl World {
         self.guests.iter().any(|guest| guest.loan.is_some_and(|loan| loan.athlete == athlete))
     }
 
-    /// An athlete in order disconnects or tries to; answers whether they were in order.
+    /// Lets a healthy athlete disconnect or try to; returns whether the athlete was healthy.
     pub(crate) async fn reconnect(&mut self, athlete: usize, reconnect: Reconnect) -> bool {
         let one = &self.athletes[athlete];
         let in_order = one.causes.is_empty() && one.member_again.is_none();
@@ -127,7 +128,7 @@ impl World {
         }
     }
 
-    /// The visit, if Oura was asked to revoke anything.
+    /// Disconnects, and connects again while Oura's answer is held back. Returns no visit if no revocation was sent.
     async fn disconnect_and_connect(&self, athlete: usize) -> Option<anyhow::Result<Visit>> {
         let one = &self.athletes[athlete];
         let gate = Gate::new();
@@ -159,14 +160,14 @@ impl World {
         self.athletes[athlete].causes.insert(Cause::Lent);
         let page = visited.map_or_else(|error| error.to_string(), |visit| visit.status.to_string());
         self.athletes[athlete].tell(now, format!("guest {user} connects the ring: {page}"));
-        // Until Oura has named the ring's account, either athlete may connect the ring.
+        // Until Oura has named the account of the ring, either athlete may connect it.
         let known = self.guest_connection(guest).await.is_some_and(|connection| connection.oura_user.is_some());
         if !known {
             self.give_back(guest).await;
         }
     }
 
-    /// Before a tick: guests whose time is over disconnect, and the rings' owners connect again at once.
+    /// Ends loans before a tick: guests whose time is over disconnect, and the owners connect again at once.
     pub(crate) async fn end_loans(&mut self, all: bool) {
         for guest in 0..self.guests.len() {
             let Some(loan) = &mut self.guests[guest].loan else { continue };
@@ -196,7 +197,7 @@ impl World {
         self.store().connection(&self.guests[guest].id, deadline().instant()).await.unwrap()
     }
 
-    /// A guest who has a ring is as connected as any athlete in order.
+    /// Checks that every guest with a ring is connected.
     pub(crate) async fn guests_are_connected(&self) -> Result<(), Broken> {
         for (place, guest) in self.guests.iter().enumerate() {
             let Some(loan) = guest.loan else { continue };

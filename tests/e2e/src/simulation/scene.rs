@@ -1,5 +1,5 @@
-//! A scene: one job of one athlete, and what goes wrong with it. Nobody else works meanwhile except whom the scene
-//! itself brings on, so what happens is decided by the story and not by whose request happens to be first.
+//! A scene: one job of one athlete, and what goes wrong with it. No other job runs at the same time, unless the scene
+//! starts it. So the story decides what happens, and not the order in which requests happen to come.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,27 +15,27 @@ use super::story::{Adventure, Break, Meanwhile, Request, Spot};
 use super::visit::visit;
 use super::world::{Cause, World};
 
-/// How long one invocation may take, as the template gives the worker.
+/// How long one invocation may take, as the template sets it for the worker.
 const INVOCATION: Duration = Duration::from_mins(1);
 
 /// How long a message whose worker died stays invisible, as the template sets it.
 const INVISIBLE: Duration = Duration::from_mins(6);
 
-/// Longer than a lease that was taken by a clock three quarters of a minute behind.
+/// Longer than a lease lasts, even if the other worker's clock is three quarters of a minute behind.
 const LEASE_OVER: SignedDuration = SignedDuration::from_secs(200);
 
-/// The requests of a scene that matter to how a refresh went, in order.
+/// The requests of a scene that show how a refresh went, in order.
 type Course = Arc<Mutex<Vec<Step>>>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Refreshed,
-    /// Something was written to the table.
+    /// The table was updated.
     Written,
     UsedAccess,
 }
 
-/// Plays the adventure of an athlete's message; answers whether what was to go wrong came about.
+/// Plays the adventure of an athlete's message; returns whether its fault occurred.
 pub(crate) async fn play(
     world: &mut World,
     athlete: usize,
@@ -71,7 +71,7 @@ pub(crate) async fn play(
             };
             if died {
                 working.abort();
-                // Cancelled, which is what was asked for.
+                // The result is the cancellation.
                 let _ = working.await;
                 world.stage.process.waiting.put_back(message, INVISIBLE);
             }
@@ -119,10 +119,10 @@ pub(crate) async fn play(
     fired
 }
 
-/// Gives the job a reason to make the request at which something is to happen.
+/// Gives the job a reason to make the request at which the fault is to occur.
 fn prepare(world: &mut World, athlete: usize, adventure: Adventure) {
     match adventure.spot().map(|spot| spot.request) {
-        // An access token that stopped working is refreshed, whatever the time.
+        // An access token that stopped working is refreshed at any time.
         Some(Request::Token | Request::Table("UpdateItem")) => {
             world.stage.oura.expire_access_tokens(&world.athletes[athlete].person);
         }
@@ -132,11 +132,11 @@ fn prepare(world: &mut World, athlete: usize, adventure: Adventure) {
         }
         Some(_) => {}
     }
-    // What changed just now must not pass for what was there when the tick began.
+    // A change made now must not count as one made before the tick began.
     world.set_time(world.now() + SignedDuration::from_secs(1));
 }
 
-/// What happens while the first worker stands still; answers with a second worker that is not done yet.
+/// Plays what happens while the first worker is paused; returns the second worker if it has not finished.
 async fn intervene(
     world: &mut World,
     athlete: usize,
@@ -164,7 +164,8 @@ async fn intervene(
             world.edit_night(athlete, 1);
         }
     }
-    // The second worker may have to wait for the first, so the first goes on as soon as the second has tried to claim.
+    // The second worker may have to wait for the first, so the first continues as soon as the second has tried to take
+    // the lease.
     let mut once = false;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     world.stage.table_wire.decide(move |seen| {
@@ -189,7 +190,7 @@ pub(crate) async fn disconnect(world: &mut World, athlete: usize) {
     let now = world.now();
     let one = &mut world.athletes[athlete];
     one.tell(now, "disconnects");
-    // What the page says does not matter here: what is in the table will be looked at.
+    // The content of the page does not matter here: the checks read the table.
     let pressed = world.stage.disconnect(one.user).await;
     if pressed.is_ok() {
         one.causes.insert(Cause::Disconnected);
@@ -245,8 +246,8 @@ fn generations(world: &World, athlete: usize) -> Vec<u64> {
     world.stage.oura.grants(&world.athletes[athlete].person).iter().map(|grant| grant.generation).collect()
 }
 
-/// A grant may be lost with an answer that never came, or with the worker that had it and could not have saved it yet:
-/// not when its access token was used already.
+/// Records grants that the scene may have lost: with an answer that never came, or with a worker that died before it
+/// could store the tokens. A grant whose access token was already used must not be lost.
 fn excuse(
     world: &mut World,
     athlete: usize,
@@ -284,7 +285,7 @@ fn used_last(course: &[Step]) -> bool {
     last.is_none_or(|last| course[last..].contains(&Step::UsedAccess))
 }
 
-/// Whether what was to happen on a wire has happened.
+/// Whether the fault on a wire has occurred.
 pub(crate) struct Fired(Arc<Mutex<bool>>);
 
 impl Fired {
@@ -293,7 +294,7 @@ impl Fired {
     }
 }
 
-/// The one request there goes wrong.
+/// Lets the request at `at` fail.
 pub(crate) fn strike(world: &World, at: Spot, how: Break) -> Fired {
     let (fired, mut count) = (Fired(Arc::default()), 0);
     let told = Arc::clone(&fired.0);
@@ -375,7 +376,8 @@ impl Break {
         }
     }
 
-    /// The SDK repeats by itself what may pass. A refusal it hands on, as when a role has just been changed.
+    /// The fault for a request to the table. The SDK itself repeats errors that may pass. It returns a refusal, which
+    /// DynamoDB sends when a role has just been changed.
     fn of_the_table(self) -> Fault {
         let refusal = |code: &str| {
             let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"not now"}}"#);

@@ -1,9 +1,9 @@
-//! The shortest story that still breaks a promise: with fewer athletes, fewer days, fewer kinds of event.
+//! Finds the shortest story that still breaks a promise: with fewer athletes, fewer days and fewer kinds of event.
 
 use super::play::{Failure, simulate};
 use super::story::Scale;
 
-/// Leaves out what a failing story can do without. The seed stays, so what is left is as it was.
+/// Leaves out the parts that a failing story does not need. The seed stays, so the remaining events are the same.
 pub async fn shortest(failure: Box<Failure>) -> Box<Failure> {
     let mut failure = failure;
     loop {

@@ -1,6 +1,6 @@
-//! What happens, to whom and when: all of it drawn from the seed by its place in the story (which athlete, which day,
-//! which tick), never by the order in which things come about. So a story with fewer athletes, fewer days or fewer kinds
-//! of event is the same story with parts left out, which is what makes a failing one shrink.
+//! Draws what happens, to which athlete and when. Each event is drawn from the seed by its place in the story (athlete,
+//! day, tick), never by the order in which events occur. So a story with fewer athletes, fewer days or fewer kinds of
+//! event is the same story with parts left out. This is how a failing story is shortened.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,48 +10,50 @@ use jiff::SignedDuration;
 /// One story: the same scale is always the same story.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scale {
-    /// From which everything is drawn.
+    /// The seed of all draws.
     pub seed: u64,
-    /// Who takes part, by number.
+    /// The athletes who take part, by number.
     pub athletes: Vec<u32>,
-    /// How many days are lived before the faults stop.
+    /// How many days pass before the faults stop.
     pub days: u32,
-    /// How many ticks a day has, at most; about every other day has one less. Now and then one more follows on a tick's heels.
+    /// The largest number of ticks per day; about every other day has one less. Now and then, one more follows 15
+    /// minutes after a tick.
     pub ticks: u32,
-    /// What may happen.
+    /// The kinds of event that may happen.
     pub kinds: BTreeSet<Kind>,
 }
 
-/// The kinds of event, each of which can be left out of a story.
+/// The kinds of event. Each can be left out of a story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Nights are edited, removed, or come late.
+    /// Athletes edit or remove nights, or longer sleeps appear.
     Nights,
     /// Staff delete events in Smartabase.
     Staff,
-    /// Athletes withdraw, disconnect, leave out a scope, and connect again with and without cause.
+    /// Athletes withdraw consent or a scope, disconnect, and connect again with and without cause.
     Consent,
-    /// Access tokens stop working before their time.
+    /// Access tokens stop working early.
     Tokens,
     /// Memberships lapse and are paid again.
     Membership,
-    /// Oura answers 429 to an athlete or to everybody.
+    /// Oura answers 429 to one athlete or to all.
     Throttles,
-    /// A service is unwell for a whole tick.
+    /// One kind of request to a service fails often during a tick.
     Weather,
-    /// One request of a job goes wrong, or its answer.
+    /// One request of a job, or its answer, fails.
     Faults,
     /// A worker dies in the middle of a job.
     Deaths,
-    /// A worker stands still in the middle of a job while something else happens to the athlete.
+    /// A worker is paused in the middle of a job while something else happens to the athlete.
     Pauses,
-    /// Messages come twice, late, and out of order.
+    /// Messages come twice, late and out of order.
     Messages,
-    /// The workers' clocks disagree.
+    /// The workers' clocks differ.
     Skew,
-    /// Operators replace the root key, the Oura secret and the Smartabase password; some workers learn of it late.
+    /// Operators replace the root key, the Oura secret and the Smartabase password. Some workers use the old ones for
+    /// one more tick.
     Rotation,
-    /// A form is gone from the site for days or weeks.
+    /// A form is missing on the site for days or weeks.
     Forms,
     /// The site is down for a whole day.
     Outages,
@@ -64,7 +66,7 @@ pub enum Kind {
 }
 
 impl Adventure {
-    /// Where it is to happen, if that is at a certain request.
+    /// The request at which it happens, if it happens at a certain one.
     pub(crate) fn spot(self) -> Option<Spot> {
         match self {
             Self::Fault { at, .. } | Self::Death { at, .. } | Self::Pause { at, .. } => Some(at),
@@ -74,7 +76,7 @@ impl Adventure {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 18] = [
         Self::Nights,
         Self::Staff,
@@ -103,7 +105,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One firing of the schedule.
+/// One tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tick {
     pub(crate) day: u32,
@@ -113,40 +115,40 @@ pub(crate) struct Tick {
 /// Something that happens to an athlete between two ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counter {
-    /// The night of so many days ago is edited.
+    /// The athlete edits the night of `back` days ago.
     Edited { back: i64 },
-    /// It is removed.
+    /// The athlete removes that night.
     Removed { back: i64 },
-    /// A longer sleep is added to it.
+    /// A longer sleep is added to that night.
     Added { back: i64 },
-    /// Staff delete its event, and then it is edited.
+    /// Staff delete the event of that night, and then the athlete edits the night.
     Deleted { back: i64 },
-    /// The consent is withdrawn in the Oura app.
+    /// The athlete withdraws consent in the Oura app.
     Withdrawn,
-    /// The daily scope is withdrawn.
+    /// The athlete withdraws the scope `daily`.
     ScopeWithdrawn,
-    /// *Disconnect* is pressed.
+    /// The athlete presses *Disconnect*.
     Disconnected,
-    /// The link is opened once more, though nothing is wrong.
+    /// The athlete opens the link and connects again, although the connection works.
     Renewed,
     /// The access token stops working.
     Expired,
-    /// The membership is not paid for so many days.
+    /// The membership is not paid for this many days.
     Lapsed { days: u32 },
-    /// Oura wants a pause from this athlete.
+    /// Oura throttles this athlete.
     Throttled { minutes: i64 },
 }
 
 /// What goes wrong with one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adventure {
-    /// One request, or its answer.
+    /// One request or its answer fails.
     Fault { at: Spot, how: Break },
-    /// The worker dies when this request is about to go out, or when its answer is about to come in.
+    /// The worker dies just before this request is sent, or just before its answer is received.
     Death { at: Spot, after: bool },
-    /// The worker stands still there, and meanwhile something else happens.
+    /// The worker is paused there, and something else happens in the meantime.
     Pause { at: Spot, after: bool, meanwhile: Meanwhile },
-    /// Two workers have the message at once.
+    /// Two workers process the message at once.
     Race,
 }
 
@@ -157,12 +159,12 @@ pub(crate) struct Spot {
     pub(crate) nth: u64,
 }
 
-/// The kinds of request a job makes.
+/// The kinds of request that a job makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// One of the four collections, by name.
     Collection(&'static str),
-    /// Whose account it is.
+    /// `personal_info`
     Person,
     /// The token endpoint.
     Token,
@@ -176,53 +178,53 @@ pub(crate) enum Request {
     Table(&'static str),
 }
 
-/// The ways in which a request goes wrong.
+/// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Break {
-    /// It never arrives.
+    /// The request is lost.
     NeverArrives,
-    /// It arrives, and the answer is lost.
+    /// The service carries it out, and the answer is lost.
     AnswerLost,
-    /// It arrives, and the answer breaks off.
+    /// The service carries it out, and the answer is cut off.
     AnswerHalved,
-    /// It never arrives, and something answers 503.
+    /// The request is lost, and the answer is 503.
     Unwell,
-    /// It arrives, and the answer is 500.
+    /// The service carries it out, and the answer is 500.
     UnwellAfterwards,
-    /// It arrives, and the answer is a page of HTML.
+    /// The service carries it out, and the answer is an HTML page.
     Html,
-    /// It never arrives, and the answer is 429.
+    /// The request is lost, and the answer is 429.
     Throttled,
-    /// It arrives, and the answer speaks of success without naming what was stored.
+    /// The service carries it out, and the answer reports success without any event id.
     NothingNamed,
 }
 
-/// What happens while a worker stands still.
+/// What happens while a worker is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meanwhile {
-    /// Another worker has the same message.
+    /// Another worker receives the same message.
     Duplicate,
-    /// So long that the lease has run out, by the other worker's clock.
+    /// Another worker receives the same message after the lease has ended by its clock.
     Superseded,
-    /// The athlete connects once more, and the other worker has the message.
+    /// The athlete connects again, and another worker receives the message.
     Renewed,
     /// The athlete disconnects.
     Disconnected,
-    /// The night is edited, and another worker has the message.
+    /// The athlete edits the night, and another worker receives the message.
     Edited,
 }
 
-/// How the services are for the length of a tick.
+/// How the services behave during a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weather {
     Fair,
-    /// One in `one_in` requests of this kind goes wrong.
+    /// One in `one_in` requests of this kind fails.
     Foul {
         request: Request,
         how: Break,
         one_in: u64,
     },
-    /// Oura wants a pause from the whole application.
+    /// Oura throttles the whole application.
     Throttled {
         minutes: i64,
     },
@@ -241,14 +243,14 @@ pub(crate) enum Rotation {
 pub(crate) enum Mail {
     Once,
     Twice,
-    /// So many minutes late.
+    /// It delivers the message this many minutes late.
     Late(i64),
 }
 
 const COLLECTIONS: [&str; 4] = ["daily_activity", "daily_readiness", "daily_sleep", "sleep"];
 
 impl Scale {
-    /// `athletes` athletes, `days` days, and everything that may happen.
+    /// `athletes` athletes, `days` days, and every kind of event.
     #[must_use]
     pub fn full(seed: u64, athletes: u32, days: u32) -> Self {
         Self { seed, athletes: (0..athletes).collect(), days, ticks: 3, kinds: Kind::ALL.into() }
@@ -256,7 +258,7 @@ impl Scale {
 
     pub(super) fn draw(&self, purpose: &str, place: &[u64]) -> fastrand::Rng {
         let words = [self.seed].into_iter().chain(purpose.bytes().map(u64::from)).chain(place.iter().copied());
-        // FNV-1a over whole words, and a finaliser that spreads neighbours far apart.
+        // FNV-1a over whole words, and a finaliser that spreads neighbouring values far apart.
         let sum = words.fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| {
             (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)
         });
@@ -268,8 +270,8 @@ impl Scale {
         self.kinds.contains(&kind)
     }
 
-    /// When the schedule fires on a day: two or three times, at any minute, and now and then twice within a quarter of
-    /// an hour. The real schedule fires 96 times; what the others would find is what these find, only sooner.
+    /// The ticks of a day: two or three, at any minute, and now and then two within a quarter of an hour. The real
+    /// schedule has 96. These few find the same faults in less time.
     pub(crate) fn ticks(&self, day: u32) -> Vec<Tick> {
         let mut draw = self.draw("ticks", &[day.into()]);
         let count = draw.u32(self.ticks.max(2) - 1..=self.ticks.max(1));
@@ -294,7 +296,7 @@ impl Scale {
         self.draw("returns", &place(athlete, tick)).u8(0..100) < 35
     }
 
-    /// What goes wrong with a visit, if anything.
+    /// How a visit fails, if it does.
     pub(crate) fn visit(&self, athlete: u32, tick: Tick) -> Option<(Spot, Break)> {
         let mut draw = self.draw("visit", &place(athlete, tick));
         let bumpy = draw.u8(0..100) < 15;
@@ -309,7 +311,7 @@ impl Scale {
     pub(crate) fn happenings(&self, athlete: u32, tick: Tick) -> Vec<Counter> {
         let mut draw = self.draw("happenings", &place(athlete, tick));
         let mut happen = Vec::new();
-        // Every kind draws the same numbers whether or not it takes part.
+        // Each kind draws the same numbers whether or not it takes part.
         for (kind, percent) in [
             (Kind::Nights, 14),
             (Kind::Staff, 2),
@@ -339,8 +341,8 @@ impl Scale {
         happen
     }
 
-    /// What goes wrong with this athlete's job of a tick, if anything; and which two of the workers it concerns. A job
-    /// that is `rare`, as the history of a new connection is, seldom goes undisturbed.
+    /// What goes wrong with this athlete's job at a tick, if anything, and the two workers concerned. Most `rare` jobs
+    /// are disturbed, such as the backfill of a new connection.
     pub(crate) fn adventure(
         &self,
         athlete: u32,
@@ -366,7 +368,7 @@ impl Scale {
         self.has(kind).then_some((adventure, one, other))
     }
 
-    /// How the services are at a tick.
+    /// How the services behave at a tick.
     pub(crate) fn weather(&self, tick: Tick) -> Weather {
         let mut draw = self.draw("weather", &[tick.day.into(), tick.minute.into()]);
         let (chance, minutes, one_in) = (draw.u8(0..100), draw.i64(3..25), draw.u64(1..5));
@@ -398,8 +400,8 @@ impl Scale {
         self.has(Kind::Rotation).then_some(rotation)
     }
 
-    /// Which of two forms, if any, the site lacks on a day: one is taken away now and then, and comes back within three
-    /// weeks.
+    /// Which of the two event forms, if any, is missing on the site on a day. Now and then one is removed; it comes
+    /// back within three weeks.
     pub(crate) fn lacks(&self, day: u32) -> Option<usize> {
         let gone_since = |since: u32| {
             let mut draw = self.draw("forms", &[since.into()]);
@@ -409,13 +411,13 @@ impl Scale {
         (day.saturating_sub(20)..=day).find_map(gone_since).filter(|_| self.has(Kind::Forms))
     }
 
-    /// Whether a worker learns of a rotation only a tick later.
+    /// Whether a worker uses the new secrets only one tick later.
     pub(crate) fn learns_late(&self, worker: usize, tick: Tick) -> bool {
         self.draw("learns", &[worker as u64, tick.day.into(), tick.minute.into()]).u8(0..3) == 0
     }
 
-    /// How far a worker's clock is ahead of the true time: up to three quarters of a minute either way. A lease allows
-    /// for a minute.
+    /// How far a worker's clock is ahead of the true time: up to 22 seconds either way, so two clocks differ by up to
+    /// three quarters of a minute. A lease allows for a minute.
     pub(crate) fn skew(&self, worker: usize, day: u32) -> SignedDuration {
         let milliseconds = self.draw("skew", &[worker as u64, day.into()]).i64(-22_000..22_000);
         SignedDuration::from_millis(if self.has(Kind::Skew) { milliseconds } else { 0 })
@@ -432,7 +434,7 @@ impl Scale {
         }
     }
 
-    /// Where a message comes in the order of a tick.
+    /// The sort key of a message within a tick.
     pub(crate) fn turn(&self, athlete: u32, tick: Tick) -> u64 {
         if self.has(Kind::Messages) { self.draw("turn", &place(athlete, tick)).u64(..) } else { athlete.into() }
     }
@@ -451,7 +453,7 @@ fn spot(draw: &mut fastrand::Rng) -> Spot {
         48..74 => (Request::Import, *draw.choice(&[1, 1, 1, 2, 3]).unwrap_or(&1)),
         74..86 => (Request::Table("TransactWriteItems"), *draw.choice(&[1, 1, 2, 2, 3]).unwrap_or(&1)),
         86..97 => (Request::Table("UpdateItem"), draw.u64(1..=2)),
-        // What a sync reads: the connection, and the ledger if something differs.
+        // What a sync reads: the connection, and the ledger if something has changed.
         _ => (Request::Table(if draw.u64(1..=2) == 1 { "BatchGetItem" } else { "Query" }), 1),
     };
     Spot { request, nth }
@@ -473,9 +475,9 @@ fn broken(draw: &mut fastrand::Rng, request: Request) -> Break {
     all[draw.usize(0..count)]
 }
 
-/// A worker is only overtaken where time would not have stopped it first: before it has sent what can't be called back.
-/// Whoever stands still in the middle of an import, or of a refresh, until the lease has run out has passed its own
-/// deadline long before, and sends nothing more.
+/// A worker is superseded only before it has sent a request that cannot be undone. A worker that is paused during an
+/// import or a refresh until its lease ends has passed its own deadline long before. It sends nothing more, so that
+/// case cannot occur.
 fn meanwhile(draw: &mut fastrand::Rng, spot: Spot, after: bool) -> Meanwhile {
     let safe = match spot.request {
         Request::Search => true,

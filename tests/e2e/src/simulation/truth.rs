@@ -1,4 +1,4 @@
-//! What the forms should say: computed from what Oura shows, without the connector's own forms.
+//! What the forms should hold, computed from what Oura shows and without the connector's own forms.
 
 use jiff::civil::Date;
 use sim::oura::{Collection, Oura};
@@ -6,14 +6,14 @@ use sim::oura::{Collection, Oura};
 use crate::NIGHTS;
 use crate::faithful::{minutes, number, time_of_day};
 
-/// The fields that are looked at, and what they should hold.
+/// The fields that are checked, with their expected values.
 pub(crate) type Told = Vec<(&'static str, Option<String>)>;
 
-/// What the record of a form under a date should say now.
+/// What the record of a form for a date should hold now.
 pub(crate) fn told(oura: &Oura, person: &str, form: &str, date: Date) -> Told {
     let of = |collection, day| oura.documents_of(person, collection, day).pop().unwrap_or_default();
     if form == NIGHTS {
-        // The night of day D stands under the evening before.
+        // The night of day D is under the evening before.
         let Ok(day) = date.tomorrow() else { return Told::new() };
         let (sleep, readiness) = (of(Collection::DailySleep, day), of(Collection::DailyReadiness, day));
         let night = oura.night(person, day).unwrap_or_default();

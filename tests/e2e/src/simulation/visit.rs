@@ -1,4 +1,4 @@
-//! What athletes do: they visit the connect page, sleep, edit their nights, and lose patience.
+//! What athletes do: they visit the connect page, sleep, edit their nights and withdraw consent.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -12,7 +12,7 @@ use super::story::Counter;
 use super::world::{Cause, World};
 use crate::{NIGHTS, deadline};
 
-/// An athlete opens the link and goes all the way, as far as the network lets them.
+/// An athlete opens the link and completes the consent, as far as the network allows.
 pub(crate) async fn visit(world: &mut World, athlete: usize) {
     let before = generation(world, athlete).await;
     let one = &world.athletes[athlete];
@@ -20,7 +20,7 @@ pub(crate) async fn visit(world: &mut World, athlete: usize) {
     visited(world, athlete, before, visit).await;
 }
 
-/// The generation of an athlete's connection; 0 if they have none.
+/// The generation of an athlete's connection; 0 without a connection.
 pub(crate) async fn generation(world: &World, athlete: usize) -> u64 {
     connection(world, athlete).await.map_or(0, |connection| connection.generation)
 }
@@ -34,7 +34,7 @@ pub(crate) async fn visited(world: &mut World, athlete: usize, before: u64, visi
     let one = &mut world.athletes[athlete];
     one.eventful = true;
     if connected {
-        // A membership is not renewed by a consent, and a lent ring not given back.
+        // Consent neither renews a membership nor returns a lent ring.
         one.causes.retain(|cause| match cause {
             Cause::Lapsed => one.member_again.is_some(),
             Cause::Lent => lent,
@@ -49,7 +49,7 @@ pub(crate) async fn connection(world: &World, athlete: usize) -> Option<Connecti
     world.store().connection(&world.athletes[athlete].id, deadline().instant()).await.unwrap()
 }
 
-/// Something happens to an athlete between two ticks.
+/// Applies one event to an athlete between two ticks.
 pub(crate) async fn happen(world: &mut World, athlete: usize, day: u32, happening: Counter) {
     let now = world.now();
     let one = &mut world.athletes[athlete];
@@ -91,13 +91,13 @@ pub(crate) async fn happen(world: &mut World, athlete: usize, day: u32, happenin
 }
 
 impl World {
-    /// The athlete edits the bedtime of the night of so many days ago, if there is one.
+    /// Changes the sleep of the night of `back` days ago, if there is one.
     pub(crate) fn edit_night(&mut self, athlete: usize, back: i64) {
         let day = self.today().saturating_sub(back.days());
         self.revise(athlete, day);
     }
 
-    /// Tonight's sleep is there already, as for whoever lives far east of the site: a record that has no event yet.
+    /// Adds tonight's sleep now, as for an athlete who lives far east of the site. Its record has no event yet.
     pub(crate) fn sleep_early(&mut self, athlete: usize) {
         let begins = self.today().at(10, 0, 0, 0);
         let period = Period { kind: Kind::LongSleep, begins, minutes: 480, finished: true };
@@ -109,7 +109,7 @@ impl World {
         let now = self.now();
         let one = &mut self.athletes[athlete];
         one.edits += 1;
-        // Never what an earlier edit said: an edit that changes nothing gives nobody a reason to look.
+        // Each edit writes new values: an edit that changes nothing would not trigger a delivery.
         let seconds = 60 * (60 + one.edits);
         self.edited.push(now);
         let person = &self.athletes[athlete].person;
@@ -122,7 +122,8 @@ impl World {
         }
     }
 
-    /// Staff delete the event of a night, and the athlete edits it: the next update is of an event that is gone.
+    /// Staff delete the event of a night, and the athlete edits the night. So the connector's next update is of an
+    /// event that does not exist.
     fn delete_event(&mut self, athlete: usize, back: i64) {
         let day = self.today().saturating_sub((back + 1).days());
         let Ok(evening) = day.yesterday() else { return };

@@ -1,5 +1,5 @@
-//! The world of a story: both services, the table, the queue, several workers, and what the story knows of each athlete
-//! without asking the connector.
+//! The world of a story: both services, the table, the queue, several workers, and what the story itself knows of each
+//! athlete.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use super::reconnect::{GUESTS, Guest};
 use super::story::{Rotation, Scale, Tick};
 use crate::{DAYS, NIGHTS};
 
-/// How many processes work off the queue.
+/// How many processes work on the queue.
 pub(crate) const WORKERS: usize = 3;
 
 /// The day before the first.
 pub(crate) const EVE: Date = Date::constant(2026, 3, 2);
 
-/// Where the athletes live, by number: on both sides of the site, which is in UTC, and some with a change of clocks
-/// within sixty days.
+/// Where the athletes live, by number. The zones are on both sides of the site, which is in UTC, and some change their
+/// clocks within sixty days.
 const ZONES: [&str; 6] =
     ["Europe/Berlin", "America/Denver", "Asia/Kathmandu", "Australia/Melbourne", "UTC", "America/Lima"];
 
@@ -35,26 +35,26 @@ pub(crate) struct World {
     pub(crate) workers: Vec<Worker>,
     pub(crate) athletes: Vec<Athlete>,
     pub(crate) guests: Vec<Guest>,
-    /// What holds since the tick began.
+    /// The conditions since the tick began.
     pub(crate) conditions: Conditions,
     pub(crate) outages: Outages,
     pub(crate) vault: Vault,
-    /// When a night was edited, since the last check: what Oura said in between may have been sent.
+    /// When nights were edited since the last check. What Oura showed in between may have been sent.
     pub(crate) edited: Vec<Timestamp>,
-    /// The event form that the site lacks.
+    /// The event form that is missing on the site.
     lacking: Option<&'static str>,
 }
 
-/// A process that works off the queue, with a clock of its own.
+/// A process that works on the queue, with its own clock.
 pub(crate) struct Worker {
     clock: Clock,
     /// How far its clock is ahead of the true time.
     pub(crate) ahead: SignedDuration,
-    /// Everything it asks goes over the wires, where it can go wrong.
+    /// The process with all requests over the wires, where they can fail.
     pub(crate) wired: Arc<Connector>,
-    /// The same process in fair weather, without the detour.
+    /// The same process without the wires, for ticks without faults.
     direct: Arc<Connector>,
-    /// What it has yet to learn of the secrets.
+    /// Whether it still uses the secrets from before the last rotation.
     late: bool,
 }
 
@@ -64,9 +64,9 @@ pub(crate) struct Athlete {
     pub(crate) user: i64,
     pub(crate) person: String,
     pub(crate) id: AthleteId,
-    /// What may be wrong with the connection, since the last successful visit. Nothing else may be.
+    /// What may be wrong with the connection since the last successful visit. Nothing else may be wrong.
     pub(crate) causes: BTreeSet<Cause>,
-    /// The generations, counted at Oura, whose refresh token was spent on an answer that nobody got.
+    /// The generations, counted at Oura, whose refresh token was used for an answer that no worker received.
     pub(crate) spent: BTreeSet<u64>,
     /// How often that happened.
     pub(crate) lost: usize,
@@ -74,32 +74,32 @@ pub(crate) struct Athlete {
     pub(crate) edits: u64,
     /// The evenings whose event staff have deleted.
     pub(crate) deleted: BTreeSet<Date>,
-    /// Something went wrong lately, and no tick has put it right yet.
+    /// Whether a fault may have left wrong records that no tick has corrected yet.
     pub(crate) disturbed: bool,
-    /// Something happened in this tick that may keep the athlete from being synced.
+    /// Whether something in this tick may prevent a sync of the athlete.
     pub(crate) eventful: bool,
-    /// Since when nothing has kept the athlete from being synced.
+    /// The time since which nothing has prevented a sync of the athlete.
     pub(crate) uneventful_since: Option<Timestamp>,
-    /// An access token was used before anything was written since it was issued.
+    /// Whether an access token was used before the table was written after its issue.
     pub(crate) used_before_stored: bool,
-    /// When the membership is paid again.
+    /// The day on which the membership is paid again.
     pub(crate) member_again: Option<u32>,
     /// What happened, for the reader of a failure.
     pub(crate) tale: Vec<String>,
 }
 
-/// Why an athlete may have to do something.
+/// Why an athlete may have to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cause {
-    /// They have never been here.
+    /// The athlete has never connected.
     Unconnected,
     Withdrawn,
     ScopeWithdrawn,
     Disconnected,
     Lapsed,
-    /// A refresh was answered, and the answer died on its way or with the worker that had it.
+    /// A refresh succeeded, and its answer was lost on the network or with the worker that had it.
     GrantLost,
-    /// A guest has connected their ring.
+    /// A guest has connected the athlete's ring.
     Lent,
 }
 
@@ -116,7 +116,7 @@ impl World {
         let since = EVE.saturating_sub(40.days());
         let person = |athlete: &Athlete| {
             let zone = ZONES[athlete.number as usize % ZONES.len()];
-            // Every fourth goes by the book, the others live.
+            // Every fourth athlete has a regular life, the others a varied one.
             let life = if athlete.number.is_multiple_of(4) { Life::Regular { since } } else { Life::Varied { since } };
             Person::new(&athlete.person, &athlete.person, zone).living(life)
         };
@@ -157,7 +157,7 @@ impl World {
         self.stage.clock.now()
     }
 
-    /// Moves the true time to `instant`, and everybody's clock with it.
+    /// Moves the true time to `instant`, and all clocks with it.
     pub(crate) fn set_time(&self, instant: Timestamp) {
         self.stage.clock.advance(instant.duration_since(self.now()));
         for worker in &self.workers {
@@ -165,12 +165,13 @@ impl World {
         }
     }
 
-    /// Today, where the site is.
+    /// Today's date at the site.
     pub(crate) fn today(&self) -> Date {
         self.now().to_zoned(jiff::tz::TimeZone::UTC).date()
     }
 
-    /// An operator replaces a secret at the service, then in the installation, where `late` workers don't see it yet.
+    /// Replaces a secret at the service, then in the installation. The workers for which `late` is true do not see the
+    /// new one yet.
     pub(crate) fn rotate(&mut self, rotation: Rotation, late: impl Fn(usize) -> bool) {
         let number = self.vault.keys.len();
         match rotation {
@@ -192,7 +193,7 @@ impl World {
         for (number, worker) in self.workers.iter_mut().enumerate() {
             worker.late = late(number);
             if worker.late && rotation == Rotation::RootKey {
-                // It seals with the version it has, and reads the new one when it meets it.
+                // A late worker seals with the version it has, and reads the new version when it meets it.
                 worker.each(|given| given.replace_keyring(self.vault.keyring(self.vault.keys.len() - 2)));
             } else if !worker.late {
                 worker.each(|given| self.vault.give(given));
@@ -200,7 +201,7 @@ impl World {
         }
     }
 
-    /// Lets the site lack one of its two event forms, or none.
+    /// Removes one of the site's two event forms, or none, and restores the other.
     pub(crate) fn let_lack(&mut self, form: Option<usize>) {
         let lacking = form.map(|form| [NIGHTS, DAYS][form]);
         if lacking == self.lacking {
@@ -226,7 +227,7 @@ impl World {
         self.lacking.is_none()
     }
 
-    /// Everybody learns what they have yet to learn.
+    /// Gives the late workers the new secrets.
     pub(crate) fn catch_up(&mut self) {
         for worker in self.workers.iter_mut().filter(|worker| worker.late) {
             worker.late = false;
@@ -235,7 +236,7 @@ impl World {
     }
 }
 
-/// When a tick is.
+/// The time of a tick.
 pub(crate) fn instant(tick: Tick) -> Timestamp {
     let midnight = EVE.saturating_add((i64::from(tick.day) + 1).days()).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
     midnight.timestamp() + SignedDuration::from_mins(i64::from(tick.minute))
@@ -250,7 +251,7 @@ impl Worker {
             let mut store = model.store.clone();
             if direct {
                 settings.site = smartabase::Site::parse(&stage.smartabase.url()).unwrap();
-                // Tokens still go over the wire: a grant names the address that issued it.
+                // Requests for tokens still use the wire, because a grant names the address that issued it.
                 settings.oura.api = Url::parse(&stage.oura.url()).unwrap();
                 store = Store::new(stage.dynamo.client(), store.table());
             }
@@ -270,12 +271,12 @@ impl Worker {
         Self { wired: build(false), direct: build(true), clock, ahead: SignedDuration::ZERO, late: false }
     }
 
-    /// The process, over the wires in foul weather and past them in fair.
+    /// The process with the wires or without.
     pub(crate) fn process(&self, wired: bool) -> Arc<Connector> {
         Arc::clone(if wired { &self.wired } else { &self.direct })
     }
 
-    /// Moves this worker's clock alone; answers with how to move it back.
+    /// Moves only this worker's clock. Call it with `-by` to move it back.
     pub(crate) fn jump(&self, by: SignedDuration) {
         self.clock.advance(by);
     }
@@ -316,7 +317,7 @@ impl Athlete {
 }
 
 impl Vault {
-    /// The keyring of a worker that takes the version at `current` for the newest, but can look the others up.
+    /// The keyring of a worker that seals with the version at `current` and can open all versions.
     fn keyring(&self, current: usize) -> Keyring {
         let current = current.min(self.keys.len() - 1);
         let mut keyring = Keyring::new(self.keys[current].clone());
@@ -328,7 +329,7 @@ impl Vault {
         keyring
     }
 
-    /// The newest keyring.
+    /// The keyring that seals with the newest version.
     pub(crate) fn newest(&self) -> Keyring {
         self.keyring(self.keys.len() - 1)
     }

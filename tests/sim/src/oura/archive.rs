@@ -1,5 +1,5 @@
-//! What Oura holds of one person: documents, each with its history, so that a late sync, a revision and a day that grows
-//! are all the same thing, a version that becomes visible at its instant.
+//! What Oura holds of one person: documents, each with its history. A late sync, a revision and a growing day are all
+//! versions that become visible at an instant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,24 +12,24 @@ use super::Collection;
 #[derive(Debug, Default)]
 pub(super) struct Archive {
     documents: BTreeMap<(Collection, String), Vec<Version>>,
-    /// The days whose ordinary documents were already made.
+    /// The days whose documents have been generated.
     lived: BTreeSet<Date>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Version {
-    /// Visible from this instant, until the next version is.
+    /// Visible from this instant until the next version is.
     pub(super) from: Timestamp,
     pub(super) content: Content,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Content {
-    /// Drawn from a life. The long series are left out and drawn when somebody asks for them.
+    /// Generated from a life. The long series are left out, and drawn when a request asks for them.
     Lived(Value),
-    /// Put there by a test: served as it is.
+    /// Put by a test: served unchanged.
     Exact(Value),
-    /// Put there by a test: spliced into the answer, whether or not it is JSON.
+    /// Put by a test: inserted into the answer as it is, JSON or not.
     Raw(String),
     Removed,
 }
@@ -42,24 +42,24 @@ impl Content {
         }
     }
 
-    /// The wake-up or activity day, when it can be told.
+    /// The wake-up day or activity day, if the content has a readable one.
     pub(super) fn day(&self) -> Option<Date> {
         self.value()?.get("day")?.as_str()?.parse().ok()
     }
 }
 
 impl Archive {
-    /// Whether `day` is to be filled now; it is asked once per day.
+    /// Whether the caller has to generate `day` now: true once per day.
     pub(super) fn begin(&mut self, day: Date) -> bool {
         self.lived.insert(day)
     }
 
-    /// Adds a document of a life, unless a test has put one with that id there already.
+    /// Adds a generated document, unless a test has put one with that id.
     pub(super) fn live(&mut self, collection: Collection, id: String, versions: Vec<Version>) {
         self.documents.entry((collection, id)).or_insert(versions);
     }
 
-    /// From `from` on the document is `content`, and it stays so.
+    /// From `from` on, the document is `content`; later versions are dropped.
     pub(super) fn put(&mut self, collection: Collection, id: &str, from: Timestamp, content: Content) {
         let versions = self.documents.entry((collection, id.to_owned())).or_default();
         versions.retain(|version| version.from < from);
@@ -79,7 +79,7 @@ impl Archive {
         self.visible(collection, now).find(|(of, _)| *of == id).map(|(_, content)| content)
     }
 
-    /// Hides every document of `day` until `until`: the phone did not sync earlier.
+    /// Hides every document of `day` until `until`, as if the phone had not synced before.
     pub(super) fn postpone(&mut self, day: Date, until: Timestamp) {
         for versions in self.documents.values_mut() {
             if versions.iter().any(|version| version.content.day() == Some(day)) {

@@ -1,4 +1,4 @@
-//! The authorization endpoint: what an application may ask for, the consent page, and the way back.
+//! The authorization endpoint: checks the request, shows the consent page, and redirects back to the application.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,20 +30,20 @@ pub(super) const SCOPES: [&str; 11] = [
 /// The prefix of scope names at the new server.
 pub(super) const PREFIX: &str = "extapi:";
 
-/// The path of the new server's own authorization endpoint; the legacy one serves both.
+/// The path of the new server's own authorization endpoint. The legacy endpoint serves both servers.
 pub(super) const NEW_PATH: &str = "/oauth/v2/ext/oauth-authorize";
 
-/// An application's request, checked.
+/// A request of an application that passed the checks.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) redirect_uri: Url,
-    /// Bare names.
+    /// Names without prefix.
     pub(super) scopes: BTreeSet<String>,
     state: Option<String>,
     challenge: Option<Challenge>,
 }
 
-/// What the person at the browser decided.
+/// What the person decided on the consent page.
 #[derive(Debug)]
 pub(super) enum Decision {
     Approve { person: String, scopes: BTreeSet<String> },
@@ -53,13 +53,13 @@ pub(super) enum Decision {
 /// What is wrong with a request.
 #[derive(Debug)]
 pub(super) enum Wrong {
-    /// The caller cannot be trusted with a redirect: a page for the person.
+    /// The redirect address is not registered: show the person a page.
     Page(&'static str),
-    /// The application is told.
+    /// Redirect to the application with an error.
     Redirect(Url),
 }
 
-/// `GET`: the consent page.
+/// `GET`: shows the consent page.
 pub(super) async fn page(State(service): State<Arc<Service>>, uri: Uri, RawQuery(query): RawQuery) -> Response {
     let pairs = pairs(query.as_deref().unwrap_or_default().as_bytes());
     let world = service.world.lock();
@@ -69,7 +69,7 @@ pub(super) async fn page(State(service): State<Arc<Service>>, uri: Uri, RawQuery
     }
 }
 
-/// `POST`: the form on that page, which repeats the request and adds `decision`, `person` and each `granted` scope.
+/// `POST`: the form of that page. It repeats the request and adds `decision`, `person` and each `granted` scope.
 pub(super) async fn decide(State(service): State<Arc<Service>>, uri: Uri, body: Bytes) -> Response {
     let pairs = pairs(&body);
     let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -104,7 +104,7 @@ impl IntoResponse for Wrong {
 }
 
 impl World {
-    /// Checks an application's request. Only a registered redirect URI is ever redirected to.
+    /// Checks an application's request. Redirects only to a registered redirect URI.
     pub(super) fn asked(&self, path: &str, pairs: &[(String, String)]) -> Result<Asked, Wrong> {
         let settings = &self.settings;
         let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -137,7 +137,7 @@ impl World {
         Ok(asked)
     }
 
-    /// Where the browser goes once the person has decided.
+    /// The address to which the browser is redirected after the decision.
     pub(super) fn consent(&mut self, path: &str, pairs: &[(String, String)], decision: Decision) -> Result<Url, Wrong> {
         let asked = self.asked(path, pairs)?;
         let (person, scopes) = match decision {
@@ -180,8 +180,8 @@ impl Asked {
     }
 }
 
-/// The scopes asked for, by bare name; none asks for all. The new endpoint passes over bare names in silence, while the
-/// legacy one understands both spellings.
+/// The requested scopes, without prefix. No scope means all scopes. The new endpoint ignores names without prefix; the
+/// legacy one accepts both spellings.
 fn scopes(asked: &str, prefix_required: bool) -> BTreeSet<String> {
     if asked.trim().is_empty() {
         return SCOPES.map(str::to_owned).into();

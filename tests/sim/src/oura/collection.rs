@@ -1,7 +1,7 @@
 /// The collections that the simulator fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Collection {
-    /// Steps, energy and times per intensity of a day that runs from 04:00 to 04:00.
+    /// Steps, energy and minutes per intensity of a day, which runs from 04:00 to 04:00.
     DailyActivity,
     /// The readiness score of a wake-up day.
     DailyReadiness,
@@ -12,7 +12,7 @@ pub enum Collection {
 }
 
 impl Collection {
-    /// All of them.
+    /// All collections.
     pub const ALL: [Self; 4] = [Self::DailyActivity, Self::DailyReadiness, Self::DailySleep, Self::Sleep];
 
     /// The name in the address.
@@ -30,7 +30,7 @@ impl Collection {
         Self::ALL.into_iter().find(|collection| collection.name() == name)
     }
 
-    /// The fields that a caller may ask for. Other names are ignored.
+    /// The fields that a caller may select. Other names are ignored.
     pub(super) fn fields(self) -> &'static [&'static str] {
         match self {
             Self::DailyActivity => DAILY_ACTIVITY,
@@ -48,7 +48,7 @@ impl Collection {
         }
     }
 
-    /// The fields that are there whatever was asked for. `day` is not among them.
+    /// The fields that are present whatever is selected. `day` is not one of them.
     pub(super) fn always(self) -> [&'static str; 2] {
         match self {
             Self::Sleep => ["id", "bedtime_start"],

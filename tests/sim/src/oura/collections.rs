@@ -1,4 +1,4 @@
-//! `GET /v2/usercollection/...`: who asks, whether they may, and what they get.
+//! `GET /v2/usercollection/...`: checks the caller's token and permissions, and returns documents.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) struct Parameters {
     fields: Option<String>,
 }
 
-/// Where the next page begins. Repeats the dates, so that it works without them too.
+/// Where the next page begins. It repeats the dates, so it works without them too.
 #[derive(Debug, Serialize, Deserialize)]
 struct NextPage {
     offset: usize,
@@ -77,7 +77,7 @@ fn text(json: String) -> Response {
 }
 
 impl World {
-    /// Token, limits, membership, app and scope, in this order.
+    /// Checks token, limits, membership, app and scope, in this order.
     fn admit(&mut self, headers: &HeaderMap, scope: Option<&str>) -> Result<Grant, Refusal> {
         let now = self.clock.now();
         let unauthorized = || Refusal::new(StatusCode::UNAUTHORIZED, "Unauthorized access exception.");
@@ -150,7 +150,7 @@ impl World {
             .filter(|(_, content)| window.selects(collection, content, settings))
             .map(|(id, content)| (draw::hash(seed, &["row", id]), content))
             .collect();
-        // Oura gives no order that is of use.
+        // Oura does not document an order, so clients must not rely on one.
         rows.sort_by_key(|(place, _)| *place);
 
         let fields = fields.as_deref();
@@ -165,7 +165,7 @@ impl World {
         Ok(text(format!(r#"{{"data":[{}],"next_token":{}}}"#, data.join(","), json!(next))))
     }
 
-    /// Everything that every day so far has left behind, and what of tomorrow can be known today.
+    /// Generates the documents of every day until today, and those of tomorrow that exist already.
     pub(super) fn live_until_today(&mut self, person: &str) {
         let Some(Person { life: Life::Regular { since } | Life::Varied { since }, zone, .. }) =
             self.people.iter().find(|other| other.id == person)
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    /// Everything that `day` leaves behind, made when somebody first looks at the day.
+    /// Generates the documents of `day`, when the day is first needed.
     pub(super) fn live(&mut self, person: &str, day: Date) {
         if let Some(person) = self.people.iter().find(|other| other.id == person) {
             let archive = self.archives.entry(person.id.clone()).or_default();
@@ -187,7 +187,7 @@ impl World {
     }
 }
 
-/// The fields that are only there when somebody asks for them by name, or for everything.
+/// The fields that are only present if the request selects them by name or selects no fields at all.
 const SERIES: [&str; 8] = [
     "met",
     "class_5_min",
@@ -199,7 +199,7 @@ const SERIES: [&str; 8] = [
     "app_sleep_phase_5_min",
 ];
 
-/// A document as JSON text, with the chosen fields; all of them, when no name among the chosen is known.
+/// A document as JSON text with the selected fields, or with all fields if none of the selected names is known.
 fn rendered(collection: Collection, seed: u64, content: &Content, fields: Option<&str>) -> String {
     let Some(value) = content.value() else {
         return if let Content::Raw(text) = content { text.clone() } else { "null".to_owned() };

@@ -1,4 +1,4 @@
-//! The pages that the person at the browser sees.
+//! The pages that a person sees in the browser.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -9,7 +9,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;mar
     fieldset{border:1px solid #ccc;border-radius:8px;margin:1rem 0;padding:1rem}label{display:block}\
     select,button{font:inherit;padding:.4rem .8rem;margin:.2rem .4rem .2rem 0}";
 
-/// Who are you, and what may the application see?
+/// The consent page: the person chooses an account and the scopes.
 pub(super) fn page(asked: &Asked, request: &[(String, String)], people: &[Person]) -> Markup {
     frame(&html! {
         h1 { "Share your Oura data?" }
@@ -33,12 +33,12 @@ pub(super) fn page(asked: &Asked, request: &[(String, String)], people: &[Person
     })
 }
 
-/// A request that cannot be answered by a redirect.
+/// The page for a request that cannot be answered by a redirect.
 pub(super) fn error(what: &str) -> Markup {
     frame(&html! { h1 { "Something is wrong with this link" } p { (what) } })
 }
 
-/// Who has an account here.
+/// The list of people who have an account.
 pub(super) fn people(people: &[Person]) -> Markup {
     frame(&html! {
         h1 { "Simulated Oura" }

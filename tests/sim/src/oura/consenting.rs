@@ -4,56 +4,56 @@ use url::Url;
 use super::authorize::{self, Decision, Wrong};
 use super::{Grant, Oura, Person, Tier, Violation, World};
 
-/// People and their consent.
+/// Accounts and consent.
 impl Oura {
-    /// Opens an account.
+    /// Adds an account.
     pub fn add_person(&self, person: Person) {
         self.world().people.push(person);
     }
 
-    /// Changes a person: where they live, from the next day that is looked at, or how.
+    /// Changes a person, for example the time zone. Days that were generated before stay as they are.
     ///
     /// # Panics
-    /// When there is no such person.
+    /// If there is no such person.
     pub fn change_person(&self, person: &str, change: impl FnOnce(&mut Person)) {
         change(self.world().person_mut(person));
     }
 
-    /// Starts or stops a person's paid membership.
+    /// Starts or ends a person's paid membership.
     ///
     /// # Panics
-    /// When there is no such person.
+    /// If there is no such person.
     pub fn set_member(&self, person: &str, member: bool) {
         self.world().person_mut(person).member = member;
     }
 
-    /// Lets the Oura app on the person's phone become too old for Oura, or has it updated.
+    /// Marks the Oura app on the person's phone as too old, or as updated.
     ///
     /// # Panics
-    /// When there is no such person.
+    /// If there is no such person.
     pub fn set_outdated_app(&self, person: &str, outdated: bool) {
         self.world().person_mut(person).outdated_app = outdated;
     }
 
-    /// What the person would do on the consent page that `authorize_url` leads to: choose who they are, leave every box
-    /// checked and approve. Answers where the browser is sent.
+    /// Does what the person would do on the consent page at `authorize_url`: chooses the account, leaves every box
+    /// checked and approves. Returns the address to which the browser is redirected.
     ///
     /// # Panics
-    /// When the page would say that something is wrong with the link, with what it would say.
+    /// If the page would show an error, with the text of that error.
     #[must_use]
     pub fn approve(&self, authorize_url: &str, person: &str) -> Url {
         let all = authorize::SCOPES.map(str::to_owned).into();
         self.decide(authorize_url, Decision::Approve { person: person.to_owned(), scopes: all })
     }
 
-    /// As [`Oura::approve`], with only these boxes checked.
+    /// Like [`Oura::approve`], with only these boxes checked.
     #[must_use]
     pub fn approve_only(&self, authorize_url: &str, person: &str, scopes: &[&str]) -> Url {
         let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
         self.decide(authorize_url, Decision::Approve { person: person.to_owned(), scopes })
     }
 
-    /// As [`Oura::approve`], but the person declines.
+    /// Like [`Oura::approve`], but the person declines.
     #[must_use]
     pub fn decline(&self, authorize_url: &str) -> Url {
         self.decide(authorize_url, Decision::Decline)
@@ -75,14 +75,15 @@ impl Oura {
         }
     }
 
-    /// The person's grants lose one scope (bare name), from the next request and the next refresh on.
+    /// Removes one scope (name without prefix) from the person's grants, with effect on the next request and the next
+    /// refresh.
     pub fn withdraw_scope(&self, person: &str, scope: &str) {
         for grant in self.world().grants.all.iter_mut().filter(|grant| grant.person == person) {
             grant.scopes.remove(scope);
         }
     }
 
-    /// The person's access tokens stop working, whatever lifetime was promised; their refresh tokens still do.
+    /// Lets the person's access tokens stop working, whatever lifetime was promised. The refresh tokens stay valid.
     pub fn expire_access_tokens(&self, person: &str) {
         self.world().grants.expire_access(person);
     }
@@ -93,13 +94,13 @@ impl Oura {
         self.world().grants.all.iter().filter(|grant| grant.person == person).cloned().collect()
     }
 
-    /// Every code and token ever given out: none of them may be found where it does not belong.
+    /// Every code and token that was ever issued. A test checks that none leaks.
     #[must_use]
     pub fn issued(&self) -> Vec<String> {
         self.world().grants.issued.clone()
     }
 
-    /// What the application did that it should not have, in order.
+    /// What the application did that it must not do, in order.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         self.world().grants.violations.clone()

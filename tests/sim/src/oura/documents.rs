@@ -1,4 +1,4 @@
-//! The documents of ordinary and less ordinary days, in Oura's shapes and in plausible proportions.
+//! Generates the documents of ordinary and unusual days, in Oura's shapes and with plausible values.
 
 use fastrand::Rng;
 use jiff::civil::{Date, DateTime};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// The five kinds of sleep period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Over three hours: counts by itself.
+    /// Longer than three hours: counts by itself.
     LongSleep,
     /// A nap that the person confirmed.
     Nap,
@@ -33,12 +33,12 @@ impl Kind {
     }
 }
 
-/// A sleep period that a test wants, see [`Oura::put_period`](super::Oura::put_period).
+/// A sleep period that a test adds, see [`Oura::put_period`](super::Oura::put_period).
 #[derive(Debug, Clone, Copy)]
 pub struct Period {
-    /// What it is taken for.
+    /// The kind of the period.
     pub kind: Kind,
-    /// When it begins, by the clock on the person's wall.
+    /// When it begins, as local time.
     pub begins: DateTime,
     /// How long it lasts, or has lasted so far.
     pub minutes: i64,
@@ -85,7 +85,7 @@ pub(super) fn sleep(draw: &mut Rng, id: &str, day: Date, period: Period, zone: &
     })
 }
 
-/// The same night, analysed again: another length of sleep and other averages, the same id and times in bed.
+/// The same night, analysed again: other durations of sleep and other averages, but the same id and times in bed.
 pub(super) fn reanalysed(draw: &mut Rng, sleep: &Value) -> Value {
     let mut sleep = sleep.clone();
     let shift = 30 * draw.i64(6..40);
@@ -102,7 +102,8 @@ pub(super) fn reanalysed(draw: &mut Rng, sleep: &Value) -> Value {
     sleep
 }
 
-/// The night as the ring's battery left it: everything optional is missing, one way or the other.
+/// The night after the ring's battery ran empty: all optional values are missing, some as null and some as absent
+/// fields.
 pub(super) fn hollow(sleep: &Value) -> Value {
     let mut sleep = sleep.clone();
     for field in ["average_breath", "average_heart_rate", "lowest_heart_rate", "average_hrv", "latency", "readiness"] {
@@ -156,8 +157,8 @@ fn readiness_part(draw: &mut Rng) -> Value {
     })
 }
 
-/// The activity of a day of which `minutes` (of 1440) have passed. The draws are the same for every hour of a day, so a
-/// later document holds at least what an earlier one did. Without its series.
+/// The activity of a day after `minutes` of its 1440 minutes, without the series. All hours of a day use the same
+/// draws, so a later document never has less than an earlier one.
 pub(super) fn daily_activity(mut draw: Rng, id: &str, day: Date, zone: &TimeZone, minutes: i64) -> Value {
     let draw = &mut draw;
     let so_far = |whole_day: i64| whole_day * minutes / 1440;
@@ -170,7 +171,7 @@ pub(super) fn daily_activity(mut draw: Rng, id: &str, day: Date, zone: &TimeZone
     let target = 1000 * draw.i64(6..12);
     let active = so_far(draw.i64(180..1_100));
     let mut part = || draw.i64(35..=100);
-    // The score settles when the day is over.
+    // The score is final when the day is over.
     let over = minutes >= 1440;
     json!({
         "id": id,
@@ -203,17 +204,17 @@ pub(super) fn daily_activity(mut draw: Rng, id: &str, day: Date, zone: &TimeZone
     })
 }
 
-/// Oura's local date-time: an offset and, always, milliseconds.
+/// Oura's local date-time: with an offset, and always with milliseconds.
 pub(super) fn stamp(instant: &Zoned) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
 }
 
-/// The instant at which the clock on the wall shows `wall`; in a gap, the one after it.
+/// The instant at which a local clock shows `wall`. In a gap, the instant after it.
 pub(super) fn local(zone: &TimeZone, wall: DateTime) -> Zoned {
     zone.to_zoned(wall).expect("a date-time within the range of time zones")
 }
 
-/// So many real minutes later, whatever the clocks did meanwhile.
+/// The time `minutes` of real time later, across any change of clocks.
 pub(super) fn ended(begins: &Zoned, minutes: i64) -> Zoned {
     begins.checked_add(SignedDuration::from_mins(minutes)).expect("an instant in range")
 }

@@ -8,7 +8,7 @@ use super::archive::Content;
 use super::{Collection, Oura, Period, World, collections, documents, life};
 use crate::draw;
 
-/// Documents. Changes are visible from the present instant of the clock, unless an instant is given.
+/// Documents. Changes are visible from the clock's present instant on, unless an instant is given.
 impl Oura {
     /// What is visible of a collection now, as served without `fields`, ordered by id. Raw texts are left out.
     #[must_use]
@@ -31,56 +31,56 @@ impl Oura {
         visible.filter_map(|(_, content)| collections::complete(collection, seed, content)).collect()
     }
 
-    /// The night's sleep of a day as Oura shows it now: the longest finished `long_sleep`, of equally long ones the one
-    /// that began first.
+    /// The night's sleep of a day as Oura shows it now: the longest finished `long_sleep`. Of several equally long
+    /// ones, the one that began first.
     #[must_use]
     pub fn night(&self, person: &str, day: Date) -> Option<Value> {
         let mut nights = self.documents_of(person, Collection::Sleep, day);
         nights.retain(|night| night["type"] == "long_sleep" && !night["bedtime_end"].is_null());
-        // `min` keeps the first of equals, and documents are ordered by id.
+        // `min` returns the first of equals, and documents are ordered by id.
         let began = |night: &Value| night["bedtime_start"].as_str().map(str::to_owned);
         nights.into_iter().min_by_key(|night| (Reverse(night["total_sleep_duration"].as_i64()), began(night)))
     }
 
-    /// Puts a document there exactly as it is, in place of any with the same `id`.
+    /// Puts a document unchanged, and replaces any with the same `id`.
     ///
     /// # Panics
-    /// When it has no `id`; everything else may be missing or wrong.
+    /// If the document has no `id`. All other fields may be missing or wrong.
     pub fn put_document(&self, person: &str, collection: Collection, document: Value) {
         let now = self.world().clock.now();
         self.put_document_at(person, collection, document, now);
     }
 
-    /// As [`Oura::put_document`], visible from `from` on: a late sync, or a revision to come.
+    /// Like [`Oura::put_document`], visible from `from` on: a late sync, or a future revision.
     ///
     /// # Panics
-    /// When it has no `id`; everything else may be missing or wrong.
+    /// If the document has no `id`. All other fields may be missing or wrong.
     pub fn put_document_at(&self, person: &str, collection: Collection, document: Value, from: Timestamp) {
         let id = document["id"].as_str().expect("a document has an id").to_owned();
         let content = Content::Exact(document);
         let mut world = self.world();
-        // The day first, or it would later be lived over the document.
+        // Generate the day first. Otherwise it would later be generated over the document.
         if let Some(day) = content.day() {
             world.live(person, day);
         }
         world.archive(person).put(collection, &id, from, content);
     }
 
-    /// Puts a text in the place of a document, JSON or not. It is in every window.
+    /// Puts a text in the place of a document, JSON or not. Every window contains it.
     pub fn put_raw(&self, person: &str, collection: Collection, id: &str, text: &str) {
         let mut world = self.world();
         let now = world.clock.now();
         world.archive(person).put(collection, id, now, Content::Raw(text.to_owned()));
     }
 
-    /// Takes a document away for good.
+    /// Removes a document for good.
     pub fn remove_document(&self, person: &str, collection: Collection, id: &str) {
         let mut world = self.world();
         let now = world.clock.now();
         world.archive(person).put(collection, id, now, Content::Removed);
     }
 
-    /// Puts a plausible sleep period there and answers its id.
+    /// Adds a plausible sleep period and returns its id.
     pub fn put_period(&self, person: &str, day: Date, period: Period) -> String {
         let mut world = self.world();
         world.live(person, day);
@@ -93,8 +93,8 @@ impl Oura {
         id
     }
 
-    /// Gives a day one ordinary night, its scores and its activity, whatever life the person leads. They appear when
-    /// they would have: the night in the morning, the activity through the day.
+    /// Gives a day one regular night, its scores and its activity, whatever the person's life is. They become visible
+    /// as usual: the night in the morning, the activity in the course of the day.
     pub fn live_regular_day(&self, person: &str, day: Date) {
         let mut world = self.world();
         let World { people, archives, seed, .. } = &mut *world;
@@ -102,10 +102,10 @@ impl Oura {
         life::live_regular(archives.entry(person.id.clone()).or_default(), *seed, person, day);
     }
 
-    /// Changes a document that is visible now, keeping its id; answers what it became.
+    /// Changes a document that is visible now and keeps its id. Returns the new document.
     ///
     /// # Panics
-    /// When there is none with this id.
+    /// If there is no document with this id.
     pub fn revise(&self, person: &str, collection: Collection, id: &str, change: impl FnOnce(&mut Value)) -> Value {
         let mut world = self.world();
         let now = world.clock.now();
@@ -119,17 +119,17 @@ impl Oura {
         document
     }
 
-    /// Changes the night's sleep of a day, as when the person edits the bedtime; answers what it became.
+    /// Changes the night's sleep of a day, as when the person edits the bedtime. Returns the new document.
     ///
     /// # Panics
-    /// When the day has no finished night that is visible now.
+    /// If the day has no finished night that is visible now.
     pub fn revise_night(&self, person: &str, day: Date, change: impl FnOnce(&mut Value)) -> Value {
         let night = self.night(person, day).expect("a finished night on this day");
         let id = night["id"].as_str().unwrap_or_default();
         self.revise(person, Collection::Sleep, id, change)
     }
 
-    /// Takes the night's sleep and the scores of a day away, as when the person deletes the sleep; the activity stays.
+    /// Removes the night's sleep and the scores of a day, as when the person deletes the sleep. The activity stays.
     pub fn remove_night(&self, person: &str, day: Date) {
         for collection in [Collection::Sleep, Collection::DailySleep, Collection::DailyReadiness] {
             for document in self.documents_of(person, collection, day) {

@@ -1,4 +1,4 @@
-//! The tokens: who was given what, and what of it was used up.
+//! Codes and tokens: which were issued, and which were used.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,37 +7,37 @@ use jiff::{SignedDuration, Timestamp};
 use super::{RevocationEnds, TokenServer};
 use crate::draw;
 
-/// A code works for ten minutes.
+/// How long a code is valid.
 const CODE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
-/// Something a well-behaved application never does.
+/// Something that a correct application never does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
     /// A code was sent a second time.
     CodeReused {
-        /// Whose consent it carried.
+        /// Who gave the consent.
         person: String,
     },
-    /// A refresh token was sent a second time to the server that had already answered to it.
+    /// A refresh token was sent again to the server that had already exchanged it.
     RefreshTokenReused {
-        /// Whose grant it belongs to.
+        /// Whose grant it is.
         person: String,
         /// How often the grant had been refreshed when this token was issued: 0 for the first.
         generation: u64,
     },
-    /// A code was sent to the token server that the application does not belong to, and is burned.
+    /// A code was sent to the token server to which the application does not belong. The code is no longer valid.
     CodeAtWrongServer {
-        /// Whose consent it carried.
+        /// Who gave the consent.
         person: String,
     },
     /// A refresh token was sent to another token server than the one that issued it.
     RefreshTokenAtWrongServer {
-        /// Whose grant it belongs to.
+        /// Whose grant it is.
         person: String,
     },
-    /// A code came with the wrong PKCE verifier or with none.
+    /// A code came with the wrong PKCE verifier, or without one.
     WrongVerifier {
-        /// Whose consent the code carried.
+        /// Who gave the consent.
         person: String,
     },
 }
@@ -47,9 +47,9 @@ pub enum Violation {
 pub struct Grant {
     /// Who consented.
     pub person: String,
-    /// Which server issued it.
+    /// The server that issued it.
     pub server: TokenServer,
-    /// Bare names, whatever the server calls them.
+    /// Names without prefix, for both servers.
     pub scopes: BTreeSet<String>,
     /// How often it has been refreshed.
     pub generation: u64,
@@ -57,15 +57,16 @@ pub struct Grant {
     pub revoked: bool,
     /// The newest access token, if one was issued.
     pub access_token: Option<String>,
-    /// The newest refresh token, if one was issued; it is spent once a newer one exists or a wrong server burned it.
+    /// The newest refresh token, if one was issued. It is used up once a newer one exists or the wrong server received
+    /// it.
     pub refresh_token: Option<String>,
 }
 
-/// A fresh pair, or a fresh access token alone.
+/// A new token pair, or only a new access token.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) access_token: String,
-    /// `None` when the refresh token that was sent stays good.
+    /// `None` if the refresh token that was sent stays valid.
     pub(super) refresh_token: Option<String>,
     pub(super) scopes: BTreeSet<String>,
 }
@@ -105,7 +106,7 @@ struct Refresh {
 pub(super) enum Refused {
     /// Unknown, expired, used or revoked.
     Invalid,
-    /// The other server's business.
+    /// It belongs to the other server.
     WrongServer,
 }
 
@@ -118,7 +119,7 @@ pub(super) struct Grants {
     refresh: HashMap<String, Refresh>,
     pub(super) all: Vec<Grant>,
     pub(super) violations: Vec<Violation>,
-    /// Every code and token ever given out.
+    /// Every code and token ever issued.
     pub(super) issued: Vec<String>,
 }
 
@@ -150,7 +151,7 @@ impl Grants {
         code
     }
 
-    /// Takes a code out of circulation, whether or not it is then good for anything.
+    /// Removes a code, so that it cannot be used again, and returns it if it is valid.
     pub(super) fn spend_code(&mut self, now: Timestamp, code: &str, at: TokenServer) -> Result<Code, Refused> {
         let entry = self.codes.get_mut(code).ok_or(Refused::Invalid)?;
         let person = entry.person.clone();
@@ -165,7 +166,7 @@ impl Grants {
         if entry.expires <= now { Err(Refused::Invalid) } else { Ok(entry.clone()) }
     }
 
-    /// The first pair of a new grant.
+    /// Creates a grant and returns its first token pair.
     pub(super) fn open(&mut self, code: Code, expires: Timestamp) -> Pair {
         self.all.push(Grant {
             person: code.person,
@@ -215,13 +216,14 @@ impl Grants {
         Ok(self.issue_pair(index, expires))
     }
 
-    /// The grant behind an access token that still works.
+    /// The grant of an access token that still works.
     pub(super) fn bearer(&self, now: Timestamp, token: &str) -> Option<&Grant> {
         let access = self.access.get(token).filter(|access| access.expires > now)?;
         self.all.get(access.grant).filter(|grant| !grant.revoked)
     }
 
-    /// Revokes the grant that a token of either kind belongs to, and what else that ends; whether there was one to revoke.
+    /// Revokes the grant of a token of either kind, and what else that ends. Returns whether there was a grant to
+    /// revoke.
     pub(super) fn revoke(&mut self, token: &str, ends: RevocationEnds) -> bool {
         let access = self.access.get(token).map(|access| access.grant);
         let index = access.or_else(|| self.refresh.get(token).map(|refresh| refresh.grant));
@@ -234,7 +236,7 @@ impl Grants {
         revoked
     }
 
-    /// Ends every access token of a person at once; their refresh tokens still work.
+    /// Ends every access token of a person at once. The refresh tokens stay valid.
     pub(super) fn expire_access(&mut self, person: &str) {
         let grants = &self.all;
         self.access.retain(|_, access| grants.get(access.grant).is_none_or(|grant| grant.person != person));
@@ -262,7 +264,7 @@ impl Grants {
         access_token
     }
 
-    /// About as long as the real ones, and recognisable wherever it should not appear.
+    /// A token about as long as Oura's real ones. It begins with its kind, so a test can find it where it must not be.
     fn token(&mut self, kind: &str) -> String {
         self.drawn += 1;
         let token = format!("{kind}.{}", draw::digits(self.seed, &[kind, &self.drawn.to_string()], 20));

@@ -1,4 +1,4 @@
-//! How a day comes about: which documents it leaves at Oura, and when each becomes visible.
+//! Generates a day: which documents Oura has of it, and when each becomes visible.
 
 use fastrand::Rng;
 use jiff::civil::Date;
@@ -10,7 +10,7 @@ use super::documents::{self, Kind, Period, local};
 use super::{Collection, Life, Person};
 use crate::draw;
 
-/// Fills `day`, unless that was done before. Documents are dated `day` and appear in the course of it, or later.
+/// Generates `day`, unless that was done before. Its documents become visible during the day, or later.
 pub(super) fn live(archive: &mut Archive, seed: u64, person: &Person, day: Date) {
     let varied = match person.life {
         Life::Regular { since } if day >= since => false,
@@ -24,7 +24,7 @@ pub(super) fn live(archive: &mut Archive, seed: u64, person: &Person, day: Date)
     }
 }
 
-/// An ordinary day, whatever life the person leads; [`live`] does not touch the day any more.
+/// Generates an ordinary day, whatever the person's life is. [`live`] then skips the day.
 pub(super) fn live_regular(archive: &mut Archive, seed: u64, person: &Person, day: Date) {
     if archive.begin(day) {
         let mut today = Today::new(archive, seed, person, day);
@@ -53,7 +53,7 @@ impl<'a> Today<'a> {
         Self { archive, seed, person, day, draw }
     }
 
-    /// In bed around half past ten, up after seven to eight hours, synced over breakfast.
+    /// In bed around half past ten, up after seven to eight hours, synced soon after.
     fn regular_night(&mut self) {
         let night = self.period(Kind::LongSleep, -1, (21, 50), 80, (420, 500));
         let synced = self.synced_after(&night, 90);
@@ -79,7 +79,7 @@ impl<'a> Today<'a> {
             self.keep("rest", Collection::Sleep, vec![(synced, rest)]);
         }
         if self.chance(5) {
-            // Longer than any night: whoever counts it, shows it.
+            // Longer than any night, so that a client that counts it as sleep shows a wrong value.
             let deleted = self.period(Kind::Deleted, -1, (21, 0), 30, (560, 640));
             let synced = self.synced_after(&deleted, 60);
             self.keep("deleted", Collection::Sleep, vec![(synced, deleted)]);
@@ -124,7 +124,7 @@ impl<'a> Today<'a> {
         self.scores(synced, scored);
     }
 
-    /// The two scores of the day; readiness follows sleep by a few minutes.
+    /// The two scores of the day. Readiness becomes visible four minutes after sleep.
     fn scores(&mut self, synced: Timestamp, scored: bool) {
         let zone = &self.person.zone;
         let sleep = documents::daily_sleep(&mut self.draw, "", self.day, zone, scored);
@@ -134,7 +134,7 @@ impl<'a> Today<'a> {
         self.keep("daily readiness", Collection::DailyReadiness, vec![(later, readiness)]);
     }
 
-    /// Grows with every sync of the day, and is settled by the first one after 04:00 of the next.
+    /// The activity grows with every sync of the day. The first sync after 04:00 of the next day makes it final.
     fn activity(&mut self) {
         let begins = local(&self.person.zone, self.day.at(4, 0, 0, 0)).timestamp();
         let versions = [300, 510, 720, 930, 1125, 1440]
@@ -149,7 +149,7 @@ impl<'a> Today<'a> {
         self.keep("activity", Collection::DailyActivity, versions);
     }
 
-    /// A finished period that begins `within` minutes after the time `after` of the day, or of the day before it.
+    /// A finished period. It begins up to `within` minutes after the time `after`, `days` days from the day.
     fn period(&mut self, kind: Kind, days: i64, after: (i8, i8), within: i64, minutes: (i64, i64)) -> Value {
         let begins = self.day.saturating_add(days.days()).at(after.0, after.1, 0, 0);
         let begins =

@@ -1,8 +1,8 @@
 //! A simulated Oura: OAuth, consent and the daily collections.
 //!
-//! [`Oura`] is the service, and what a test may do to it and see of it; [`Config`] and [`Settings`] say how it behaves;
-//! a [`Person`] has the ring. Facts are those measured on the live service where there are any, otherwise those of the
-//! published OpenAPI description 1.37; where reports differ there is a switch.
+//! [`Oura`] is the service, with the methods that tests use to change and to read it. [`Config`] and [`Settings`]
+//! configure it; a [`Person`] has a ring. It follows measurements of the live service where there are any, and the
+//! published OpenAPI description 1.37 otherwise. Where reports differ, there is a switch.
 
 mod archive;
 mod authorize;
@@ -102,7 +102,7 @@ impl Oura {
         Ok(Self { server, service })
     }
 
-    /// `http://127.0.0.1:<port>`: where the data is, and the base of all addresses.
+    /// `http://127.0.0.1:<port>`: the address of the API, and the base of all addresses.
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()
@@ -139,7 +139,7 @@ impl Oura {
         change(&mut self.world().settings);
     }
 
-    /// Registers one more address that the application may be called back at.
+    /// Registers one more redirect URI of the application.
     pub fn register_redirect(&self, uri: &str) {
         self.configure(|settings| settings.redirect_uris.push(uri.to_owned()));
     }

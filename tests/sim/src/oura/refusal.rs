@@ -1,4 +1,4 @@
-//! How the collections say no, in each of the shapes seen.
+//! The error answers of the collections, in each of the shapes that were seen.
 
 use axum::response::{IntoResponse, Json, Response};
 use http::{HeaderName, StatusCode};
@@ -21,7 +21,7 @@ impl Refusal {
     pub(super) fn into_response(self, shape: ErrorBody) -> Response {
         let title = self.status.canonical_reason().unwrap_or_default();
         let body = match shape {
-            // What fails validation is answered by another layer, always in its own shape.
+            // Another layer answers requests that fail validation, always in its own shape.
             _ if self.status == StatusCode::UNPROCESSABLE_ENTITY => {
                 let fault = json!({"loc": ["query", self.detail], "msg": "Input is not valid", "type": "value_error"});
                 Json(json!({"detail": [fault]})).into_response()

@@ -1,4 +1,5 @@
-//! The long series of a document, drawn when somebody asks for them: few do, and they are most of its size.
+//! The long series of a document. They are most of its size and rarely requested, so they are drawn only when a request
+//! asks for them.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use super::Collection;
 use crate::draw;
 
-/// Adds the series to a document of a life, all in proportion to its own length and averages.
+/// Adds the series to a generated document, matching the document's length and averages.
 pub(super) fn attach(collection: Collection, seed: u64, document: &mut Value) {
     let id = document["id"].as_str().unwrap_or_default().to_owned();
     let mut draw = draw::named(seed, &["series", &id]);
@@ -22,7 +23,7 @@ fn sleep(draw: &mut Rng, document: &mut Value) {
     let begins = document["bedtime_start"].clone();
     for (field, average) in [("heart_rate", "average_heart_rate"), ("hrv", "average_hrv")] {
         let items: Vec<Option<f64>> = match document[average].as_f64() {
-            // Some samples are missing at the start, while the ring warms up, and here and there.
+            // Some samples are missing: at the start, while the ring warms up, and at random.
             Some(average) => (0..in_bed / 300)
                 .map(|sample| (sample > 0 && draw.u8(0..12) > 0).then(|| (average + draw.f64() * 12.0 - 6.0).round()))
                 .collect(),

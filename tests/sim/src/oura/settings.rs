@@ -3,21 +3,21 @@ use std::time::Duration;
 use super::Person;
 use crate::Clock;
 
-/// Everything an [`Oura`](super::Oura) starts with.
+/// Everything that an [`Oura`](super::Oura) starts with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The time at Oura.
+    /// The clock of the service.
     pub clock: Clock,
-    /// From which lives, tokens and the order of rows are drawn.
+    /// The seed from which lives, tokens and the order of rows are drawn.
     pub seed: u64,
-    /// Who has an account.
+    /// The people who have an account.
     pub people: Vec<Person>,
-    /// How the service behaves; can be changed while it runs.
+    /// How the service behaves. Can be changed while it runs.
     pub settings: Settings,
 }
 
 impl Default for Config {
-    /// The machine's clock, seed 1, nobody, and [`Settings::default`].
+    /// The machine's clock, seed 1, no people, and [`Settings::default`].
     fn default() -> Self {
         Self { clock: Clock::system(), seed: 1, people: Vec::new(), settings: Settings::default() }
     }
@@ -30,28 +30,30 @@ pub struct Settings {
     pub client_id: String,
     /// The application's secret.
     pub client_secret: String,
-    /// Where the application may be called back, compared character by character.
+    /// The redirect URIs of the application, compared character by character.
     pub redirect_uris: Vec<String>,
-    /// Which of the two token servers the application belongs to. A code is exchanged at the server of the moment it was
-    /// issued; a grant lives at the server that issued it, even after the application has moved.
+    /// The token server to which the application belongs. A code is exchanged at the server to which the application
+    /// belonged when the code was issued. A grant stays at the server that issued it, even after the application has
+    /// moved.
     pub server: TokenServer,
-    /// What the new server calls itself in the callback's `iss`.
+    /// The `iss` of the callback from the new server.
     pub issuer: String,
     /// How long an access token works.
     pub access_token_lifetime: Duration,
-    /// Whether a refresh token sent to the wrong server is lost. Not known of the real service, so assumed.
+    /// Whether a refresh token is lost when it is sent to the wrong server. This is assumed; it is not known of the
+    /// real service.
     pub wrong_server_burns_refresh_tokens: bool,
     /// How token answers give the lifetime of the access token.
     pub lifetime_format: LifetimeFormat,
     /// How token answers list the scopes.
     pub scope_format: ScopeFormat,
-    /// Whether a refresh gives a new refresh token. Otherwise the answer names none, and the one that was sent stays good
-    /// (RFC 6749, section 6).
+    /// Whether a refresh returns a new refresh token. Otherwise the answer has none, and the one that was sent stays
+    /// valid (RFC 6749, section 6).
     pub rotates_refresh_tokens: bool,
     /// The status of the token servers' errors.
     pub token_error_status: TokenErrorStatus,
-    /// What the revocation of a token ends. RFC 7009 (section 2.1) leaves that to the server, and it is not known of the
-    /// real one.
+    /// What the revocation of a token ends. RFC 7009 (section 2.1) leaves that to the server, and it is not known of
+    /// the real one.
     pub revocation_ends: RevocationEnds,
     /// Documents per page, at least one.
     pub page_size: usize,
@@ -67,13 +69,13 @@ pub struct Settings {
     pub token_limit: Option<Limit>,
     /// Requests allowed for the whole application.
     pub application_limit: Option<Limit>,
-    /// What `X-RateLimit-Tier` says for the two limits; the real words are not published.
+    /// What `X-RateLimit-Tier` contains for the two limits. The real values are not published.
     pub tier_names: TierNames,
 }
 
 impl Default for Settings {
-    /// Application `client` with secret `client-secret` at the new token server, no redirect URI, tokens for a day, pages
-    /// of 50, no limits, and the behaviour measured most often wherever reports differ.
+    /// Application `client` with secret `client-secret` at the new token server, no redirect URI, access tokens for a
+    /// day, pages of 50, no limits. Where reports differ, the behaviour that was measured most often.
     fn default() -> Self {
         Self {
             client_id: "client".to_owned(),
@@ -120,11 +122,11 @@ pub enum LifetimeFormat {
     Null,
     /// `0`
     Zero,
-    /// Not at all.
+    /// The field is missing.
     Absent,
 }
 
-/// The status that an error of a token server has.
+/// The status of a token server's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenErrorStatus {
     /// 400 or 401.
@@ -148,18 +150,18 @@ pub enum ScopeFormat {
     Capitals,
     /// `["daily", "personal"]`
     List,
-    /// `{"daily": true, "personal": true}`, which nothing documents.
+    /// `{"daily": true, "personal": true}`, which no documentation mentions.
     Object,
-    /// `"read"`, which is no scope of Oura's.
+    /// `"read"`, which is not a scope of Oura's.
     Foreign,
 }
 
 /// What the revocation of a token ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevocationEnds {
-    /// The grant that the token belongs to.
+    /// The grant of the token.
     Grant,
-    /// The whole consent of the person: every grant the application has from them, newer ones, too.
+    /// The whole consent of the person: every grant that the application has from them, newer ones too.
     Consent,
 }
 
@@ -170,20 +172,20 @@ pub enum SleepWindow {
     Day,
     /// By the local time at which the period begins.
     BedtimeStart,
-    /// By the time at which the period begins in UTC.
+    /// By the time in UTC at which the period begins.
     BedtimeStartUtc,
 }
 
-/// The status for a collection whose scope was not granted. Documentation says 403, practice says 401 as well.
+/// The status for a collection whose scope was not granted. The documentation says 403; 401 was seen as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingScope {
-    /// 401, indistinguishable from a dead token.
+    /// 401, as for an invalid token.
     Unauthorized,
-    /// 403, indistinguishable from a lapsed membership but for the text.
+    /// 403, as for a lapsed membership; only the text differs.
     Forbidden,
 }
 
-/// The shapes of error answers seen.
+/// The shapes of error answers that were seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorBody {
     /// `{"status":403,"title":"...","detail":"..."}`
@@ -194,7 +196,7 @@ pub enum ErrorBody {
     Empty,
 }
 
-/// So many requests in so long.
+/// A number of requests in a window of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     /// Requests that succeed within one window.
@@ -203,7 +205,7 @@ pub struct Limit {
     pub window: Duration,
 }
 
-/// Names of the two layers of limits.
+/// Names of the two kinds of limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TierNames {
     /// The limit per access token.

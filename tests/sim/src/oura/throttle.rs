@@ -1,4 +1,4 @@
-//! Two layers of limits: per access token and for the whole application.
+//! Two kinds of limit: per access token and for the whole application.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::refusal::Refusal;
 use super::{Limit, Settings};
 
-/// Which layer of limits.
+/// A kind of limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     /// One access token.
@@ -18,7 +18,7 @@ pub enum Tier {
     Application,
 }
 
-/// How much of each allowance is used. Windows begin with their first request.
+/// How much of each limit is used. A window begins with its first request.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     application: Meter,
@@ -29,12 +29,12 @@ pub(super) struct Throttle {
 struct Meter {
     began: Timestamp,
     used: u64,
-    /// Closed by a test until then.
+    /// A test refuses all requests until then.
     closed_until: Option<Timestamp>,
 }
 
 impl Throttle {
-    /// Counts one request; a refused one does not count.
+    /// Counts one request. A refused request does not count.
     pub(super) fn admit(&mut self, now: Timestamp, token: &str, settings: &Settings) -> Result<(), Refusal> {
         let meter = self.tokens.entry(token.to_owned()).or_default();
         meter.check(now, settings.token_limit, &settings.tier_names.token)?;
@@ -44,7 +44,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Refuses everything of one token, or of the application when there is none, until then.
+    /// Refuses all requests with one token, or of the application if there is none, until then.
     pub(super) fn close(&mut self, token: Option<&str>, until: Timestamp) {
         let meter = match token {
             Some(token) => self.tokens.entry(token.to_owned()).or_default(),
@@ -73,7 +73,7 @@ impl Meter {
 }
 
 fn refusal(now: Timestamp, reset: Timestamp, limit: u64, window: Duration, tier: &str) -> Refusal {
-    // Whole seconds, rounded up: who waits that long is let in.
+    // Whole seconds, rounded up, so that a client that waits this long succeeds.
     let wait = (reset.as_millisecond() - now.as_millisecond() + 999) / 1000;
     let mut refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "Request Rate Limit Exceeded.");
     refusal.headers = vec![

@@ -26,7 +26,7 @@ pub(super) async fn legacy_token(State(service): State<Arc<Service>>, headers: H
     service.world.lock().answer_token(TokenServer::Legacy, &Form::read(&headers, &body))
 }
 
-/// `POST /oauth/v2/ext/oauth-revoke`: says yes to whatever the application itself sends, as RFC 7009 has it.
+/// `POST /oauth/v2/ext/oauth-revoke`: answers 200 to any token from the application, as RFC 7009 demands.
 pub(super) async fn new_revoke(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
     let form = Form::read(&headers, &body);
     let mut world = service.world.lock();
@@ -42,7 +42,7 @@ pub(super) async fn new_revoke(State(service): State<Arc<Service>>, headers: Hea
     }
 }
 
-/// `GET` or `POST /oauth/revoke?access_token=`, or with a token as bearer: 401 when it was revoked already.
+/// `GET` or `POST /oauth/revoke?access_token=`, or with a bearer token: 401 if the token was already revoked.
 pub(super) async fn legacy_revoke(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
@@ -55,7 +55,7 @@ pub(super) async fn legacy_revoke(
     if revoked { StatusCode::OK.into_response() } else { StatusCode::UNAUTHORIZED.into_response() }
 }
 
-/// The form of a request, and the client's credentials wherever they were.
+/// The form of a request, and the client's credentials from the form or the header.
 struct Form {
     pairs: Vec<(String, String)>,
     basic: Option<(String, String)>,
@@ -66,7 +66,7 @@ impl Form {
         let basic = headers.get(header::AUTHORIZATION).and_then(|value| {
             let decoded = STANDARD.decode(value.to_str().ok()?.strip_prefix("Basic ")?).ok()?;
             let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-            // RFC 6749 has both parts form-encoded before they are joined.
+            // In RFC 6749 both parts are form-encoded before they are joined.
             let plain = |part: &str| pairs(format!("x={part}").as_bytes()).into_iter().next().map(|(_, value)| value);
             Some((plain(id)?, plain(secret)?))
         });
@@ -85,7 +85,7 @@ impl Form {
     }
 }
 
-/// An error in the words of RFC 6749.
+/// An error as RFC 6749 defines it.
 #[derive(Debug, Clone, Copy)]
 struct Fault(StatusCode, &'static str, &'static str);
 
@@ -95,7 +95,7 @@ impl Fault {
     const GRANT: Self = Self(StatusCode::BAD_REQUEST, "invalid_grant", "Already used, expired or revoked");
     const REDIRECT: Self = Self(StatusCode::BAD_REQUEST, "invalid_redirect_uri", "Not the redirect URI of the code");
     const GRANT_TYPE: Self = Self(StatusCode::BAD_REQUEST, "unsupported_grant_type", "Unsupported grant type");
-    /// What the wrong server says to a code: seen to be 401, unlike its 400 to a refresh token.
+    /// The wrong server's answer to a code. It was seen to be 401, unlike the 400 for a refresh token.
     const CODE_ELSEWHERE: Self = Self(StatusCode::UNAUTHORIZED, "invalid_request", "The request is malformed");
 }
 
@@ -189,7 +189,7 @@ impl World {
     }
 }
 
-/// The scopes of an answer, in the format that is set.
+/// The scopes of an answer, in the configured format.
 fn scope(scopes: &BTreeSet<String>, at: TokenServer, format: ScopeFormat) -> Value {
     let list = named(scopes, at);
     match format {

@@ -1,4 +1,4 @@
-//! Which documents the dates of a query select: the main trap of this service.
+//! Which documents the dates of a query select. This is where clients of this service most often go wrong.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::archive::Content;
 use super::{Collection, Settings, SleepWindow};
 
-/// The span of a query, by the clock on the person's wall.
+/// The time span of a query, as local time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Window {
     start: DateTime,
@@ -17,7 +17,7 @@ pub(super) struct Window {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
-    /// A plain date: midnight at its start, which some collections take to mean the whole day.
+    /// A plain date: midnight at its start. Some collections take it to mean the whole day.
     Date(Date),
     Moment(DateTime),
 }
@@ -32,7 +32,7 @@ pub(super) enum BadWindow {
 }
 
 impl Window {
-    /// Without dates: yesterday to today. With one only: the other is a day away, or today.
+    /// Without dates: yesterday to today. With only one date, the other is one day away, or today.
     pub(super) fn of(
         start: Option<&str>,
         end: Option<&str>,
@@ -51,14 +51,14 @@ impl Window {
         if start > end.moment() { Err(BadWindow::Backwards) } else { Ok(Self { start, end }) }
     }
 
-    /// The days whose documents could be selected under any rule: two more on each side.
+    /// The days whose documents any rule could select: two more on each side.
     pub(super) fn days(&self) -> impl Iterator<Item = Date> {
         let last = self.end.moment().date().saturating_add(2.days());
         let first = self.start.date().saturating_sub(2.days());
         first.series(1.day()).take_while(move |day| *day <= last)
     }
 
-    /// Whether the rule of the collection selects a document. One without a legible date is never left out.
+    /// Whether the rule of the collection selects a document. A document without a readable date is always selected.
     pub(super) fn selects(&self, collection: Collection, content: &Content, settings: &Settings) -> bool {
         let Some(value) = content.value() else { return true };
         let Some(moment) = moment(collection, value, content.day(), settings.sleep_window) else { return true };
@@ -88,7 +88,7 @@ fn bound(text: &str, zone: &TimeZone) -> Option<End> {
     if text.contains(['T', ' ']) { text.parse().ok().map(End::Moment) } else { text.parse().ok().map(End::Date) }
 }
 
-/// The moment by which a document is placed, by the clock on the wall.
+/// The local time by which a document is selected.
 fn moment(collection: Collection, value: &Value, day: Option<Date>, rule: SleepWindow) -> Option<DateTime> {
     let midnight = day.map(|day| day.at(0, 0, 0, 0));
     let field = |name: &str| value.get(name)?.as_str();

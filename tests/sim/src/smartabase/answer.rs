@@ -1,4 +1,4 @@
-//! Answers in the dress of the real ones: no `Content-Type` on v1, chunked, behind Apache.
+//! Answers with the headers of the real site: no `Content-Type` on v1, chunked, behind Apache.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -16,12 +16,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// What every v1 call gives: JSON that does not say so.
+    /// JSON without a `Content-Type`, as every v1 call returns it.
     pub(super) fn json(body: &Value) -> Self {
         Self { status: StatusCode::OK, content_type: None, session: None, body: body.to_string() }
     }
 
-    /// What v2 and v3 give: JSON that says so.
+    /// JSON with a `Content-Type`, as v2 and v3 return it.
     pub(super) fn labelled(body: &Value) -> Self {
         Self { content_type: Some("application/json;charset=utf-8"), ..Self::json(body) }
     }
@@ -30,12 +30,12 @@ impl Answer {
         Self { status, content_type: None, session: None, body: String::new() }
     }
 
-    /// A generic page with 422, which names nothing.
+    /// The generic error page with 422, which names no cause.
     pub(super) fn refused_by_apache() -> Self {
         Self::page(StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity")
     }
 
-    /// A web page.
+    /// An HTML page.
     pub(super) fn page(status: StatusCode, title: &str) -> Self {
         let body = format!(
             "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>{} {title}</title>\n</head>\

@@ -1,4 +1,4 @@
-//! The way in: the path of the site, who may enter, and which desk a request goes to.
+//! The entrance of the site: its path, authentication, and routing to the endpoints.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ async fn enter(State(site): State<Shared>, method: Method, uri: Uri, headers: He
 }
 
 impl Site {
-    /// Checks the password, then the body. A body that is not JSON is stopped before it reaches the application.
+    /// Checks the password, then the body. Apache refuses a body that is not JSON before it reaches the application.
     fn v1(&mut self, endpoint: &str, query: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
         if !self.may_enter(headers) {
             self.refused += 1;

@@ -1,4 +1,4 @@
-//! `eventsimport`, `eventimport` and `profileimport`: 200 whatever happens, and the truth in the body.
+//! `eventsimport`, `eventimport` and `profileimport`: always status 200; success or failure is in the body.
 
 use std::collections::BTreeSet;
 
@@ -24,10 +24,10 @@ const EVENT_KEYS: [&str; 9] = [
 ];
 const PROFILE_KEYS: [&str; 4] = ["formName", "enteredByUserId", "userId", "rows"];
 
-/// Fields that the site fills by itself on every form. Writing them is looking for trouble.
+/// Fields that the site computes by itself on every form. A client must not write them.
 const LINKED: [&str; 4] = ["Sex", "DOB", "Age", "About"];
 
-/// An event that will be stored, unless another one of its batch spoils it.
+/// An event that will be stored, unless another event of its batch is refused.
 #[derive(Debug)]
 struct Draft {
     event: Event,
@@ -35,7 +35,7 @@ struct Draft {
     unknown: Vec<String>,
 }
 
-/// Why a whole batch is refused, in the words of the site: mostly none.
+/// Why a whole batch is refused, in the words of the site. In most cases the text is empty.
 #[derive(Debug)]
 struct Spoiled(String);
 
@@ -46,7 +46,7 @@ impl Spoiled {
 }
 
 impl Site {
-    /// `{"events": [...]}`: all or nothing.
+    /// `{"events": [...]}`: stores all events or none.
     pub(super) fn import_events(&mut self, body: &Value) -> Answer {
         let Some(events) = only(body, &["events"]).and_then(|body| body.get("events")?.as_array()) else {
             return Answer::refused_by_apache();
@@ -77,7 +77,7 @@ impl Site {
         Answer::json(&json!({"result": {"state": IMPORTED}, "eventImportResultForForm": results}))
     }
 
-    /// The event itself as the body.
+    /// The body is the event itself.
     pub(super) fn import_event(&mut self, body: &Value) -> Answer {
         if self.settings.singular_import_refused || only(body, &EVENT_KEYS).is_none() {
             return Answer::refused_by_apache();
@@ -92,7 +92,7 @@ impl Site {
         }
     }
 
-    /// One bare object per request; what it does not say is erased.
+    /// One profile without a wrapper per request. Fields that it does not contain are erased.
     pub(super) fn import_profile(&mut self, body: &Value) -> Answer {
         if only(body, &PROFILE_KEYS).is_none() {
             return Answer::refused_by_apache();
@@ -170,13 +170,13 @@ impl Site {
         form.map(|form| form.name.clone()).ok_or_else(Spoiled::silently)
     }
 
-    /// An object around the number, unlike everywhere else.
+    /// The user id in an object, unlike everywhere else.
     fn user_id(&self, body: &Value) -> Result<i64, Spoiled> {
         let id = body.get("userId").and_then(|user| user.get("userId")?.as_i64()).ok_or_else(Spoiled::silently)?;
         if self.users.iter().any(|user| user.id == id) { Ok(id) } else { Err(Spoiled::silently()) }
     }
 
-    /// The rows with what the form has of them, and the names that it has not.
+    /// The rows with the fields that the form has, and the names that it does not have.
     fn rows(&mut self, form: &str, body: &Value) -> Result<(Vec<Row>, Vec<String>), Spoiled> {
         let Some(form) = self.forms.iter().find(|other| other.name == form).cloned() else {
             return Err(Spoiled::silently());
@@ -218,7 +218,8 @@ impl Site {
         if form.required.iter().all(filled) { Ok((rows, unknown)) } else { Err(Spoiled::silently()) }
     }
 
-    /// Stores the events of one form and says so, or almost.
+    /// Stores the events of one form and returns the result. Drops the events of users who cannot receive the form, and
+    /// still reports success.
     fn store(&mut self, form: &str, drafts: Vec<Draft>) -> Value {
         let sent = drafts.len();
         let mut ids: Vec<i64> = Vec::new();
@@ -237,7 +238,7 @@ impl Site {
         json!({"state": IMPORTED, "message": message(ids.len(), sent, &unknown), "ids": ids})
     }
 
-    /// Overwrites the event that is meant, or makes a new one.
+    /// Overwrites the existing event, or stores a new one.
     fn keep(&mut self, mut event: Event, existing: Option<i64>) -> i64 {
         let same = existing.and_then(|id| self.events.get_mut(&id));
         let same = same.filter(|old| old.user == event.user && old.form == event.form);

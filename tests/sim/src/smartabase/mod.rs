@@ -1,8 +1,8 @@
-//! A simulated Smartabase site: forms, roster, profiles, and the interface's many ways of saying yes without meaning it.
+//! A simulated Smartabase site: forms, roster, profiles, and the many ways in which the API reports success without it.
 //!
-//! [`Smartabase`] is the site, and what a test may do to it and see of it; [`Config`], [`Form`] and [`User`] fill it;
-//! [`Settings`] holds the switches. Answers follow recorded traffic and the vendor's own clients; where no evidence says
-//! what the site does, it refuses.
+//! [`Smartabase`] is the site, with the methods that tests use to change and to read it. [`Config`], [`Form`] and
+//! [`User`] fill it, and [`Settings`] holds the switches. Answers follow recorded traffic and the vendor's own clients.
+//! Where there is no evidence of what the site does, it refuses.
 
 mod answer;
 mod door;
@@ -31,24 +31,24 @@ use crate::server::Server;
 /// The user id of the account that logs in.
 pub const API_USER: i64 = 1;
 
-/// Something a well-behaved client never sends.
+/// Something that a correct client never sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
-    /// A v1 call that does not ask for JSON with `?informat=json&format=json`; the path.
+    /// A v1 call without `?informat=json&format=json`; holds the path.
     FormatNotAsked(String),
-    /// A date that is not `dd/MM/yyyy`; the text.
+    /// A date that is not `dd/MM/yyyy`; holds the text.
     Date(String),
-    /// A time that is not `h:mm AM` or `h:mm PM`; the text.
+    /// A time that is not `h:mm AM` or `h:mm PM`; holds the text.
     Time(String),
-    /// An event in the hour that is written `12:mm AM`; the text.
+    /// A time in the hour after midnight, written as `12:mm AM`; holds the text.
     TwelveAm(String),
-    /// A value that is not a string; the field.
+    /// A value that is not a string; holds the field's name.
     ValueNotText(String),
-    /// A field that the site fills by itself; the field.
+    /// A field that the site computes by itself; holds the field's name.
     LinkedField(String),
-    /// A search or synchronisation that names no users; the path.
+    /// A search or synchronisation that names no users; holds the path.
     WithoutUsers(String),
-    /// The roster without paging.
+    /// A request for the roster without paging.
     WithoutPaging,
 }
 
@@ -108,7 +108,7 @@ impl Smartabase {
         Ok(Self { server, path, site })
     }
 
-    /// The address of the site, path included, without a trailing slash: what an operator would enter.
+    /// The address of the site, path included, without a trailing slash: what an operator would configure.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}{}", self.server.url(), self.path)
@@ -136,7 +136,7 @@ impl Smartabase {
         self.site.lock().refused
     }
 
-    /// What a client sent that it should not have, in order.
+    /// What a client sent that it must not send, in order.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         self.site.lock().violations.clone()
@@ -145,19 +145,19 @@ impl Smartabase {
 
 /// Forms and users.
 impl Smartabase {
-    /// Adds a form, or puts it in the place of one with the same name; records stay.
+    /// Adds a form, or replaces the one with the same name. The records stay.
     pub fn set_form(&self, form: Form) {
         let mut site = self.site.lock();
         site.forms.retain(|other| other.name != form.name);
         site.forms.push(form);
     }
 
-    /// Takes a form away; its records stay, out of reach.
+    /// Removes a form. Its records stay but cannot be reached.
     pub fn remove_form(&self, name: &str) {
         self.site.lock().forms.retain(|form| form.name != name);
     }
 
-    /// Adds a user, or puts them in the place of one with the same id.
+    /// Adds a user, or replaces the one with the same id.
     pub fn set_user(&self, user: User) {
         let mut site = self.site.lock();
         site.users.retain(|other| other.id != user.id);
@@ -165,19 +165,20 @@ impl Smartabase {
         site.users.sort_by_key(|user| user.id);
     }
 
-    /// Deletes a user. The roster reports it to callers who say that they know the id.
+    /// Deletes a user. The roster reports it to callers that send the user's id.
     pub fn delete_user(&self, id: i64) {
         let mut site = self.site.lock();
         site.users.retain(|user| user.id != id);
         site.deleted_users.push(id);
     }
 
-    /// A user leaves the groups of the account and vanishes from its sight, without a report.
+    /// Removes a user from the groups of the account. The account no longer sees the user, and the roster does not
+    /// report it.
     pub fn hide_user(&self, id: i64) {
         self.site.lock().users.retain(|user| user.id != id);
     }
 
-    /// Merges one user into another: the old id goes, its data too, and the roster reports both ids.
+    /// Merges one user into another. The old id and its data are removed, and the roster reports both ids.
     pub fn merge_users(&self, old: i64, new: i64) {
         let mut site = self.site.lock();
         site.users.retain(|user| user.id != old);
@@ -203,7 +204,7 @@ impl Smartabase {
         self.events_where(form, |_| true)
     }
 
-    /// The events of a form that are wanted, by user, date, time and id.
+    /// The events of a form that satisfy `wanted`, by user, date, time and id.
     pub fn events_where(&self, form: &str, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
         let site = self.site.lock();
         let mut events: Vec<Event> =
@@ -218,14 +219,14 @@ impl Smartabase {
         self.events_where(form, |event| event.user == user)
     }
 
-    /// The event of one user on a form that stands under this date; the oldest, if there are several.
+    /// The event of one user on a form for this date; the oldest, if there are several.
     #[must_use]
     pub fn event_on(&self, user: i64, form: &str, date: Date) -> Option<Event> {
         let events = self.events_where(form, |event| event.user == user && event.start_date == date);
         events.into_iter().min_by_key(|event| event.id)
     }
 
-    /// User, form and date wherever more than one event stands under the same three.
+    /// User, form and date for which more than one event exists.
     #[must_use]
     pub fn duplicates(&self) -> Vec<(i64, String, Date)> {
         let site = self.site.lock();
@@ -240,7 +241,7 @@ impl Smartabase {
         self.site.lock().profiles.get(&(form.to_owned(), user)).cloned()
     }
 
-    /// Stores an event as staff would in the web application, under a new id; answers the id.
+    /// Stores an event under a new id, as staff would in the web application. Returns the id.
     pub fn put_event(&self, mut event: Event) -> i64 {
         let mut site = self.site.lock();
         event.id = site.next_id();
@@ -250,7 +251,7 @@ impl Smartabase {
         id
     }
 
-    /// Changes an event as staff would in the web application; answers whether there is one with this id.
+    /// Changes an event, as staff would in the web application. Returns whether the id exists.
     pub fn edit_event(&self, id: i64, change: impl FnOnce(&mut Event)) -> bool {
         let mut site = self.site.lock();
         let now = site.clock.now();
@@ -260,7 +261,7 @@ impl Smartabase {
         true
     }
 
-    /// Deletes an event as staff would in the web application; answers whether there was one with this id.
+    /// Deletes an event, as staff would in the web application. Returns whether the id existed.
     pub fn delete_event(&self, id: i64) -> bool {
         self.site.lock().delete(id)
     }

@@ -50,7 +50,7 @@ fn events(site: &Site, form: &Form) -> Markup {
     };
     let by_user: Vec<_> =
         site.users.iter().map(|user| (user, of(user.id))).filter(|(_, events)| !events.is_empty()).collect();
-    // A column that nobody has filled would only push the others off the page.
+    // An empty column would only push the others off the page.
     let filled: Vec<&String> = form
         .fields
         .iter()
@@ -97,7 +97,7 @@ fn profiles(site: &Site, form: &Form) -> Markup {
     }
 }
 
-/// A value, to be tapped if it is an address.
+/// A value; a link if it is an address.
 fn value(value: &str) -> Markup {
     let address = ["http://", "https://"].iter().any(|scheme| value.starts_with(scheme));
     html! { @if address { a href=(value) { (value) } } @else { (value) } }

@@ -11,21 +11,21 @@ pub type Row = Vec<(String, String)>;
 /// One event of one user on one form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Given by the site.
+    /// The id, which the site assigns.
     pub id: i64,
     /// The form's name.
     pub form: String,
-    /// Whose it is.
+    /// The user whose event it is.
     pub user: i64,
-    /// Who wrote it.
+    /// The user who wrote it.
     pub entered_by: i64,
-    /// The date it stands under.
+    /// The date of the event.
     pub start_date: Date,
-    /// The time it starts.
+    /// The time at which it starts.
     pub start_time: Time,
-    /// The date it ends.
+    /// The date on which it ends.
     pub finish_date: Date,
-    /// The time it ends.
+    /// The time at which it ends.
     pub finish_time: Time,
     /// Row 0 holds the single-value fields.
     pub rows: Vec<Row>,
@@ -46,11 +46,11 @@ impl Event {
 /// The one record of one user on a profile form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Given by the site.
+    /// The id, which the site assigns.
     pub id: i64,
     /// The form's name.
     pub form: String,
-    /// Whose it is.
+    /// The user whose record it is.
     pub user: i64,
     /// Row 0 holds the fields.
     pub rows: Vec<Row>,
@@ -70,7 +70,7 @@ fn value<'a>(rows: &'a [Row], field: &str) -> Option<&'a str> {
     rows.first()?.iter().find(|(key, _)| key == field).map(|(_, value)| value.as_str())
 }
 
-/// An event as it is read back.
+/// An event as the site returns it.
 pub(super) fn event_json(event: &Event, form: Option<&Form>, user: Option<&User>) -> Value {
     json!({
         "id": event.id,
@@ -86,7 +86,7 @@ pub(super) fn event_json(event: &Event, form: Option<&Form>, user: Option<&User>
     })
 }
 
-/// A profile as it is read back.
+/// A profile as the site returns it.
 pub(super) fn profile_json(profile: &Profile, entered_by: i64, form: Option<&Form>, user: Option<&User>) -> Value {
     json!({
         "id": profile.id,
@@ -97,7 +97,8 @@ pub(super) fn profile_json(profile: &Profile, entered_by: i64, form: Option<&For
     })
 }
 
-/// Rows as they are read back: with fields that nobody sent, line breaks as HTML, and doubles as Java writes them.
+/// Rows as the site returns them: with linked fields that no client sent, line breaks as HTML, and doubles as Java
+/// writes them.
 fn rows_json(rows: &[Row], form: Option<&Form>, user: Option<&User>) -> Value {
     let mut written: Vec<Vec<(String, String)>> = rows.to_vec();
     if written.is_empty() {
@@ -123,7 +124,7 @@ fn rows_json(rows: &[Row], form: Option<&Form>, user: Option<&User>) -> Value {
         .collect()
 }
 
-/// `Double.toString` of Java: an exponent from ten million on, otherwise at least one decimal.
+/// Java's `Double.toString`: an exponent from ten million on, otherwise at least one decimal.
 fn as_double(value: &str) -> String {
     match value.parse::<f64>() {
         Ok(number) if number.abs() >= 1e7 => format!("{number:E}"),
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_read_back_as_java_writes_them() {
+    fn doubles_are_written_as_java_writes_them() {
         assert_eq!(as_double("1784320260"), "1.78432026E9");
         assert_eq!(as_double("7"), "7.0");
         assert_eq!(as_double("7.25"), "7.25");

@@ -7,9 +7,9 @@ use super::search::numbers;
 use super::{Site, User};
 
 impl Site {
-    /// The roster that the vendor prefers, page by page.
+    /// The roster endpoint that the vendor recommends, page by page.
     pub(super) fn synchronise_users(&self, body: &Value) -> Answer {
-        // A string by its schema; a bool has been seen to work.
+        // A string by its schema; a bool was seen to work.
         let paginate = body["paginate"] == "True" || body["paginate"] == true;
         let users: Vec<&User> = self.users.iter().collect();
         let (mut page, mut next) = self.page(&users, paginate, &body["cursor"]);
@@ -31,7 +31,7 @@ impl Site {
         Answer::json(&answer)
     }
 
-    /// One list of users for each thing that is searched for; everyone, when that is nothing.
+    /// One list of users for each query; one list of all users if there is no query.
     pub(super) fn search_users(&self, body: &Value) -> Answer {
         let results: Vec<Value> = match body["identification"].as_array() {
             Some(searches) if !searches.is_empty() => searches
@@ -46,14 +46,14 @@ impl Site {
         Answer::json(&json!({"results": results}))
     }
 
-    /// Every group, whatever was asked for.
+    /// Every group, whatever the request contains.
     pub(super) fn list_groups(&self) -> Answer {
         let mut names = vec!["All Accounts".to_owned()];
         names.extend(self.groups());
         Answer::json(&json!({"name": names}))
     }
 
-    /// The members of a group; a name that does not exist looks like a group without members.
+    /// The members of a group. An unknown name gives an empty list, as a group without members does.
     pub(super) fn group_members(&self, body: &Value) -> Answer {
         let name = body["name"].as_str().or_else(|| body["name"].get(0)?.as_str()).unwrap_or_default();
         let members: Vec<Value> =
@@ -70,7 +70,7 @@ impl Site {
 }
 
 fn matches(search: &Value, user: &User) -> bool {
-    // Which user nobody knows: an unknown key finds nobody.
+    // A query with an unknown key finds no users.
     search.as_object().is_some_and(|search| {
         !search.is_empty()
             && search.iter().all(|(key, value)| match key.as_str() {
@@ -84,7 +84,7 @@ fn matches(search: &Value, user: &User) -> bool {
     })
 }
 
-/// A user as the roster gives them.
+/// A user as the roster returns them.
 fn brief(user: &User) -> Value {
     json!({
         "userId": user.id,
@@ -102,7 +102,7 @@ fn brief(user: &User) -> Value {
     })
 }
 
-/// A user as the searches give them.
+/// A user as the searches return them.
 fn full(user: &User) -> Value {
     let groups: Vec<Value> =
         user.groups.iter().enumerate().map(|(place, name)| json!({"id": 3000 + place, "name": name})).collect();

@@ -1,4 +1,4 @@
-//! Reading events back, and deleting one.
+//! Searches events, and deletes one.
 
 use jiff::civil::Date;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::wall::{date, time};
 use super::{CursorName, CursorPlace, Empty, Kind, Site};
 
 impl Site {
-    /// By form, users and, only when times are given too, dates.
+    /// Searches by form, users and dates. Dates are ignored unless times are given too.
     pub(super) fn search_events(&self, body: &Value) -> Answer {
         let forms = names(&body["formNames"]);
         if let Some(unknown) = forms.iter().find(|name| self.form(name, Kind::Event).is_none()) {
@@ -29,7 +29,7 @@ impl Site {
         self.events_page(&found, body["paginate"].as_bool() == Some(true), &body["cursor"])
     }
 
-    /// As [`Site::search_events`], with conditions on fields; several are all to hold.
+    /// Like [`Site::search_events`], with conditions on fields, all of which must hold.
     pub(super) fn search_filtered(&self, body: &Value) -> Answer {
         let span = Span::of(body);
         let users = numbers(&body["userIds"]);
@@ -63,7 +63,7 @@ impl Site {
         Answer::json(&answer)
     }
 
-    /// Puts the cursor of the next page where this site has it.
+    /// Adds the cursor of the next page, in the place that the settings say.
     pub(super) fn mark(&self, answer: &mut Value, next: Option<&str>) {
         let object = match self.settings.cursor_place {
             CursorPlace::Top => answer,
@@ -74,7 +74,7 @@ impl Site {
         object[self.settings.cursor.name()] = json!(next);
     }
 
-    /// What changed on the server since an instant; without users, nothing.
+    /// What changed on the server since an instant. Without users, the result is empty.
     pub(super) fn synchronise(&self, body: &Value) -> Answer {
         let form = body["formName"].as_str().unwrap_or_default();
         if self.form(form, Kind::Event).is_none() || self.settings.forbidden.contains(form) {
@@ -149,7 +149,7 @@ impl Site {
         read
     }
 
-    /// One page from the position that the cursor holds, and the cursor of the next, if there is one.
+    /// One page from the position in the cursor, and the cursor of the next page, if there is one.
     pub(super) fn page<'a, T>(&self, all: &'a [T], paginate: bool, cursor: &Value) -> (&'a [T], Option<String>) {
         if !paginate {
             return (all, None);
@@ -160,7 +160,7 @@ impl Site {
     }
 }
 
-/// From one wall-clock moment to another; there is none unless dates and times are all given.
+/// From one local time to another. There is no span unless dates and times are all given.
 struct Span {
     start: (Date, jiff::civil::Time),
     finish: (Date, jiff::civil::Time),
@@ -213,7 +213,7 @@ fn holds(condition: &Value, event: &Event) -> bool {
     }
 }
 
-/// An array of names, or a single one.
+/// An array of names, or a single name.
 fn names(value: &Value) -> Vec<String> {
     match value {
         Value::String(name) => vec![name.clone()],

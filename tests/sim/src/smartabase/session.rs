@@ -1,4 +1,4 @@
-//! What needs a session: logging in (v2), and the schema of the forms (v3).
+//! The login (v2), and the schemas of the forms (v3), which need a session.
 
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::{API_USER, Form, Kind, Schemas, Site};
 use crate::draw;
 
 impl Site {
-    /// 200 whether it worked or not; without a `session-header` it did not.
+    /// Logs in. The status is always 200; without a `session-header`, the login failed.
     pub(super) fn log_in(&mut self, body: &Value) -> Answer {
         let failed = |detail: &str| {
             let value = json!({"detailMessage": detail, "cause": null});
@@ -44,7 +44,7 @@ impl Site {
         self.sessions.contains(named("session-header")) && cookie.is_some_and(|cookie| self.sessions.contains(cookie))
     }
 
-    /// What v3 says to a session.
+    /// Answers a v3 request that has a session.
     pub(super) fn v3(&self, path: &[&str]) -> Answer {
         match (self.settings.schemas, path) {
             (Schemas::Html, _) => Answer::page(StatusCode::OK, "Sign in"),
@@ -55,7 +55,7 @@ impl Site {
         }
     }
 
-    /// The forms that there are.
+    /// The list of forms.
     fn form_summaries(&self) -> Answer {
         let of = |kind: Kind| -> Vec<Value> {
             let forms = self.forms.iter().enumerate().filter(|(_, form)| form.kind == kind);

@@ -3,29 +3,29 @@ use std::time::Duration;
 
 use crate::Clock;
 
-/// Everything a [`Smartabase`](super::Smartabase) starts with.
+/// Everything that a [`Smartabase`](super::Smartabase) starts with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The time at the site.
+    /// The clock of the site.
     pub clock: Clock,
-    /// The path of the site, such as `/site` or `/app/live`; its last part is the name of the app.
+    /// The path of the site, such as `/site` or `/app/live`. Its last part is the name of the app.
     pub path: String,
-    /// The one account that may log in. A username, not an e-mail address.
+    /// The username of the one account that may log in; not an e-mail address.
     pub username: String,
     /// Its password.
     pub password: String,
     /// The forms of the site.
     pub forms: Vec<Form>,
-    /// Who the account sees.
+    /// The users whom the account sees.
     pub users: Vec<User>,
-    /// How the site behaves; can be changed while it runs.
+    /// How the site behaves. Can be changed while it runs.
     pub settings: Settings,
-    /// How long an idle connection is kept: five seconds on the real service.
+    /// How long an idle connection stays open: five seconds on the real service.
     pub keep_alive: Duration,
 }
 
 impl Default for Config {
-    /// The machine's clock, `/site`, account `api.account` with password `api-password`, no form and no user.
+    /// The machine's clock, `/site`, account `api.account` with password `api-password`, no forms and no users.
     fn default() -> Self {
         Self {
             clock: Clock::system(),
@@ -43,19 +43,19 @@ impl Default for Config {
 /// One form of the site. Names are exact and case-sensitive.
 #[derive(Debug, Clone)]
 pub struct Form {
-    /// The display name, which is how the interface addresses it.
+    /// The display name, by which the API addresses the form.
     pub name: String,
-    /// Many records per user, or one.
+    /// Whether a user has many records or one.
     pub kind: Kind,
     /// The fields that can be written.
     pub fields: Vec<String>,
-    /// Those of them that must not be empty.
+    /// The fields that must not be empty.
     pub required: BTreeSet<String>,
-    /// Number fields that read back as Java writes a double: `"1.78432026E9"`.
+    /// Number fields that the site returns as Java writes a double: `"1.78432026E9"`.
     pub doubles: BTreeSet<String>,
-    /// Fields of a table on the form: the only ones that may stand in several rows.
+    /// Fields of a table on the form. Only these may occur in several rows.
     pub table: BTreeSet<String>,
-    /// What the schema calls a field, such as `Linked Option`, where it is not a plain number or text.
+    /// The type of a field in the schema, such as `Linked Option`, if it is not a plain number or text.
     pub types: BTreeMap<String, String>,
     /// Whether the account may only read it, as the list of forms says.
     pub read_only: bool,
@@ -90,7 +90,7 @@ impl Form {
         self
     }
 
-    /// The same form, on which the schema calls a field by this type.
+    /// The same form, with another type for a field in the schema.
     #[must_use]
     pub fn typed(mut self, field: &str, item_type: &str) -> Self {
         self.types.insert(field.to_owned(), item_type.to_owned());
@@ -111,12 +111,12 @@ pub enum Kind {
     Profile,
 }
 
-/// Somebody on the site.
+/// A user of the site.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// The number by which the interface addresses them.
+    /// The number by which the API addresses the user.
     pub id: i64,
-    /// The free string that an organisation gives them; `None` reads as null, an empty one as `""`.
+    /// A free text that the organisation assigns. `None` is returned as null, an empty text as `""`.
     pub uuid: Option<String>,
     /// First name.
     pub first_name: String,
@@ -130,7 +130,7 @@ pub struct User {
     pub dob: String,
     /// `MALE` or `FEMALE`.
     pub sex: String,
-    /// The groups they are an athlete of.
+    /// The groups in which they are an athlete.
     pub groups: BTreeSet<String>,
 }
 
@@ -163,32 +163,32 @@ impl User {
 /// How the site behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Users, or events, per page, at least one.
+    /// Users or events per page, at least one.
     pub page_size: usize,
-    /// Under which name the next page's cursor is given.
+    /// The name of the field that holds the next page's cursor.
     pub cursor: CursorName,
     /// Where in an answer that cursor is.
     pub cursor_place: CursorPlace,
-    /// Whether the searches give an event's user as `{"userId": 1009}`, as imports have it.
+    /// Whether the searches return an event's user as `{"userId": 1009}`, as imports send it.
     pub users_as_objects: bool,
-    /// Whether the roster gives the same cursor, and the same page, for ever.
+    /// Whether the roster returns the same cursor and the same page for ever.
     pub cursor_repeats: bool,
-    /// Whether `eventimport` answers every request with a page of HTML and 422, as on one real site.
+    /// Whether `eventimport` answers every request with an HTML page and 422, as on one real site.
     pub singular_import_refused: bool,
     /// When an update makes a new event instead.
     pub update_elsewhere: UpdateElsewhere,
-    /// Users who cannot receive a form, by form: their events vanish from an import that succeeds.
+    /// Users who cannot receive a form, by form. Their events are dropped from an import that reports success.
     pub cannot_receive: BTreeMap<String, BTreeSet<i64>>,
-    /// What a search without result looks like.
+    /// The answer of a search without result.
     pub empty: Empty,
     /// Forms that the account may not read by `synchronise`: 403.
     pub forbidden: BTreeSet<String>,
-    /// Whether the site tells what its forms look like.
+    /// Whether the site offers the schemas of its forms.
     pub schemas: Schemas,
 }
 
 impl Default for Settings {
-    /// Pages of 100, `cursor`, an update of a deleted event makes a new one, and nothing out of the ordinary.
+    /// Pages of 100, `cursor`, an update of a deleted event makes a new one, and no other oddity.
     fn default() -> Self {
         Self {
             page_size: 100,
@@ -206,7 +206,7 @@ impl Default for Settings {
     }
 }
 
-/// The names under which a cursor was seen.
+/// The names of the cursor that were seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CursorName {
     /// `cursor`
@@ -227,7 +227,7 @@ impl CursorName {
     }
 }
 
-/// Where a cursor was seen.
+/// The places of the cursor that were seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CursorPlace {
     /// At the top; `nextCursor` under `export` when changed events are read
@@ -241,33 +241,33 @@ pub enum CursorPlace {
 }
 
 impl CursorPlace {
-    /// Every place.
+    /// All places.
     pub const ALL: [Self; 4] = [Self::Top, Self::Pagination, Self::Export, Self::ExportPagination];
 }
 
-/// How v3 answers those who want to know what the forms look like.
+/// How v3 answers requests for the schemas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schemas {
-    /// As it should.
+    /// With the schemas.
     Offered,
-    /// 404: a version of the product without them.
+    /// 404: this version of the product has none.
     Absent,
-    /// 403: not this account.
+    /// 403: this account may not read them.
     Forbidden,
-    /// A web page.
+    /// An HTML page.
     Html,
 }
 
-/// When an update succeeds under another id.
+/// When an update stores the event under another id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpdateElsewhere {
-    /// When the event is deleted, another user's or another form's.
+    /// If the event was deleted, or belongs to another user or form.
     WhenGone,
     /// Always.
     Always,
 }
 
-/// What a search without result looks like.
+/// The answer of a search without result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Empty {
     /// `{"events":[]}`

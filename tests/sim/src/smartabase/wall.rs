@@ -1,8 +1,8 @@
-//! Dates and times as the site writes them: `dd/MM/yyyy`, `h:mm AM`, no zone.
+//! Dates and times as the site writes them: `dd/MM/yyyy`, `h:mm AM`, without a zone.
 
 use jiff::civil::{Date, Time};
 
-/// Exactly `dd/MM/yyyy`.
+/// Parses exactly `dd/MM/yyyy`.
 pub(super) fn date(text: &str) -> Option<Date> {
     let mut parts = text.split('/');
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
@@ -16,14 +16,14 @@ pub(super) fn date_text(date: Date) -> String {
     date.strftime("%d/%m/%Y").to_string()
 }
 
-/// A time, and whether it was written in the hour that the site cannot be trusted with.
+/// A time, and whether it was written as `12:mm AM`, which the site may read wrongly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WallTime {
     pub(super) time: Time,
     pub(super) twelve_am: bool,
 }
 
-/// `h:mm AM` or `h:mm PM`; a leading zero is accepted, and so is `00:mm AM` for the hour after midnight.
+/// Parses `h:mm AM` or `h:mm PM`. A leading zero is accepted, and `00:mm AM` for the hour after midnight.
 pub(super) fn time(text: &str) -> Option<WallTime> {
     let (clock, half) = text.split_once(' ')?;
     let (hour, minute) = clock.split_once(':')?;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_have_ten_characters() {
+    fn date_needs_exactly_ten_characters() {
         assert_eq!(date("05/11/2026"), Some(jiff::civil::date(2026, 11, 5)));
         for wrong in ["5/11/2026", "2026-11-05", "11/31/2026", "05/11/26", "05/11/2026 ", ""] {
             assert_eq!(date(wrong), None, "{wrong}");
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn midnight_has_a_spelling_that_is_trusted_and_one_that_is_not() {
+    fn only_the_12_am_spelling_of_midnight_is_untrusted() {
         let midnight = jiff::civil::time(0, 5, 0, 0);
         assert_eq!(time("12:05 AM"), Some(WallTime { time: midnight, twelve_am: true }));
         assert_eq!(time("00:05 AM"), Some(WallTime { time: midnight, twelve_am: false }));

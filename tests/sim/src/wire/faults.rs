@@ -8,25 +8,25 @@ use tokio::sync::Semaphore;
 /// What happens to a request on the wire.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// It arrives, this much later.
+    /// The request reaches the upstream after this delay.
     Delay(Duration),
-    /// It never arrives; the wire gives this answer itself.
+    /// The request does not reach the upstream. The wire itself gives this answer.
     Answer(Answer),
-    /// It arrives and has its effect; the client gets this answer instead of the real one.
+    /// The upstream carries out the request. The client gets this answer instead of the real one.
     Replace(Answer),
-    /// It arrives and has its effect; the real answer breaks off half way.
+    /// The upstream carries out the request. The real answer is cut off half way.
     Truncate,
-    /// It never arrives, and the connection closes.
+    /// The request does not reach the upstream, and the connection closes.
     DropBefore,
-    /// It arrives and has its effect; the answer is lost and the connection closes.
+    /// The upstream carries out the request. The answer is lost and the connection closes.
     DropAfter,
-    /// It never arrives, and nothing ever comes back; the connection stays open.
+    /// The request does not reach the upstream. The client gets no answer, and the connection stays open.
     HangBefore,
-    /// It arrives and has its effect, and nothing ever comes back.
+    /// The upstream carries out the request. The client gets no answer, and the connection stays open.
     HangAfter,
-    /// It arrives when the gate is opened.
+    /// The request reaches the upstream when the gate is opened.
     HoldBefore(Gate),
-    /// It arrives and has its effect; the answer comes when the gate is opened.
+    /// The upstream carries out the request. The client gets the answer when the gate is opened.
     HoldAfter(Gate),
 }
 
@@ -46,7 +46,7 @@ impl Answer {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// A page of HTML with status 200, as a proxy or a maintenance notice in between gives where JSON is due.
+    /// An HTML page with status 200, as a proxy or a maintenance page in between returns instead of JSON.
     #[must_use]
     pub fn html() -> Self {
         Self::status(200)
@@ -93,7 +93,7 @@ impl Answer {
     }
 }
 
-/// Where requests wait until a test lets them go: an exact interleaving without a sleep.
+/// Holds requests until a test releases them, for an exact order of events without a sleep.
 #[derive(Debug, Clone)]
 pub struct Gate {
     waiting: Arc<Semaphore>,
@@ -109,22 +109,22 @@ impl Gate {
         Self { waiting, gone, open }
     }
 
-    /// Waits until one more request stands at the gate; each is reported once.
+    /// Waits until one more request is at the gate. Each request is reported once.
     pub async fn reached(&self) {
         if let Ok(permit) = self.waiting.acquire().await {
             permit.forget();
         }
     }
 
-    /// Waits until one more request no longer stands at the gate, because it passed or because its client gave it up; each
-    /// is reported once.
+    /// Waits until one more request has left the gate, because it was released or because its client closed the
+    /// connection. Each request is reported once.
     pub async fn left(&self) {
         if let Ok(permit) = self.gone.acquire().await {
             permit.forget();
         }
     }
 
-    /// Lets everything pass, now and from now on.
+    /// Releases all requests, now and from now on.
     pub fn open(&self) {
         self.open.close();
     }
@@ -137,7 +137,7 @@ impl Gate {
     }
 }
 
-/// A request at a gate. It is dropped when the gate opens, and when the client closes the connection.
+/// A request at a gate. It is dropped when the gate opens or the client closes the connection.
 struct Standing<'a>(&'a Semaphore);
 
 impl Drop for Standing<'_> {

@@ -3,7 +3,7 @@ use http::StatusCode;
 
 use super::{Fault, Seen};
 
-/// One request and what became of it.
+/// One request and its outcome.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Position among all requests of this wire, from 1.
@@ -16,11 +16,11 @@ pub struct Entry {
     pub query: String,
     /// For AWS JSON services the operation, such as `PutItem`; empty otherwise.
     pub operation: String,
-    /// The status that was sent to the client; `None` while none was, for ever if the wire was cut or hangs.
+    /// The status that was sent to the client. `None` before that, and for ever if the wire was cut or hangs.
     pub status: Option<u16>,
-    /// The status that the upstream gave; `None` when the request never reached it.
+    /// The status that the upstream returned; `None` if the request never reached it.
     pub upstream: Option<u16>,
-    /// Whether a fault met it.
+    /// Whether a fault was applied.
     pub faulted: bool,
     /// Bytes in the request's body.
     pub sent: u64,
@@ -32,7 +32,7 @@ pub struct Entry {
     pub response: Bytes,
 }
 
-/// What went over a wire, in order of arrival.
+/// The requests of a wire, in the order in which they came.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     /// The requests.
@@ -58,7 +58,7 @@ impl Log {
         self.entries.iter().filter(|entry| entry.method == method && entry.path.starts_with(prefix)).count()
     }
 
-    /// How many requests asked an AWS JSON service for this operation.
+    /// How many requests called this operation of an AWS JSON service.
     #[must_use]
     pub fn operations(&self, operation: &str) -> usize {
         self.entries.iter().filter(|entry| entry.operation == operation).count()
@@ -76,7 +76,7 @@ impl Log {
         self.entries.iter().map(|entry| entry.sent).sum()
     }
 
-    /// Bytes in the bodies of all the upstream's answers.
+    /// Bytes in the bodies of all answers of the upstream.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.entries.iter().map(|entry| entry.received).sum()
@@ -141,7 +141,7 @@ impl Journal {
         }
     }
 
-    /// The entry of a request that may have been taken away with an earlier log. Numbers are in order, without gaps.
+    /// The entry of a request, if it is still in this log. Numbers are consecutive.
     fn entry(&mut self, number: u64) -> Option<&mut Entry> {
         let first = self.entries.first()?.number;
         let position = usize::try_from(number.checked_sub(first)?).ok()?;

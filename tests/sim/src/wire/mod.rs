@@ -1,8 +1,8 @@
-//! A wire between a client and a server, on which everything is counted and anything can go wrong.
+//! A proxy between a client and a server that counts requests and injects faults.
 //!
-//! A [`Wire`] listens on a port of its own and forwards HTTP/1.1 requests to one upstream, headers and `Host` untouched
-//! (a signed request stays valid). [`Wire::inject`] says which requests meet which [`Fault`]; [`Wire::log`] tells what
-//! went over it. The wire never retries and never answers on its own unless a fault says so.
+//! A [`Wire`] listens on a port of its own and forwards HTTP/1.1 requests to one upstream. It does not change headers
+//! or `Host`, so a signed request stays valid. [`Wire::inject`] says which requests get which [`Fault`]; [`Wire::log`]
+//! returns the requests. The wire never retries, and never answers by itself unless a fault says so.
 
 mod faults;
 mod journal;
@@ -28,7 +28,7 @@ pub use when::When;
 
 use crate::server::{Server, serve};
 
-/// A request as a rule or a closure sees it, before anything happened to it.
+/// A request as a rule or a closure sees it, before any fault is applied.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// Position among all requests of this wire, from 1.
@@ -37,11 +37,11 @@ pub struct Seen {
     pub method: String,
     /// The path without the query.
     pub path: String,
-    /// The query without the question mark; empty when there is none.
+    /// The query without the question mark; empty if there is none.
     pub query: String,
     /// For AWS JSON services the operation, such as `PutItem`; empty otherwise.
     pub operation: String,
-    /// The headers, as they came.
+    /// The headers, unchanged.
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Rule {
 }
 
 impl Wire {
-    /// A wire to `upstream`, an `http://host:port` address; a path on it is carried over to [`Wire::url`].
+    /// Starts a wire to `upstream`, an `http://host:port` address. A path in it is kept in [`Wire::url`].
     pub async fn start(upstream: &str) -> std::io::Result<Self> {
         let invalid = |reason: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, reason);
         let url = url::Url::parse(upstream).map_err(|error| invalid(format!("{upstream}: {error}")))?;
@@ -86,8 +86,8 @@ impl Wire {
         let origin = url.origin().ascii_serialization();
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        // Well under the five seconds after which a server may close an idle connection; and never a second try, since
-        // whoever counts requests behind this wire must see what the client sent and nothing else.
+        // Idle connections are closed well before the five seconds after which a server may close them. The client
+        // never retries: the upstream must receive exactly the requests that the wire's client sent.
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(Duration::from_millis(500))
             .retry_canceled_requests(false)
@@ -103,39 +103,40 @@ impl Wire {
         Ok(Self { server, base_path: url.path().trim_end_matches('/').to_owned(), line })
     }
 
-    /// Where clients are pointed instead of at the upstream: same path, no trailing slash.
+    /// The address for clients, instead of the upstream's: the same path, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}{}", self.server.url(), self.base_path)
     }
 
-    /// From now on, requests that `when` selects meet `fault`. Of several rules, the earliest that selects decides; every
-    /// rule counts the requests that it sees, whether or not an earlier one decided.
+    /// From now on, requests that `when` selects get `fault`. Of several rules, the first that selects a request
+    /// decides. Every rule counts all requests that it sees, even those that an earlier rule decides.
     pub fn inject(&self, when: When, fault: Fault) {
         let mut selects = when.into_selector();
         self.decide(move |seen| selects(seen).then(|| fault.clone()));
     }
 
-    /// From now on, `decide` is asked about every request. It may also merely watch, and signal what it saw; it must not
-    /// call the wire that asks it.
+    /// From now on, calls `decide` for every request. It may also only watch, and signal what it saw. It must not call
+    /// this wire.
     pub fn decide(&self, decide: impl FnMut(&Seen) -> Option<Fault> + Send + 'static) {
         self.line.rules.lock().push(Rule { decide: Box::new(decide) });
     }
 
-    /// Forgets every rule: the wire is healthy again. What is held or hanging stays so.
+    /// Removes every rule. Requests that are held or hang stay so.
     pub fn heal(&self) {
         self.line.rules.lock().clear();
     }
 
-    /// Everything that went over the wire since the start or since [`Wire::take_log`], in order of arrival.
+    /// All requests since the start or since [`Wire::take_log`], in the order in which they came.
     ///
-    /// A request appears when it arrives and is completed when it is answered, so one under way has no status yet.
+    /// A request is added when it reaches the wire and completed when it is answered, so an open request has no status
+    /// yet.
     #[must_use]
     pub fn log(&self) -> Log {
         self.line.journal.lock().snapshot()
     }
 
-    /// As [`Wire::log`], and begins a new log.
+    /// Like [`Wire::log`], and begins a new log.
     pub fn take_log(&self) -> Log {
         self.line.journal.lock().take()
     }
@@ -146,7 +147,7 @@ impl Wire {
     }
 }
 
-/// Why a connection is cut without an answer. Nobody reads it; hyper closes the connection when a service fails.
+/// A connection is cut without an answer. The text is not shown; hyper closes the connection when a service fails.
 #[derive(Debug)]
 struct Cut;
 
@@ -189,7 +190,7 @@ impl Line {
             Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
             _ => {}
         }
-        // A request that is on its way arrives, whether or not the client still waits for the answer.
+        // The request reaches the upstream even if the client no longer waits for the answer.
         let line = Arc::clone(&self);
         let forwarded = tokio::spawn(async move { line.forward(number, parts, body).await });
         let response = forwarded.await.map_err(|_| Cut)??;
@@ -206,7 +207,8 @@ impl Line {
         }
     }
 
-    /// Sends the request on and waits for the whole answer; an upstream that is not there cuts the client off too.
+    /// Sends the request to the upstream and waits for the whole answer. If the upstream is not there, the client's
+    /// connection is cut.
     async fn forward(&self, number: u64, parts: http::request::Parts, body: Bytes) -> Result<Response<Bytes>, Cut> {
         let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let mut request = Request::new(Full::new(body));
@@ -236,18 +238,18 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The answer as it came: in one piece, or chunked if no length was announced.
+/// The answer as the upstream sent it: with its length, or chunked if it announced none.
 fn whole(response: Response<Bytes>) -> Response<Body> {
     let announced = response.headers().contains_key(header::CONTENT_LENGTH);
     response
         .map(|body| if announced { Body::from(body) } else { Body::from_stream(stream::iter([Ok::<_, Cut>(body)])) })
 }
 
-/// The answer as a receiver sees it whose connection breaks in the middle: announced as before, and half of it sent.
+/// The answer on a connection that breaks in the middle: the same headers, and half of the body.
 fn halved(response: Response<Bytes>) -> Response<Body> {
     response.map(|body| {
         let half = stream::iter([Ok(body.slice(..body.len() / 2))]);
-        // hyper gives up what it has not written when a body fails: let it write the first half.
+        // When a body fails, hyper drops what it has not yet written. So give it time to write the first half.
         let broken = stream::once(async {
             tokio::task::yield_now().await;
             Err(Cut)

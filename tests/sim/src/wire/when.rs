@@ -1,9 +1,9 @@
 use super::Seen;
 
-/// Which requests meet a fault.
+/// Selects the requests that get a fault.
 ///
-/// Conditions narrow the choice; [`When::nth`] and [`When::first`] then pick among the requests that satisfy them all,
-/// counted from the moment the rule was injected.
+/// Conditions narrow the selection. [`When::nth`] and [`When::first`] then select among the requests that satisfy all
+/// conditions, counted from when the rule was injected.
 ///
 /// ```
 /// use sim::wire::When;
@@ -61,7 +61,7 @@ impl When {
         self
     }
 
-    /// Of those, only the `turn`-th, from 1.
+    /// Of those, only the one with number `turn`, from 1.
     pub fn nth(mut self, turn: u64) -> Self {
         self.turns = Turns::Only(turn);
         self

@@ -1,4 +1,4 @@
-//! A plain HTTP client, and the steps that every Oura test takes before its own.
+//! A plain HTTP client, and the steps that every Oura test starts with.
 
 use reqwest::{Client, Response, redirect};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use sim::Clock;
 use sim::oura::{Config, Life, Oura, Person, Settings, TokenServer};
 
 pub(crate) const CALLBACK: &str = "https://connector.example/oauth/callback";
-/// The pair that RFC 7636 gives as its example.
+/// The example pair of RFC 7636.
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -18,7 +18,7 @@ pub(crate) fn noon(day: &str) -> Clock {
     Clock::at(format!("{day}T12:00:00Z").parse().unwrap())
 }
 
-/// A service at noon UTC of 10 March 2026, with one person of each life in Berlin: `ada` (blank), `bea` (regular) and
+/// A service at noon UTC on 10 March 2026, with one person of each life in Berlin: `ada` (blank), `bea` (regular) and
 /// `cleo` (varied).
 pub(crate) async fn oura(change: impl FnOnce(&mut Settings)) -> (Oura, Clock) {
     let clock = noon("2026-03-10");
@@ -51,7 +51,7 @@ pub(crate) fn parameter(url: &reqwest::Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// A code for everything that `scope` names.
+/// A code for all scopes in `scope`.
 pub(crate) fn code(oura: &Oura, person: &str, scope: &str) -> String {
     parameter(&oura.approve(&authorize_url(oura, scope), person), "code").unwrap()
 }
@@ -78,7 +78,7 @@ pub(crate) async fn refresh(oura: &Oura, server: TokenServer, token: &str) -> Re
     client().post(oura.token_url(server)).form(&form).send().await.unwrap()
 }
 
-/// The whole way to a token pair at the new server.
+/// Connects a person at the new server; returns the token pair.
 pub(crate) async fn connect(oura: &Oura, person: &str, scope: &str) -> Value {
     let response = exchange(oura, TokenServer::New, &code(oura, person, scope)).await;
     assert_eq!(response.status(), 200);
@@ -95,7 +95,7 @@ pub(crate) async fn get(oura: &Oura, tokens: &Value, rest: &str) -> Response {
     client().get(url).bearer_auth(text(tokens, "access_token")).send().await.unwrap()
 }
 
-/// The rows of a window of a collection.
+/// The rows of one window of a collection.
 pub(crate) async fn rows(oura: &Oura, tokens: &Value, rest: &str) -> Vec<Value> {
     let response = get(oura, tokens, rest).await;
     assert_eq!(response.status(), 200, "{rest}");
@@ -103,7 +103,7 @@ pub(crate) async fn rows(oura: &Oura, tokens: &Value, rest: &str) -> Vec<Value> 
     page["data"].as_array().unwrap().clone()
 }
 
-/// The days of the rows of a window of a collection, sorted.
+/// The days of the rows of one window of a collection, sorted.
 pub(crate) async fn days(oura: &Oura, tokens: &Value, rest: &str) -> Vec<String> {
     let mut days: Vec<String> = rows(oura, tokens, rest).await.iter().map(|row| text(row, "day").to_owned()).collect();
     days.sort();

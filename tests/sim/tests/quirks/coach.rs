@@ -13,7 +13,7 @@ pub(crate) const LINK: &str = "Link";
 pub(crate) const ANN: i64 = 1001;
 pub(crate) const BOB: i64 = 1002;
 
-/// A site at noon UTC of 10 March 2026. *Sleep* requires `Night`.
+/// A site at noon UTC on 10 March 2026. *Sleep* requires `Night`.
 pub(crate) async fn site(change: impl FnOnce(&mut Settings)) -> (Smartabase, Clock) {
     let clock = noon("2026-03-10");
     let mut settings = Settings::default();
@@ -41,7 +41,7 @@ pub(crate) async fn post(site: &Smartabase, endpoint: &str, body: &Value) -> Res
     client().post(url).basic_auth("api.account", Some("api-password")).json(body).send().await.unwrap()
 }
 
-/// As [`post`], for calls that answer 200 with JSON.
+/// Like [`post`], for calls that answer 200 with JSON.
 pub(crate) async fn call(site: &Smartabase, endpoint: &str, body: &Value) -> Value {
     let response = post(site, endpoint, body).await;
     assert_eq!(response.status(), 200);
@@ -62,18 +62,18 @@ pub(crate) async fn import(site: &Smartabase, events: &[Value]) -> Value {
     call(site, "eventsimport", &json!({"events": events})).await
 }
 
-/// What the answer says of its first form.
+/// The result for the first form of the answer.
 pub(crate) fn result(answer: &Value) -> &Value {
     assert_eq!(answer["result"]["state"], "SUCCESSFULLY_IMPORTED", "{answer}");
     &answer["eventImportResultForForm"][0]["eventImportResults"]
 }
 
-/// The ids that an import answered.
+/// The ids in the answer to an import.
 pub(crate) fn ids(answer: &Value) -> Vec<i64> {
     result(answer)["ids"].as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
 }
 
-/// An import that failed in the usual way: status 200, no reason.
+/// Asserts that an import failed in the usual way: status 200, no reason.
 pub(crate) fn assert_unexpected(answer: &Value) {
     assert_eq!(*answer, json!({"result": {"state": "UNEXPECTED_ERROR", "message": ""}}));
 }

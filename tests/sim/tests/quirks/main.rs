@@ -1,4 +1,4 @@
-//! The simulators against what is documented of the services, by a plain HTTP client: every quirk has its test.
+//! Checks the simulators against what is documented of the services, with a plain HTTP client. Every quirk has a test.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop where the world is not as expected")]
 
 mod browser;

@@ -1,11 +1,11 @@
-//! The consent page as a browser meets it.
+//! The consent page, as a browser uses it.
 
 use sim::oura::TokenServer;
 
 use crate::browser::{CALLBACK, CHALLENGE, authorize_url, client, oura, parameter};
 
 #[tokio::test]
-async fn the_page_lets_the_person_choose_and_sends_the_browser_back() {
+async fn consent_page_offers_people_and_scopes_and_redirects() {
     let (oura, _) = oura(|_| {}).await;
     let url = authorize_url(&oura, "daily email");
     let page = client().get(&url).send().await.unwrap();
@@ -39,7 +39,7 @@ async fn the_page_lets_the_person_choose_and_sends_the_browser_back() {
 }
 
 #[tokio::test]
-async fn declining_is_an_error_with_the_state() {
+async fn declining_redirects_with_an_error_and_the_state() {
     let (oura, _) = oura(|_| {}).await;
     let back = oura.decline(&authorize_url(&oura, "daily"));
     assert_eq!(parameter(&back, "error").as_deref(), Some("access_denied"));
@@ -48,7 +48,7 @@ async fn declining_is_an_error_with_the_state() {
 }
 
 #[tokio::test]
-async fn the_legacy_server_uses_bare_scopes_and_no_issuer() {
+async fn legacy_server_uses_bare_scopes_and_no_issuer() {
     let (oura, _) = oura(|settings| settings.server = TokenServer::Legacy).await;
     let back = oura.approve_only(&authorize_url(&oura, "daily personal"), "ada", &["daily", "personal"]);
     assert_eq!(parameter(&back, "scope").as_deref(), Some("daily personal"));
@@ -56,7 +56,7 @@ async fn the_legacy_server_uses_bare_scopes_and_no_issuer() {
 }
 
 #[tokio::test]
-async fn an_empty_scope_asks_for_everything() {
+async fn empty_scope_requests_all_scopes() {
     let (oura, _) = oura(|_| {}).await;
     let back = oura.approve(&authorize_url(&oura, ""), "ada");
     let granted = parameter(&back, "scope").unwrap();
@@ -64,7 +64,7 @@ async fn an_empty_scope_asks_for_everything() {
 }
 
 #[tokio::test]
-async fn the_new_endpoint_passes_over_bare_scope_names_in_silence() {
+async fn new_endpoint_ignores_bare_scope_names() {
     let (oura, _) = oura(|_| {}).await;
     let url = authorize_url(&oura, "daily extapi:email").replace("/oauth/authorize", "/oauth/v2/ext/oauth-authorize");
     let back = oura.approve(&url, "ada");
@@ -72,7 +72,7 @@ async fn the_new_endpoint_passes_over_bare_scope_names_in_silence() {
 }
 
 #[tokio::test]
-async fn nobody_is_redirected_to_an_address_that_is_not_registered() {
+async fn unregistered_redirect_uri_or_client_gets_400() {
     let (oura, _) = oura(|_| {}).await;
     let good = authorize_url(&oura, "daily");
     let another_uri = good.replace("callback", "callback%2F");
@@ -85,7 +85,7 @@ async fn nobody_is_redirected_to_an_address_that_is_not_registered() {
 }
 
 #[tokio::test]
-async fn other_faults_are_the_applications_to_hear_of() {
+async fn other_errors_redirect_to_the_application() {
     let (oura, _) = oura(|_| {}).await;
     let good = authorize_url(&oura, "daily");
     let cases = [

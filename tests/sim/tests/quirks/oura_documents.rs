@@ -1,4 +1,4 @@
-//! What a test can put into Oura, and that it is served to the letter.
+//! Documents that a test puts into Oura are served unchanged.
 
 use jiff::SignedDuration;
 use jiff::civil::date;
@@ -10,7 +10,7 @@ use crate::browser::{connect, get, oura, rows, text};
 const WINDOW: &str = "start_date=2026-03-01&end_date=2026-03-12";
 
 #[tokio::test]
-async fn a_document_is_served_as_it_was_put() {
+async fn put_document_is_served_unchanged() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     let document = json!({"id": "x", "day": "2026-03-05", "timestamp": 4, "score": "high", "new_field": [1]});
@@ -21,7 +21,7 @@ async fn a_document_is_served_as_it_was_put() {
 }
 
 #[tokio::test]
-async fn a_document_without_a_legible_day_is_in_every_window() {
+async fn document_without_a_readable_day_is_in_every_window() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     oura.put_document("ada", Collection::Sleep, json!({"id": "x", "day": 5}));
@@ -29,7 +29,7 @@ async fn a_document_without_a_legible_day_is_in_every_window() {
 }
 
 #[tokio::test]
-async fn a_raw_text_breaks_the_page_that_it_is_on() {
+async fn raw_text_makes_its_page_invalid_json() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     oura.put_raw("ada", Collection::Sleep, "x", r#"{"id":"x","day""#);
@@ -38,7 +38,7 @@ async fn a_raw_text_breaks_the_page_that_it_is_on() {
 }
 
 #[tokio::test]
-async fn a_late_document_appears_at_its_instant() {
+async fn late_document_appears_at_its_instant() {
     let (oura, clock) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     let later = clock.now() + SignedDuration::from_hours(3);
@@ -49,7 +49,7 @@ async fn a_late_document_appears_at_its_instant() {
 }
 
 #[tokio::test]
-async fn a_revised_night_keeps_its_id() {
+async fn revised_night_keeps_its_id() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "bea", "daily").await;
     let day = date(2026, 3, 5);
@@ -61,7 +61,7 @@ async fn a_revised_night_keeps_its_id() {
 }
 
 #[tokio::test]
-async fn a_removed_night_takes_its_scores_along_and_leaves_the_activity() {
+async fn removing_a_night_removes_its_scores_but_not_the_activity() {
     let (oura, _) = oura(|_| {}).await;
     let day = date(2026, 3, 5);
     oura.remove_night("bea", day);
@@ -72,7 +72,7 @@ async fn a_removed_night_takes_its_scores_along_and_leaves_the_activity() {
 }
 
 #[tokio::test]
-async fn a_postponed_day_arrives_whole() {
+async fn postponed_day_appears_complete() {
     let (oura, clock) = oura(|_| {}).await;
     let day = date(2026, 3, 5);
     let later = clock.now() + SignedDuration::from_hours(30);
@@ -83,7 +83,7 @@ async fn a_postponed_day_arrives_whole() {
 }
 
 #[tokio::test]
-async fn periods_of_every_kind_can_be_put() {
+async fn put_period_accepts_every_kind() {
     let (oura, _) = oura(|_| {}).await;
     let day = date(2026, 3, 6);
     let begins = date(2026, 3, 5).at(22, 30, 0, 0);
@@ -106,7 +106,7 @@ async fn periods_of_every_kind_can_be_put() {
 }
 
 #[tokio::test]
-async fn a_blank_person_can_be_given_single_days() {
+async fn blank_person_can_get_a_single_regular_day() {
     let (oura, _) = oura(|_| {}).await;
     let day = date(2026, 3, 5);
     oura.live_regular_day("ada", day);

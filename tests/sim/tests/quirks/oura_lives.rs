@@ -1,4 +1,4 @@
-//! Lives: plausible, repeatable, and with everything in them that happens to people.
+//! Lives: plausible, repeatable, and with every unusual event.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn number(document: &Value, field: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn the_same_seed_lives_the_same_life() {
+async fn same_seed_gives_the_same_life() {
     let life = Life::Varied { since: date(2026, 2, 1) };
     let one = living(3, "Europe/Berlin", life, noon("2026-03-10")).await;
     let same = living(3, "Europe/Berlin", life, noon("2026-03-10")).await;
@@ -37,7 +37,7 @@ async fn the_same_seed_lives_the_same_life() {
 }
 
 #[tokio::test]
-async fn a_regular_life_has_one_of_each_a_day() {
+async fn regular_life_has_one_document_per_collection_and_day() {
     let (oura, _) = oura(|_| {}).await;
     let mut day = date(2026, 1, 1);
     while day < date(2026, 3, 10) {
@@ -49,7 +49,7 @@ async fn a_regular_life_has_one_of_each_a_day() {
 }
 
 #[tokio::test]
-async fn nights_add_up() {
+async fn durations_of_a_night_are_consistent() {
     let life = Life::Varied { since: date(2025, 10, 1) };
     let oura = living(5, "Asia/Kathmandu", life, noon("2026-03-10")).await;
     for sleep in oura.documents("zoe", Collection::Sleep) {
@@ -69,8 +69,8 @@ async fn nights_add_up() {
 }
 
 #[tokio::test]
-async fn a_night_belongs_to_the_day_it_ends_on_wherever_and_whenever() {
-    // The zones at the edges, and nights over both changes of clock and over the end of the year.
+async fn night_is_dated_by_its_end_in_every_zone() {
+    // Zones with extreme offsets, and nights over both changes of clock and over the end of the year.
     for zone in ["Asia/Kathmandu", "Pacific/Tongatapu", "Pacific/Marquesas", "Europe/Berlin", "America/New_York"] {
         let life = Life::Regular { since: date(2025, 10, 20) };
         let oura = living(6, zone, life, noon("2026-04-10")).await;
@@ -87,7 +87,7 @@ async fn a_night_belongs_to_the_day_it_ends_on_wherever_and_whenever() {
 }
 
 #[tokio::test]
-async fn a_night_over_the_change_of_clocks_has_two_offsets() {
+async fn night_over_a_change_of_clocks_has_two_offsets() {
     let life = Life::Regular { since: date(2026, 3, 20) };
     let oura = living(6, "Europe/Berlin", life, noon("2026-04-10")).await;
     let night = oura.night("zoe", date(2026, 3, 29)).unwrap();
@@ -96,7 +96,7 @@ async fn a_night_over_the_change_of_clocks_has_two_offsets() {
 }
 
 #[tokio::test]
-async fn a_varied_life_has_seen_everything() {
+async fn varied_life_contains_every_unusual_event() {
     let since = date(2025, 3, 1);
     let clock = noon("2026-03-10");
     let oura = living(8, "Europe/Berlin", Life::Varied { since }, clock.clone()).await;
@@ -124,7 +124,7 @@ async fn a_varied_life_has_seen_everything() {
 }
 
 #[tokio::test]
-async fn a_varied_life_is_seen_in_progress_and_late() {
+async fn varied_life_has_nights_in_progress_and_late_syncs() {
     let clock = noon("2026-02-01");
     let oura = living(8, "Europe/Berlin", Life::Varied { since: date(2026, 1, 1) }, clock.clone()).await;
     let mut in_progress = 0;
@@ -147,7 +147,7 @@ async fn a_varied_life_is_seen_in_progress_and_late() {
 }
 
 #[tokio::test]
-async fn activity_grows_through_the_day_and_is_scored_when_it_is_over() {
+async fn activity_grows_and_is_scored_when_the_day_is_over() {
     let clock = Clock::at("2026-03-10T03:00:00Z".parse().unwrap());
     let oura = living(9, "Europe/Berlin", Life::Regular { since: date(2026, 3, 1) }, clock.clone()).await;
     let today = date(2026, 3, 10);
@@ -174,7 +174,7 @@ async fn activity_grows_through_the_day_and_is_scored_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn documents_of_the_night_appear_in_the_morning_with_readiness_last() {
+async fn night_appears_in_the_morning_and_readiness_last() {
     let clock = Clock::at("2026-03-10T02:00:00Z".parse().unwrap());
     let oura = living(9, "Europe/Berlin", Life::Regular { since: date(2026, 3, 1) }, clock.clone()).await;
     let today = date(2026, 3, 10);

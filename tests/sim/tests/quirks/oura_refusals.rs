@@ -1,4 +1,4 @@
-//! How the collections refuse.
+//! How the collections refuse requests.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sim::oura::{ErrorBody, Limit, MissingScope, Tier};
 use crate::browser::{client, connect, get, oura};
 
 #[tokio::test]
-async fn without_a_working_token_it_is_401() {
+async fn invalid_token_gets_401() {
     let (oura, _) = oura(|_| {}).await;
     let url = format!("{}/v2/usercollection/sleep", oura.url());
     assert_eq!(client().get(&url).send().await.unwrap().status(), 401);
@@ -17,7 +17,7 @@ async fn without_a_working_token_it_is_401() {
 }
 
 #[tokio::test]
-async fn a_missing_scope_is_401_or_403_and_spares_personal_info() {
+async fn missing_scope_gets_401_or_403_except_for_personal_info() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "email").await;
     for (setting, status) in [(MissingScope::Unauthorized, 401), (MissingScope::Forbidden, 403)] {
@@ -33,7 +33,7 @@ async fn a_missing_scope_is_401_or_403_and_spares_personal_info() {
 }
 
 #[tokio::test]
-async fn a_lapsed_membership_is_403_everywhere() {
+async fn lapsed_membership_gets_403_everywhere() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     oura.set_member("ada", false);
@@ -45,7 +45,7 @@ async fn a_lapsed_membership_is_403_everywhere() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_too_old_is_426_everywhere() {
+async fn outdated_app_gets_426_everywhere() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     oura.set_outdated_app("ada", true);
@@ -73,14 +73,14 @@ async fn error_bodies_have_three_shapes() {
 }
 
 #[tokio::test]
-async fn an_unknown_collection_is_404() {
+async fn unknown_collection_gets_404() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     assert_eq!(get(&oura, &tokens, "vo2_max").await.status(), 404);
 }
 
 #[tokio::test]
-async fn one_token_can_be_over_its_limit() {
+async fn token_over_its_limit_gets_429() {
     let limit = Limit { requests: 2, window: Duration::from_mins(1) };
     let (oura, clock) = oura(|settings| settings.token_limit = Some(limit)).await;
     let ada = connect(&oura, "ada", "daily").await;
@@ -103,7 +103,7 @@ async fn one_token_can_be_over_its_limit() {
 }
 
 #[tokio::test]
-async fn the_whole_application_can_be_over_its_limit() {
+async fn application_over_its_limit_gets_429() {
     let limit = Limit { requests: 1, window: Duration::from_mins(5) };
     let (oura, _) = oura(|settings| settings.application_limit = Some(limit)).await;
     let ada = connect(&oura, "ada", "daily").await;
@@ -115,7 +115,7 @@ async fn the_whole_application_can_be_over_its_limit() {
 }
 
 #[tokio::test]
-async fn a_test_can_close_either_tier_until_an_instant() {
+async fn throttle_refuses_a_tier_until_an_instant() {
     let (oura, clock) = oura(|_| {}).await;
     let ada = connect(&oura, "ada", "daily").await;
     let bea = connect(&oura, "bea", "daily").await;

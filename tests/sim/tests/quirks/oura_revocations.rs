@@ -1,11 +1,11 @@
-//! What a revocation ends besides the grant of its token.
+//! What the revocation of a token ends besides the token's grant.
 
 use sim::oura::{RevocationEnds, TokenServer};
 
 use crate::browser::{client, connect, get, oura, refresh, text};
 
 #[tokio::test]
-async fn a_revocation_ends_a_newer_grant_of_the_same_person_if_configured() {
+async fn revocation_ends_newer_grants_if_configured() {
     for ends in [RevocationEnds::Grant, RevocationEnds::Consent] {
         let (oura, _) = oura(|settings| settings.revocation_ends = ends).await;
         let (older, newer) = (connect(&oura, "ada", "daily").await, connect(&oura, "ada", "daily").await);

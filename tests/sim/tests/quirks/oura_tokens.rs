@@ -1,4 +1,4 @@
-//! Codes and refresh tokens: once, in time, and at the right server.
+//! Codes and refresh tokens work once, in time, and at the right server.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use sim::oura::{LifetimeFormat, ScopeFormat, TokenErrorStatus, TokenServer, Viol
 use crate::browser::{CALLBACK, client, code, connect, exchange, get, oura, refresh, text};
 
 #[tokio::test]
-async fn a_code_becomes_a_pair_once() {
+async fn code_is_exchanged_once() {
     let (oura, _) = oura(|_| {}).await;
     let code = code(&oura, "ada", "daily");
     let first: Value = exchange(&oura, TokenServer::New, &code).await.json().await.unwrap();
@@ -26,7 +26,7 @@ async fn a_code_becomes_a_pair_once() {
 }
 
 #[tokio::test]
-async fn a_code_lives_ten_minutes() {
+async fn code_is_valid_for_ten_minutes() {
     let (oura, clock) = oura(|_| {}).await;
     let in_time = code(&oura, "ada", "daily");
     let late = code(&oura, "ada", "daily");
@@ -37,7 +37,7 @@ async fn a_code_lives_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_code_needs_its_verifier_and_its_redirect_uri() {
+async fn code_needs_its_verifier_and_its_redirect_uri() {
     let (oura, _) = oura(|_| {}).await;
     let attempts = [
         (CALLBACK, Some("wrong"), "invalid_grant"),
@@ -63,7 +63,7 @@ async fn a_code_needs_its_verifier_and_its_redirect_uri() {
 }
 
 #[tokio::test]
-async fn a_code_at_the_wrong_server_is_burned() {
+async fn code_at_the_wrong_server_becomes_invalid() {
     let (oura, _) = oura(|_| {}).await;
     let code = code(&oura, "ada", "daily");
     assert_eq!(exchange(&oura, TokenServer::Legacy, &code).await.status(), 401);
@@ -72,7 +72,7 @@ async fn a_code_at_the_wrong_server_is_burned() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_works_once() {
+async fn refresh_token_works_once() {
     let (oura, _) = oura(|_| {}).await;
     let first = connect(&oura, "ada", "daily").await;
     let second: Value = refresh(&oura, TokenServer::New, text(&first, "refresh_token")).await.json().await.unwrap();
@@ -93,7 +93,7 @@ async fn a_refresh_token_works_once() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_at_the_wrong_server_is_refused_and_lost() {
+async fn refresh_token_at_the_wrong_server_is_refused() {
     for burns in [true, false] {
         let (oura, _) = oura(|settings| settings.wrong_server_burns_refresh_tokens = burns).await;
         let tokens = connect(&oura, "ada", "daily").await;
@@ -108,7 +108,7 @@ async fn a_refresh_token_at_the_wrong_server_is_refused_and_lost() {
 }
 
 #[tokio::test]
-async fn a_grant_stays_at_its_server_when_the_application_moves() {
+async fn grant_stays_at_its_server_when_the_application_moves() {
     let (oura, _) = oura(|settings| settings.server = TokenServer::Legacy).await;
     let answer = exchange(&oura, TokenServer::Legacy, &code(&oura, "ada", "daily")).await;
     let old: Value = answer.json().await.unwrap();
@@ -120,7 +120,7 @@ async fn a_grant_stays_at_its_server_when_the_application_moves() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_the_clients_fault() {
+async fn wrong_secret_is_invalid_client_and_keeps_the_token() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     oura.configure(|settings| settings.client_secret = "another".to_owned());
@@ -133,7 +133,7 @@ async fn a_wrong_secret_is_the_clients_fault() {
 }
 
 #[tokio::test]
-async fn the_client_may_authenticate_by_basic() {
+async fn client_may_use_basic_authentication() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     let form = [("grant_type", "refresh_token"), ("refresh_token", text(&tokens, "refresh_token"))];
@@ -143,7 +143,7 @@ async fn the_client_may_authenticate_by_basic() {
 }
 
 #[tokio::test]
-async fn access_ends_with_its_lifetime_with_revocation_and_with_withdrawal() {
+async fn access_token_ends_by_lifetime_expiry_and_withdrawal() {
     let (oura, clock) = oura(|_| {}).await;
     let tokens = connect(&oura, "bea", "daily").await;
     assert_eq!(get(&oura, &tokens, "personal_info").await.status(), 200);
@@ -163,7 +163,7 @@ async fn access_ends_with_its_lifetime_with_revocation_and_with_withdrawal() {
 }
 
 #[tokio::test]
-async fn the_new_server_revokes_by_form_and_always_says_yes() {
+async fn new_server_answers_every_revocation_with_200() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     let url = oura.revoke_url(TokenServer::New);
@@ -179,7 +179,7 @@ async fn the_new_server_revokes_by_form_and_always_says_yes() {
 }
 
 #[tokio::test]
-async fn the_legacy_server_revokes_by_query_and_tells_a_second_time_apart() {
+async fn legacy_server_answers_a_second_revocation_with_401() {
     let (oura, _) = oura(|settings| settings.server = TokenServer::Legacy).await;
     let answer = exchange(&oura, TokenServer::Legacy, &code(&oura, "ada", "daily")).await;
     let tokens: Value = answer.json().await.unwrap();
@@ -190,7 +190,7 @@ async fn the_legacy_server_revokes_by_query_and_tells_a_second_time_apart() {
 }
 
 #[tokio::test]
-async fn a_scope_can_be_lost_at_the_next_refresh() {
+async fn withdrawn_scope_is_missing_after_the_next_refresh() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily email").await;
     oura.withdraw_scope("ada", "daily");
@@ -199,7 +199,7 @@ async fn a_scope_can_be_lost_at_the_next_refresh() {
 }
 
 #[tokio::test]
-async fn a_refresh_without_rotation_names_no_refresh_token_and_keeps_the_old() {
+async fn refresh_without_rotation_keeps_the_old_refresh_token() {
     let (oura, _) = oura(|settings| settings.rotates_refresh_tokens = false).await;
     let first = connect(&oura, "ada", "daily").await;
     let token = text(&first, "refresh_token");
@@ -212,7 +212,7 @@ async fn a_refresh_without_rotation_names_no_refresh_token_and_keeps_the_old() {
 }
 
 #[tokio::test]
-async fn lifetime_and_scopes_use_the_configured_format() {
+async fn token_answers_use_the_configured_format() {
     let (oura, _) = oura(|_| {}).await;
     for (lifetime, expected) in [
         (LifetimeFormat::Text, Some(json!("86400"))),

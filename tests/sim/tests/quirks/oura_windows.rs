@@ -1,4 +1,4 @@
-//! Which days a window of dates contains, how rows are paged and which fields they carry.
+//! Which days a window of dates contains, how rows are paged, and which fields they have.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use sim::oura::{Collection, Kind, Period, SleepWindow};
 use crate::browser::{connect, days, get, oura, rows, text};
 
 #[tokio::test]
-async fn the_end_is_inclusive_for_the_scores_and_exclusive_for_activity_and_sleep() {
+async fn window_end_is_inclusive_for_scores_only() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "bea", "daily").await;
     let one_day = "start_date=2026-03-05&end_date=2026-03-05";
@@ -26,7 +26,7 @@ async fn the_end_is_inclusive_for_the_scores_and_exclusive_for_activity_and_slee
 }
 
 #[tokio::test]
-async fn a_date_time_reaches_into_its_day() {
+async fn date_time_end_includes_its_day() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "bea", "daily").await;
     let window = "start_date=2026-03-05&end_date=2026-03-05T23:59:59";
@@ -34,7 +34,7 @@ async fn a_date_time_reaches_into_its_day() {
 }
 
 #[tokio::test]
-async fn sleep_may_be_placed_by_its_bedtime_instead() {
+async fn sleep_can_be_selected_by_bedtime() {
     let (oura, _) = oura(|settings| settings.sleep_window = SleepWindow::BedtimeStart).await;
     let tokens = connect(&oura, "ada", "daily").await;
     let day = "2026-03-06".parse().unwrap();
@@ -49,7 +49,7 @@ async fn sleep_may_be_placed_by_its_bedtime_instead() {
 }
 
 #[tokio::test]
-async fn a_window_with_a_day_on_each_side_is_right_under_every_rule_and_in_every_zone() {
+async fn window_with_margins_finds_the_day_under_every_rule() {
     for zone in ["Asia/Kathmandu", "Pacific/Tongatapu", "Pacific/Marquesas", "Europe/Berlin"] {
         for rule in [SleepWindow::Day, SleepWindow::BedtimeStart, SleepWindow::BedtimeStartUtc] {
             let (oura, _) = oura(|settings| settings.sleep_window = rule).await;
@@ -62,7 +62,7 @@ async fn a_window_with_a_day_on_each_side_is_right_under_every_rule_and_in_every
 }
 
 #[tokio::test]
-async fn without_dates_it_is_yesterday_to_today() {
+async fn query_without_dates_is_yesterday_to_today() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "bea", "daily").await;
     assert_eq!(days(&oura, &tokens, "daily_sleep").await, ["2026-03-09", "2026-03-10"]);
@@ -70,7 +70,7 @@ async fn without_dates_it_is_yesterday_to_today() {
 }
 
 #[tokio::test]
-async fn bad_dates_are_refused() {
+async fn invalid_dates_are_refused() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "bea", "daily").await;
     let unreadable = get(&oura, &tokens, "sleep?start_date=05/03/2026").await;
@@ -81,7 +81,7 @@ async fn bad_dates_are_refused() {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_with_and_without_the_dates() {
+async fn paging_works_with_and_without_repeated_dates() {
     let (oura, _) = oura(|settings| settings.page_size = 4).await;
     let tokens = connect(&oura, "bea", "daily").await;
     let window = "start_date=2026-02-20&end_date=2026-03-01";
@@ -104,7 +104,7 @@ async fn pages_follow_each_other_with_and_without_the_dates() {
 }
 
 #[tokio::test]
-async fn rows_come_in_no_useful_order() {
+async fn rows_are_not_ordered_by_day() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "ada", "daily").await;
     for day in 1..=9 {
@@ -117,7 +117,7 @@ async fn rows_come_in_no_useful_order() {
 }
 
 #[tokio::test]
-async fn fields_are_filtered_as_measured() {
+async fn fields_parameter_selects_as_measured() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "bea", "daily").await;
     let names = |row: &Value| -> Vec<String> { row.as_object().unwrap().keys().cloned().collect() };
@@ -132,7 +132,7 @@ async fn fields_are_filtered_as_measured() {
 }
 
 #[tokio::test]
-async fn one_document_is_bare() {
+async fn single_document_has_no_wrapper() {
     let (oura, _) = oura(|_| {}).await;
     let tokens = connect(&oura, "bea", "daily").await;
     let night = oura.night("bea", "2026-03-05".parse().unwrap()).unwrap();

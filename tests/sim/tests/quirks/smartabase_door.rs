@@ -1,4 +1,4 @@
-//! Who is let in, and how the answers are dressed.
+//! Authentication, and the headers of the answers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::browser::client;
 use crate::coach::{ANN, event, import, post, site};
 
 #[tokio::test]
-async fn a_wrong_password_is_401_and_counted() {
+async fn wrong_password_gets_401_and_is_counted() {
     let (site, _) = site(|_| {}).await;
     let url = format!("{}/api/v1/listgroups?informat=json&format=json", site.url());
     let accounts = [("api.account", "wrong"), ("api@example.org", "api-password")];
@@ -25,7 +25,7 @@ async fn a_wrong_password_is_401_and_counted() {
 }
 
 #[tokio::test]
-async fn another_path_is_another_world() {
+async fn only_the_configured_path_is_served() {
     let config = Config { path: "/app/live".to_owned(), ..Config::default() };
     let site = Smartabase::start(config).await.unwrap();
     assert!(site.url().ends_with("/app/live"));
@@ -38,7 +38,7 @@ async fn another_path_is_another_world() {
 }
 
 #[tokio::test]
-async fn answers_are_chunked_and_do_not_say_what_they_are() {
+async fn answers_are_chunked_and_have_no_content_type() {
     let (site, _) = site(|_| {}).await;
     let answer = post(&site, "listgroups", &json!({"name": ""})).await;
     let headers = answer.headers();
@@ -49,7 +49,7 @@ async fn answers_are_chunked_and_do_not_say_what_they_are() {
 }
 
 #[tokio::test]
-async fn a_call_that_does_not_ask_for_json_is_noted() {
+async fn call_without_format_json_is_a_violation() {
     let (site, _) = site(|_| {}).await;
     let request = client().post(format!("{}/api/v1/listgroups", site.url()));
     request.basic_auth("api.account", Some("api-password")).json(&json!({"name": ""})).send().await.unwrap();
@@ -57,20 +57,20 @@ async fn a_call_that_does_not_ask_for_json_is_noted() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed() {
+async fn idle_connection_is_closed() {
     let config = Config { keep_alive: Duration::from_millis(50), ..Config::default() };
     let site = Smartabase::start(config).await.unwrap();
     let address = site.page_url().replace("http://", "").replace('/', "");
     let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
     connection.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut received = Vec::new();
-    // Ends only because the site closes the connection.
+    // Returns only because the site closes the connection.
     connection.read_to_end(&mut received).await.unwrap();
     assert!(received.starts_with(b"HTTP/1.1 404"));
 }
 
 #[tokio::test]
-async fn a_dropped_site_is_gone() {
+async fn dropped_site_refuses_connections() {
     let (site, _) = site(|_| {}).await;
     let url = site.page_url();
     assert_eq!(client().get(&url).send().await.unwrap().status(), 200);
@@ -82,7 +82,7 @@ async fn a_dropped_site_is_gone() {
 }
 
 #[tokio::test]
-async fn the_page_shows_the_records() {
+async fn page_shows_the_records() {
     let (site, _) = site(|_| {}).await;
     import(&site, &[event(ANN, "09/03/2026", &[("Score", "<81>")])]).await;
     let page = client().get(site.page_url()).send().await.unwrap().text().await.unwrap();

@@ -1,4 +1,4 @@
-//! Importing events: 200 on failure, success that is none, and what becomes of what was sent.
+//! Importing events: failures with status 200, successes that store nothing, and what is stored.
 
 use jiff::civil::{date, time};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use sim::smartabase::{Form, UpdateElsewhere, Violation};
 use crate::coach::{ACTIVITY, ANN, BOB, SLEEP, assert_unexpected, event, ids, import, post, result, site};
 
 #[tokio::test]
-async fn events_are_stored_in_order_under_new_ids() {
+async fn imported_events_get_new_ids_in_order() {
     let (site, _) = site(|_| {}).await;
     let answer = import(&site, &[event(ANN, "08/03/2026", &[("Score", "80")]), event(ANN, "09/03/2026", &[])]).await;
     assert_eq!(answer["eventImportResultForForm"].as_array().unwrap().len(), 1);
@@ -22,7 +22,7 @@ async fn events_are_stored_in_order_under_new_ids() {
 }
 
 #[tokio::test]
-async fn two_forms_have_two_results() {
+async fn each_form_has_its_own_result() {
     let (site, _) = site(|_| {}).await;
     let mut activity = event(ANN, "08/03/2026", &[]);
     activity["formName"] = json!(ACTIVITY);
@@ -35,7 +35,7 @@ async fn two_forms_have_two_results() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_dropped_and_named_in_a_success() {
+async fn unknown_fields_are_dropped_and_named_despite_success() {
     let (site, _) = site(|_| {}).await;
     let one = event(ANN, "08/03/2026", &[("score", "80"), ("Nap", "1")]);
     let two = event(ANN, "09/03/2026", &[("Nap", "2"), ("Score", "81")]);
@@ -49,7 +49,7 @@ async fn unknown_fields_are_dropped_and_named_in_a_success() {
 }
 
 #[tokio::test]
-async fn one_bad_event_spoils_the_batch_and_nobody_says_which() {
+async fn one_bad_event_refuses_the_batch_without_a_reason() {
     let bad: [fn(&mut Value); 7] = [
         |event| event["userId"] = json!({"userId": 4}),
         |event| event["userId"] = json!(ANN),
@@ -69,7 +69,7 @@ async fn one_bad_event_spoils_the_batch_and_nobody_says_which() {
 }
 
 #[tokio::test]
-async fn a_single_value_field_stands_in_one_row() {
+async fn single_value_field_in_two_rows_is_refused() {
     let (site, _) = site(|_| {}).await;
     let mut twice = event(ANN, "08/03/2026", &[]);
     let second = json!({"row": 1, "pairs": [{"key": "Night", "value": "no"}]});
@@ -91,7 +91,7 @@ async fn a_single_value_field_stands_in_one_row() {
 }
 
 #[tokio::test]
-async fn keys_that_are_not_documented_meet_a_page_of_html() {
+async fn unknown_keys_get_an_html_page() {
     let (site, _) = site(|_| {}).await;
     let mut odd = event(ANN, "08/03/2026", &[]);
     odd["externalId"] = json!("x");
@@ -103,7 +103,7 @@ async fn keys_that_are_not_documented_meet_a_page_of_html() {
 }
 
 #[tokio::test]
-async fn an_update_overwrites_everything() {
+async fn update_overwrites_all_fields() {
     let (site, _) = site(|_| {}).await;
     let first = import(&site, &[event(ANN, "08/03/2026", &[("Score", "80"), ("Note", "by staff")])]).await;
     let id = ids(&first)[0];
@@ -118,7 +118,7 @@ async fn an_update_overwrites_everything() {
 }
 
 #[tokio::test]
-async fn an_update_of_what_is_gone_succeeds_under_another_id() {
+async fn update_of_a_missing_event_creates_another_id() {
     let (site, _) = site(|_| {}).await;
     let ids_before = ids(&import(&site, &[event(ANN, "08/03/2026", &[]), event(BOB, "08/03/2026", &[])]).await);
     assert!(site.delete_event(ids_before[0]));
@@ -132,7 +132,7 @@ async fn an_update_of_what_is_gone_succeeds_under_another_id() {
 }
 
 #[tokio::test]
-async fn an_update_can_be_made_to_miss_always() {
+async fn update_always_creates_another_id_if_configured() {
     let (site, _) = site(|settings| settings.update_elsewhere = UpdateElsewhere::Always).await;
     let id = ids(&import(&site, &[event(ANN, "08/03/2026", &[])]).await)[0];
     let mut update = event(ANN, "08/03/2026", &[]);
@@ -142,7 +142,7 @@ async fn an_update_can_be_made_to_miss_always() {
 }
 
 #[tokio::test]
-async fn an_empty_existing_id_is_none() {
+async fn empty_existing_id_creates_an_event() {
     let (site, _) = site(|_| {}).await;
     let mut new = event(ANN, "08/03/2026", &[]);
     new["existingEventId"] = json!("");
@@ -150,7 +150,7 @@ async fn an_empty_existing_id_is_none() {
 }
 
 #[tokio::test]
-async fn success_can_come_with_fewer_ids_than_events() {
+async fn success_can_have_fewer_ids_than_events() {
     let (site, _) = site(|settings| _ = settings.cannot_receive.insert(SLEEP.to_owned(), [BOB].into())).await;
     let answer = import(&site, &[event(ANN, "08/03/2026", &[]), event(BOB, "08/03/2026", &[])]).await;
     assert_eq!(ids(&answer).len(), 1);
@@ -159,14 +159,14 @@ async fn success_can_come_with_fewer_ids_than_events() {
 }
 
 #[tokio::test]
-async fn nothing_stops_a_second_event_on_the_same_date() {
+async fn second_event_on_the_same_date_is_stored() {
     let (site, _) = site(|_| {}).await;
     import(&site, &[event(ANN, "08/03/2026", &[]), event(ANN, "08/03/2026", &[])]).await;
     assert_eq!(site.duplicates(), [(ANN, SLEEP.to_owned(), date(2026, 3, 8))]);
 }
 
 #[tokio::test]
-async fn dates_times_and_values_have_one_spelling() {
+async fn other_spellings_of_dates_times_and_values_are_refused() {
     let (site, _) = site(|_| {}).await;
     for (field, wrong) in [
         ("startDate", json!("2026-03-08")),
@@ -194,7 +194,7 @@ async fn dates_times_and_values_have_one_spelling() {
 }
 
 #[tokio::test]
-async fn the_hour_after_midnight_is_written_down() {
+async fn twelve_am_is_accepted_and_recorded_as_a_violation() {
     let (site, _) = site(|_| {}).await;
     let mut trusted = event(ANN, "08/03/2026", &[]);
     trusted["startTime"] = json!("00:30 AM");
@@ -207,7 +207,7 @@ async fn the_hour_after_midnight_is_written_down() {
 }
 
 #[tokio::test]
-async fn the_finish_time_is_an_hour_later_unless_given() {
+async fn missing_finish_time_is_an_hour_after_the_start() {
     let (site, _) = site(|_| {}).await;
     let mut open = event(ANN, "08/03/2026", &[]);
     open.as_object_mut().unwrap().remove("finishTime");
@@ -216,7 +216,7 @@ async fn the_finish_time_is_an_hour_later_unless_given() {
 }
 
 #[tokio::test]
-async fn fields_of_the_site_itself_are_not_to_be_sent() {
+async fn sending_linked_fields_is_a_violation() {
     let (site, _) = site(|_| {}).await;
     let answer = import(&site, &[event(ANN, "08/03/2026", &[("First Name", "Ann")])]).await;
     assert_eq!(answer["result"]["state"], "UNEXPECTED_ERROR");
@@ -227,7 +227,7 @@ async fn fields_of_the_site_itself_are_not_to_be_sent() {
 }
 
 #[tokio::test]
-async fn the_singular_endpoint_works_on_some_sites() {
+async fn singular_import_works_unless_refused() {
     let (site, _) = site(|_| {}).await;
     let answer = post(&site, "eventimport", &event(ANN, "08/03/2026", &[])).await;
     let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();

@@ -9,7 +9,7 @@ fn profile(pairs: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_import_replaces_the_record() {
+async fn profile_import_replaces_the_record() {
     let (site, _) = site(|_| {}).await;
     let first = json!([{"key": "Address", "value": "https://x"}, {"key": "Status", "value": "new"}]);
     let answer = call(&site, "profileimport", &profile(&first)).await;
@@ -22,7 +22,7 @@ async fn an_import_replaces_the_record() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_named_here_too() {
+async fn unknown_profile_fields_are_named() {
     let (site, _) = site(|_| {}).await;
     let answer = call(&site, "profileimport", &profile(&json!([{"key": "Link", "value": "x"}]))).await;
     let message = answer["message"].as_str().unwrap();
@@ -30,7 +30,7 @@ async fn unknown_fields_are_named_here_too() {
 }
 
 #[tokio::test]
-async fn it_is_one_bare_object_without_dates() {
+async fn wrapped_or_dated_profile_is_refused() {
     let (site, _) = site(|_| {}).await;
     let mut dated = profile(&json!([]));
     dated["startDate"] = json!("08/03/2026");
@@ -44,7 +44,7 @@ async fn it_is_one_bare_object_without_dates() {
 }
 
 #[tokio::test]
-async fn records_read_back() {
+async fn profile_search_returns_the_records() {
     let (site, _) = site(|_| {}).await;
     call(&site, "profileimport", &profile(&json!([{"key": "Status", "value": "done"}]))).await;
     let answer = call(&site, "profilesearch", &json!({"formNames": [LINK], "userIds": [ANN, BOB]})).await;

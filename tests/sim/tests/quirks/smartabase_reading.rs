@@ -1,4 +1,4 @@
-//! Reading events back: three searches, each with its own trap.
+//! Reading events: three searches, each with its own oddities.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn found(answer: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn an_event_reads_back_with_more_and_less_than_was_sent() {
+async fn search_adds_linked_fields_and_omits_blank_ones() {
     let (site, _) = site(|_| {}).await;
     let mut form = Form::event(SLEEP, ["Night", "Score", "Note"]);
     form.doubles.insert("Score".to_owned());
@@ -38,7 +38,7 @@ async fn an_event_reads_back_with_more_and_less_than_was_sent() {
 }
 
 #[tokio::test]
-async fn dates_without_times_do_not_narrow_a_search() {
+async fn search_ignores_dates_without_times() {
     let (site, _) = site(|_| {}).await;
     import(&site, &[event(ANN, "08/03/2026", &[]), event(ANN, "09/03/2026", &[])]).await;
     let mut search =
@@ -51,7 +51,7 @@ async fn dates_without_times_do_not_narrow_a_search() {
 }
 
 #[tokio::test]
-async fn a_search_names_its_users() {
+async fn search_without_users_is_empty_and_a_violation() {
     let (site, _) = site(|_| {}).await;
     import(&site, &[event(ANN, "08/03/2026", &[]), event(BOB, "08/03/2026", &[])]).await;
     let search = |users: Value| json!({"formNames": SLEEP, "userIds": users});
@@ -63,7 +63,7 @@ async fn a_search_names_its_users() {
 }
 
 #[tokio::test]
-async fn results_per_user_are_the_latest() {
+async fn results_per_user_returns_the_latest() {
     let (site, _) = site(|_| {}).await;
     let answer = import(&site, &[event(ANN, "09/03/2026", &[]), event(ANN, "07/03/2026", &[])]).await;
     let search = json!({"formNames": [SLEEP], "userIds": [ANN], "resultsPerUser": 1});
@@ -71,7 +71,7 @@ async fn results_per_user_are_the_latest() {
 }
 
 #[tokio::test]
-async fn a_search_is_paged_on_request() {
+async fn search_is_paged_on_request() {
     for (spelling, name) in [
         (CursorName::Cursor, "cursor"),
         (CursorName::NextCursor, "nextCursor"),
@@ -95,7 +95,7 @@ async fn a_search_is_paged_on_request() {
 }
 
 #[tokio::test]
-async fn the_cursor_is_in_the_configured_place() {
+async fn cursor_is_in_the_configured_place() {
     for (place, pointer) in [
         (CursorPlace::Top, "/cursor"),
         (CursorPlace::Pagination, "/pagination/cursor"),
@@ -117,7 +117,7 @@ async fn the_cursor_is_in_the_configured_place() {
 }
 
 #[tokio::test]
-async fn a_user_may_be_read_inside_an_object() {
+async fn user_id_can_be_an_object() {
     let (site, _) = site(|settings| settings.users_as_objects = true).await;
     import(&site, &[event(ANN, "08/03/2026", &[])]).await;
     let answer = call(&site, "eventsearch", &json!({"formNames": [SLEEP], "userIds": [ANN]})).await;
@@ -125,7 +125,7 @@ async fn a_user_may_be_read_inside_an_object() {
 }
 
 #[tokio::test]
-async fn nothing_has_three_shapes() {
+async fn empty_result_has_three_shapes() {
     let (site, _) = site(|_| {}).await;
     for (empty, body) in [(Empty::List, r#"{"events":[]}"#), (Empty::Object, "{}"), (Empty::Nothing, "")] {
         site.configure(|settings| settings.empty = empty);
@@ -136,7 +136,7 @@ async fn nothing_has_three_shapes() {
 }
 
 #[tokio::test]
-async fn a_filter_compares_fields() {
+async fn filter_conditions_compare_fields() {
     let (site, _) = site(|_| {}).await;
     let scores = ["8", "70", "81"].map(|score| event(ANN, "08/03/2026", &[("Score", score)]));
     let ids = ids(&import(&site, &scores).await);
@@ -156,7 +156,7 @@ async fn a_filter_compares_fields() {
 }
 
 #[tokio::test]
-async fn synchronise_gives_what_changed_on_the_server() {
+async fn synchronise_returns_changes_and_deletions() {
     let (site, clock) = site(|_| {}).await;
     let first = ids(&import(&site, &[event(ANN, "08/03/2026", &[]), event(ANN, "07/03/2026", &[])]).await);
     let sync = |since: &Value| json!({"formName": SLEEP, "lastSynchronisationTimeOnServer": since, "userIds": [ANN]});
@@ -177,7 +177,7 @@ async fn synchronise_gives_what_changed_on_the_server() {
 }
 
 #[tokio::test]
-async fn synchronise_takes_a_first_date_in_place_of_a_time() {
+async fn synchronise_accepts_a_start_date() {
     let (site, _) = site(|_| {}).await;
     let answer = import(&site, &[event(ANN, "08/03/2026", &[]), event(ANN, "07/03/2026", &[])]).await;
     let body = json!({"formName": SLEEP, "startDate": "08/03/2026", "userIds": [ANN]});
@@ -185,7 +185,7 @@ async fn synchronise_takes_a_first_date_in_place_of_a_time() {
 }
 
 #[tokio::test]
-async fn synchronise_without_users_or_rights_gives_nothing() {
+async fn synchronise_without_users_is_empty_and_forbidden_is_403() {
     let (site, _) = site(|_| {}).await;
     import(&site, &[event(ANN, "08/03/2026", &[])]).await;
     let all = call(&site, "synchronise", &json!({"formName": SLEEP, "lastSynchronisationTimeOnServer": 0})).await;
@@ -196,7 +196,7 @@ async fn synchronise_without_users_or_rights_gives_nothing() {
 }
 
 #[tokio::test]
-async fn synchronise_pages_with_a_cursor_in_either_place() {
+async fn synchronise_is_paged_under_either_cursor_name() {
     for spelling in [CursorName::Cursor, CursorName::NextCursor] {
         let (site, _) = site(|settings| (settings.page_size, settings.cursor) = (2, spelling)).await;
         let events: Vec<Value> = (1..=3).map(|day| event(ANN, &format!("0{day}/03/2026"), &[])).collect();
@@ -218,7 +218,7 @@ async fn synchronise_pages_with_a_cursor_in_either_place() {
 }
 
 #[tokio::test]
-async fn an_event_is_deleted_once() {
+async fn second_deletion_of_an_event_fails() {
     let (site, _) = site(|_| {}).await;
     let id = ids(&import(&site, &[event(ANN, "08/03/2026", &[])]).await)[0];
     let body = json!({"eventId": id});

@@ -14,7 +14,7 @@ fn ask(cursor: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn users_come_with_their_uuid_whatever_it_is() {
+async fn roster_returns_missing_and_empty_uuids() {
     let (site, clock) = site(|_| {}).await;
     site.set_user(User { uuid: None, ..User::new(1003, "", "Cy", "Caddie") });
     site.set_user(User::new(1004, "", "Di", "Diver"));
@@ -28,7 +28,7 @@ async fn users_come_with_their_uuid_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn the_roster_is_paged_under_either_name() {
+async fn roster_is_paged_under_either_cursor_name() {
     for (spelling, name) in [(CursorName::Cursor, "cursor"), (CursorName::NextCursor, "nextCursor")] {
         let (site, _) = site(|settings| (settings.page_size, settings.cursor) = (1, spelling)).await;
         let first = call(&site, "usersynchronise", &ask(&json!(""))).await;
@@ -40,7 +40,7 @@ async fn the_roster_is_paged_under_either_name() {
 }
 
 #[tokio::test]
-async fn a_cursor_can_repeat_for_ever() {
+async fn roster_cursor_repeats_if_configured() {
     let (site, _) = site(|settings| (settings.page_size, settings.cursor_repeats) = (1, true)).await;
     let first = call(&site, "usersynchronise", &ask(&json!(""))).await;
     let second = call(&site, "usersynchronise", &ask(&first["cursor"])).await;
@@ -49,7 +49,7 @@ async fn a_cursor_can_repeat_for_ever() {
 }
 
 #[tokio::test]
-async fn without_paging_everyone_comes_and_it_is_noted() {
+async fn roster_without_paging_is_whole_and_a_violation() {
     let (site, _) = site(|settings| settings.page_size = 1).await;
     let answer = call(&site, "usersynchronise", &json!({"lastSynchronisationTimeOnServer": 0, "userIds": []})).await;
     assert_eq!(names(&answer["users"]), ["Ann", "Bob"]);
@@ -57,7 +57,7 @@ async fn without_paging_everyone_comes_and_it_is_noted() {
 }
 
 #[tokio::test]
-async fn the_merged_the_deleted_and_the_hidden() {
+async fn roster_reports_merged_and_deleted_but_not_hidden_users() {
     let (site, _) = site(|_| {}).await;
     for (id, name) in [(1003, "Cy"), (1004, "Di"), (1005, "Ed")] {
         site.set_user(User::new(id, name, name, "Extra"));
@@ -75,7 +75,7 @@ async fn the_merged_the_deleted_and_the_hidden() {
 }
 
 #[tokio::test]
-async fn a_search_answers_once_per_question() {
+async fn user_search_returns_one_list_per_query() {
     let (site, _) = site(|_| {}).await;
     let questions = json!([{"userId": BOB}, {"username": "ann.archer"}, {"firstName": "Bob", "lastName": "Archer"}]);
     let answer = call(&site, "usersearch", &json!({"identification": questions})).await;
@@ -89,7 +89,7 @@ async fn a_search_answers_once_per_question() {
 }
 
 #[tokio::test]
-async fn groups_have_members_and_a_wrong_name_has_none() {
+async fn unknown_group_has_no_members() {
     let (site, _) = site(|_| {}).await;
     let groups = call(&site, "listgroups", &json!({"name": ""})).await;
     assert_eq!(groups, json!({"name": ["All Accounts", "Reserves", "Squad"]}));

@@ -1,4 +1,4 @@
-//! Logging in, and what the forms look like.
+//! The login, and the schemas of the forms.
 
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn log_in(site: &Smartabase, app: &str, password: &str) -> Response {
 }
 
 #[tokio::test]
-async fn a_failed_login_is_200_without_a_session() {
+async fn failed_login_is_200_without_a_session() {
     let (site, _) = site(|_| {}).await;
     for (app, password, part) in [("site", "wrong", "Invalid"), ("sit", "api-password", "application known as")] {
         let answer = log_in(&site, app, password).await;
@@ -38,7 +38,7 @@ async fn a_failed_login_is_200_without_a_session() {
 }
 
 #[tokio::test]
-async fn the_schema_of_a_form_needs_a_session() {
+async fn schemas_need_a_session() {
     let (site, _) = site(|_| {}).await;
     let answer = log_in(&site, "site", "api-password").await;
     assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/json"));
@@ -59,7 +59,7 @@ async fn the_schema_of_a_form_needs_a_session() {
 }
 
 #[tokio::test]
-async fn a_form_says_what_its_fields_are_and_whether_it_is_only_for_reading() {
+async fn schema_has_field_types_and_read_only_flag() {
     let (site, _) = site(|_| {}).await;
     let form = Form::event("Sleep", ["Score", "Week"]).typed("Week", "Text Calculation");
     site.set_form(Form { read_only: true, ..form });
@@ -74,7 +74,7 @@ async fn a_form_says_what_its_fields_are_and_whether_it_is_only_for_reading() {
 }
 
 #[tokio::test]
-async fn a_site_may_keep_its_schemas_to_itself() {
+async fn schemas_can_be_absent_forbidden_or_html() {
     for (schemas, status) in [(Schemas::Absent, 404), (Schemas::Forbidden, 403), (Schemas::Html, 200)] {
         let (site, _) = site(|_| {}).await;
         let session = session(&site).await;

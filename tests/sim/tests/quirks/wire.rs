@@ -1,4 +1,4 @@
-//! The wire: what it counts, and every way in which it can fail.
+//! The wire: what it counts, and every fault.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn wired() -> (Smartabase, Wire) {
     (site, wire)
 }
 
-/// An import over the wire; what came of it at the client's end.
+/// Sends an import over the wire; returns what the client received.
 async fn import(wire: &Wire, date: &str) -> reqwest::Result<(u16, String)> {
     let url = format!("{}/api/v1/eventsimport?informat=json&format=json", wire.url());
     let body = json!({"events": [event(ANN, date, &[])]});
@@ -31,7 +31,7 @@ fn arrived(site: &Smartabase) -> usize {
 }
 
 #[tokio::test]
-async fn a_healthy_wire_changes_nothing_and_counts_everything() {
+async fn wire_without_rules_forwards_and_counts_all() {
     let (site, wire) = wired().await;
     wire.keep_bodies();
     let (status, body) = import(&wire, "08/03/2026").await.unwrap();
@@ -49,7 +49,7 @@ async fn a_healthy_wire_changes_nothing_and_counts_everything() {
 }
 
 #[tokio::test]
-async fn headers_and_framing_pass_untouched() {
+async fn headers_and_framing_are_unchanged() {
     let (_site, wire) = wired().await;
     let answer = client().get(format!("{}/api/v3/forms/summaries", wire.url())).send().await.unwrap();
     assert_eq!(answer.status(), 403);
@@ -76,7 +76,7 @@ async fn headers_and_framing_pass_untouched() {
 }
 
 #[tokio::test]
-async fn what_never_arrives_has_no_effect() {
+async fn request_that_is_dropped_before_has_no_effect() {
     for fault in [Fault::DropBefore, Fault::Answer(Answer::status(500))] {
         let (site, wire) = wired().await;
         wire.inject(When::every().path(IMPORT).nth(1), fault.clone());
@@ -90,7 +90,7 @@ async fn what_never_arrives_has_no_effect() {
 }
 
 #[tokio::test]
-async fn what_arrives_has_its_effect_although_the_answer_is_lost() {
+async fn request_with_a_lost_answer_has_its_effect() {
     let lost = [Fault::DropAfter, Fault::Truncate, Fault::Replace(Answer::html()), Fault::Replace(Answer::status(502))];
     for fault in lost {
         let (site, wire) = wired().await;
@@ -106,7 +106,7 @@ async fn what_arrives_has_its_effect_although_the_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn an_announced_length_is_cut_short_too() {
+async fn answer_with_a_content_length_is_truncated() {
     let (oura, _) = crate::browser::oura(|_| {}).await;
     let wire = Wire::start(&oura.url()).await.unwrap();
     wire.inject(When::every(), Fault::Truncate);
@@ -116,7 +116,7 @@ async fn an_announced_length_is_cut_short_too() {
 }
 
 #[tokio::test]
-async fn answers_carry_headers_and_bodies() {
+async fn injected_answer_has_its_headers_and_body() {
     let (_site, wire) = wired().await;
     let throttled = Answer::status(429).header("retry-after", "7").body("slow down");
     wire.inject(When::every(), Fault::Answer(throttled));
@@ -126,7 +126,7 @@ async fn answers_carry_headers_and_bodies() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_never_ends() {
+async fn hanging_request_gets_no_answer() {
     for (fault, effect) in [(Fault::HangBefore, 0), (Fault::HangAfter, 1)] {
         let (site, wire) = wired().await;
         wire.inject(When::every(), fault);
@@ -138,7 +138,7 @@ async fn a_hanging_request_never_ends() {
 }
 
 #[tokio::test]
-async fn a_gate_gives_an_exact_order() {
+async fn gate_holds_a_request_until_it_is_opened() {
     let (site, wire) = wired().await;
     let gate = Gate::new();
     wire.inject(When::every().body("08/03/2026"), Fault::HoldBefore(gate.clone()));
@@ -161,7 +161,7 @@ async fn a_gate_gives_an_exact_order() {
 }
 
 #[tokio::test]
-async fn a_delayed_request_arrives() {
+async fn delayed_request_is_carried_out() {
     let (site, wire) = wired().await;
     wire.inject(When::every(), Fault::Delay(Duration::from_millis(20)));
     let begun = std::time::Instant::now();
@@ -171,7 +171,7 @@ async fn a_delayed_request_arrives() {
 }
 
 #[tokio::test]
-async fn rules_choose_by_turn_method_body_and_closure() {
+async fn rules_select_by_turn_method_body_and_closure() {
     let (_site, wire) = wired().await;
     let refuse = |status| Fault::Answer(Answer::status(status));
     wire.inject(When::every().method("POST").body("08/03").first(2), refuse(501));
@@ -188,7 +188,7 @@ async fn rules_choose_by_turn_method_body_and_closure() {
 }
 
 #[tokio::test]
-async fn operations_of_aws_services_are_told_apart() {
+async fn rules_and_log_know_aws_operations() {
     let (_site, wire) = wired().await;
     wire.inject(When::every().operation("PutItem"), Fault::Answer(Answer::status(500)));
     for (target, status) in [("DynamoDB_20120810.GetItem", 404), ("DynamoDB_20120810.PutItem", 500)] {
@@ -199,7 +199,7 @@ async fn operations_of_aws_services_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_wire_to_nowhere_hangs_up() {
+async fn wire_without_an_upstream_cuts_the_connection() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
