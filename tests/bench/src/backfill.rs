@@ -1,4 +1,4 @@
-//! History: five years of one athlete, and the last month of many at once.
+//! Measures backfills: five years of one athlete, and a month of many athletes at once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::world::{Manner, World};
 /// How long Oura and Smartabase take to answer.
 const DELAY: Duration = Duration::from_millis(50);
 
-/// What SQS hands out at most (the template's `BatchSize`).
+/// The most messages in one batch (the template's `BatchSize`).
 const BATCH: usize = connector::schedule::plan::BURST as usize;
 
-/// Oura's allowance in five minutes, and what ticks may take of it.
+/// The requests that Oura allows in five minutes.
 const ALLOWANCE: u32 = connector::schedule::plan::ALLOWANCE;
 
 pub(crate) async fn measure(functions: &Functions) -> anyhow::Result<()> {

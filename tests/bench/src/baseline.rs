@@ -1,5 +1,5 @@
-//! The same requests from a Python program with `aiohttp`, on the same core and in the same run. A ratio of two processor
-//! times says something only if both come from one machine and one moment.
+//! The same requests from a Python program with `aiohttp`, on the same core and in the same run. A ratio of two
+//! processor times means something only if both are measured on one machine at one time.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::lambda::Effort;
 use crate::process;
 use crate::world::World;
 
-/// The baseline's process, idle between two rounds. It is killed when this is dropped.
+/// The process of the baseline, which is idle between two rounds. It is killed when this is dropped.
 pub(crate) struct Baseline {
     /// Held so that the process ends with it.
     _process: Child,
@@ -27,7 +27,8 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// Starts the baseline on a core, for these athletes; `None` where `tests/bench/baseline/install` has not been run.
+    /// Starts the baseline on a core, for these athletes. Returns `None` if `tests/bench/baseline/install` has not been
+    /// run.
     pub(crate) async fn start(
         world: &World,
         athletes: i64,
@@ -77,7 +78,7 @@ impl Baseline {
         Ok(Some(baseline))
     }
 
-    /// One round over all athletes; answers what it took, and for how many of them Oura said something new.
+    /// Runs one round over all athletes. Returns what it took, and for how many athletes Oura's data had changed.
     pub(crate) async fn round(&mut self) -> anyhow::Result<(Effort, u64)> {
         let (began, before) = (Instant::now(), process::cpu(self.id)?);
         self.tell(&json!("round")).await?;
@@ -92,7 +93,7 @@ impl Baseline {
     }
 }
 
-/// The top-level fields that the connector asks for.
+/// The top-level fields that the connector selects.
 fn fields<D: Document>() -> String {
     let top = |path: &'static str| path.split_once('.').map_or(path, |(top, _)| top);
     let names: BTreeSet<_> = ["id", "day"].into_iter().chain(D::FIELDS.iter().map(|field| top(field.name))).collect();

@@ -1,5 +1,5 @@
-//! From exec to the first event, and the first event beside a later one: processor time, not the clock's, since that is
-//! what a share of a processor stretches.
+//! Measures the time from exec to the first event, and the first event compared with a later one. It measures processor
+//! time, because a smaller share of a processor lengthens exactly that.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,30 +11,30 @@ use crate::lambda::Function;
 use crate::size;
 use crate::world::{Manner, World};
 
-/// How often each is started; the medians are printed.
+/// How often each function is started; the medians are printed.
 const RUNS: usize = 9;
 
-/// The share of a processor that 256 MB bring: 1,769 MB are one (AWS's published *Configure Lambda function memory*).
+/// The share of a processor for 256 MB: 1,769 MB have a whole one (AWS's *Configure Lambda function memory*).
 const SHARE: f64 = 256.0 / 1769.0;
 
-/// Most INIT processor time, as a multiple of the hello-world's.
+/// The most processor time of INIT, as a multiple of the hello-world's.
 const TARGET_INIT: f64 = 2.0;
 
-/// Most processor time that the first event takes beyond a later one.
+/// The most processor time that the first event takes beyond a later one.
 const TARGET_FIRST: Duration = Duration::from_millis(10);
 
-/// Most memory, in bytes.
+/// The most memory, in bytes.
 const TARGET_MEMORY: u64 = 20_000_000;
 
-/// Largest zipped function, in bytes.
+/// The largest zipped function, in bytes.
 const TARGET_ZIPPED: usize = 4_000_000;
 
-/// One life of a process.
+/// One run of a process.
 struct Life {
     init: Duration,
     first: Duration,
     later: Duration,
-    /// On the clock with [`SHARE`] of a processor, where that can be had.
+    /// Elapsed time with [`SHARE`] of a processor, if this machine can limit it.
     first_limited: Option<Duration>,
     memory: u64,
 }
@@ -74,7 +74,7 @@ pub(crate) async fn measure(functions: &Functions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each function with an event of its usual life.
+/// Each function with a typical event.
 fn events() -> [(&'static str, Value); 5] {
     let page = json!({
         "version": "2.0", "routeKey": "$default", "rawPath": "/connect", "rawQueryString": "athlete=uuid-2001",
@@ -95,7 +95,7 @@ fn events() -> [(&'static str, Value); 5] {
     ]
 }
 
-/// The medians of several lives.
+/// The medians of several runs.
 async fn lives(world: &World, binary: &Path, event: &Value) -> anyhow::Result<Life> {
     let mut lives = Vec::new();
     for _ in 0..RUNS {

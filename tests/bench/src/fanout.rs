@@ -1,4 +1,4 @@
-//! One tick of many athletes.
+//! Measures one tick of many athletes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::{Manner, World};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many athletes; several times for several measurements.
+    /// How many athletes; several values for several measurements.
     #[arg(long, default_values_t = [1_000, 10_000, 100_000])]
     athletes: Vec<usize>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 /// How long the queue takes to answer a call.
 const QUEUE: Duration = Duration::from_millis(10);
 
-/// Oura's budget: what a plan may begin in five minutes, of 5,000 requests allowed.
+/// Oura's budget: the requests that a plan may start in five minutes, of 5,000 allowed.
 const BUDGET: usize = 2_500;
 
 const WINDOW: u64 = 300;
@@ -66,7 +66,7 @@ pub(crate) async fn measure(functions: &Functions, options: Options) -> anyhow::
     Ok(())
 }
 
-/// The most that begins in any five minutes.
+/// The most jobs that start within any five minutes.
 fn worst(delays: &[u64]) -> usize {
     let within = |start: &u64| delays.iter().filter(|delay| (*start..start + WINDOW).contains(*delay)).count();
     let mut starts: Vec<_> = delays.to_vec();
@@ -75,7 +75,7 @@ fn worst(delays: &[u64]) -> usize {
     starts.iter().map(within).max().unwrap_or_default()
 }
 
-/// Copies the one connection that there is until there are so many.
+/// Copies the one existing connection until there are `athletes` of them.
 async fn populate(world: &World, athletes: usize) -> anyhow::Result<()> {
     let client = world.stage.dynamo.client();
     let text = |text: String| AttributeValue::S(text);
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_five_minutes_begin_with_any_job() {
+    fn worst_five_minutes_can_begin_with_any_job() {
         assert_eq!(worst(&[]), 0);
         assert_eq!(worst(&[0, 299, 300, 301, 599]), 3);
     }

@@ -13,7 +13,7 @@ pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 pub(crate) struct Functions(pub(crate) PathBuf);
 
 impl Functions {
-    /// Builds them: the functions with the features that `sam build` gives them, and the hello-world.
+    /// Builds the functions with the features that `sam build` uses, and the hello-world.
     pub(crate) fn build() -> anyhow::Result<Self> {
         let build = |arguments: &[&str]| {
             let mut command = Command::new(env!("CARGO"));
@@ -24,12 +24,13 @@ impl Functions {
         };
         build(&["--bin", "scheduler", "--bin", "worker", "--bin", "oauth", "--bin", "enrol"])?;
         build(&["--package", "hello"])?;
-        // Cargo puts what has the profile of benchmarks, as this program has, beside what has the release profile.
+        // Cargo puts binaries of the bench profile, such as this program, in the same folder as those of the release
+        // profile.
         let here = std::env::current_exe()?;
         Ok(Self(here.parent().context("this program is in no folder")?.to_owned()))
     }
 
-    /// The binary of one function, as cargo leaves it (`worker`) or as `sam build` does (`WorkerFunction/bootstrap`).
+    /// The binary of one function, as cargo names it (`worker`) or as `sam build` does (`WorkerFunction/bootstrap`).
     pub(crate) fn binary(&self, function: &str) -> anyhow::Result<PathBuf> {
         let built = self.0.join(function);
         if built.is_file() {
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_found_where_cargo_and_where_sam_leave_it() {
+    fn binary_is_found_under_the_names_of_cargo_and_sam() {
         let folder = tempfile::tempdir().unwrap();
         let functions = Functions(folder.path().to_owned());
         assert!(functions.binary("oauth").is_err());

@@ -1,4 +1,4 @@
-//! TLS in front of a plain server, a delay, and a count.
+//! A TLS server in front of a plain one, which delays answers and counts requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,24 +19,24 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-/// A certificate for 127.0.0.1 that vouches for itself.
+/// A self-signed certificate for 127.0.0.1.
 pub(crate) struct Authority {
     certificate: CertificateDer<'static>,
     key: PrivatePkcs8KeyDer<'static>,
-    /// The certificate as text, for whoever is to trust it.
+    /// The certificate as text, for clients that must trust it.
     pub(crate) pem: String,
 }
 
-/// What a server offers when a connection is made.
+/// The protocols that a server offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2, and HTTP/1.1 for who can't.
+    /// HTTP/2, and HTTP/1.1 for other clients.
     Http2,
 }
 
-/// A TLS server that hands every request to a plain one.
+/// A TLS server that forwards every request to a plain server.
 pub(crate) struct Gateway {
     port: u16,
     counted: Arc<Counted>,
@@ -49,12 +49,12 @@ struct Counted {
     requests: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
-    /// Requests under way now, and the most there ever were.
+    /// Requests in flight now, and the most there ever were.
     under_way: AtomicU64,
     peak: AtomicU64,
 }
 
-/// What went through a gateway.
+/// The traffic of a gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
     /// Handshakes.
@@ -65,7 +65,7 @@ pub(crate) struct Traffic {
     pub(crate) sent: u64,
     /// Bytes of the answers' bodies.
     pub(crate) received: u64,
-    /// The most requests under way at once.
+    /// The most requests in flight at once.
     pub(crate) peak: u64,
 }
 
@@ -81,7 +81,7 @@ impl Authority {
 }
 
 impl Gateway {
-    /// Opens a gateway to `upstream` (`http://127.0.0.1:1234`), each of whose answers takes `delay` longer.
+    /// Opens a gateway to `upstream` (`http://127.0.0.1:1234`) that delays each answer by `delay`.
     pub(crate) async fn open(
         authority: &Authority,
         upstream: &str,
@@ -107,7 +107,7 @@ impl Gateway {
         });
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // As every server on the way does: an answer in several pieces must not wait for an acknowledgement.
+                // Like other servers: an answer in several pieces must not wait for an acknowledgement.
                 let _ = stream.set_nodelay(true);
                 let (acceptor, forward) = (acceptor.clone(), Arc::clone(&forward));
                 tokio::spawn(async move {
@@ -117,7 +117,7 @@ impl Gateway {
                         let forward = Arc::clone(&forward);
                         async move { forward.answer(request).await }
                     });
-                    // A client that goes away in the middle is no concern of ours.
+                    // An error here means that the client closed the connection.
                     let _ =
                         auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
                 });
@@ -126,12 +126,12 @@ impl Gateway {
         Ok(Self { port, counted, server })
     }
 
-    /// Where it listens.
+    /// The address of the gateway.
     pub(crate) fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// What went through since the last time this was asked. Connections that stay open count once.
+    /// The traffic since the last call. Connections that stay open count once.
     pub(crate) fn take(&self) -> Traffic {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
         let Counted { connections, requests, sent, received, peak, .. } = &*self.counted;

@@ -1,6 +1,6 @@
-//! Lambda, as a function sees it: the Runtime API on a port of this machine, and the function's binary as a child process.
+//! A stand-in for Lambda: the Runtime API on a port of this machine, and the function's binary as a child process.
 //!
-//! Paths and headers are those of AWS's published *Lambda runtime API*, version 2018-06-01.
+//! Paths and headers follow AWS's *Lambda runtime API*, version 2018-06-01.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,10 +21,10 @@ use tokio::task::JoinHandle;
 
 use crate::process::{self, Share};
 
-/// How long an invocation may take: the longest that the template gives.
+/// The longest time-out of the template's functions.
 const TIMEOUT: Duration = Duration::from_mins(15);
 
-/// A function's process, idle between two events. It is killed when this is dropped.
+/// A function's process, which is idle between two events. It is killed when this is dropped.
 pub(crate) struct Function {
     process: Child,
     id: u32,
@@ -36,12 +36,12 @@ pub(crate) struct Function {
     pub(crate) start: Effort,
 }
 
-/// What something took.
+/// The time that something took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Effort {
-    /// On the clock.
+    /// Elapsed time.
     pub(crate) wall: Duration,
-    /// Of a processor.
+    /// Processor time.
     pub(crate) cpu: Duration,
 }
 
@@ -58,7 +58,7 @@ enum Happened {
 }
 
 impl Function {
-    /// Starts a binary with these variables and no others, and waits until it asks for its first event.
+    /// Starts a binary with only these variables, and waits until it asks for its first event.
     pub(crate) async fn start(binary: &Path, variables: &[(String, String)]) -> anyhow::Result<Self> {
         let (send, events) = mpsc::unbounded_channel();
         let (tell, happened) = mpsc::unbounded_channel();
@@ -73,7 +73,7 @@ impl Function {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         let server = tokio::spawn(async move {
-            // It serves until the task is aborted.
+            // Serves until the task is aborted.
             let _ = axum::serve(listener, routes).await;
         });
         let name = binary.file_name().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Function {
         Ok(function)
     }
 
-    /// Hands out an event and waits until the function has answered and asks for the next.
+    /// Gives the function an event, and waits until it has answered and asks for the next one.
     pub(crate) async fn invoke(&mut self, event: &Value) -> anyhow::Result<(Effort, Value)> {
         let (began, before) = (Instant::now(), self.cpu()?);
         self.api.send.send(event.to_string())?;
@@ -121,18 +121,18 @@ impl Function {
         }
     }
 
-    /// From now on it gets so much of a processor; answers whether this machine can do that.
+    /// Limits the function to a share of a processor. Returns whether this machine can do that.
     pub(crate) fn limit(&mut self, share: f64) -> bool {
         self.share = Share::of(share, self.id);
         self.share.is_some()
     }
 
-    /// The most memory it has had, in bytes.
+    /// The most memory that the process has had, in bytes.
     pub(crate) fn peak_memory(&self) -> anyhow::Result<u64> {
         process::peak_memory(self.id)
     }
 
-    /// Keeps it on one core.
+    /// Keeps the process on one core.
     pub(crate) async fn pin(&self, core: usize) -> anyhow::Result<()> {
         process::pin(self.id, core).await
     }
@@ -152,7 +152,7 @@ impl Function {
 impl Drop for Function {
     fn drop(&mut self) {
         self.server.abort();
-        // The control group can be taken away only once the process is gone, which `kill_on_drop` does too late for it.
+        // The control group can be removed only when the process has ended. `kill_on_drop` would end it too late.
         let _ = self.process.start_kill();
         while matches!(self.process.try_wait(), Ok(None)) {
             std::thread::yield_now();

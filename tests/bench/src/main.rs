@@ -1,8 +1,9 @@
-//! What the product costs, measured on the functions as they are deployed.
+//! Measures what the product costs, on the functions as they are deployed.
 //!
-//! Each subcommand builds the release binaries, runs them under a stand-in for Lambda ([`lambda`]) against the simulated
-//! services, the embedded table and stand-ins for SQS and Secrets Manager ([`world`]), all behind TLS ([`gateway`]), and
-//! prints counts, ratios measured in one run, and the targets beside them. Nothing here fails because a machine is slow.
+//! Each subcommand builds the release binaries and runs them under a stand-in for Lambda ([`lambda`]). They use the
+//! simulated services, the embedded table, and stand-ins for SQS and Secrets Manager ([`world`]), all behind TLS
+//! ([`gateway`]). A subcommand prints counts, ratios measured in one run, and the targets beside them. It never fails
+//! because a machine is slow.
 //!
 //! ```text
 //! cargo bench-cold          # CPU and memory from exec to the first event, beside a hello-world
@@ -47,9 +48,9 @@ struct Options {
 
 #[derive(Subcommand)]
 enum What {
-    /// From exec to the first event, and the first event beside a later one.
+    /// From exec to the first event, and the first event compared with a later one.
     Cold,
-    /// 1,000 athletes in one process: nothing changed, and a fifth changed.
+    /// 1,000 athletes in one process: without changes, and with changes for a fifth of them.
     Throughput(throughput::Options),
     /// One tick of many athletes.
     Fanout(fanout::Options),

@@ -1,4 +1,4 @@
-//! What a process has cost, as Linux says.
+//! What a process has used, as Linux reports it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::process::Command;
 
-/// The processor time that all threads of a process have had. Those that have ended are left out.
+/// The processor time of all threads of a process. Threads that have ended are left out.
 pub(crate) fn cpu(process: u32) -> anyhow::Result<Duration> {
     let mut sum = Duration::ZERO;
     for thread in fs::read_dir(format!("/proc/{process}/task")).context("the process is gone")? {
-        // A thread may end between the two looks.
+        // The thread may have ended since it was listed.
         let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
         sum += on_processor(&text).with_context(|| format!("not as schedstat is written: {text}"))?;
     }
@@ -30,7 +30,7 @@ pub(crate) fn peak_memory(process: u32) -> anyhow::Result<u64> {
     high_water(&status).context("no VmHWM")
 }
 
-/// `VmHWM:     13512 kB`, in bytes.
+/// Parses `VmHWM:     13512 kB`; returns bytes.
 fn high_water(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
@@ -45,14 +45,14 @@ pub(crate) async fn pin(process: u32, core: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A share of one processor, as Lambda gives it by memory. Needs a control group of version 1 that may be written.
+/// A share of one processor, as Lambda gives it by memory. Needs a writable control group of version 1.
 pub(crate) struct Share(PathBuf);
 
 /// The scheduler's period, in microseconds.
 const PERIOD: u64 = 20_000;
 
 impl Share {
-    /// Puts a process under `share` of a processor; nothing, where that can't be done.
+    /// Limits a process to `share` of a processor. Returns `None` if that is not possible.
     pub(crate) fn of(share: f64, process: u32) -> Option<Self> {
         let group = Path::new("/sys/fs/cgroup/cpu").join(format!("bench-{process}"));
         fs::create_dir(&group).ok()?;
@@ -68,7 +68,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        // Succeeds when the process has ended.
+        // Succeeds once the process has ended.
         let _ = fs::remove_dir(&self.0);
     }
 }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_linux_writes_is_read() {
+    fn linux_texts_are_parsed() {
         assert_eq!(on_processor("1234567 89 10\n"), Some(Duration::from_nanos(1_234_567)));
         assert_eq!(on_processor("no"), None);
         assert_eq!(high_water("VmPeak:\t  2 kB\nVmHWM:\t   13512 kB\nVmRSS:\t 1 kB\n"), Some(13_512 * 1024));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_had_time_and_memory() {
+    fn this_process_has_used_time_and_memory() {
         let me = std::process::id();
         assert!(cpu(me).unwrap() > Duration::ZERO && peak_memory(me).unwrap() > 1 << 20);
     }

@@ -1,4 +1,4 @@
-//! Stand-ins for SQS and Secrets Manager, as far as the functions use them. Both speak AWS's JSON protocol, with the
+//! Stand-ins for SQS and Secrets Manager, as far as the functions use them. Both use AWS's JSON protocol, with the
 //! operation in a header.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub(crate) struct Services {
     server: JoinHandle<()>,
 }
 
-/// What was put on the queue.
+/// What was sent to the queue.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     /// Calls.
@@ -29,7 +29,7 @@ pub(crate) struct Queue {
     pub(crate) bodies: Vec<String>,
 }
 
-/// What the three secrets hold, each under the name that ends its ARN.
+/// The values of the three secrets. Each field has the name that ends the secret's ARN.
 pub(crate) struct Contents {
     pub(crate) oura: Value,
     pub(crate) smartabase: Value,
@@ -62,7 +62,7 @@ impl Services {
             }
         });
         let server = tokio::spawn(async move {
-            // It serves until the task is aborted.
+            // Serves until the task is aborted.
             let _ = axum::serve(listener, routes).await;
         });
         Ok(Self { address, queue, server })
@@ -72,7 +72,7 @@ impl Services {
         &self.address
     }
 
-    /// What was put on the queue since the last time this was asked.
+    /// What was sent to the queue since the last call.
     pub(crate) fn take(&self) -> Queue {
         std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! How large each function is, and of how many crates it is made; and whether that has grown.
+//! Measures the zipped size and the number of crates of each function, and whether they have grown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,17 +16,17 @@ use crate::functions::{Functions, ROOT};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Fail if one has grown by more than a tenth over the budget.
+    /// Fail if a function exceeds its budget by more than a tenth.
     #[arg(long)]
     check: bool,
 }
 
-/// What a function may be.
+/// The budget of a function.
 #[derive(Deserialize)]
 struct Allowance {
     /// Zipped, in bytes.
     zipped: usize,
-    /// The crates it is built from.
+    /// The crates from which it is built.
     crates: usize,
 }
 
@@ -58,19 +58,19 @@ pub(crate) fn measure(functions: &Functions, options: &Options) -> anyhow::Resul
     Ok(())
 }
 
-/// By more than a tenth.
+/// Whether `found` exceeds the budget by more than a tenth.
 fn exceeds(found: usize, allowed: usize) -> bool {
     found * 10 > allowed * 11
 }
 
-/// The bytes of a binary as a deployment package holds it.
+/// The size of a binary in a deployment package, in bytes.
 pub(crate) fn zipped(binary: &Path) -> anyhow::Result<usize> {
     let mut packed = DeflateEncoder::new(Vec::new(), Compression::default());
     packed.write_all(&fs::read(binary).with_context(|| format!("{} can't be read", binary.display()))?)?;
     Ok(packed.finish()?.len())
 }
 
-/// The crates that a function is built from.
+/// The number of crates from which a function is built.
 fn crates(function: &str) -> anyhow::Result<usize> {
     let arguments = ["tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--package"];
     let tree = Command::new(env!("CARGO")).args(arguments).arg(function).current_dir(ROOT).output()?;
@@ -84,12 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenth_is_forgiven_and_no_more() {
+    fn more_than_a_tenth_over_the_budget_is_too_much() {
         assert!(!exceeds(90, 100) && !exceeds(110, 100) && exceeds(111, 100));
     }
 
     #[test]
-    fn the_budget_names_every_function_and_what_cargo_says_of_it_fits() {
+    fn every_function_has_a_budget_and_keeps_its_crates_within_it() {
         let budget: BTreeMap<String, Allowance> = toml::from_str(BUDGET).unwrap();
         assert_eq!(budget.keys().collect::<Vec<_>>(), ["enrol", "oauth", "scheduler", "worker"]);
         for (function, allowed) in budget {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_packs_well() {
+    fn repeated_bytes_are_compressed() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), [7; 10_000]).unwrap();
         assert!((1..100).contains(&zipped(file.path()).unwrap()));

@@ -1,4 +1,4 @@
-//! Many athletes in one worker process on one core, against services that take their time.
+//! Measures many athletes in one worker process on one core, with services that answer with a delay.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(crate) async fn measure(functions: &Functions, options: Options) -> anyhow::
         let mut worker = Function::start(&functions.binary("worker")?, &world.variables()).await?;
         worker.pin(0).await?;
         let everybody = || World::syncs(World::athletes(athletes));
-        // A first batch, after which connections stand.
+        // A first batch opens the connections.
         worker.invoke(&World::syncs(World::athletes(athletes.min(100)))).await?;
         let few = worker.peak_memory()?;
         let _ = (world.oura.take(), world.smartabase.take(), world.table.take());
@@ -64,7 +64,7 @@ pub(crate) async fn measure(functions: &Functions, options: Options) -> anyhow::
     Ok(())
 }
 
-/// The same round by the baseline, beside what the worker took.
+/// Runs the same round with the baseline, and compares it with the worker.
 async fn compare(world: &World, athletes: i64, worker: Effort) -> anyhow::Result<()> {
     let Some(mut baseline) = Baseline::start(world, athletes, IN_FLIGHT, 0).await? else {
         println!("    no baseline to compare with: run tests/bench/baseline/install");
@@ -88,7 +88,8 @@ async fn compare(world: &World, athletes: i64, worker: Effort) -> anyhow::Result
 fn report(what: &str, athletes: i64, delay: Duration, effort: Effort, world: &World) {
     let (oura, smartabase, table) = (world.oura.take(), world.smartabase.take(), world.table.take());
     let athletes = athletes as f64;
-    // What is bound by latency: a round of athletes after the other, or Smartabase's answers, whichever takes longer.
+    // The limit by latency: the rounds of athletes one after the other, or Smartabase's answers, whichever takes
+    // longer.
     let rounds = (athletes / f64::from(IN_FLIGHT)).ceil();
     let ideal = rounds.max(smartabase.requests as f64 / DELIVERIES) * delay.as_secs_f64();
     let (wall, cpu) = (effort.wall.as_secs_f64(), effort.cpu.as_secs_f64());

@@ -1,5 +1,5 @@
-//! Everything around a function: simulated services with connected athletes, the table, a queue, the secrets; each behind
-//! TLS.
+//! The environment of a function: simulated services with connected athletes, the table, a queue and the secrets, all
+//! behind TLS.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use store::AthleteId;
 use crate::gateway::{Authority, Gateway, Offer};
 use crate::services::{Contents, Services};
 
-/// Where certificates of authorities are found on Debian, Amazon Linux and their kin.
+/// Where Debian and Amazon Linux, and systems based on them, keep the CA certificates.
 const AUTHORITIES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// How the services answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
-    /// What they offer when a connection is made.
+    /// The protocols that they offer.
     pub(crate) offer: Offer,
     /// How long Oura and Smartabase take to answer.
     pub(crate) delay: Duration,
@@ -31,9 +31,9 @@ pub(crate) struct Manner {
     pub(crate) queue_delay: Duration,
 }
 
-/// The world of one deployment.
+/// The environment of one deployment.
 pub(crate) struct World {
-    /// The services and the table, and a connector of this process that got the athletes connected.
+    /// The services, the table, and a connector in this process that connected the athletes.
     pub(crate) stage: Stage,
     /// In front of Oura.
     pub(crate) oura: Gateway,
@@ -41,7 +41,7 @@ pub(crate) struct World {
     pub(crate) smartabase: Gateway,
     /// In front of the table.
     pub(crate) table: Gateway,
-    /// The path under which the table answers.
+    /// The path of the table's address.
     table_path: String,
     /// The queue and the secrets.
     pub(crate) services: Services,
@@ -51,17 +51,17 @@ pub(crate) struct World {
 }
 
 impl Manner {
-    /// Services that answer at once, over HTTP/2.
+    /// Services that answer without delay, over HTTP/2.
     pub(crate) const PROMPT: Self = Self { offer: Offer::Http2, delay: Duration::ZERO, queue_delay: Duration::ZERO };
 }
 
 impl World {
-    /// A site of so many athletes, all connected and synced a moment ago.
+    /// A site of `athletes` athletes, all connected and just synced.
     pub(crate) async fn of(athletes: i64, manner: Manner) -> anyhow::Result<Self> {
         Self::around(e2e::connected(cast(athletes)).await, manner).await
     }
 
-    /// The same, of athletes who have worn their rings since that day.
+    /// Like [`World::of`], with athletes who have worn their rings since `since`.
     pub(crate) async fn living_since(athletes: i64, since: Date, manner: Manner) -> anyhow::Result<Self> {
         let mut cast = cast(athletes);
         for person in &mut cast.people {
@@ -75,7 +75,7 @@ impl World {
         let authority = Authority::new()?;
         let folder = tempfile::tempdir()?;
         let trusted = folder.path().join("trusted.pem");
-        // As many as a deployed function reads, and ours.
+        // As many certificates as a deployed function reads, and our own.
         let usual = AUTHORITIES.iter().find_map(|path| fs::read_to_string(path).ok());
         let usual = usual.context("no certificates of authorities: install ca-certificates")?;
         fs::write(&trusted, format!("{usual}\n{}", authority.pem))?;
@@ -103,7 +103,7 @@ impl World {
         })
     }
 
-    /// The variables that the template and Lambda give a function.
+    /// The environment variables that the template and Lambda set for a function.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let oura = self.stage.oura.url();
         let behind = |address: String| address.replacen(&oura, &self.oura.url(), 1);
@@ -145,13 +145,13 @@ impl World {
         (2001..2001 + count).filter_map(|number| AthleteId::parse(&format!("uuid-{number}")).ok())
     }
 
-    /// What SQS hands the worker: a sync of each of these.
+    /// The event from SQS with a sync of each of these athletes.
     pub(crate) fn syncs(athletes: impl Iterator<Item = AthleteId>) -> Value {
         let tick = Timestamp::now();
         Self::messages(athletes.map(|athlete| Job::Sync { athlete, tick }.to_message()))
     }
 
-    /// What SQS hands the worker: these messages, by the names `message-0`, `message-1` and so on.
+    /// The event from SQS with these messages, whose ids are `message-0`, `message-1` and so on.
     pub(crate) fn messages(bodies: impl Iterator<Item = String>) -> Value {
         let record = |(number, body)| {
             json!({
@@ -169,7 +169,7 @@ impl World {
     }
 }
 
-/// So many athletes, now, whose connections bring no history.
+/// `athletes` athletes at the present time, without a backfill.
 fn cast(athletes: i64) -> Cast {
     let mut cast = Cast { now: Timestamp::now(), ..e2e::squad(athletes) };
     cast.variables.push(("BACKFILL_DAYS", "0".to_owned()));

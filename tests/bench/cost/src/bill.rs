@@ -1,37 +1,39 @@
-//! A month's bill, line by line.
+//! The bill of a month, line by line.
 
 use std::fmt;
 
 use crate::{Counts, Price, Prices};
 
-/// A month of the bill.
+/// Days of a month.
 const DAYS: f64 = 30.0;
 
-/// Memory with which a function has one whole processor (Lambda's developer guide, "Configure Lambda function memory").
+/// The memory with which a function has one whole processor (Lambda's developer guide, "Configure Lambda function
+/// memory").
 const MB_OF_A_PROCESSOR: f64 = 1769.0;
 
-/// How long a poll of an empty queue waits (Lambda's developer guide, "Using Lambda with Amazon SQS").
+/// How long a poll of an empty queue takes (Lambda's developer guide, "Using Lambda with Amazon SQS").
 const POLL_SECONDS: f64 = 20.0;
 
-/// What CloudWatch adds to each line of a log (its API reference, `PutLogEvents`).
+/// Bytes that CloudWatch adds to each line of a log (its API reference, `PutLogEvents`).
 const LINE_OVERHEAD: f64 = 26.0;
 
-/// Lines of one invocation: ours, our metrics, and Lambda's own three.
+/// Lines of one invocation: the connector's, its metrics, and three from Lambda.
 const LINES: f64 = 5.0;
 
-/// What DynamoDB adds to each item, and again for its entry in an index (its developer guide, "Table storage").
+/// Bytes that DynamoDB adds to each item, and again to its entry in an index (its developer guide, "Table storage").
 const ITEM_OVERHEAD: f64 = 100.0;
 
-/// What one read unit reads of a list, consistently.
+/// Bytes of a list that one read unit covers, read consistently.
 const READ_UNIT: f64 = 4096.0;
 
-/// The holds, one for each service, and the outage that a batch reads with its athletes.
+/// The items that a batch reads with its athletes: the holds, one for each service, and the outage.
 const HOLDS: f64 = 3.0;
 
-/// Calls that a change makes to the table one after the other: the lease, the ledger, the intents, the confirmation.
+/// Calls to the table that a change makes one after the other: the lease, the ledger, the intended records, the
+/// confirmation.
 const TABLE_CALLS_OF_A_CHANGE: f64 = 4.0;
 
-/// The page, the button, the return from Oura, and one more look.
+/// Requests of a visit: the page, the button, the callback from Oura, and the page once more.
 const REQUESTS_OF_A_VISIT: f64 = 4.0;
 
 /// Minutes of a day.
@@ -39,34 +41,34 @@ const MINUTES: f64 = 24.0 * 60.0;
 
 const GB: f64 = 1024.0 * 1024.0 * 1024.0;
 
-/// Whose bill it is.
+/// The site whose bill is calculated.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
-    /// Athletes connected.
+    /// Connected athletes.
     pub athletes: u32,
-    /// Memory of the worker.
+    /// Memory of the worker, in MB.
     pub worker_mb: f64,
 }
 
-/// What a line grows with.
+/// What the cost of a line depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payer {
-    /// The athletes, whether or not anything changes.
+    /// The number of athletes, whether or not anything changes.
     Ticks,
-    /// What the athletes' rings bring.
+    /// The changes of the athletes' data.
     Changes,
-    /// Nothing: it is paid for an installation without athletes, too.
+    /// Nothing: an installation without athletes pays it too.
     Installation,
 }
 
-/// One line: so many units of something.
+/// One line: a number of units of one thing.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// What it grows with.
+    /// What the cost depends on.
     pub payer: Payer,
     /// What is paid for.
     pub what: &'static str,
-    /// How many units a month.
+    /// Units a month.
     pub units: f64,
     /// US dollars a month.
     pub dollars: f64,
@@ -75,20 +77,20 @@ pub struct Line {
 /// The bill of one month.
 #[derive(Clone, Debug)]
 pub struct Bill {
-    /// Whose it is.
+    /// The site.
     pub site: Site,
-    /// Its lines, in the order in which they are printed.
+    /// The lines, in the order in which they are printed.
     pub lines: Vec<Line>,
 }
 
-/// Makes out the bill of a month of 30 days.
+/// Calculates the bill of a month of 30 days.
 #[must_use]
 pub fn bill(prices: &Prices, counts: &Counts, site: Site) -> Bill {
     let month = Month { prices, counts, site };
     Bill { site, lines: [month.ticks(), month.changes(), month.installation()].concat() }
 }
 
-/// What the lines are worked out from.
+/// The inputs of the lines.
 struct Month<'a> {
     prices: &'a Prices,
     counts: &'a Counts,
@@ -116,16 +118,16 @@ impl Month<'_> {
         self.counts.template.enrolments_a_day * DAYS
     }
 
-    /// Seconds of a batch in which nothing changed: it waits for the slowest of its athletes, who are asked for at once,
-    /// and computes for all of them with the share of a processor that its memory buys.
+    /// Seconds of a batch in which nothing changed. The batch waits for the slowest of its athletes, whose requests are
+    /// concurrent. It computes for all of them with the share of a processor that its memory buys.
     fn unchanged(&self) -> f64 {
         let Counts { template, assumed, .. } = self.counts;
         let share = (self.site.worker_mb / MB_OF_A_PROCESSOR).min(1.0);
         seconds(assumed.table_ms + assumed.oura_ms + assumed.cpu_ms * template.batch / share)
     }
 
-    /// Seconds that a batch takes longer, on average, because something changed. At worst the changes are spread over the
-    /// day, so that nearly every batch has one and waits for it.
+    /// How many seconds a batch takes longer, on average, because of changes. In the worst case the changes are spread
+    /// over the day, so that nearly every batch contains one and waits for it.
     fn delayed(&self) -> f64 {
         let Counts { template, day, code, assumed, .. } = self.counts;
         let likely = day.changes * template.period_minutes / MINUTES;
@@ -135,7 +137,7 @@ impl Month<'_> {
         some * turns * seconds(requests * assumed.smartabase_ms + TABLE_CALLS_OF_A_CHANGE * assumed.table_ms)
     }
 
-    /// What is paid for the athletes, whether or not anything changes.
+    /// The lines that depend on the number of athletes, whether or not anything changes.
     fn ticks(&self) -> Vec<Line> {
         let Self { prices, counts: Counts { template, day, bytes, code, assumed }, site } = self;
         let of = |what, units, price| Line::of(Payer::Ticks, what, units, price);
@@ -145,7 +147,7 @@ impl Month<'_> {
         let planning = calls / code.calls_at_once * seconds(assumed.table_ms);
         let enrolling = self.enrolments() * f64::from(site.athletes) * seconds(assumed.enrolment_ms);
         let by_schedule = gb_seconds(template.scheduler_mb, planning) + gb_seconds(template.enrol_mb, enrolling);
-        // Eventually consistent: half a unit for a row, and for 4 KB of a list.
+        // Eventually consistent reads: half a unit for an item, and for 4 KB of a list.
         let read = (syncs + batches * HOLDS + syncs * bytes.index_entry / READ_UNIT) / 2.0;
         vec![
             of("Lambda: invocations of the worker", batches, &prices.lambda_requests),
@@ -158,7 +160,7 @@ impl Month<'_> {
         ]
     }
 
-    /// What is paid for that which athletes and their rings bring.
+    /// The lines that depend on the changes of the athletes' data.
     fn changes(&self) -> Vec<Line> {
         let Self { prices, counts: Counts { template, day, bytes, assumed, .. }, site } = self;
         let of = |what, units, price| Line::of(Payer::Changes, what, units, price);
@@ -181,7 +183,7 @@ impl Month<'_> {
         ]
     }
 
-    /// What is paid however many athletes there are.
+    /// The lines that do not depend on the number of athletes.
     fn installation(&self) -> Vec<Line> {
         let Self { prices, counts: Counts { template, bytes, code, assumed, .. }, .. } = self;
         let of = |what, units, price| Line::of(Payer::Installation, what, units, price);
@@ -204,7 +206,7 @@ impl Month<'_> {
         ]
     }
 
-    /// Gigabytes of log of so many invocations, each of which logs this much of its own.
+    /// Gigabytes of log for this many invocations, each of which logs `bytes` besides its fixed lines.
     fn log(&self, invocations: f64, bytes: f64) -> f64 {
         invocations * (bytes + self.counts.assumed.platform_log + LINES * LINE_OVERHEAD) / GB
     }
@@ -217,13 +219,13 @@ impl Line {
 }
 
 impl Bill {
-    /// US dollars a month for what grows with this.
+    /// US dollars a month for the lines of one kind.
     #[must_use]
     pub fn dollars(&self, payer: Payer) -> f64 {
         self.lines.iter().filter(|line| line.payer == payer).map(|line| line.dollars).sum()
     }
 
-    /// US dollars a month for all of it.
+    /// US dollars a month for all lines.
     #[must_use]
     pub fn total(&self) -> f64 {
         self.lines.iter().map(|line| line.dollars).sum()
@@ -248,7 +250,7 @@ impl fmt::Display for Bill {
     }
 }
 
-/// A count as people write it: thousands apart, and a digit or two where it is small.
+/// A number for people: with a comma between thousands, and two decimals if it is below ten.
 fn grouped(units: f64) -> String {
     let digits = if units < 10.0 && units.fract() > 0.0 { 2 } else { 0 };
     let plain = format!("{units:.digits$}");
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paid_for_the_athletes_grows_with_them_and_the_rest_does_not() {
+    fn all_lines_but_the_installation_grow_with_the_athletes() {
         let (one, two) = (of(1000), of(2000));
         for (one, two) in one.lines.iter().zip(&two.lines) {
             let times = if one.payer == Payer::Installation { 1.0 } else { 2.0 };
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_the_sum_of_what_is_printed() {
+    fn total_is_the_sum_of_the_printed_groups() {
         let bill = of(1000);
         let groups = [Payer::Ticks, Payer::Changes, Payer::Installation].map(|payer| bill.dollars(payer));
         assert!(same(groups.iter().sum(), bill.total()), "{groups:?}");
@@ -306,20 +308,20 @@ mod tests {
     }
 
     #[test]
-    fn nobody_pays_for_the_installation_alone() {
+    fn site_without_athletes_pays_only_the_installation() {
         let empty = of(0);
         assert!(same(empty.total(), empty.dollars(Payer::Installation)));
     }
 
     #[test]
-    fn numbers_are_for_people() {
+    fn numbers_are_grouped_by_thousands() {
         let written = [0.0, 0.066, 9.0, 12.3, 999.0, 57_600.0, 1_550_334.2].map(grouped);
         assert_eq!(written, ["0", "0.07", "9", "12", "999", "57,600", "1,550,334"]);
     }
 
-    /// Nothing that changes costs more than was aimed at.
+    /// The target is the goal for a site in which nothing changes.
     #[test]
-    fn a_thousand_unchanged_athletes_stay_under_the_target() {
+    fn thousand_unchanged_athletes_cost_less_than_the_target() {
         assert!(of(1000).dollars(Payer::Ticks) < 1.50);
     }
 }

@@ -1,32 +1,32 @@
-//! What the product does, as the bill counts it.
+//! How often the product does what costs money.
 
 use serde::Deserialize;
 
 use crate::Error;
 
-/// All counts; `counts.toml` says of each which test holds it.
+/// All counts. `counts.toml` names the test that checks each of them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
-    /// What is deployed.
+    /// Values of the template.
     pub template: Template,
-    /// What one athlete's ordinary day comes to.
+    /// The counts of one athlete's ordinary day.
     pub day: Day,
-    /// How long things are.
+    /// Sizes in bytes.
     pub bytes: Bytes,
-    /// What the code says.
+    /// Values of the code.
     pub code: Code,
-    /// What can't be counted here.
+    /// Values that cannot be counted here.
     pub assumed: Assumed,
 }
 
-/// What the template says.
+/// Values of the template.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "named as in the template")]
 pub struct Template {
     pub period_minutes: f64,
-    /// Messages of the queue in one invocation of the worker.
+    /// Messages in one invocation of the worker.
     pub batch: f64,
     pub worker_mb: f64,
     pub scheduler_mb: f64,
@@ -38,35 +38,35 @@ pub struct Template {
     pub dashboards: f64,
 }
 
-/// One athlete's day of ordinary life, all ticks and enrolments together.
+/// One athlete's ordinary day, with all ticks and enrolments.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Day {
-    /// Syncs that found something to bring.
+    /// Syncs that found new data.
     pub changes: f64,
-    /// Requests to Smartabase, whatever for.
+    /// Requests to Smartabase, of all kinds.
     pub smartabase_requests: f64,
-    /// Writes that only say that the athlete was looked after.
+    /// Writes that only record that an unchanged athlete was synced.
     pub heartbeats: f64,
     /// Read units of the table, without the list of athletes that a tick reads.
     pub read_units: f64,
     /// Write units of the table, without the heartbeats.
     pub write_units: f64,
-    /// What is logged of the athlete, beside the lines of each invocation.
+    /// Bytes logged about the athlete, besides the lines of each invocation.
     pub log_bytes: f64,
-    /// In so many lines.
+    /// The number of those lines.
     pub log_lines: f64,
 }
 
-/// How long things are.
+/// Sizes in bytes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bytes {
-    /// What a batch logs in which nothing changed: one line, and one of metrics.
+    /// The log of a batch in which nothing changed: one line, and one with metrics.
     pub batch_log: f64,
-    /// What a tick logs: one line, and one of metrics.
+    /// The log of a tick: one line, and one with metrics.
     pub tick_log: f64,
-    /// An athlete in the index that a tick lists.
+    /// An athlete in the index that a tick reads.
     pub index_entry: f64,
     /// An athlete's connection.
     pub connection: f64,
@@ -74,45 +74,45 @@ pub struct Bytes {
     pub record: f64,
 }
 
-/// What the code says.
+/// Values of the code.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Code {
     /// Messages in one call to the queue.
     pub messages_in_a_call: f64,
-    /// Calls to the queue under way at once.
+    /// Concurrent calls to the queue.
     pub calls_at_once: f64,
-    /// Deliveries to Smartabase that one process makes at once.
+    /// Concurrent deliveries to Smartabase by one process.
     pub deliveries_at_once: f64,
     /// How long a secret that was read is used.
     pub secrets_believed_minutes: f64,
-    /// Metrics written at any hour of the day.
+    /// Metrics that are written at any hour of the day.
     pub metrics_of_a_day: f64,
-    /// Metrics written in the hours of the enrolments only.
+    /// Metrics that are written only in the hours of the enrolments.
     pub metrics_of_enrolment: f64,
 }
 
-/// What can't be counted here.
+/// Values that cannot be counted here.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assumed {
-    /// Until the slowest of Oura's four answers for an athlete.
+    /// Time until the slowest of Oura's four answers for an athlete.
     pub oura_ms: f64,
-    /// Until an answer of Smartabase.
+    /// Time until an answer of Smartabase.
     pub smartabase_ms: f64,
-    /// Until an answer of the table.
+    /// Time until an answer of the table.
     pub table_ms: f64,
-    /// What an unchanged athlete takes of a whole processor.
+    /// Time of a whole processor that an unchanged athlete takes.
     pub cpu_ms: f64,
-    /// How long a tick of nobody takes.
+    /// Duration of a tick without athletes.
     pub tick_ms: f64,
-    /// How much longer one more athlete makes an enrolment.
+    /// How much longer an enrolment takes for one more athlete.
     pub enrolment_ms: f64,
     /// How long the requests of a visit to the connect page take together.
     pub visit_ms: f64,
-    /// An athlete's visits to the connect page.
+    /// Visits of an athlete to the connect page.
     pub visits_a_month: f64,
-    /// How old the ledger is.
+    /// Age of the ledger.
     pub days_kept: f64,
     /// Records of one athlete a day.
     pub records_a_day: f64,
@@ -123,7 +123,7 @@ pub struct Assumed {
 }
 
 impl Counts {
-    /// Those of `counts.toml`.
+    /// The counts in `counts.toml`.
     pub fn held() -> Result<Self, Error> {
         toml::from_str(include_str!("../counts.toml")).map_err(|source| Error { file: "counts.toml", source })
     }

@@ -1,8 +1,8 @@
-//! What an installation costs a month on AWS: list prices times counts.
+//! Calculates what an installation costs a month on AWS: list prices times counts.
 //!
-//! The prices stand in `prices.toml`, with where they are published; what the product does stands in `counts.toml`, with
-//! the test that holds it. Nothing is measured here, and nothing of the product is linked, so that the bill is printed in
-//! a second: `cargo bench-cost`.
+//! The prices are in `prices.toml`, with their sources. The counts are in `counts.toml`, with the test that checks each
+//! of them. This crate measures nothing and links nothing of the product, so `cargo bench-cost` prints the bill within
+//! a second.
 //!
 //! ```
 //! let (prices, counts) = (cost::Prices::listed()?, cost::Counts::held()?);
@@ -19,11 +19,11 @@ pub use bill::{Bill, Line, Payer, Site, bill};
 pub use counts::{Assumed, Bytes, Code, Counts, Day, Template};
 pub use prices::{Price, Prices};
 
-/// One of the two files is not what it should be; the message names the line.
+/// One of the two files is invalid; the message names the line.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {source}")]
 pub struct Error {
-    /// Which of them.
+    /// The file.
     file: &'static str,
     /// What is wrong with it.
     source: toml::de::Error,

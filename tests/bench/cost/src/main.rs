@@ -5,10 +5,10 @@ use std::io::Write;
 use clap::Parser;
 use cost::{Counts, Payer, Prices, Site, bill};
 
-/// What this may cost beside the lines of an installation, for 1,000 athletes a month.
+/// The most that 1,000 athletes may cost a month if nothing changes, without the lines of the installation.
 const TARGET: f64 = 1.50;
 
-/// What an installation costs a month on AWS: list prices times counts.
+/// Calculates what an installation costs a month on AWS: list prices times counts.
 #[derive(Parser)]
 struct Arguments {
     /// How many athletes are connected.

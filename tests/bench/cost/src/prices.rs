@@ -8,22 +8,22 @@ use crate::Error;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// US dollars...
+    /// US dollars for `per` units.
     pub dollars: f64,
-    /// ...for so many units.
+    /// The number of units.
     pub per: f64,
-    /// Where AWS publishes it.
+    /// Where AWS publishes the price.
     pub source: String,
 }
 
-/// The prices of one region, each for the unit it is named for.
+/// The prices of one region. Each has the name of its unit.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is named for its unit; prices.toml says what a unit is")]
 pub struct Prices {
-    /// When they were taken.
+    /// The year of the prices.
     pub as_of: String,
-    /// Where they hold.
+    /// The region of the prices.
     pub region: String,
     pub lambda_requests: Price,
     pub lambda_gb_seconds: Price,
@@ -42,7 +42,7 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Those of `prices.toml`.
+    /// The prices in `prices.toml`.
     pub fn listed() -> Result<Self, Error> {
         toml::from_str(include_str!("../prices.toml")).map_err(|source| Error { file: "prices.toml", source })
     }

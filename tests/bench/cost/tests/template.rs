@@ -1,4 +1,4 @@
-//! The counts of the template are the template's.
+//! Checks that the counts of the template are the template's.
 
 #![expect(clippy::expect_used, reason = "the lints know test functions, but not what those share")]
 #![expect(clippy::float_cmp, reason = "whole numbers")]
@@ -7,7 +7,7 @@ use cost::Counts;
 
 const TEMPLATE: &str = include_str!("../../../../template.yaml");
 
-/// A resource's text: from its name to the next line that is indented no deeper.
+/// The text of a resource: from its name to the next line that is not indented deeper.
 fn resource(name: &str) -> impl Iterator<Item = &'static str> {
     let heading = format!("  {name}:");
     let mut lines = TEMPLATE.lines().skip_while(move |line| *line != heading);
@@ -15,21 +15,21 @@ fn resource(name: &str) -> impl Iterator<Item = &'static str> {
     lines.take_while(|line| line.is_empty() || line.starts_with("   "))
 }
 
-/// The number that a property of a resource has.
+/// The number in a property of a resource.
 fn property(name: &str, property: &str) -> f64 {
     let prefix = format!("{property}: ");
     let value = resource(name).find_map(|line| line.trim().strip_prefix(&prefix)).expect("the property");
     value.parse().expect("a number")
 }
 
-/// How many resources are of this type.
+/// How many resources have this type.
 fn resources(kind: &str) -> f64 {
     let count = TEMPLATE.lines().filter(|line| line.trim() == format!("Type: {kind}")).count();
     u32::try_from(count).expect("a few").into()
 }
 
 #[test]
-fn memory_and_batches() {
+fn memory_and_batch_size_equal_the_template() {
     let template = Counts::held().unwrap().template;
     let memory =
         ["Worker", "Scheduler", "Enrol", "OAuth"].map(|name| property(&format!("{name}Function"), "MemorySize"));
@@ -38,7 +38,7 @@ fn memory_and_batches() {
 }
 
 #[test]
-fn schedules() {
+fn period_and_enrolments_equal_the_template() {
     let template = Counts::held().unwrap().template;
     assert!(TEMPLATE.contains(&format!("Default: rate({} minutes)", template.period_minutes)));
     let daily = resource("EnrolFunction").find_map(|line| line.trim().strip_prefix("ScheduleExpression: cron(30 "));
@@ -47,7 +47,7 @@ fn schedules() {
 }
 
 #[test]
-fn what_is_paid_by_the_piece() {
+fn alarms_dashboards_and_secrets_equal_the_template() {
     let template = Counts::held().unwrap().template;
     assert_eq!(resources("AWS::CloudWatch::Alarm"), template.alarms);
     assert_eq!(resources("AWS::CloudWatch::Dashboard"), template.dashboards);

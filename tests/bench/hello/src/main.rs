@@ -1,4 +1,4 @@
-//! The least a function can be: what every other one is measured against.
+//! The smallest possible function, with which the others are compared.
 
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use serde_json::{Value, json};
