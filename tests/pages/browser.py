@@ -1,4 +1,4 @@
-"""A browser: it taps, and looks hard at a page, at everything that is promised of each of ours, whoever reads it."""
+"""A browser that taps, and checks what every page of ours must fulfil, such as the rules for accessibility."""
 
 import base64
 import contextlib
@@ -17,13 +17,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-# How long a page may take before it is given up.
+# How long a page may take to load.
 SECONDS = 30
 
-# Everything that WCAG 2.2 asks for at A and AA and a machine can see, and what axe's authors advise besides.
+# All rules of WCAG 2.2 at levels A and AA that axe can check, and the best practices of axe's authors.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
 
-# In pixels of CSS; WCAG 2.2 asks for 24, what phones advise is 44.
+# In CSS pixels. WCAG 2.2 requires 24; the guidelines of phones recommend 44.
 SMALLEST_TARGET = 44
 
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def insist(attempt: Callable[[], T]) -> T:
-    """For what processes of Chromium's own do, of which one may die on a busy machine before it has begun."""
+    """Tries up to three times, because a process of Chromium may die on a busy machine before it has started."""
     for _ in range(2):
         with contextlib.suppress(WebDriverException):
             return attempt()
@@ -40,7 +40,7 @@ def insist(attempt: Callable[[], T]) -> T:
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """What the browser pretends to be."""
+    """The device that the browser emulates."""
 
     name: str
     width: int
@@ -53,11 +53,11 @@ DESKTOP = Device("desktop", 1280, 800, touch=False)
 
 
 class Browser:
-    """One device, and the origin whose pages are looked at."""
+    """A browser on one device, and the origin whose pages it checks."""
 
     def __init__(self, driver: Chrome, device: Device, axe: str, shots: Path, origin: str) -> None:
         self.driver, self.device, self.axe, self.shots, self.origin = driver, device, axe, shots, origin
-        # As if nobody had used it before.
+        # Reset what an earlier test has set.
         self.resize(device.width)
         self.set_letters(16)
         self.emulate("light")
@@ -66,7 +66,7 @@ class Browser:
         driver.get_log("browser")
 
     def tap(self, words: str) -> None:
-        """Taps the one button or link that says this, and is led on."""
+        """Taps the one button or link with this text, and waits for the next page."""
         found = [element for element in self.driver.find_elements(By.CSS_SELECTOR, "button, a") if element.text == words]
         assert len(found) == 1, f"{len(found)} times {words!r} on {self.heading()!r}"
         with self.another_page():
@@ -84,23 +84,23 @@ class Browser:
 
     @contextlib.contextmanager
     def another_page(self) -> Iterator[None]:
-        """Whatever happens in the block leads to another page, which is there when it ends."""
+        """Waits until the actions in the block have loaded another page."""
         document = "return document.readyState === 'complete' && performance.timeOrigin"
         before = self.script(document)
         yield
         WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: self.script(document) not in (False, before))
 
     def read(self, heading: str) -> str:
-        """The text of the page, which has to be the one under this heading."""
+        """Asserts that the page has this heading, and returns its text."""
         assert self.heading() == heading
         return self.text()
 
     def text(self) -> str:
-        """All the page says."""
+        """Returns the text of the page."""
         return self.driver.find_element(By.TAG_NAME, "body").text
 
     def look(self, name: str) -> None:
-        """Holds the present page to everything that every page of ours promises, and takes its picture."""
+        """Checks the present page against all rules for our pages, and takes screenshots."""
         self.nothing_went_wrong()
         self.fits(name)
         self.can_be_tapped(name)
@@ -108,14 +108,14 @@ class Browser:
         self.is_for_everybody(name)
 
     def nothing_went_wrong(self) -> None:
-        """The console holds nothing about our pages, but for this page's own status when that is an error."""
+        """Asserts that the console has no errors about our pages, except this page's own status if it is an error."""
         said = [entry["message"] for entry in self.driver.get_log("browser")]
         status = f"{self.driver.current_url} - Failed to load resource"
         wrong = [line for line in said if line.startswith(self.origin) and not line.startswith(status)]
         assert not wrong, wrong
 
     def fits(self, name: str) -> None:
-        """Nothing has to be scrolled sideways: here, zoomed to 200 and 400 %, with letters of double size and widely set."""
+        """Asserts that the page does not scroll sideways: normal, at 200 and 400 %, with large and with spaced text."""
         self.does_not_scroll_sideways(name)
         for width in (640, 320):
             self.resize(width)
@@ -133,7 +133,7 @@ class Browser:
         self.script("for (const element of document.querySelectorAll('[style]')) element.removeAttribute('style')")
 
     def does_not_scroll_sideways(self, name: str) -> None:
-        """No content is wider than the window, and none is cut off in its box."""
+        """Asserts that no content is wider than the window, and that none is cut off in its box."""
         wide = self.script(
             "const root = document.documentElement;"
             "return [...document.querySelectorAll('body, body *')].filter(element =>"
@@ -143,7 +143,7 @@ class Browser:
         assert not wide, f"{name}: {wide}"
 
     def can_be_tapped(self, name: str) -> None:
-        """Every button and link is large enough, and nothing lies over it."""
+        """Asserts that every button and link is large enough, and that no other element covers it."""
         targets = self.targets()
         assert targets, f"{name}: nothing leads on"
         for target in targets:
@@ -157,8 +157,8 @@ class Browser:
             assert box["hit"] and min(box["width"], box["height"]) >= SMALLEST_TARGET, f"{name}: {target.text} {box}"
 
     def can_be_walked_by_keyboard(self, name: str) -> None:
-        """Tab goes through the buttons and links in the order in which they are read, and the focus can be seen."""
-        # From the top of the page.
+        """Asserts that Tab visits the buttons and links in reading order, and that the focus is visible."""
+        # Start at the top of the page.
         self.script("document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')")
         for target in self.targets():
             ActionChains(self.driver).send_keys(Keys.TAB).perform()
@@ -170,11 +170,11 @@ class Browser:
                 " getComputedStyle(document.body).color]",
                 target,
             )
-            # As dark on light, or light on dark, as the text is.
+            # The outline has the same contrast as the text.
             assert outline[0] == "solid" and outline[1] >= 2 and outline[2] == outline[3], f"{name}: {outline}"
 
     def is_for_everybody(self, name: str, undecided: tuple[str, ...] = ()) -> None:
-        """In both colour schemes axe finds nothing; both have their picture taken. It may leave these rules undecided."""
+        """Checks and photographs the page in both colour schemes; axe may leave these rules undecided."""
         for scheme in ("light", "dark"):
             self.emulate(scheme)
             self.picture(f"{name}-{self.device.name}-{scheme}")
@@ -182,7 +182,7 @@ class Browser:
         self.emulate("light")
 
     def is_accessible(self, name: str, undecided: tuple[str, ...]) -> None:
-        """Axe finds nothing wrong, and nothing that it could not decide but by these rules."""
+        """Asserts that axe finds no violation, and that it leaves no rule undecided except these."""
         self.script(self.axe)
         found = self.driver.execute_async_script(
             "axe.run(document, {runOnly: arguments[0], resultTypes: ['violations', 'incomplete']})"
@@ -197,38 +197,38 @@ class Browser:
         assert not wrong, f"{name}: {wrong}"
 
     def picture(self, name: str) -> None:
-        """The whole page, as far down as it goes."""
+        """Takes a screenshot of the whole page."""
         self.script("document.activeElement.blur(); window.scrollTo(0, 0)")
         shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
         self.keep(f"{name}.png", shot["data"])
 
     def keep(self, name: str, data: str) -> None:
-        """Keeps what the browser made of a page, which it hands out in base64."""
+        """Stores a picture or document from the browser, which is in base64."""
         (self.shots / name).write_bytes(base64.b64decode(data))
 
     def targets(self) -> list[WebElement]:
-        """Every button and link."""
+        """Returns every button and link."""
         return self.driver.find_elements(By.CSS_SELECTOR, "button, a[href]")
 
     def heading(self) -> str:
-        """The page's heading."""
+        """Returns the page's heading."""
         return self.driver.find_element(By.TAG_NAME, "h1").text
 
     def emulate(self, scheme: str) -> None:
-        """Sets the colour scheme that the person prefers."""
+        """Sets the preferred colour scheme."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def resize(self, width: int) -> None:
-        """Sets the width of the window, in pixels of CSS."""
+        """Sets the width of the window, in CSS pixels."""
         metrics = {"width": width, "height": self.device.height, "deviceScaleFactor": 1, "mobile": self.device.touch}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def set_letters(self, pixels: int) -> None:
-        """Sets the size of letters that the person prefers."""
+        """Sets the preferred text size."""
         self.driver.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": pixels}})
 
     @functools.cached_property
     def script(self) -> Callable[..., Any]:
-        """Runs a script in the page, from outside: the page's own policy lets none run."""
+        """Runs a script in the page through the driver. The page's own policy forbids all scripts."""
         return self.driver.execute_script

@@ -1,4 +1,4 @@
-"""The browser, once for all tests; and for each test a world of its own, seen from a phone and from a desktop."""
+"""One browser for all tests, and an installation of its own for each test, on a phone and on a desktop."""
 
 import os
 import signal
@@ -20,18 +20,18 @@ BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 
 
 def pytest_configure() -> None:
-    """Ended from outside, unwind as after a failure: whatever was started is ended too."""
+    """On SIGTERM, ends the tests as after a failure, so that all processes that were started end too."""
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended from outside"))
 
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Chrome]:
-    """Debian's Chromium, without a window."""
+    """Starts Debian's Chromium without a window."""
     options = ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     options.add_argument("--headless=new")
     options.add_argument("--disable-dev-shm-usage")
-    # What going back shows then depends on what a page allows to be stored.
+    # Then the page that "back" shows depends on its cache headers.
     options.add_argument("--disable-features=BackForwardCache")
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")
@@ -44,19 +44,19 @@ def driver() -> Iterator[Chrome]:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """What is injected into every page."""
+    """Returns the script of axe, which is injected into every page."""
     return (TARGET / "node/node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture(params=[PHONE, DESKTOP], ids=lambda device: device.name)
 def device(request: pytest.FixtureRequest) -> Device:
-    """Every test happens on both."""
+    """Runs every test on both devices."""
     return request.param
 
 
 @pytest.fixture
 def visitor(driver: Chrome, axe: str, device: Device) -> Iterator[Visitor]:
-    """An athlete in a world where everybody is enrolled and nobody connected."""
+    """A visitor of an installation where every athlete is enrolled and no athlete is connected."""
     with obeying(BUILT / "examples/stage", TARGET / "stage.log") as stage:
         yield Visitor(driver, device, axe, TARGET, stage)
         assert stage.ask("violations") == []

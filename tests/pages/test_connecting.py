@@ -1,4 +1,4 @@
-"""The way that most visits take, from the first tap to the last."""
+"""The usual visit, from the personal link to disconnecting."""
 
 from visitor import Visitor
 

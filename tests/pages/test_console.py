@@ -1,4 +1,4 @@
-"""The operator's page: `connector console` over a pilot's file of made-up athletes."""
+"""The operator's page: `connector console` with the database file of a pilot with generated athletes."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ from selenium.webdriver.remote.webelement import WebElement
 
 ATHLETES = 40
 
-# What is behind the letters of a drawing, axe does not see.
+# Axe cannot see the background of the text in a drawing.
 DRAWN = ("color-contrast",)
 
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Athletes to whom everything has happened that the page can show."""
+    """Creates a database of athletes with every state that the page can show."""
     file = tmp_path_factory.mktemp("crowd") / "club.sqlite"
     subprocess.run([BUILT / "examples/crowd", file, str(ATHLETES), "60"], check=True, stdout=subprocess.DEVNULL)
     return file
@@ -29,7 +29,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def console(driver: Chrome, axe: str, device: Device, crowd: Path) -> Iterator[Browser]:
-    """The console, opened."""
+    """Starts the console and opens its page."""
     command = [BUILT / "connector", "--local", crowd, "console"]
     with running(command, TARGET / "console.log", os.environ, crowd.parent) as process:
         assert process.stdout is not None
@@ -81,15 +81,15 @@ def test_on_paper(console: Browser) -> None:
 
 
 def athletes(console: Browser) -> list[WebElement]:
-    """The links with the names of the athletes who are shown."""
+    """Returns the links with the names of the athletes shown."""
     return console.driver.find_elements(By.CSS_SELECTOR, "tbody th a")
 
 
 def links(console: Browser) -> list[WebElement]:
-    """What can be chosen to be shown."""
+    """Returns the links that filter the athletes."""
     return console.driver.find_elements(By.CSS_SELECTOR, ".choices a")
 
 
 def stays_within_the_window(console: Browser) -> None:
-    """Only the table may be scrolled sideways, in a frame of its own."""
+    """Asserts that the page does not scroll sideways. Only the table may, in a frame of its own."""
     assert console.script("const root = document.documentElement; return root.scrollWidth <= root.clientWidth")

@@ -1,4 +1,4 @@
-"""Every way a visit can end that is not the good one, reached by what an athlete does and what the services do to them."""
+"""Every way in which a visit can fail, because of what the athlete does or how the services answer."""
 
 from selenium.webdriver.common.by import By
 from visitor import Visitor
@@ -98,7 +98,7 @@ def test_going_back_to_oura_and_approving_once_more(visitor: Visitor) -> None:
     visitor.tap("Approve")
     visitor.read("We lost track of this visit")
 
-    # What was connected stays connected.
+    # The connection remains.
     visitor.tap("Open Smartabase")
     visitor.open_link("ada")
     visitor.read("Your Oura ring is connected")

@@ -1,4 +1,4 @@
-"""Athletes and browsers of every kind."""
+"""Unusual names, and browsers with restrictions."""
 
 import pytest
 from selenium.webdriver import ActionChains, Keys
@@ -49,7 +49,7 @@ def test_a_keyboard_and_nothing_else(visitor: Visitor) -> None:
     visitor.read("Connect your Oura ring")
     press(Keys.TAB, Keys.ENTER)
     visitor.read("Share your Oura data?")
-    # Who one is, the one scope, and the first button.
+    # The person, the only scope, and the first button.
     press(Keys.TAB, "Ada", Keys.TAB, Keys.TAB, Keys.ENTER)
     visitor.read("Your Oura ring is connected")
 
@@ -67,7 +67,7 @@ def test_a_page_that_is_gone_back_to_is_asked_for_again(visitor: Visitor) -> Non
     visitor.tap("Disconnect")
     visitor.read("Your Oura ring is disconnected")
     visitor.driver.back()
-    # No copy was stored of the page that said otherwise.
+    # The browser did not show a stored copy of the earlier page.
     assert "Your Oura ring is disconnected" in visitor.read("Connect your Oura ring")
 
 

@@ -1,4 +1,4 @@
-"""The buttons work on our own page, in the browser that opened it, and nowhere else."""
+"""The buttons work only on our own page, in the browser that opened it."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -8,7 +8,7 @@ REFUSED = "Please open your link again"
 
 
 def submit_elsewhere(visitor: Visitor, link: str, action: str) -> None:
-    """The page that is open, whoever's it is, submits an athlete's link."""
+    """Submits an athlete's link from the page that is open, whichever site it belongs to."""
     with visitor.another_page():
         visitor.script(
             "const form = document.createElement('form');"
@@ -27,7 +27,7 @@ def test_a_form_of_another_page(visitor: Visitor) -> None:
     assert "nothing was changed" in visitor.read(REFUSED)
     visitor.look("not-from-our-page")
 
-    # Nor does it help that the visitor has the page open, and so the cookie.
+    # It is refused even if the visitor has our page open, and so has the cookie.
     visitor.open_link("ben")
     visitor.read("Connect your Oura ring")
     link = visitor.copy_link("ada")
@@ -48,7 +48,7 @@ def test_a_browser_that_keeps_no_cookie(visitor: Visitor) -> None:
     visitor.tap("Continue to Oura")
     assert "with cookies allowed" in visitor.read(REFUSED)
 
-    # The page is asked for again, with a cookie.
+    # The browser requests the page again, and gets a cookie.
     visitor.driver.back()
     visitor.read("Connect your Oura ring")
     visitor.go_to_oura("ada")
@@ -66,7 +66,7 @@ def test_several_tabs_and_the_way_back(visitor: Visitor) -> None:
     finally:
         visitor.driver.close()
         visitor.driver.switch_to.window(first)
-    # The tab that was opened first still works, and so does its page after going back.
+    # The first tab still works, and so does its page after "back".
     visitor.go_to_oura("ada")
     visitor.driver.back()
     visitor.read("Connect your Oura ring")

@@ -1,4 +1,4 @@
-"""What the personal link shows of a connection that something has happened to since."""
+"""What the personal link shows after the state of the connection has changed."""
 
 import pytest
 from visitor import Visitor
@@ -6,7 +6,7 @@ from visitor import Visitor
 
 @pytest.fixture
 def connected(visitor: Visitor) -> Visitor:
-    """An athlete whose history has arrived."""
+    """An athlete who is connected and whose history is delivered."""
     visitor.connect("ada")
     visitor.read("Your Oura ring is connected")
     visitor.stage.ask("settle")
@@ -14,7 +14,7 @@ def connected(visitor: Visitor) -> Visitor:
 
 
 def later(visitor: Visitor, minutes: int = 15) -> None:
-    """The schedule fires some time later, and the athlete opens the link."""
+    """Runs a tick some time later, and opens the athlete's link."""
     visitor.stage.ask("pass", minutes=minutes)
     visitor.stage.ask("tick")
     visitor.open_link("ada")

@@ -1,11 +1,11 @@
-"""The work of a sync that finds nothing new, in Python: the baseline that `cargo bench-throughput` measures in the same run.
+"""The baseline of `cargo bench-throughput`: a sync without changes, in Python, measured in the same run.
 
 For each athlete it sends the same four requests, decodes the answers, and compares their digest with the digest of the
-round before. It keeps no table and no queue, so it does less than the connector does.
+round before. It uses no table and no queue, so it does less than the connector does.
 
 It reads one JSON object from the first line of standard input: `api`, `authorities` (a PEM file), `tokens` (one for each
 athlete), `collections` (name to `fields`), `start`, `end`, `in_flight`. Each further line starts one round over all
-athletes. After a round it prints how many of them had changed.
+athletes. After a round it prints for how many athletes the data had changed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import aiohttp
 
 
 async def documents(session: aiohttp.ClientSession, url: str, query: dict[str, str], token: str) -> list:
-    """All pages of one collection."""
+    """Fetches all pages of one collection."""
     found, headers = [], {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     following = dict(query)
     while True:
@@ -32,7 +32,7 @@ async def documents(session: aiohttp.ClientSession, url: str, query: dict[str, s
 
 
 async def sync(session: aiohttp.ClientSession, work: dict, token: str) -> str:
-    """The digest of what Oura says about one athlete."""
+    """Returns the digest of what Oura returns for one athlete."""
     days = {"start_date": work["start"], "end_date": work["end"]}
     answers = await asyncio.gather(
         *(
