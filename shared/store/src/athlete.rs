@@ -1,35 +1,35 @@
-//! Who an athlete is to us.
+//! The id of an athlete.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The Smartabase UUID of an athlete. Despite its name it is a free string that the site's administrators type in, so
-/// nothing is assumed about its shape beyond what [`AthleteId::parse`] checks.
+/// The Smartabase UUID of an athlete. Despite its name, it is free text that the site's administrators type in. So the
+/// code assumes nothing about its shape beyond what [`AthleteId::parse`] checks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AthleteId(String);
 
-/// What is wrong with a text that should have been an [`AthleteId`].
+/// Why a text is not a valid [`AthleteId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidAthleteId {
-    /// Nothing but spaces.
+    /// Empty, or only spaces.
     #[error("an athlete's UUID is empty")]
     Empty,
     /// More than [`AthleteId::MAX_CHARS`] characters.
     #[error("an athlete's UUID is longer than {} characters", AthleteId::MAX_CHARS)]
     TooLong,
-    /// A line break, a NUL or another character that nobody can have meant.
+    /// A line break, a NUL or another control character. Such a character can only be a mistake.
     #[error("an athlete's UUID contains a control character")]
     ControlCharacter,
 }
 
 impl AthleteId {
-    /// The longest UUID that is accepted, in characters. DynamoDB would take more, a profile form would not.
+    /// The maximum length of a UUID, in characters. DynamoDB accepts longer ones, a profile form does not.
     pub const MAX_CHARS: usize = 128;
 
-    /// Reads a UUID as the site gives it. Spaces around it are dropped; everything else, case included, is kept.
+    /// Parses a UUID as the site returns it. Trims spaces at both ends and keeps everything else, including case.
     pub fn parse(text: &str) -> Result<Self, InvalidAthleteId> {
         let text = text.trim();
         if text.is_empty() {
@@ -83,12 +83,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spaces_around_go_and_everything_else_stays() {
+    fn parse_trims_spaces_and_keeps_everything_else() {
         assert_eq!(AthleteId::parse("  Ab #1\u{e9} ").unwrap().as_str(), "Ab #1\u{e9}");
     }
 
     #[test]
-    fn what_nobody_can_have_meant_is_refused() {
+    fn parse_refuses_empty_long_and_control_characters() {
         assert_eq!(AthleteId::parse(" \t"), Err(InvalidAthleteId::Empty));
         assert_eq!(AthleteId::parse("a\nb"), Err(InvalidAthleteId::ControlCharacter));
         assert_eq!(AthleteId::parse(&"\u{e9}".repeat(129)), Err(InvalidAthleteId::TooLong));

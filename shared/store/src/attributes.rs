@@ -1,7 +1,7 @@
-//! Attributes: our types to DynamoDB's and back.
+//! Conversions between our types and DynamoDB attributes.
 //!
-//! Instants are text in UTC with nine digits of a second, dates are `YYYY-MM-DD`: people can read them in the console,
-//! they compare as text in a condition, and nothing is lost on the way.
+//! Instants are text in UTC with nine digits of a second, and dates are `YYYY-MM-DD`. Operators can read them in the
+//! console, conditions can compare them as text, and no precision is lost.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::keys::Key;
 use crate::sealed::Sealed;
 
-/// An item, as the SDK gives it.
+/// An item, as the SDK returns it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
@@ -34,7 +34,7 @@ pub(crate) fn date(value: Date) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }
 
-/// A set of texts; DynamoDB refuses an empty one.
+/// A set of texts. DynamoDB refuses an empty one.
 pub(crate) fn texts(values: impl IntoIterator<Item = impl ToString>) -> AttributeValue {
     AttributeValue::Ss(values.into_iter().map(|value| value.to_string()).collect())
 }
@@ -43,7 +43,7 @@ pub(crate) fn sealed(value: &Sealed) -> AttributeValue {
     AttributeValue::B(Blob::new(value.as_bytes()))
 }
 
-/// Reads the attributes of one item. Attributes nobody asks for are ignored, so that a newer version may add some.
+/// Reads the attributes of one item. It ignores attributes it is not asked for, so that a newer version may add some.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
     key: &'a Key,
@@ -55,12 +55,12 @@ impl<'a> Reader<'a> {
         Self { key, item }
     }
 
-    /// The error that `attribute` is `fault`.
+    /// An error that says `attribute` is damaged; `fault` says how.
     pub(crate) fn damaged(&self, attribute: &str, fault: &str) -> StoreError {
         StoreError::Damaged { key: self.key.to_string(), what: format!("`{attribute}` {fault}") }
     }
 
-    /// Turns a missing attribute into an error.
+    /// Like `read`, but a missing attribute is an error.
     pub(crate) fn required<T>(
         &self,
         attribute: &'static str,
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         Ok(self.str(attribute)?.map(str::to_owned))
     }
 
-    /// A set of texts, each of which has a shape; without the attribute, none.
+    /// Parses each text of a set. A missing attribute is an empty set.
     pub(crate) fn texts<T: std::str::FromStr + Ord>(
         &self,
         attribute: &'static str,
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An attribute that is text with a shape. The parser's own message is dropped: it would repeat the value.
+    /// Parses a text attribute. Drops the parser's own message, because it would repeat the value.
     pub(crate) fn parsed<T: std::str::FromStr>(
         &self,
         attribute: &'static str,
@@ -151,9 +151,9 @@ mod tests {
     }
 
     proptest! {
-        // 1970 to 2255: what fits 63 bits of nanoseconds.
+        // 1970 to 2262: what fits 63 bits of nanoseconds.
         #[test]
-        fn instants_lose_nothing_and_sort_as_text(a in 0..i64::MAX, b in 0..i64::MAX) {
+        fn instants_keep_their_precision_and_sort_as_text(a in 0..i64::MAX, b in 0..i64::MAX) {
             let [a, b] = [a, b].map(|nanos| Timestamp::from_nanosecond(i128::from(nanos)).unwrap());
             prop_assert_eq!(a < b, is_less(&instant(a), &instant(b)));
             prop_assert_eq!(instant(a).as_s().unwrap().parse::<Timestamp>().unwrap(), a);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_names_the_key_and_the_attribute_and_not_the_value() {
+    fn an_error_names_key_and_attribute_but_not_the_value() {
         let key = Key::owner("someone");
         let item = Item::from([("a".to_owned(), text("hush")), ("n".to_owned(), AttributeValue::N("1.5".to_owned()))]);
         let reader = Reader::new(&key, &item);

@@ -1,4 +1,5 @@
-//! Sending requests: never past the deadline, and on until everything that was asked for has been answered.
+//! Sends requests to DynamoDB. Never waits past the deadline, and repeats until DynamoDB has answered everything it was
+//! asked for.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,31 +15,32 @@ use crate::attributes::Item;
 use crate::error::{StoreError, by_code, classify};
 use crate::keys::Key;
 
-/// How many items one `BatchGetItem` may ask for.
+/// The maximum number of items in one `BatchGetItem`.
 const BATCH: usize = 100;
-/// The reason of a part that did not hold in a cancelled transaction (API reference, `CancellationReason`).
+/// The reason DynamoDB gives for a part of a cancelled transaction whose condition failed (API reference,
+/// `CancellationReason`).
 const CONDITION_FAILED: &str = "ConditionalCheckFailed";
-/// The pause before the first repetition, and the longest one.
+/// The pause before the first repetition, and the maximum pause.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(320));
 
-/// The table. Cheap to clone; every clone shares the client's connections.
+/// The table. Cheap to clone: every clone shares the client's connections.
 ///
-/// Each operation takes a `deadline` and never waits past it. The client brings its own retries.
+/// Each operation takes a `deadline` and never waits past it. The client does its own retries.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
     table: Arc<str>,
 }
 
-/// What came of a transaction.
+/// The outcome of a transaction.
 pub(crate) enum Transacted {
     Done,
-    /// Nothing was written: the parts whose conditions did not hold, by their place in the transaction.
+    /// Nothing was written. Holds the positions of the parts whose conditions failed.
     Refused(BTreeSet<usize>),
 }
 
 impl Store {
-    /// The table named `table`, through a client that the caller has configured.
+    /// A store on the table named `table`, through a client that the caller has configured.
     #[must_use]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into().into() }
@@ -54,7 +56,7 @@ impl Store {
         &self.table
     }
 
-    /// One item, as it is after every write that was answered before this call.
+    /// Reads one item. A consistent read: it includes every write that was answered before this call.
     pub(crate) async fn get(
         &self,
         key: &Key,
@@ -67,8 +69,8 @@ impl Store {
         Ok(answer.map_err(|error| classify(operation, &error))?.item)
     }
 
-    /// The items that exist of those asked for: one request per hundred, and more for what DynamoDB leaves out of an
-    /// answer (`UnprocessedKeys`), with growing pauses, until the deadline.
+    /// Reads those of the items that exist. Sends one request per hundred keys. When DynamoDB leaves keys out of an
+    /// answer (`UnprocessedKeys`), asks again with growing pauses, until the deadline.
     pub(crate) async fn batch_get(
         &self,
         keys: BTreeSet<Key>,
@@ -102,8 +104,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes all the parts or none. A transaction that only met another one on the same item is sent again until the
-    /// deadline: that is a clash in time, not an outcome.
+    /// Writes all the parts or none. If the transaction only conflicted with another one on the same item, sends it
+    /// again until the deadline: a conflict in time is no outcome.
     pub(crate) async fn transact(
         &self,
         parts: Vec<TransactWriteItem>,
@@ -123,7 +125,7 @@ impl Store {
     }
 }
 
-/// Waits for an answer, but never past the deadline. With the deadline already past, nothing is sent.
+/// Waits for an answer, but never past the deadline. If the deadline has already passed, sends nothing.
 pub(crate) async fn bounded<T>(
     operation: &'static str,
     deadline: Instant,
@@ -132,11 +134,11 @@ pub(crate) async fn bounded<T>(
     if Instant::now() >= deadline {
         return Err(StoreError::TimedOut { operation });
     }
-    // On the heap: the SDK's futures are large, and callers hold several of them.
+    // On the heap, because the SDK's futures are large and callers hold several of them.
     timeout_at(deadline, Box::pin(request)).await.map_err(|_| StoreError::TimedOut { operation })
 }
 
-/// The parts whose conditions did not hold; if it was none of them, the error that it was.
+/// The positions of the parts whose conditions failed. If none failed, the error that cancelled the transaction.
 fn cancelled<R>(
     operation: &'static str,
     error: &SdkError<TransactWriteItemsError, R>,
@@ -156,7 +158,7 @@ fn cancelled<R>(
     Err(by_code(operation, code.or(error.code())))
 }
 
-/// Pauses that double, up to the deadline.
+/// Pauses that double up to a maximum and end at the deadline.
 pub(crate) struct Pause {
     operation: &'static str,
     deadline: Instant,
@@ -168,7 +170,8 @@ impl Pause {
         Self { operation, deadline, next: PAUSES.0 }
     }
 
-    /// Waits a little longer than last time; with no time left for that, the table is busy.
+    /// Waits twice as long as last time, up to the maximum. If the deadline is too near for that, returns
+    /// [`StoreError::Throttled`].
     pub(crate) async fn wait(&mut self) -> Result<(), StoreError> {
         let until = Instant::now() + self.next;
         if until >= self.deadline {

@@ -1,5 +1,5 @@
-//! The connection of an athlete: what it is, and the small changes to it. Who may work on it is decided in `lease`,
-//! its tokens in `grant`, its beginning and end in `consent`.
+//! The connection of an athlete: its data, and small changes to it. `lease` decides which attempt may work on it,
+//! `grant` stores its tokens, and `lifecycle` connects and disconnects it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -48,112 +48,117 @@ pub(crate) const REFRESH_SUSPECT_AT: &str = "refresh_doubted";
 pub(crate) const REFRESH_REFUSED: &str = "refresh_refused";
 pub(crate) const REFRESH_REFUSED_LAST: &str = "refresh_refused_last";
 
-/// The link between an athlete and an Oura account. It outlives a disconnection, without its grant.
+/// The link between an athlete and an Oura account. After a disconnection the row stays, without its grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Whose it is.
+    /// The athlete it belongs to.
     pub athlete: AthleteId,
-    /// How it stands.
+    /// Whether it works, and if not, why.
     pub status: Status,
     /// When [`status`](Self::status) was last set.
     pub status_at: Timestamp,
-    /// What the operator must fix, in words; with a lapsed membership, what else the athlete must do.
+    /// What the operator must fix, as text. With a lapsed membership: what else the athlete must do.
     pub note: Option<String>,
     /// The athlete's user id at Smartabase.
     pub user_id: u64,
-    /// The Oura account that feeds the athlete, once Oura has said which one it is. Then, and only then, the account's
-    /// owner in the table is this athlete.
+    /// The Oura account that feeds the athlete, once Oura has named it. If it is set, and only then, the owner row of
+    /// that account names this athlete.
     pub oura_user: Option<String>,
-    /// The scopes granted, separated by spaces.
+    /// The granted scopes, separated by spaces.
     pub scopes: String,
     /// The tokens; `None` after a disconnection.
     pub grant: Option<StoredGrant>,
-    /// Counts the grants: one more with every token pair, and with their erasure. What was decided over one generation
-    /// says nothing about the next.
+    /// Counts the grants. Increases with every token pair, and when the grant is erased. A decision about one
+    /// generation does not apply to the next.
     pub generation: u64,
-    /// Counts the leases: one more with every claim, connect and disconnect. Whoever holds an older number has lost.
+    /// Counts the leases. Increases with every claim, connect and disconnect, and when the connection moves to another
+    /// user. A holder with a lower number has lost its lease.
     pub fence: u64,
-    /// Who works on the connection now, or did and never said that it was done.
+    /// The attempt that works on the connection now, or did and never released the lease.
     pub lease: Option<Lease>,
-    /// The digest of the last window of records that Smartabase confirmed entirely.
+    /// The digest of the last window whose records Smartabase confirmed completely.
     pub digest: Option<String>,
-    /// When the connection was last synced, or found unchanged and marked so.
+    /// When the connection was last synced, or last marked as found unchanged.
     pub last_sync: Option<Timestamp>,
     /// The last day that Oura had data for.
     pub last_day: Option<Date>,
     /// When the athlete first authorised any Oura account.
     pub first_connected_at: Timestamp,
-    /// When the athlete last authorised, which is when this grant's line began.
+    /// When the athlete last authorised. All later token pairs descend from that authorisation.
     pub connected_at: Timestamp,
-    /// When the athlete last connected an Oura account that is not known to be the one before; `None` if never.
+    /// When the athlete last connected an Oura account not known to be the previous one; `None` if never.
     pub account_changed_at: Option<Timestamp>,
-    /// When the tokens were last refreshed; `None` while they are those of the authorisation.
+    /// When the tokens were last refreshed; `None` while they are still those of the authorisation.
     pub rotated_at: Option<Timestamp>,
-    /// No call to Oura before this: its token tier said so, or a lapsed membership is looked at again then.
+    /// No request to Oura before this instant. Oura's token tier asked for the pause, or a lapsed membership is checked
+    /// again then.
     pub held_until: Option<Timestamp>,
-    /// The first date of the history still owed to the forms.
+    /// The first date of the missing days: history that the forms do not have yet.
     pub backfill_from: Option<Date>,
-    /// The records that were about to be sent to Smartabase and were not confirmed since: of each the site may hold what it
-    /// held before, or what was sent.
+    /// The records that a worker was about to send to Smartabase and that were not confirmed since. For each, the site
+    /// may hold the old content or the sent content.
     pub intended: BTreeSet<RecordKey>,
-    /// The last stretch of history that was brought to the forms, by which an operator sees a backfill advance.
+    /// The last part of the history that was delivered. It shows the operator how far a backfill is.
     pub brought: Option<Brought>,
-    /// When a refresh was begun of which nobody knows yet how it ended: the refresh token may be spent, and its successor
-    /// on the way here.
+    /// When a refresh began whose outcome is not known yet. The refresh token may be spent, and the new token pair may
+    /// be on the queue.
     pub refresh_begun: Option<Timestamp>,
-    /// When somebody first thought that this refresh came to nothing.
+    /// When an attempt first noted that this refresh probably failed.
     pub refresh_suspect_at: Option<Timestamp>,
-    /// That the token server has refused to refresh this grant for a reason that is not the athlete's. A release that
-    /// does not know this attribute leaves it there when it stores a new grant, so what is older than the grant says nothing.
+    /// Since when the token server has refused to refresh this grant, for a reason that is not the athlete's. A release
+    /// that does not know this attribute keeps it when it stores a new grant. So ignore refusals that are older than
+    /// the grant.
     pub refresh_refused: Option<Refusals>,
 }
 
-/// How a connection stands.
+/// Whether a connection works, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// In order.
+    /// It works.
     Active,
-    /// Oura no longer accepts the grant: the athlete must authorise again.
+    /// Oura no longer accepts the grant. The athlete must authorise again.
     NeedsConsent,
-    /// The athlete left out a scope that is needed: they must authorise again.
+    /// The athlete did not grant a required scope and must authorise again.
     ScopeMissing,
-    /// The athlete's Oura membership has lapsed, or Oura gives no data for another reason, which the note then names.
+    /// The athlete's Oura membership has lapsed, or Oura returns no data for another reason. The note then names that
+    /// reason.
     MembershipLapsed,
-    /// The Oura account turned out to feed another athlete already.
+    /// The Oura account already feeds another athlete.
     OuraAccountTaken,
-    /// The athlete has withdrawn; the grant is erased.
+    /// The athlete has disconnected. The grant is erased.
     Disconnected,
 }
 
-/// A grant as it is stored: the tokens sealed, what must be known without opening them beside it.
+/// A grant as it is stored: sealed tokens, and beside them the facts that are needed without opening them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredGrant {
     /// The sealed token pair.
     pub sealed: Sealed,
-    /// The only endpoint its refresh token may ever be sent to, in the clear. The endpoint is sealed with the tokens, too, by
-    /// releases that know of it: that one counts, since anybody who can write the table can change this one.
+    /// The only endpoint that the refresh token may be sent to, in the clear. Releases that know of it also seal the
+    /// endpoint with the tokens. The sealed one counts, because any process that can write the table can change this
+    /// one.
     pub token_url: Url,
     /// When the access token expires.
     pub expires_at: Timestamp,
 }
 
-/// A stretch of history that was brought to the forms; what of it could not be is in the connection's note.
+/// A part of the history that was delivered to the forms. The connection's note names what could not be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Brought {
-    /// Oura's first day of it.
+    /// The first day, as Oura dates it.
     pub first: Date,
-    /// Oura's last day of it.
+    /// The last day, as Oura dates it.
     pub last: Date,
-    /// When that was done.
+    /// When it was delivered.
     pub at: Timestamp,
 }
 
-/// Refusals to refresh a grant that followed each other.
+/// Consecutive refusals of the token server to refresh one grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusals {
-    /// When the first was received.
+    /// When the first refusal was received.
     pub since: Timestamp,
-    /// When the last was received.
+    /// When the last refusal was received.
     pub last: Timestamp,
 }
 
@@ -168,37 +173,38 @@ impl Refusals {
 /// The exclusive right to work on one connection, until it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The attempt that holds it: unique to the attempt, not to the process.
+    /// The attempt that holds it. Unique to the attempt, not to the process.
     pub owner: String,
-    /// From then on anyone may claim it.
+    /// From this instant on, any attempt may claim it.
     pub until: Timestamp,
-    /// What the holder's writes must show: the connection's [`fence`](Connection::fence).
+    /// The fence number that the holder's writes must carry: the connection's [`fence`](Connection::fence).
     pub fence: u64,
 }
 
-/// What came of a small change to a connection.
+/// The outcome of a small change to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionUpdate {
-    /// It is as asked, now or already.
+    /// The change is made, by this call or an earlier one.
     Done,
-    /// Nothing was changed: the connection has moved on to another generation or consent, or is disconnected.
+    /// Nothing was changed. The connection has another generation or a newer authorisation, or is disconnected.
     Superseded,
     /// There is no such connection.
     Gone,
 }
 
 impl Store {
-    /// The connection of one athlete, as it is after every write answered before this call. One `GetItem`.
+    /// Reads the connection of one athlete. A consistent read: it includes every write answered before this call. One
+    /// `GetItem`.
     pub async fn connection(&self, athlete: &AthleteId, deadline: Instant) -> Result<Option<Connection>, StoreError> {
         let key = Key::connection(athlete);
         self.get(&key, "reading a connection", deadline).await?.map(|item| Connection::read(&key, &item)).transpose()
     }
 
-    /// Sets what is to be shown and done about a connection, if it still has the grant that the decision is about. With
-    /// `note` or `held_until` as `None`, what stood there is removed.
+    /// Sets the status, note and pause of a connection, if it still has the generation that the decision is about. If
+    /// `note` or `held_until` is `None`, the stored value is removed.
     ///
-    /// [`Status::Disconnected`] is not set here but by [`disconnect`](Self::disconnect), which also erases the grant;
-    /// asking for it is a [`StoreError::Bug`]. Whether the athlete is listed for syncing never changes here.
+    /// Only [`disconnect`](Self::disconnect) sets [`Status::Disconnected`], because it also erases the grant. Passing
+    /// it here is a [`StoreError::Bug`]. This function never changes whether the athlete is listed for syncing.
     #[expect(clippy::too_many_arguments, reason = "one value per attribute, all of different types")]
     pub async fn set_status(
         &self,
@@ -228,8 +234,8 @@ impl Store {
         })
     }
 
-    /// Leaves word of what an operator must mend, or takes it away, if the connection is still the one that was made at
-    /// `connected_at`, however often its grant was refreshed since. The rest stays as it is.
+    /// Sets or removes the note that says what an operator must fix. It does so only if the connection is still the one
+    /// made at `connected_at`, however often its grant was refreshed since. Nothing else changes.
     pub async fn set_note(
         &self,
         athlete: &AthleteId,
@@ -248,8 +254,8 @@ impl Store {
         })
     }
 
-    /// Pauses the calls to Oura for one athlete until `until`. Never shortens a longer pause. A disconnected athlete is
-    /// [`ConnectionUpdate::Superseded`].
+    /// Pauses the requests to Oura for one athlete until `until`. Never shortens a longer pause. For a disconnected
+    /// athlete, returns [`ConnectionUpdate::Superseded`].
     pub async fn hold_athlete(
         &self,
         athlete: &AthleteId,
@@ -259,8 +265,8 @@ impl Store {
         self.advance(athlete, HELD_UNTIL, until, "holding an athlete", deadline).await
     }
 
-    /// Marks a connection as looked at and found unchanged. Never turns [`last_sync`](Connection::last_sync) back. A
-    /// disconnected athlete is [`ConnectionUpdate::Superseded`].
+    /// Marks a connection as checked and unchanged. Never moves [`last_sync`](Connection::last_sync) back. For a
+    /// disconnected athlete, returns [`ConnectionUpdate::Superseded`].
     pub async fn heartbeat(
         &self,
         athlete: &AthleteId,
@@ -270,10 +276,12 @@ impl Store {
         self.advance(athlete, LAST_SYNC, now, "marking a connection as synced", deadline).await
     }
 
-    /// Points a connection at another Smartabase user, whose forms are to receive the records from now on. Nothing is known
-    /// of what stands there, so the window's digest is forgotten, and the next fence is taken: a job that began with the
-    /// other user can note nothing more. `owed` is the history that is to be looked up in that user's forms, from when on.
-    /// A disconnected athlete is [`ConnectionUpdate::Superseded`].
+    /// Moves a connection to another Smartabase user, whose forms receive the records from now on. `owed` is the first
+    /// of the missing days to look up in that user's forms.
+    ///
+    /// What the new user's forms hold is not known, so the window's digest is removed. The fence increases, so that a
+    /// job which began with the former user can write nothing more. For a disconnected athlete, returns
+    /// [`ConnectionUpdate::Superseded`].
     pub async fn repoint(
         &self,
         athlete: &AthleteId,
@@ -292,7 +300,7 @@ impl Store {
         self.unless_disconnected(edit, "pointing a connection at another user", deadline).await
     }
 
-    /// Moves an instant forward, never back, on a connection that is not disconnected.
+    /// Moves an instant forward, never back. Refuses a disconnected connection.
     async fn advance(
         &self,
         athlete: &AthleteId,
@@ -310,7 +318,7 @@ impl Store {
         self.unless_disconnected(edit, operation, deadline).await
     }
 
-    /// Sends an edit that a disconnected connection refuses, and so does one that is as asked already.
+    /// Sends an update whose conditions fail only for a disconnected connection, or for one that already is as asked.
     async fn unless_disconnected(
         &self,
         edit: ItemUpdate,
@@ -363,8 +371,8 @@ impl Connection {
         })
     }
 
-    /// Writes every attribute, those that are `None` by removing them, and lists the athlete for syncing unless the
-    /// connection is disconnected.
+    /// Writes every attribute and removes those that are `None`. Lists the athlete for syncing unless the connection is
+    /// disconnected.
     pub(crate) fn write(&self) -> ItemUpdate {
         let listed = self.status != Status::Disconnected;
         let grant = self.grant.as_ref();
@@ -415,7 +423,7 @@ impl Status {
         Self::Disconnected,
     ];
 
-    /// The status as it is stored, and a stable name for logs and forms.
+    /// The status as it is stored. Also a stable name for logs and forms.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -442,7 +450,7 @@ impl fmt::Display for Status {
 }
 
 impl StoredGrant {
-    /// The three attributes together, or none of them.
+    /// Reads the three attributes together; `None` if there is no grant.
     pub(crate) fn read(reader: &Reader<'_>) -> Result<Option<Self>, StoreError> {
         let Some(sealed) = reader.sealed(GRANT)? else { return Ok(None) };
         Ok(Some(Self {
@@ -454,7 +462,7 @@ impl StoredGrant {
 }
 
 impl Brought {
-    /// The three attributes together, or none of them.
+    /// Reads the three attributes together; `None` if there is no instant.
     fn read(reader: &Reader<'_>) -> Result<Option<Self>, StoreError> {
         let Some(at) = reader.instant(BROUGHT_AT)? else { return Ok(None) };
         let (first, last) =

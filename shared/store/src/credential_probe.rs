@@ -1,5 +1,5 @@
-//! Credentials that are not known to be right: one attempt at a time finds out, for everybody, so that a wrong password
-//! never locks the account.
+//! Probes credentials that are not known to be right. One attempt at a time tries them, on behalf of every process, so
+//! that a wrong password never locks the account.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -15,24 +15,24 @@ const PROVEN: &str = "proven";
 const PROVEN_UNTIL: &str = "proven_until";
 const TRIAL_UNTIL: &str = "trial_until";
 
-/// Whether these credentials may be used.
+/// Whether the caller may use these credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeClaim {
     /// The service has accepted them lately, and has not refused them since.
     Proven,
-    /// Nobody knows; it is yours to find out, with one request.
+    /// It is not known whether they are right. The caller must find out, with one request.
     Yours,
-    /// Somebody else is finding out, or has found that they are wrong: not before then.
+    /// Another process is probing them, or they were refused. The caller must not try them yet.
     Wait {
-        /// When it may be tried.
+        /// When they may be tried.
         until: Timestamp,
     },
 }
 
 impl Store {
-    /// Asks whether the credentials with this fingerprint may be used, and, if nobody knows, takes it upon the caller to
-    /// find out before `until`. The fingerprint must not tell anything about them. One consistent `GetItem`, and an
-    /// `UpdateItem` if nobody knows.
+    /// Asks whether the caller may use the credentials with this fingerprint. If it is not known whether they are
+    /// right, reserves the probe for the caller until `until`. The fingerprint must reveal nothing about the
+    /// credentials. One consistent `GetItem`, and one `UpdateItem` if a probe is needed.
     pub async fn try_credentials(
         &self,
         service: Service,
@@ -63,9 +63,11 @@ impl Store {
         }
     }
 
-    /// The service has accepted the credentials with this fingerprint, which is to be relied on until `until`: the end of
-    /// the trial that was to end at `trial`. One `UpdateItem`, which answers `false` and writes nothing when the trial has
-    /// ended otherwise: they may have been refused in the meantime.
+    /// Notes that the service has accepted the credentials with this fingerprint. They count as proven until `until`.
+    /// `trial` is the instant at which the caller's probe was to end.
+    ///
+    /// One `UpdateItem`. If that probe has ended in another way, writes nothing and returns `false`: the credentials
+    /// may have been refused in the meantime.
     pub async fn prove_credentials(
         &self,
         service: Service,
@@ -82,8 +84,8 @@ impl Store {
         Ok(matches!(edit.send(self, "proving credentials", deadline).await?, UpdateOutcome::Applied(_)))
     }
 
-    /// The trial that was to end at `trial` found nothing out: somebody else may try, from `until` on. One `UpdateItem`, which
-    /// writes nothing when the trial has ended otherwise.
+    /// Gives up the probe that was to end at `trial`, because it gave no result. Another process may probe from `until`
+    /// on. One `UpdateItem`. If that probe has ended in another way, writes nothing.
     pub async fn leave_trial(
         &self,
         service: Service,
@@ -97,9 +99,10 @@ impl Store {
         edit.send(self, "leaving a trial of credentials", deadline).await.map(drop)
     }
 
-    /// The service has refused the credentials with this fingerprint, whether it accepted them before or not: nobody tries
-    /// any before `until`. One `UpdateItem`, which answers `false` and writes nothing when others are known to be right:
-    /// those that were refused are old.
+    /// Notes that the service has refused the credentials with this fingerprint, whether it accepted them before or
+    /// not. No process tries any credentials before `until`.
+    ///
+    /// One `UpdateItem`. If other credentials are proven, writes nothing and returns `false`: the refused ones are old.
     pub async fn disprove_credentials(
         &self,
         service: Service,
@@ -121,7 +124,7 @@ impl Store {
     }
 }
 
-/// What is known of credentials at `now`; `None` if somebody must find out.
+/// What is known of the credentials at `now`; `None` if a process must probe them.
 fn known_of(key: &Key, item: &Item, fingerprint: &str, now: Timestamp) -> Result<Option<ProbeClaim>, StoreError> {
     let reader = Reader::new(key, item);
     if reader.text(PROVEN)?.as_deref() == Some(fingerprint) && now < reader.required(PROVEN_UNTIL, Reader::instant)? {

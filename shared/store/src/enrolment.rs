@@ -1,12 +1,17 @@
-//! Enrolments: what the profile forms at Smartabase were last told about an athlete.
+//! Enrolments: what the connector last wrote into an athlete's profile forms at Smartabase.
 //!
-//! The athlete's own form holds the link, of which [`Enrolment`] knows what it was made from. Of the forms for staff it
-//! knows a digest each ([`Told`]), under one rule: **a digest stands there only while the site is known to hold exactly
-//! that**. Whoever tells a form something else therefore [begins](Store::begin_telling), which replaces the digest by an
-//! intention, sends, and [ends](Store::end_telling), which turns the intention into the digest. A process that dies in
-//! between leaves the intention, and what it sent may still arrive, after what is sent later. So whoever begins over
-//! somebody else's intention leaves neither, but a mark that several told, of which no end makes a digest: it goes, and
-//! nothing stands there. In each of these cases the form is told once more, until somebody has told it alone.
+//! The athlete's own form holds the link; [`Enrolment`] stores what the link was made from. For each form for staff it
+//! stores a digest ([`Told`]), under one rule: **a digest is stored only while the site is known to hold exactly that
+//! content**. So writing a form takes three steps:
+//!
+//! - The writer [begins](Store::begin_telling): this replaces the digest by an intention.
+//! - It sends the content to the site.
+//! - It [ends](Store::end_telling): this replaces the intention by the digest.
+//!
+//! A process that dies in between leaves its intention, and the site may still carry out its request, after a later
+//! one. So a writer that begins over another writer's intention stores a mark for several writers. Ending never turns
+//! that mark into a digest, but removes it. In each of these cases no digest is stored and the form is written again,
+//! until one writer has written it alone.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -31,68 +36,68 @@ const TOLD: &str = "told";
 const STATUS_TOLD: &str = "status_told";
 const ROTATION_TOLD: &str = "rotation_told";
 
-/// What stands before a digest whose telling has begun.
+/// The prefix of an intention; the digest follows.
 const INTENDED: &str = "intended ";
 
-/// What stands there when a telling has begun before another had ended.
+/// The mark that replaces an intention when another writer begins before the first has ended.
 const BY_SEVERAL: &str = "intended by several";
 
-/// What the profile forms were last told.
+/// What was last written into the profile forms of an athlete.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Enrolment {
-    /// About whom.
+    /// The athlete.
     pub athlete: AthleteId,
     /// The athlete's user id at Smartabase.
     pub user_id: u64,
-    /// What the athlete is called, for the page they open. `Debug` does not print it.
+    /// The athlete's name, for the page that the link opens. `Debug` does not print it.
     pub name: String,
     /// When the personal link in the form expires.
     pub link_expires: Timestamp,
-    /// Links that expire earlier than this open nothing: they were given to the user who had the UUID before, or were
-    /// [ended](Store::end_links) by the operator.
+    /// Links that expire earlier than this are invalid. They were given to the former user of the UUID, or the operator
+    /// [ended](Store::end_links) them.
     pub links_from: Option<Timestamp>,
-    /// What the link was made from besides the athlete and the expiry, as text: when that changes, so must the link.
+    /// What the link was made from besides the athlete and the expiry, as text. When it changes, the link must change.
     pub basis: String,
-    /// When the athlete's form was told.
+    /// When the athlete's own form was last written.
     pub told: Timestamp,
-    /// What the forms for staff were told. [`put_enrolment`](Store::put_enrolment) leaves it as it is.
+    /// What the forms for staff hold. [`put_enrolment`](Store::put_enrolment) does not change it.
     pub staff: Told,
 }
 
-/// What the profile forms for staff are known to hold, as a digest of each; `None` where that is not known.
+/// The digest of each profile form for staff; `None` if the content of the form is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// The form that says how the athlete stands.
+    /// The form that shows the athlete's status.
     pub status: Option<String>,
-    /// The form that says when the tokens were last exchanged.
+    /// The form that shows when the tokens were last refreshed.
     pub rotation: Option<String>,
 }
 
 /// One of the profile forms for staff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StaffForm {
-    /// The form that says how the athlete stands.
+    /// The form that shows the athlete's status.
     Status,
-    /// The form that says when the tokens were last exchanged.
+    /// The form that shows when the tokens were last refreshed.
     Rotation,
 }
 
-/// What came of a step of telling a form.
+/// The outcome of beginning or ending to write a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Telling {
-    /// Noted, now or already.
+    /// It is noted, by this call or an earlier one.
     Noted,
-    /// Somebody else tells the same form something else, or began to and never said that it was done: what the form will
-    /// hold is not known, and noted as that.
+    /// Another writer writes different content into the same form, or began to and never ended. So the content of the
+    /// form is not known, and the table now says that.
     Overlapped,
-    /// The athlete is not enrolled; nothing was noted.
+    /// The athlete is not enrolled. Nothing was noted.
     Gone,
 }
 
 impl Store {
-    /// The enrolments of these athletes, as they were a moment ago. One `BatchGetItem` per hundred.
+    /// Reads the enrolments of these athletes. Eventually consistent. One `BatchGetItem` per hundred.
     ///
-    /// A damaged enrolment is left out like a missing one: the forms are told once more, which replaces it.
+    /// Leaves out a damaged enrolment like a missing one. Its forms are then written again, which replaces it.
     pub async fn enrolments(
         &self,
         athletes: &[AthleteId],
@@ -107,21 +112,21 @@ impl Store {
         Ok(athletes.iter().filter_map(|athlete| Some((athlete.clone(), read(athlete)?))).collect())
     }
 
-    /// The enrolment of one athlete. One consistent `GetItem`.
+    /// Reads the enrolment of one athlete. One consistent `GetItem`.
     pub async fn enrolment(&self, athlete: &AthleteId, deadline: Instant) -> Result<Option<Enrolment>, StoreError> {
         let item = self.get(&Key::enrolment(athlete), "reading an enrolment", deadline).await?;
         item.filter(|item| !is_forgotten(item)).map(|item| Enrolment::read(athlete, &item)).transpose()
     }
 
-    /// Remembers what the athlete's form has been told, in place of what it was told before, and lists the athlete as
-    /// enrolled.
+    /// Stores what was written into the athlete's own form, in place of what was stored before, and lists the athlete
+    /// as enrolled. One `UpdateItem`.
     pub async fn put_enrolment(&self, enrolment: &Enrolment, deadline: Instant) -> Result<(), StoreError> {
         enrolment.write().send(self, "remembering an enrolment", deadline).await?;
         Ok(())
     }
 
-    /// The same over an enrolment that was read before, unless the athlete's links were [ended](Self::end_links) since:
-    /// then nothing is written and the answer is [`ConnectionUpdate::Superseded`]. One `UpdateItem`.
+    /// Like [`put_enrolment`](Self::put_enrolment), over an enrolment that was read before. If the athlete's links were
+    /// [ended](Self::end_links) since, writes nothing and returns [`ConnectionUpdate::Superseded`]. One `UpdateItem`.
     pub async fn replace_enrolment(
         &self,
         enrolment: &Enrolment,
@@ -137,7 +142,7 @@ impl Store {
         match edit.send(self, "remembering an enrolment", deadline).await? {
             UpdateOutcome::Applied(_) => Ok(ConnectionUpdate::Done),
             UpdateOutcome::Refused(None) => Ok(ConnectionUpdate::Gone),
-            // The first attempt may have been carried out and its answer lost.
+            // An earlier attempt may have succeeded while its answer was lost.
             UpdateOutcome::Refused(Some(item)) => {
                 let told = Reader::new(&key, &item).instant(TOLD)?;
                 Ok(if told == Some(enrolment.told) { ConnectionUpdate::Done } else { ConnectionUpdate::Superseded })
@@ -145,8 +150,9 @@ impl Store {
         }
     }
 
-    /// Ends every link of the athlete that expires before `from`, and makes the next enrolment write a new one into the
-    /// form. [`ConnectionUpdate::Superseded`] if the UUID is another user's now or its links end later already. One `UpdateItem`.
+    /// Ends every link of the athlete that expires before `from`, so that the next enrolment writes a new link into the
+    /// form. Returns [`ConnectionUpdate::Superseded`] if the UUID now belongs to another user, or its links were
+    /// already ended from a later instant on. One `UpdateItem`.
     pub async fn end_links(
         &self,
         athlete: &AthleteId,
@@ -168,8 +174,8 @@ impl Store {
         })
     }
 
-    /// Forgets an enrolment: the athlete's link opens nothing any more, and no form is told of them. The key is left behind,
-    /// since whoever may delete a row of an athlete may delete their grant. One `UpdateItem`.
+    /// Forgets an enrolment: the athlete's link becomes invalid, and no form is written for this athlete any more. The
+    /// key stays, because a role that may delete a row of an athlete could also delete their grant. One `UpdateItem`.
     pub async fn forget_enrolment(&self, athlete: &AthleteId, deadline: Instant) -> Result<(), StoreError> {
         let attributes =
             [USER_ID, NAME, LINK_EXPIRES, LINKS_FROM, BASIS, TOLD, STATUS_TOLD, ROTATION_TOLD, ACTIVE_SHARD, ATHLETE];
@@ -179,8 +185,9 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that a form for staff is about to be told what has this digest: until that is confirmed, it may hold
-    /// anything. [`Telling::Overlapped`] keeps nobody from telling it. One `UpdateItem`, two over another's intention.
+    /// Notes that content with this digest is about to be written into a form for staff. Until that is confirmed, the
+    /// form may hold anything. The caller may write the form even after [`Telling::Overlapped`]. One `UpdateItem`, two
+    /// over another writer's intention.
     pub async fn begin_telling(
         &self,
         athlete: &AthleteId,
@@ -190,7 +197,8 @@ impl Store {
     ) -> Result<Telling, StoreError> {
         let (attribute, operation) = (form.attribute(), "intending to tell a form");
         let edit = || ItemUpdate::of(Key::enrolment(athlete)).when("attribute_exists(#user_id)", [USER_ID], []);
-        // Two who say the same agree, as does one whose first request was answered by nobody.
+        // Two writers of the same content do not conflict. Nor does a writer that repeats a request whose answer was
+        // lost.
         let alone = format!("NOT begins_with(#{attribute}, :intended) OR #{attribute} = :{attribute}");
         let alone = edit().when(&alone, [], [(":intended", text(INTENDED))]).set(attribute, text(intention(digest)));
         if let UpdateOutcome::Applied(_) = alone.send(self, operation, deadline).await? {
@@ -202,8 +210,9 @@ impl Store {
         })
     }
 
-    /// Notes that the site has confirmed what has this digest, unless somebody else has told the form meanwhile, or has
-    /// begun to: of two imports that overlap nobody knows which came last. One `UpdateItem`, two where somebody has.
+    /// Notes that the site has confirmed the content with this digest, unless another writer has written the form
+    /// meanwhile or begun to. When two imports overlap, it is not known which came last. One `UpdateItem`, two if
+    /// another writer did.
     pub async fn end_telling(
         &self,
         athlete: &AthleteId,
@@ -240,7 +249,7 @@ impl StaffForm {
 }
 
 impl Told {
-    /// The digest of what this form is known to hold.
+    /// The digest of the content that this form is known to hold.
     #[must_use]
     pub fn of(&self, form: StaffForm) -> Option<&str> {
         match form {
@@ -250,7 +259,7 @@ impl Told {
     }
 }
 
-/// Whether nothing is there but the key.
+/// Whether only the key is left.
 fn is_forgotten(item: &Item) -> bool {
     item.keys().all(|name| name == PK || name == SK)
 }
@@ -260,7 +269,7 @@ fn intention(digest: &str) -> String {
 }
 
 impl Enrolment {
-    /// Whether a link that expires then opens nothing any more, although it has not expired.
+    /// Whether a link with this expiry was ended early.
     #[must_use]
     pub fn has_ended(&self, link_expires: Timestamp) -> bool {
         self.links_from.is_some_and(|from| link_expires < from)
@@ -281,7 +290,7 @@ impl Enrolment {
     fn read(athlete: &AthleteId, item: &Item) -> Result<Self, StoreError> {
         let key = Key::enrolment(athlete);
         let reader = Reader::new(&key, item);
-        // Half an entry is no reason to turn the athlete away: the form is told once more.
+        // A damaged digest must not lock the athlete out. It counts as unknown, so the form is written again.
         let told = |form: StaffForm| {
             let digest = reader.text(form.attribute()).unwrap_or_default();
             digest.filter(|digest| !digest.starts_with(INTENDED))

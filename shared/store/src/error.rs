@@ -1,21 +1,22 @@
-//! What can go wrong with the table, and what the caller must do about it.
+//! Errors of the table, and what the caller must do about each.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// A failure of the table. What a condition decided is never here: that is an outcome, and each operation has its own.
+/// A failure of the table. The result of a condition is never an error: it is an outcome, and each operation has its
+/// own.
 ///
-/// **Every operation of this crate is safe to repeat**, and the variants say whether repeating can help. After
-/// [`Unavailable`](Self::Unavailable) and [`TimedOut`](Self::TimedOut) a write may or may not have been made: repeat it,
-/// and the outcome says what is true now.
+/// **Every operation of this crate is safe to repeat.** The variants say whether repeating can help. After
+/// [`Unavailable`](Self::Unavailable) and [`TimedOut`](Self::TimedOut) a write may or may not have been made. Repeat
+/// the call: its outcome says what is true now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// DynamoDB refused for now, and nothing was done. Try again later.
+    /// DynamoDB refused the request for now and did nothing. Try again later.
     #[error("the table is busy: {operation} was refused")]
     Throttled {
         /// What was attempted.
         operation: &'static str,
     },
-    /// No answer, or one that says DynamoDB is unwell. A write may have been made.
+    /// No answer, or an internal error of DynamoDB. A write may have been made.
     #[error("the table did not answer {operation} ({why}); a write may have been made")]
     Unavailable {
         /// What was attempted.
@@ -29,7 +30,8 @@ pub enum StoreError {
         /// What was attempted.
         operation: &'static str,
     },
-    /// An item is not what we write: an attribute is missing or of another kind. Somebody must look at the table.
+    /// An item is not as this program writes it: an attribute is missing or has another type. The operator must look at
+    /// the table.
     #[error("the item {key} is damaged: {what}")]
     Damaged {
         /// The item's key.
@@ -37,8 +39,8 @@ pub enum StoreError {
         /// Which attribute, and what is wrong with it. Never its value.
         what: String,
     },
-    /// The request itself was refused: the table is missing, the role may not do this, or the request is wrong. Trying
-    /// again cannot help; the deployment or this program must be mended.
+    /// The request itself was refused: the table is missing, the role lacks a permission, or the request is wrong.
+    /// Trying again cannot help. The deployment or this program must be fixed.
     #[error("{operation} was rejected: {why}")]
     Bug {
         /// What was attempted.
@@ -49,18 +51,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later without anybody mending anything.
+    /// Whether the same call may succeed later without a fix.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Unavailable { .. } | Self::TimedOut { .. })
     }
 }
 
-/// Reads an SDK error that no operation has an outcome for. The only place that knows DynamoDB's error codes; they are
-/// listed under "Error handling with DynamoDB" in its developer guide (`Programming.Errors`) and, for a cancelled
-/// transaction's reasons, in the API reference of `TransactWriteItems`.
+/// Translates an SDK error that is no outcome of the operation. Only this file knows DynamoDB's error codes. They are
+/// listed under "Error handling with DynamoDB" in its developer guide (`Programming.Errors`). The reasons of a
+/// cancelled transaction are in the API reference of `TransactWriteItems`.
 ///
-/// Only the code is kept: messages can repeat what was sent.
+/// Keeps only the code, because messages can repeat the data that was sent.
 pub(crate) fn classify<E, R>(operation: &'static str, error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata,
@@ -80,7 +82,7 @@ where
     }
 }
 
-/// The meaning of an error code, or of the reason of a cancelled transaction.
+/// Translates an error code, or the reason of a cancelled transaction.
 pub(crate) fn by_code(operation: &'static str, code: Option<&str>) -> StoreError {
     match code {
         // Error handling with DynamoDB: "OK to retry? Yes", and the request was not carried out.
@@ -88,7 +90,7 @@ pub(crate) fn by_code(operation: &'static str, code: Option<&str>) -> StoreError
             "ThrottlingException"
             | "ProvisionedThroughputExceededException"
             | "RequestLimitExceeded"
-            // Transactions: another transaction holds the item, or this very one is still under way.
+            // Another transaction holds the item, or an earlier try of this one is still running.
             | "TransactionConflictException"
             | "TransactionInProgressException"
             | "ReplicatedWriteConflictException"
@@ -103,7 +105,7 @@ pub(crate) fn by_code(operation: &'static str, code: Option<&str>) -> StoreError
             | "ServiceUnavailableException" | "ExpiredTokenException"),
         ) => StoreError::Unavailable { operation, why: code.to_owned() },
         Some(code) => StoreError::Bug { operation, why: code.to_owned() },
-        // A proxy's page rather than DynamoDB's answer.
+        // A page of a proxy, not an answer of DynamoDB.
         None => StoreError::Unavailable { operation, why: "an answer without an error code".to_owned() },
     }
 }
@@ -113,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_say_whether_to_try_again() {
+    fn each_error_code_is_retryable_or_a_bug() {
         let read = |code| by_code("get", code);
         assert_eq!(read(Some("ThrottlingException")), StoreError::Throttled { operation: "get" });
         assert!(matches!(read(Some("InternalServerError")), StoreError::Unavailable { .. }));

@@ -1,5 +1,5 @@
-//! Storing a refreshed grant. The old refresh token is spent by then, so this must not fail for a reason that can pass,
-//! and must never put an older pair over a newer one.
+//! Stores a refreshed grant. By then the old refresh token is spent. So storing must not fail for a temporary reason,
+//! and must never replace a newer token pair by an older one.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -15,23 +15,24 @@ use crate::error::StoreError;
 use crate::keys::Key;
 use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
-/// What came of saving a grant.
+/// The outcome of saving a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Save {
-    /// It is stored, by this call or by an earlier one that seemed to fail.
+    /// The grant is stored, by this call or by an earlier one that seemed to fail.
     Saved {
-        /// The generation it has.
+        /// The generation of the stored grant.
         generation: u64,
     },
-    /// The connection has a newer grant, or none since the athlete disconnected; or the lease is another's.
+    /// The connection has a newer grant, or none because the athlete disconnected, or another attempt holds the lease.
     Superseded,
     /// There is no such connection.
     Gone,
 }
 
 impl Store {
-    /// Stores the grant that a refresh of generation `from_generation` gave, under the lease won with `fence`, which is
-    /// kept. Safe to repeat: if this very grant is stored already, that is [`Save::Saved`]. One `UpdateItem`.
+    /// Stores the grant that a refresh of generation `from_generation` gave, under the lease won with `fence`. Keeps
+    /// the lease. Safe to repeat: if exactly this grant is stored already, the outcome is [`Save::Saved`]. One
+    /// `UpdateItem`.
     #[expect(clippy::too_many_arguments, reason = "one value per attribute and condition")]
     pub async fn save_grant(
         &self,
@@ -49,11 +50,11 @@ impl Store {
         Ok(outcome(&key, edited, grant)?.0)
     }
 
-    /// Stores such a grant later, when its lease has long gone: from the queue, after the table did not answer
-    /// [`save_grant`](Self::save_grant). Only the generation decides, and repeating it changes nothing.
+    /// Stores such a grant later, when its lease has long ended: from the queue, after the table did not answer
+    /// [`save_grant`](Self::save_grant). Only the generation decides. Repeating the call changes nothing.
     ///
-    /// If meanwhile somebody tried the spent refresh token and concluded [`Status::NeedsConsent`], the connection is
-    /// [`Status::Active`] again, which costs a second request.
+    /// Meanwhile another attempt may have sent the spent refresh token and set [`Status::NeedsConsent`]. Then this
+    /// function sets [`Status::Active`] again, with a second request.
     pub async fn rescue_grant(
         &self,
         athlete: &AthleteId,
@@ -71,7 +72,8 @@ impl Store {
         if let (Save::Saved { generation }, Some(item)) = (save, item)
             && Status::read(&Reader::new(&key, &item))? == Status::NeedsConsent
         {
-            // Refused if somebody has moved the status or the grant since: theirs is the fresher knowledge.
+            // The condition fails if another attempt has changed the status or the grant since. That attempt knows more
+            // recent facts.
             ItemUpdate::of(key)
                 .if_equal(GENERATION, number(generation))
                 .if_equal(STATUS, text(Status::NeedsConsent.name()))
@@ -84,7 +86,7 @@ impl Store {
     }
 }
 
-/// The next generation in place of `from_generation`.
+/// Replaces generation `from_generation` of the grant by the next one.
 fn replace(athlete: &AthleteId, from_generation: u64, grant: &StoredGrant, scopes: &str, now: Timestamp) -> ItemUpdate {
     ItemUpdate::of(Key::connection(athlete))
         .if_equal(GENERATION, number(from_generation))
@@ -100,7 +102,8 @@ fn replace(athlete: &AthleteId, from_generation: u64, grant: &StoredGrant, scope
         .set(GENERATION, number(from_generation.saturating_add(1)))
 }
 
-/// What an edit came to, and the connection after it. Sealing is randomised, so equal bytes can only be this very grant.
+/// Turns the result of the update into an outcome, with the connection after it. Sealing is randomised, so equal bytes
+/// mean exactly this grant.
 fn outcome(key: &Key, edited: UpdateOutcome, grant: &StoredGrant) -> Result<(Save, Option<Item>), StoreError> {
     let item = match edited {
         UpdateOutcome::Applied(item) | UpdateOutcome::Refused(Some(item)) => item,

@@ -1,4 +1,4 @@
-//! Holds: pauses that a remote service ordered for everybody.
+//! Holds: pauses that a remote service orders for all processes.
 
 use std::fmt;
 
@@ -24,31 +24,31 @@ pub enum Service {
     Smartabase,
 }
 
-/// A pause for everybody.
+/// A pause for all processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// No call before this. A hold stays in the table when it is over; compare this with the clock.
+    /// No request before this instant. A hold stays in the table after it has ended, so compare this with the clock.
     pub until: Timestamp,
-    /// Why, for people.
+    /// The reason, as people read it.
     pub why: String,
 }
 
-/// The holds there are, over or not.
+/// All holds, ended or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holds {
-    /// On the Oura API.
+    /// The hold on the Oura API.
     pub oura: Option<Hold>,
-    /// On the Smartabase site.
+    /// The hold on the Smartabase site.
     pub smartabase: Option<Hold>,
     /// The outage of the Smartabase site.
     pub outage: Option<Outage>,
-    /// What is wrong with a hold that cannot be read. It counts as none.
+    /// What is wrong with each hold that cannot be read. Such a hold counts as none.
     pub damaged: Vec<String>,
 }
 
 impl Store {
-    /// Pauses all calls to a service until `until`. Never shortens a hold: if a longer one is in force, that one stays,
-    /// with its reason. Returns the hold that is in force now.
+    /// Pauses all requests to a service until `until`. Never shortens a hold: a longer one stays, with its reason.
+    /// Returns the hold that is now stored.
     pub async fn set_hold(
         &self,
         service: Service,
@@ -67,13 +67,13 @@ impl Store {
         }
     }
 
-    /// The hold on a service, over or not. One consistent `GetItem`.
+    /// Reads the hold on a service, ended or not. One consistent `GetItem`.
     pub async fn hold(&self, service: Service, deadline: Instant) -> Result<Option<Hold>, StoreError> {
         let key = Key::hold(service);
         self.get(&key, "reading a hold", deadline).await?.map(|item| Hold::read(&key, &item)).transpose()
     }
 
-    /// Ends the hold on a service, if there is one.
+    /// Removes the hold on a service, if there is one.
     pub async fn lift_hold(&self, service: Service, deadline: Instant) -> Result<(), StoreError> {
         let operation = "lifting a hold";
         let request =
@@ -94,7 +94,7 @@ impl Holds {
         hold.as_ref().filter(|hold| now < hold.until)
     }
 
-    /// Adds the outage of the Smartabase site as it was found in the table.
+    /// Adds the outage of the Smartabase site, as read from the table.
     pub(crate) fn insert_outage(&mut self, item: &Item) {
         match Outage::read(&Key::outage(Service::Smartabase), item) {
             Ok(outage) => self.outage = Some(outage),
@@ -102,7 +102,7 @@ impl Holds {
         }
     }
 
-    /// Takes in a hold as it was found in the table.
+    /// Adds the hold on a service, as read from the table.
     pub(crate) fn insert(&mut self, service: Service, item: &Item) {
         let place = match service {
             Service::Oura => &mut self.oura,
@@ -126,7 +126,7 @@ impl Service {
     /// Every service that can be on hold.
     pub const ALL: [Self; 2] = [Self::Oura, Self::Smartabase];
 
-    /// A stable name, as in the hold's key.
+    /// A stable name, used in the hold's key.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

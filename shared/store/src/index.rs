@@ -1,6 +1,7 @@
-//! Two lists of athletes, in one sparse, keys-only index: those to sync and those ever enrolled. An athlete enters the
-//! first by connecting and leaves it by disconnecting; nothing else writes to it, so that a sync costs no index write. The
-//! second is for the daily enrolment and for people who look after an installation.
+//! Two lists of athletes in one sparse, keys-only index: the athletes to sync, and all athletes ever enrolled.
+//!
+//! Connecting adds an athlete to the first list and disconnecting removes them. No other operation writes to that list,
+//! so a sync costs no index write. The second list serves the daily enrolment and the operators of an installation.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
@@ -13,16 +14,17 @@ use crate::keys::{ACTIVE_SHARD, ENROLLED_SHARDS, Key, SHARDS};
 use crate::schema::INDEX;
 
 impl Store {
-    /// Every athlete who is to be synced, in order. All shards of the index at once, all pages of each.
+    /// Lists the athletes to sync, in order. Queries all shards of the index at once, and reads all pages of each.
     ///
-    /// The index follows the table within about a second. An entry that is no athlete's connection, which nothing here
-    /// writes, is passed over, so that it cannot keep the others from being listed.
+    /// The index follows the table within about a second. An index entry that is not an athlete's connection is
+    /// skipped, so that it cannot stop the listing of the others. No function here writes such an entry.
     pub async fn active_athletes(&self, deadline: Instant) -> Result<Vec<AthleteId>, StoreError> {
         self.listed(SHARDS, Key::connected_athlete, "listing the athletes to sync", deadline).await
     }
 
-    /// Every athlete who was ever enrolled, connected or not, in order; read as [`active_athletes`](Self::active_athletes)
-    /// reads its list. Who was enrolled by a release before this list is on it from the next renewal of their link.
+    /// Lists every athlete who was ever enrolled, connected or not, in order. Reads the index as
+    /// [`active_athletes`](Self::active_athletes) does. An athlete whom a release before this list enrolled is on it
+    /// after the next renewal of their link.
     pub async fn enrolled_athletes(&self, deadline: Instant) -> Result<Vec<AthleteId>, StoreError> {
         self.listed(ENROLLED_SHARDS, Key::enrolled_athlete, "listing the enrolled athletes", deadline).await
     }

@@ -1,8 +1,8 @@
 //! Sealing values and signing links, with keys derived from one root secret.
 //!
-//! The root secret has versions. Each version yields two keys by HKDF-SHA256 (RFC 5869, no salt: the root is random):
-//! one for AES-256-GCM and one for HMAC-SHA256. The current version seals and signs; every known version opens and
-//! verifies, so rotating the root breaks nothing that is already stored or sent.
+//! The root secret has versions. Each version yields two keys by HKDF-SHA256 (RFC 5869; no salt, since the root is
+//! random): one for AES-256-GCM and one for HMAC-SHA256. The current version seals and signs. Every known version opens
+//! and verifies, so rotating the root does not invalidate values already stored or links already sent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,25 +17,26 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use crate::athlete::AthleteId;
 use crate::sealed::Sealed;
 
-/// What the derived keys are for. Changing either text changes every key, so they carry a version of their own.
+/// What the derived keys are used for. Changing a text changes the key, so each text carries a version of its own.
 const SEALING_INFO: &[u8] = b"oura-smartabase connector, sealing key, v1";
 const SIGNING_INFO: &[u8] = b"oura-smartabase connector, link-signing key, v1";
 
 /// One version of the root secret.
 #[derive(Clone, Debug)]
 pub struct KeyVersion {
-    /// The version's id at Secrets Manager: 1 to 255 bytes. It is written in front of everything this version seals.
+    /// The version's id at Secrets Manager, 1 to 255 bytes. It is written in front of every value that this version
+    /// seals.
     pub id: String,
-    /// The root secret: any text with at least 32 bytes' worth of randomness.
+    /// The root secret: any text with at least 32 bytes of randomness.
     pub secret: SecretString,
 }
 
-/// What a sealed value or a signature is for. A value made for one purpose is no good for another.
+/// What a sealed value or a signature is used for. A value made for one purpose is not valid for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealPurpose {
     /// A grant: the token pair of one athlete.
     Grant,
-    /// The PKCE verifier of one authorization under way.
+    /// The PKCE verifier of one authorization in progress.
     PkceVerifier,
     /// An athlete's personal link.
     Link,
@@ -54,10 +55,10 @@ pub struct Keyring {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// The current key version's id is empty or longer than 255 bytes, so it cannot stand in front of the value.
+    /// The id of the current key version is empty or longer than 255 bytes, so it does not fit in front of the value.
     #[error("the id of the current key version is empty or longer than 255 bytes")]
     KeyId,
-    /// The cryptographic library failed; it gives no reason.
+    /// The cryptographic library failed. It gives no reason.
     #[error("sealing failed")]
     Failed,
 }
@@ -65,22 +66,22 @@ pub enum SealError {
 /// Why a sealed value could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// Sealed by a key version that is not in this keyring: read that version from the secrets and add it.
+    /// A key version that is not in this keyring sealed it. Read that version from the secrets and add it.
     #[error("sealed by the key version {0}, which is not known here")]
     UnknownKey(String),
-    /// Not what was sealed: changed, or sealed for another purpose or athlete.
+    /// The value was changed, or sealed for another purpose or athlete.
     #[error("the sealed value is damaged, or was sealed for another purpose or athlete")]
     Damaged,
 }
 
-/// What a signature is worth.
+/// The result of checking a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureCheck {
-    /// Made by a known key version, over exactly this message, for this purpose.
+    /// A known key version made it over exactly this message, for this purpose.
     Valid,
     /// Not a signature of this message.
     Invalid,
-    /// Made by a key version that is not in this keyring, or pretending so.
+    /// It names a key version that is not in this keyring. It may be forged.
     UnknownKey,
 }
 
@@ -91,14 +92,14 @@ impl Keyring {
         Self { current: Arc::new(Version::derive(current)), former: Vec::new() }
     }
 
-    /// Adds a version that only opens and verifies. One that is known already changes nothing.
+    /// Adds a version that only opens and verifies. Adding a known version changes nothing.
     pub fn add(&mut self, version: KeyVersion) {
         if !self.knows(&version.id) {
             self.former.push(Arc::new(Version::derive(version)));
         }
     }
 
-    /// Whether the version `id` is here.
+    /// Whether the keyring has the version `id`.
     #[must_use]
     pub fn knows(&self, id: &str) -> bool {
         self.versions().any(|version| version.id == id)
@@ -112,11 +113,11 @@ impl Keyring {
 
     /// Encrypts with AES-256-GCM under the current version, bound to the purpose and the athlete.
     ///
-    /// The nonce is random: fine for 2^32 values per version, which is one a second for a century.
+    /// The nonce is random, which is safe for 2^32 values per version: one value a second for a century.
     pub fn seal(&self, purpose: SealPurpose, athlete: &AthleteId, plaintext: &[u8]) -> Result<Sealed, SealError> {
         let header = Sealed::header(&self.current.id).ok_or(SealError::KeyId)?;
         let aad = Aad::from(associated_data(&header, purpose, athlete));
-        // Sized for the tag at once, so that growing cannot leave a copy of the plaintext behind.
+        // Allocated with room for the tag, because a growing vector could leave a copy of the plaintext behind.
         let mut in_out = Zeroizing::new(Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len()));
         in_out.extend_from_slice(plaintext);
         let key = &self.current.sealing;
@@ -143,7 +144,7 @@ impl Keyring {
             .sealing
             .open_in_place(Nonce::assume_unique_for_key(*nonce), aad, &mut in_out)
             .map_err(|_| OpenError::Damaged)?;
-        // A copy of its own exact size: shrinking a larger buffer could leave one behind.
+        // A copy of exact size, because shrinking a larger buffer could leave a copy behind.
         Ok(SecretSlice::from(plaintext.to_vec()))
     }
 
@@ -155,7 +156,7 @@ impl Keyring {
         format!("{}.{}", self.current.tag, URL_SAFE_NO_PAD.encode(tag.as_ref()))
     }
 
-    /// Checks a signature in constant time, with whichever known version made it.
+    /// Checks a signature in constant time, with the known version that made it.
     #[must_use]
     pub fn verify(&self, purpose: SealPurpose, message: &[u8], signature: &str) -> SignatureCheck {
         let Some((tag, mac)) = signature.split_once('.') else { return SignatureCheck::Invalid };
@@ -187,8 +188,8 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// How many hex digits of a version id's hash stand in front of a signature: enough to pick the version, which the HMAC
-/// then proves.
+/// How many hex digits of the hash of a version's id precede a signature. They only select the version; the HMAC proves
+/// it.
 const TAG_DIGITS: usize = 8;
 
 /// One version's keys.
@@ -232,7 +233,8 @@ impl SealPurpose {
     }
 }
 
-/// What a sealed value is bound to. Each part but the last is preceded by its length, so no two bindings are alike.
+/// The data that a sealed value is bound to. The length of each part precedes it, so two different bindings never give
+/// the same bytes.
 fn associated_data(header: &[u8], purpose: SealPurpose, athlete: &AthleteId) -> Vec<u8> {
     let mut data = Vec::new();
     for part in [header, purpose.text().as_bytes(), athlete.as_str().as_bytes()] {
@@ -242,7 +244,7 @@ fn associated_data(header: &[u8], purpose: SealPurpose, athlete: &AthleteId) -> 
     data
 }
 
-/// What is signed for a message. No purpose's text contains a NUL, so the message begins where it ends.
+/// The bytes that are signed for a message. No text of a purpose contains a NUL, so the NUL ends the purpose.
 fn signed_message(purpose: SealPurpose, message: &[u8]) -> Vec<u8> {
     [purpose.text().as_bytes(), b"\0", message].concat()
 }
@@ -268,14 +270,14 @@ mod tests {
         AthleteId::parse(name).unwrap()
     }
 
-    /// What opening gives, as something that can be compared.
+    /// The result of opening, in a form that can be compared.
     fn open(keyring: &Keyring, purpose: SealPurpose, name: &str, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
         keyring.open(purpose, &athlete(name), sealed).map(|plaintext| plaintext.expose_secret().to_vec())
     }
 
     proptest! {
         #[test]
-        fn what_is_sealed_opens_under_the_same_purpose_and_athlete_and_no_other(
+        fn sealed_value_opens_only_for_its_purpose_and_athlete(
             plaintext in proptest::collection::vec(any::<u8>(), 0..200),
             name in "[a-z#]{1,8}",
             other in "[a-z#]{1,8}",
@@ -296,7 +298,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_read_as_a_sealed_value_is_refused_without_a_panic(
+        fn random_bytes_never_open_and_never_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..80),
         ) {
             if let Ok(sealed) = Sealed::from_bytes(&bytes) {
@@ -305,7 +307,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_but_the_signature_verifies(message in any::<Vec<u8>>(), forged in ".{0,60}") {
+        fn only_the_signature_itself_verifies(message in any::<Vec<u8>>(), forged in ".{0,60}") {
             let keyring = keyring();
             prop_assume!(forged != keyring.sign(SealPurpose::Link, &message));
             prop_assert_ne!(keyring.verify(SealPurpose::Link, &message, &forged), SignatureCheck::Valid);
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_bit_is_noticed() {
+    fn a_flipped_bit_or_a_cut_value_does_not_open() {
         let keyring = keyring();
         let sealed = keyring.seal(SealPurpose::Grant, &athlete("ada"), b"tokens").unwrap();
         let mut seen = Vec::new();
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_is_as_documented_and_no_two_seals_are_alike() {
+    fn seal_has_the_documented_layout_and_a_fresh_nonce() {
         let seal = || keyring().seal(SealPurpose::Grant, &athlete("ada"), b"tokens").unwrap();
         let (one, two) = (seal(), seal());
         assert_eq!(&one.as_bytes()[..4], b"\x01\x02v1");
@@ -351,12 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_version_opens_only_its_own() {
+    fn a_key_version_opens_only_values_that_it_sealed() {
         let (old, new) = (keyring(), Keyring::new(version("v2", "another secret")));
         let sealed = old.seal(SealPurpose::Grant, &athlete("ada"), b"tokens").unwrap();
         let unknown = Err(OpenError::UnknownKey("v1".to_owned()));
         assert_eq!(open(&new, SealPurpose::Grant, "ada", &sealed), unknown);
-        // Under the right name, but another secret.
+        // The same id, but another secret.
         let impostor = Keyring::new(version("v1", "another secret"));
         assert_eq!(open(&impostor, SealPurpose::Grant, "ada", &sealed), Err(OpenError::Damaged));
 
@@ -370,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_id_that_does_not_fit_seals_nothing() {
+    fn seal_refuses_an_empty_or_too_long_key_id() {
         for id in [String::new(), "x".repeat(256)] {
             let keyring = Keyring::new(version(&id, "secret"));
             assert_eq!(keyring.seal(SealPurpose::Grant, &athlete("ada"), b"tokens"), Err(SealError::KeyId));
@@ -382,9 +384,9 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_never_change() {
-        // Both were made by another implementation (Python's `hmac` and `cryptography`). If they fail, values sealed and
-        // links sent by earlier versions are lost.
+    fn derived_keys_match_another_implementation() {
+        // Another implementation made both values (Python's `hmac` and `cryptography`). If this test fails, this
+        // version can't read values sealed and links sent by earlier versions.
         assert_eq!(keyring().sign(SealPurpose::Link, b"message"), KNOWN_SIGNATURE);
         let sealed = Sealed::from_base64(KNOWN_SEALED).unwrap();
         assert_eq!(open(&keyring(), SealPurpose::Grant, "ada", &sealed), Ok(b"tokens".to_vec()));
@@ -394,7 +396,7 @@ mod tests {
     const KNOWN_SEALED: &str = "AQJ2MQABAgMEBQYHCAkKC9z6c6+seUEyTlZqUCUe7vQ2ZCI9XF8=";
 
     #[test]
-    fn a_signature_is_good_for_its_message_purpose_and_key_alone() {
+    fn a_signature_is_valid_only_for_its_message_and_purpose() {
         let keyring = keyring();
         let signature = keyring.sign(SealPurpose::Link, b"message");
         let verdict = |message: &[u8], signature: &str| keyring.verify(SealPurpose::Link, message, signature);
@@ -405,7 +407,7 @@ mod tests {
         {
             assert_eq!(verdict(b"message", malformed), SignatureCheck::Invalid, "{malformed}");
         }
-        // Any other character anywhere, the unused bits of the last one included.
+        // Change each character, including the last one with its unused bits.
         for (place, old) in signature.char_indices() {
             for new in ['0', '1', 'a', 'A', 'B', '-', '.'].into_iter().filter(|&new| new != old) {
                 let mut forged = signature.clone();
@@ -416,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_outlives_the_rotation_of_its_key() {
+    fn a_signature_stays_valid_after_a_key_rotation() {
         let signature = keyring().sign(SealPurpose::Link, b"message");
         let mut rotated = Keyring::new(version("v2", "another secret"));
         assert_eq!(rotated.verify(SealPurpose::Link, b"message", &signature), SignatureCheck::UnknownKey);

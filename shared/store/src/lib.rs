@@ -1,15 +1,17 @@
-//! What the connector remembers, in one DynamoDB table: connections and their grants, the ledger of records, leases,
-//! holds, authorizations under way, enrolments. And the keys that seal what must not be readable there.
+//! Everything the connector stores, in one DynamoDB table: connections and their grants, the ledger of records, leases,
+//! holds, authorizations in progress, and enrolments. Also the keys that seal the values which must not be readable
+//! there.
 //!
-//! It knows nothing of Oura or Smartabase beyond the names of their ids, and nothing of what is inside a sealed grant. It
-//! reads no clock but the deadline's: every instant that is stored or compared is given by the caller.
+//! Of Oura and Smartabase it knows only the names of their ids. It does not know what a sealed grant contains. It reads
+//! no clock except to check a deadline: the caller passes every instant that is stored or compared.
 //!
 //! Three rules hold for every operation of [`Store`]:
 //!
 //! - It never waits past its `deadline`.
-//! - What a condition decides is an outcome, an enum of its own; a failure of the table is a [`StoreError`].
-//! - It is safe to repeat. After an error the caller may not know whether a write was made; the same call again does no
-//!   harm, and says what is true now.
+//! - When a condition decides the result, it returns an outcome, an enum of its own. When the table fails, it returns a
+//!   [`StoreError`].
+//! - It is safe to repeat. After an error the caller may not know whether a write was made. The same call again does no
+//!   harm, and its outcome says what is true now.
 //!
 //! ```
 //! use std::time::Duration;
