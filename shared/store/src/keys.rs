@@ -1,8 +1,8 @@
-//! Every key of the table, built in one place.
+//! Builds every key of the table, in one place.
 //!
-//! A partition key is a kind, `#`, and the rest verbatim. Each kind has exactly one variable part and it comes last, so
-//! no two things share a key whatever characters a UUID holds. A record's sort key has two variable parts, of which the
-//! last, the date, is always ten characters.
+//! A partition key is a kind, then `#`, then the rest verbatim. Each kind has exactly one variable part, and it comes
+//! last. So two items never share a key, whatever characters a UUID contains. The sort key of a record has two variable
+//! parts. The last one, the date, always has ten characters.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,13 +20,14 @@ use crate::hold::Service;
 pub(crate) const PK: &str = "pk";
 /// The sort key attribute.
 pub(crate) const SK: &str = "sk";
-/// The index's partition key: present only on connections that are to be synced and, with shards of their own, on
+/// The index's partition key. Present only on connections that are to be synced and, with shards of their own, on
 /// enrolments.
 pub(crate) const ACTIVE_SHARD: &str = "active_shard";
-/// The index's sort key: the UUID, present exactly where [`ACTIVE_SHARD`] is.
+/// The index's sort key: the UUID. Present exactly where [`ACTIVE_SHARD`] is.
 pub(crate) const ATHLETE: &str = "athlete";
 
-/// The shards of the index. Four, so that listing a large site is four queries at once, and a small one's stays cheap.
+/// The shards of the index that list the connections. Four shards let a large site be listed with four queries at once,
+/// and keep listing a small site cheap.
 pub(crate) const SHARDS: [&str; 4] = ["0", "1", "2", "3"];
 
 /// The shards of the same index that list the enrolments.
@@ -37,12 +38,12 @@ const CONNECTION: &str = "CONNECTION";
 const ENROLMENT: &str = "ENROLMENT";
 const RECORD_KIND: &str = "RECORD#";
 
-/// Which record of an athlete: one form, one date.
+/// Identifies a record of an athlete: one form and one date.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey {
     /// The name of the event form at the site.
     pub form: String,
-    /// The date the record stands under in Smartabase.
+    /// The date of the record in Smartabase.
     pub date: Date,
 }
 
@@ -61,7 +62,7 @@ impl FromStr for RecordKey {
     }
 }
 
-/// Where one item is.
+/// The key of one item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pk: String,
@@ -105,18 +106,18 @@ impl Key {
         Self { pk: "PLAN#sync".to_owned(), sk: "LAST".to_owned() }
     }
 
-    /// The key of an item as it came from the table; `None` if it has none, which the table itself makes impossible.
+    /// The key of an item read from the table; `None` if it has none, which DynamoDB rules out.
     pub(crate) fn of(item: &Item) -> Option<Self> {
         let part = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
         Some(Self { pk: part(PK)?, sk: part(SK)? })
     }
 
-    /// The athlete whose connection this is, if it is one.
+    /// The athlete, if this is the key of a connection.
     pub(crate) fn connected_athlete(&self) -> Option<AthleteId> {
         if self.sk == CONNECTION { self.athlete() } else { None }
     }
 
-    /// The athlete whose enrolment this is, if it is one.
+    /// The athlete, if this is the key of an enrolment.
     pub(crate) fn enrolled_athlete(&self) -> Option<AthleteId> {
         if self.sk == ENROLMENT { self.athlete() } else { None }
     }
@@ -125,7 +126,7 @@ impl Key {
         AthleteId::parse(self.pk.strip_prefix(ATHLETE_KIND)?).ok()
     }
 
-    /// The date of the record of `form` that this is, if it is one.
+    /// The date, if this is the key of a record of `form`.
     pub(crate) fn record_date(&self, form: &str) -> Option<Date> {
         self.sk.strip_prefix(RECORD_KIND)?.strip_prefix(form)?.strip_prefix('#')?.parse().ok()
     }
@@ -140,7 +141,7 @@ impl Key {
         &self.sk
     }
 
-    /// The form the SDK wants it in.
+    /// The key as the SDK takes it.
     pub(crate) fn attributes(&self) -> HashMap<String, AttributeValue> {
         HashMap::from([
             (PK.to_owned(), AttributeValue::S(self.pk.clone())),
@@ -155,8 +156,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// The shard of the index that lists an athlete: one of [`SHARDS`] for a connection, of [`ENROLLED_SHARDS`] for an
-/// enrolment. SHA-256, because it must never change: not with the compiler, not with the process.
+/// The shard of the index that lists an athlete: one of [`SHARDS`] for a connection, one of [`ENROLLED_SHARDS`] for an
+/// enrolment. Uses SHA-256, because the shard must be the same in every process and after every compiler update.
 pub(crate) fn shard(athlete: &AthleteId, of: [&'static str; 4]) -> &'static str {
     let hash = digest::digest(&digest::SHA256, athlete.as_str().as_bytes());
     let [zero, one, two, three] = of;
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_sign_in_a_uuid_reaches_no_other_athlete() {
+    fn a_hash_sign_in_a_uuid_never_gives_another_items_key() {
         let date = jiff::civil::date(2026, 3, 2);
         let record = |form: &str| RecordKey { form: form.to_owned(), date };
         let keys = BTreeSet::from([
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_athlete_is_read_back_from_a_connection_s_key_and_from_no_other() {
+    fn only_a_connection_or_enrolment_key_names_its_athlete() {
         let id = athlete("x#y CONNECTION");
         assert_eq!(Key::connection(&id).connected_athlete(), Some(id.clone()));
         assert_eq!(Key::enrolment(&id).connected_athlete(), None);
@@ -208,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn shards_never_change_and_all_are_used() {
-        // Written down from the first version: an athlete whose shard changed would be listed twice.
+    fn shards_are_stable_and_all_are_used() {
+        // Recorded with the first version. If an athlete's shard changed, the index would list them twice.
         assert_eq!(["a", "b", "c", "d", "e", "f"].map(|text| shard(&athlete(text), SHARDS)), EXPECTED);
         let used: BTreeSet<_> = (0..100).map(|n| shard(&athlete(&format!("athlete-{n}")), SHARDS)).collect();
         assert_eq!(used, BTreeSet::from(SHARDS));

@@ -1,4 +1,5 @@
-//! The athletes whom a tick planned, while a tick can't plan everybody: the next tick goes on after the last of them.
+//! The athletes that a tick planned, stored when a tick cannot plan all of them. The next tick continues after the last
+//! one.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -14,20 +15,20 @@ use crate::update_expression::ItemUpdate;
 const TICK: &str = "tick";
 const AFTER: &str = "after";
 
-/// What is known of the most recent tick that could not plan everybody.
+/// The most recent tick that could not plan all athletes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastPlan {
-    /// The athlete whom it planned last.
+    /// The athlete that it planned last.
     pub last: AthleteId,
-    /// When it fired; `None` if a release before stored the row.
+    /// When it fired; `None` if an earlier release stored the row.
     pub tick: Option<Timestamp>,
-    /// The athlete after whom it began; `None` if it began with the first of all.
+    /// The athlete after whom it began; `None` if it began with the first athlete.
     pub after: Option<AthleteId>,
 }
 
 impl Store {
-    /// The most recent plan of a tick. A row that can't be read counts as none: the ticks begin at the first athlete
-    /// again. One consistent `GetItem`.
+    /// Reads the most recent plan. A row that cannot be read counts as none, and the next tick begins at the first
+    /// athlete. One consistent `GetItem`.
     pub async fn last_plan(&self, deadline: Instant) -> Result<Option<LastPlan>, StoreError> {
         let key = Key::last_planned();
         let item = self.get(&key, "reading who was planned last", deadline).await?.unwrap_or_default();
@@ -37,7 +38,7 @@ impl Store {
         Ok(athlete(ATHLETE_ID).map(|last| LastPlan { last, tick, after: athlete(AFTER) }))
     }
 
-    /// Notes whom a tick planned. One `UpdateItem`.
+    /// Stores which athletes a tick planned. One `UpdateItem`.
     pub async fn set_last_plan(&self, plan: &LastPlan, deadline: Instant) -> Result<(), StoreError> {
         let edit = ItemUpdate::of(Key::last_planned())
             .set(ATHLETE_ID, text(plan.last.as_str()))

@@ -1,13 +1,14 @@
 //! The lease: at most one attempt works on a connection at a time.
 //!
-//! - A lease is **claimed** by an owner, a text unique to the attempt, until an instant. Every claim that wins takes the
-//!   next fence number.
-//! - It ends when it is released, or when its instant has passed and another claims it. Making or ending the connection
-//!   takes the next fence number, too, and leaves the lease to run out: what its holder has under way elsewhere may still
-//!   arrive there.
-//! - Every write made under a lease shows the fence number it was won with, and is refused if the connection has a later
-//!   one. So a holder that was slow, paused or cut off does no harm, however long after.
-//! - Clocks matter only to who waits for whom; that nobody's write overtakes a later holder's rests on the fence alone.
+//! - An owner **claims** a lease until an instant. The owner is a text unique to the attempt. Each claim that wins
+//!   takes the next fence number.
+//! - A lease ends when its holder releases it, or when another attempt claims it after its instant. Connecting,
+//!   disconnecting and moving a connection to another user also take the next fence number. They let the lease run out,
+//!   because requests that its holder has sent to other services may still take effect.
+//! - Every write under a lease carries the fence number of its claim. The table refuses it if the connection has a
+//!   later number. So a holder that is slow, paused or cut off does no harm, however late it writes.
+//! - Clocks only decide how long attempts wait for each other. The fence alone keeps a late write from overwriting the
+//!   work of a later holder.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -23,46 +24,47 @@ use crate::error::StoreError;
 use crate::keys::Key;
 use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
-/// What came of claiming a lease.
+/// The outcome of claiming a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "matched on at once, never stored")]
 pub enum Claim {
-    /// It is yours: the connection as it is now, with your lease and fence.
+    /// The caller holds the lease. Contains the connection as it is now, with the caller's lease and fence.
     Won(Connection),
-    /// Another attempt holds it until then.
+    /// Another attempt holds it.
     Held {
-        /// When it ends, unless it is released before.
+        /// When it runs out, unless the holder releases it earlier.
         until: Timestamp,
     },
-    /// Nobody holds it, but a refresh was begun then, and nobody knows yet how it ended.
+    /// No attempt holds it, but a refresh has begun whose outcome is not known yet.
     Unsettled {
-        /// When it was begun.
+        /// When the refresh began.
         since: Timestamp,
-        /// When it was [doubted](Store::suspect_refresh), if it was.
+        /// When an attempt [noted that it probably failed](Store::suspect_refresh), if one did.
         doubted: Option<Timestamp>,
     },
-    /// The connection is no longer as you read it: it has another generation, or somebody has worked on it since.
+    /// The connection is no longer as the caller read it. It has another generation, or another attempt has worked on
+    /// it since.
     Moved,
     /// There is no such connection.
     Gone,
 }
 
-/// What came of releasing a lease.
+/// The outcome of releasing a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// Nobody holds it now. Also the answer to a repetition.
+    /// No attempt holds it now. A repeated call has the same outcome.
     Released,
-    /// It was no longer yours.
+    /// The caller no longer held it.
     Lost,
 }
 
 impl Store {
-    /// Claims the lease of a connection until `until`, if nobody holds it, or it has run out at `now`, or `owner` itself
-    /// holds it: an attempt that got no answer may ask again, and takes a fresh fence with it.
+    /// Claims the lease of a connection until `until`. Wins if no attempt holds it, if it has run out at `now`, or if
+    /// `owner` itself holds it. So an attempt that got no answer may claim again; it gets a new fence.
     ///
-    /// With `expect_fence`, only if nobody has won a lease, connected or disconnected since that fence was read: then what
-    /// was fetched meanwhile is not older than what stands anywhere, and the connection but for its status is as it was
-    /// read. One `UpdateItem`.
+    /// With `expect_fence`, wins only if no attempt has won a lease, connected or disconnected since that fence was
+    /// read. Then documents fetched meanwhile are not older than anything already sent or stored, and the connection,
+    /// except its status, is as it was read. One `UpdateItem`.
     pub async fn claim(
         &self,
         athlete: &AthleteId,
@@ -84,11 +86,12 @@ impl Store {
     }
 
     /// Claims the lease of a connection that still has `generation`, to refresh its grant, and notes that a refresh has
-    /// begun. Refused as [`Claim::Unsettled`] while an earlier one is not known to have ended: its answer may be on its way
-    /// through the queue, and the refresh token spent. That is over once the earlier one was
-    /// [doubted](Self::suspect_refresh) at `settled` or before.
+    /// begun. Returns [`Claim::Unsettled`] while the outcome of an earlier refresh is not known: its token pair may be
+    /// on the queue, and the refresh token spent. An earlier refresh stops blocking once it was
+    /// [suspected](Self::suspect_refresh) at `settled` or before.
     ///
-    /// The note goes when the grant is saved or rescued, or by [`settle_refresh`](Self::settle_refresh). One `UpdateItem`.
+    /// The note is removed when the grant is saved or rescued, or by [`settle_refresh`](Self::settle_refresh). One
+    /// `UpdateItem`.
     #[expect(clippy::too_many_arguments, reason = "one value per attribute and condition")]
     pub async fn claim_to_refresh(
         &self,
@@ -134,18 +137,20 @@ impl Store {
                 match (lease, reader.instant(REFRESH_BEGUN)?) {
                     (Some(lease), _) if now < lease.until => Ok(Claim::Held { until: lease.until }),
                     (_, Some(since)) => Ok(Claim::Unsettled { since, doubted: reader.instant(REFRESH_SUSPECT_AT)? }),
-                    // Only a lease or a refresh refuses what the expectation does not; this is half a lease.
+                    // The expectation holds and no refresh has begun, so a lease refused the claim. That lease has no
+                    // owner.
                     (_, None) => Err(reader.damaged(LEASE_OWNER, "is missing")),
                 }
             }
         }
     }
 
-    /// Notes at `now` that the refresh begun at `begun` is thought to have come to nothing, unless somebody noted it
-    /// before, and answers when it was noted; `None` if it has ended meanwhile. One `UpdateItem`.
+    /// Notes at `now` that the refresh begun at `begun` probably failed, unless an attempt noted that before. Returns
+    /// when it was noted; `None` if the refresh has ended meanwhile. One `UpdateItem`.
     ///
-    /// The wait counts from `now`, when the table is known to answer, so that a token pair on the queue has time to
-    /// arrive. If none can be on the queue, the caller passes an earlier `now` to allow the next refresh sooner.
+    /// The wait counts from `now`, when the table is known to answer, so that a worker has time to store a token pair
+    /// from the queue. If none can be on the queue, the caller passes an earlier `now` to allow the next refresh
+    /// sooner.
     pub async fn suspect_refresh(
         &self,
         athlete: &AthleteId,
@@ -163,8 +168,9 @@ impl Store {
         }
     }
 
-    /// Notes that the refresh begun under the lease won with `fence` is over and brought no pair, and gives the lease back.
-    /// `refused` is how the token server has [refused](Connection::refresh_refused) this grant. One `UpdateItem`.
+    /// Notes that the refresh begun under the lease won with `fence` has ended without a token pair, and releases the
+    /// lease. `refused` says since when the token server has [refused](Connection::refresh_refused) this grant; `None`
+    /// if it has not. One `UpdateItem`.
     pub async fn settle_refresh(
         &self,
         athlete: &AthleteId,
@@ -180,7 +186,7 @@ impl Store {
         self.released(edit, deadline).await
     }
 
-    /// Gives a lease back, if it is still the one won with `fence`. One `UpdateItem`.
+    /// Releases a lease, if it is still the one won with `fence`. One `UpdateItem`.
     pub async fn release(&self, athlete: &AthleteId, fence: u64, deadline: Instant) -> Result<Release, StoreError> {
         self.released(releasing(athlete, fence), deadline).await
     }

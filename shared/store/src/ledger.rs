@@ -1,9 +1,11 @@
-//! The ledger: which records an athlete has in Smartabase, under which event and with which content. It is written ahead:
-//! a record is intended before Smartabase hears of it, new or changed, and written after Smartabase confirmed it, so that
-//! whoever finds it intended knows to look before writing.
+//! The ledger: which records an athlete has in Smartabase, under which event id and with which content.
 //!
-//! A written record is a row of its own. What is intended stands on the connection, beside the fence that guards it: one
-//! small write, however many records it is about, and whoever wins the lease has been told of it.
+//! A worker marks a record as intended before it sends it to Smartabase, new or changed. It marks the record as written
+//! after Smartabase confirmed it. A worker that finds a record intended knows that it must look it up before it writes.
+//!
+//! A written record is a row of its own. Intended records are stored on the connection, beside the fence that guards
+//! them. So marking them is one small write, however many records there are, and an attempt that wins the lease also
+//! reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,107 +26,111 @@ use crate::error::{StoreError, classify};
 use crate::keys::{Key, PK, RecordKey, SK};
 use crate::update_expression::{ItemUpdate, UpdateOutcome};
 
-/// Always `written`. A release that kept intentions here, too, reads it, and one may be rolled back to.
+/// Always `written`. Earlier releases also kept intentions in these rows. They read this attribute, and the operator
+/// may roll back to one.
 const STATE: &str = "state";
 const EVENT: &str = "event";
 const CONTENT: &str = "digest";
 const WRITTEN_AT: &str = "written_at";
 const RECEIVED_AT: &str = "received_at";
 
-/// How many records go into one transaction beside the connection, of the 100 parts that DynamoDB allows.
+/// The maximum number of records in one transaction, beside the connection. DynamoDB allows 100 parts.
 const RECORDS_PER_TRANSACTION: usize = 99;
 
-/// What the ledger says about a record.
+/// The state of a record in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// Smartabase may or may not have it, and what it has may be anything that was ever sent.
+    /// Smartabase may or may not have the record, with any content that was ever sent for it.
     Intended {
-        /// The event it was to overwrite, if one was known.
+        /// The event that the worker intended to overwrite, if one was known.
         event: Option<u64>,
     },
-    /// Smartabase has it.
+    /// Smartabase has the record.
     Written(Written),
 }
 
-/// A record that Smartabase confirmed.
+/// What Smartabase confirmed of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The event's id at Smartabase.
+    /// The id of the event at Smartabase.
     pub event: u64,
     /// The digest of its content.
     pub digest: String,
 }
 
-/// A line of the ledger, as somebody reads it who wants to know what happened.
+/// One entry of the ledger, for operators who look into what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The date the record stands under in Smartabase.
+    /// The date of the record in Smartabase.
     pub date: Date,
-    /// What is known of it.
+    /// The state of the record.
     pub record: Record,
-    /// When Smartabase first confirmed it; `None` while it never has.
+    /// When Smartabase first confirmed it; `None` if it never has.
     pub received_at: Option<Timestamp>,
-    /// When it was last confirmed.
+    /// When Smartabase last confirmed it.
     pub changed_at: Option<Timestamp>,
 }
 
-/// What becomes of the digest of the window.
+/// What happens to the digest of the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WindowDigest {
-    /// The sync was about other days, or sent nothing: what stood there still holds.
+    /// Keeps the stored digest: the sync covered other days, or sent nothing.
     Keep,
-    /// Not every record of the window was confirmed: the next sync tries again.
+    /// Removes it: not every record of the window was confirmed, so the next sync tries again.
     Clear,
-    /// Every record of the window was confirmed.
+    /// Stores this digest: every record of the window was confirmed.
     Set(String),
 }
 
-/// What becomes of the history still owed to the forms.
+/// What happens to the missing days: history that the forms do not have yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackfillDebt {
-    /// As it was.
+    /// No change.
     Keep,
-    /// Everything before this day has been delivered.
+    /// Every day before this one has been delivered.
     From(Date),
-    /// All of it has been delivered.
+    /// All missing days have been delivered.
     Paid,
 }
 
-/// How a sync ends, for the connection.
+/// What a sync writes to the connection at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finish {
     /// The digest of the window.
     pub digest: WindowDigest,
-    /// What an operator must mend; `None` removes what stood there.
+    /// What an operator must fix; `None` removes the stored note.
     pub note: Option<String>,
-    /// The last day that Oura had data for; `None` keeps what stood there.
+    /// The last day that Oura had data for; `None` keeps the stored day.
     pub last_day: Option<Date>,
-    /// The history still owed.
+    /// The missing days.
     pub backfill: BackfillDebt,
-    /// The first and the last day of the history that this sync brought, if it brought any.
+    /// The first and last missing day that this sync delivered; `None` if it delivered none.
     pub brought: Option<(Date, Date)>,
-    /// Whether the connection counts as synced now.
+    /// Whether the connection counts as synced at `now`.
     pub synced: bool,
-    /// Whether the lease is given back. It is left to run out while what was sent may still arrive.
+    /// Whether the lease is released. A lease is left to run out while a request to Smartabase may still take effect.
     pub released: bool,
-    /// When this happens.
+    /// The instant of this write.
     pub now: Timestamp,
 }
 
-/// What came of a write under a lease.
+/// The outcome of a write under a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fenced {
-    /// Written, now or already.
+    /// Written, by this call or an earlier one.
     Done,
-    /// The lease is no longer yours: stop. What one call wrote before it was lost stays written.
+    /// The caller has lost the lease and must stop. What the call wrote before the loss stays written.
     Lost,
 }
 
 impl Store {
-    /// What the ledger says about these records of a connection, whose lease is held since it was read; those it does not
-    /// know are left out. An event of another Smartabase user than the connection's is not known. Consistent: it sees
-    /// every write answered before this call. One `Query` per form, from the earliest to the latest of its dates, all at
-    /// once: rows are small, and those of a query are paid for together, those asked for by name one by one.
+    /// Reads these records of a connection whose lease the caller has held since it read the connection. Leaves out
+    /// records that the ledger does not know. An event that belongs to another Smartabase user than the connection's
+    /// counts as unknown.
+    ///
+    /// A consistent read: it includes every write answered before this call. One `Query` per form, from the earliest to
+    /// the latest of its dates, all at once. The rows are small: DynamoDB bills the rows of a query together, but rows
+    /// read by their keys one by one.
     pub async fn records(
         &self,
         connection: &Connection,
@@ -145,7 +151,7 @@ impl Store {
         for (form, rows) in rows.await? {
             for (date, key, item) in rows {
                 let asked = wanted.get(form).is_some_and(|dates| dates.contains(&date));
-                // What was noted before the ledger knew of users is the athlete's own.
+                // Rows from before the ledger stored a user belong to the athlete's own user.
                 if asked && Reader::new(&key, &item).number(USER_ID)?.is_none_or(|user| user == *user_id) {
                     known.insert(RecordKey { form: form.to_owned(), date }, Record::read(&key, &item)?);
                 }
@@ -158,9 +164,8 @@ impl Store {
         Ok(known)
     }
 
-    /// What the ledger has of one form for the dates from `first` to `last`, in order, where the connection has these
-    /// records `intended`. Consistent, and one `Query` for a year or two: for people who look at an installation. No
-    /// function asks this.
+    /// Reads the entries of one form for the dates from `first` to `last`, in order. `intended` is the connection's set
+    /// of intended records. A consistent read, and one `Query` for a year or two. Only operators' commands use this.
     pub async fn entries(
         &self,
         athlete: &AthleteId,
@@ -182,7 +187,7 @@ impl Store {
         Ok(entries.into_values().collect())
     }
 
-    /// The rows of one form for these dates, in order.
+    /// Reads the rows of one form for these dates, in order.
     async fn rows(
         &self,
         athlete: &AthleteId,
@@ -213,7 +218,7 @@ impl Store {
             let page = answer.map_err(|error| classify(operation, &error))?;
             for item in page.items.unwrap_or_default() {
                 let Some(key) = Key::of(&item) else { continue };
-                // Another form's name may begin with this one's and go on with `#` and digits.
+                // The name of another form may begin with this one's, followed by `#` and digits.
                 let Some(date) = key.record_date(form) else { continue };
                 rows.push((date, key, item));
             }
@@ -224,11 +229,10 @@ impl Store {
         }
     }
 
-    /// Notes that these records are about to be sent, and forgets the window's digest: from now until they are confirmed
-    /// the site may hold what was there before or what is being sent, and neither may be taken for the other. The id of an
-    /// event that is known stays known.
+    /// Marks these records as intended and removes the window's digest. Until they are confirmed, the site may hold the
+    /// old content or the content being sent, and neither may be assumed. The ledger keeps the id of a known event.
     ///
-    /// One `UpdateItem`; none for no records.
+    /// One `UpdateItem`. For an empty set, no request.
     pub async fn intend(
         &self,
         athlete: &AthleteId,
@@ -246,11 +250,11 @@ impl Store {
         })
     }
 
-    /// Notes that Smartabase confirmed these records of a user, then how the sync ended, and gives the lease back if that is
-    /// how it ends.
+    /// Marks these records of a user as confirmed by Smartabase, then writes how the sync ended and, if `finish` says
+    /// so, releases the lease.
     ///
-    /// One `TransactWriteItems` per 99 records. The connection is in the last, so that nothing says the window is done
-    /// before every record of it is noted.
+    /// One `TransactWriteItems` per 99 records. Only the last one changes the connection, so that the window never
+    /// counts as done before every record of it is stored.
     pub async fn confirm(
         &self,
         athlete: &AthleteId,
@@ -261,7 +265,7 @@ impl Store {
         deadline: Instant,
     ) -> Result<Fenced, StoreError> {
         let operation = "confirming records";
-        // Of two entries for one record the later holds.
+        // If a record is listed twice, the later entry counts.
         let written: BTreeMap<_, _> = written.iter().map(|(record, written)| (record, written)).collect();
         let mut connection = finish.clone().write(held(athlete, fence));
         if !written.is_empty() {
@@ -290,7 +294,7 @@ impl Store {
         self.fenced(connection.in_transaction(self.table())?, last, operation, deadline).await
     }
 
-    /// One transaction: what is done with the connection, whose fence decides, and these records.
+    /// Sends one transaction: a change or check of the connection, whose fence decides, and these records.
     async fn fenced(
         &self,
         connection: TransactWriteItem,
@@ -312,12 +316,12 @@ impl Store {
 impl Record {
     fn read(key: &Key, item: &Item) -> Result<Self, StoreError> {
         let reader = Reader::new(key, item);
-        // A release that kept intentions here, too, left them without a digest.
+        // Earlier releases kept intentions in these rows, without a digest.
         let Some(digest) = reader.text(CONTENT)? else { return Ok(Self::Intended { event: reader.number(EVENT)? }) };
         Ok(Self::Written(Written { event: reader.required(EVENT, Reader::number)?, digest }))
     }
 
-    /// The event that is known to be its own.
+    /// The id of the record's event, if it is known.
     #[must_use]
     pub fn event(&self) -> Option<u64> {
         match self {
@@ -331,7 +335,7 @@ impl Entry {
     fn read(key: &Key, item: &Item, date: Date) -> Result<Self, StoreError> {
         let reader = Reader::new(key, item);
         let changed_at = reader.instant(WRITTEN_AT)?;
-        // A record of a release that did not note the first time has only the last.
+        // An earlier release stored only the time of the last confirmation.
         let received_at = reader.instant(RECEIVED_AT)?.or(changed_at);
         Ok(Self { date, record: Record::read(key, item)?, received_at, changed_at })
     }
@@ -366,7 +370,7 @@ impl Finish {
     }
 }
 
-/// The connection, as long as no later lease has been won.
+/// An update of the connection that is refused once a later lease has been won.
 fn held(athlete: &AthleteId, fence: u64) -> ItemUpdate {
     ItemUpdate::of(Key::connection(athlete)).if_equal(FENCE, number(fence))
 }

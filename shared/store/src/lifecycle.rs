@@ -1,5 +1,6 @@
-//! The beginning and the end of a connection, and whose an Oura account is. These are the writes that touch two items at
-//! once, and the only ones that change which athletes the index lists.
+//! Connects and disconnects athletes, and decides which athlete owns an Oura account. These are the only writes that
+//! touch two items at once, besides confirming records, and the only ones that change which athletes the index lists
+//! for syncing.
 
 use std::collections::BTreeSet;
 
@@ -18,52 +19,52 @@ use crate::error::StoreError;
 use crate::keys::{Key, RecordKey};
 use crate::update_expression::ItemUpdate;
 
-/// On an owner and a state: the athlete. Not `athlete`, which belongs to the index.
+/// The athlete, on an owner and a state. Not named `athlete`, because that attribute belongs to the index.
 pub(crate) const ATHLETE_ID: &str = "athlete_id";
 
-/// How often a connect or disconnect is tried over when a sync writes in between. Each of them writes a few times, with
-/// network requests in between, so even one repetition is rare.
+/// How many times a connect or disconnect is tried when a sync writes to the connection in between. A sync writes only
+/// a few times, with network requests in between, so even one repetition is rare.
 const ATTEMPTS: usize = 5;
 
-/// What an athlete has just authorised.
+/// The connection that an athlete has just authorised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewConnection {
-    /// Who authorised.
+    /// The athlete who authorised.
     pub athlete: AthleteId,
-    /// [`Status::Active`], or [`Status::MembershipLapsed`] if that is what Oura said when asked.
+    /// [`Status::Active`], or [`Status::MembershipLapsed`] if Oura said that when asked.
     pub status: Status,
-    /// What an operator must mend, in words.
+    /// What an operator must fix, as text.
     pub note: Option<String>,
     /// The athlete's user id at Smartabase.
     pub user_id: u64,
-    /// The Oura account; `None` if Oura would not say, to be [settled](Store::settle_owner) later.
+    /// The Oura account; `None` if Oura did not name it. [`settle_owner`](Store::settle_owner) then sets it later.
     pub oura_user: Option<String>,
-    /// The scopes granted, separated by spaces.
+    /// The granted scopes, separated by spaces.
     pub scopes: String,
     /// The tokens.
     pub grant: StoredGrant,
-    /// No call to Oura before this.
+    /// No request to Oura before this instant.
     pub held_until: Option<Timestamp>,
-    /// The first date of the history that is owed to the forms.
+    /// The first of the missing days: history that the forms do not have yet.
     pub backfill_from: Option<Date>,
-    /// When this happens.
+    /// The instant of the authorisation.
     pub now: Timestamp,
 }
 
-/// What came of connecting.
+/// The outcome of connecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "matched on at once, never stored")]
 pub enum Connect {
     /// The athlete is connected and listed for syncing.
     Connected {
-        /// As it was written.
+        /// The connection as it was written.
         connection: Connection,
-        /// The grant it had before, if it had one that can be read.
+        /// The grant that the connection had before, if it had one that can be read.
         replaced: Option<Replaced>,
     },
     /// The Oura account feeds another athlete. Nothing was changed.
     Taken,
-    /// Others kept writing to the connection in between. Nothing was changed; try again.
+    /// Other writers kept changing the connection in between. Nothing was changed; try again.
     Raced,
 }
 
@@ -72,45 +73,46 @@ pub enum Connect {
 pub struct Replaced {
     /// The tokens.
     pub grant: StoredGrant,
-    /// The scopes granted, separated by spaces.
+    /// The granted scopes, separated by spaces.
     pub scopes: String,
-    /// The Oura account it opens, if Oura ever said so.
+    /// The Oura account that it gives access to, if Oura ever named it.
     pub oura_user: Option<String>,
 }
 
-/// What came of settling whose an Oura account is.
+/// The outcome of making an athlete the owner of an Oura account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settle {
-    /// It is this athlete's, now or already.
+    /// The athlete owns the account, by this call or an earlier one.
     Settled,
-    /// It feeds another athlete. Nothing was changed.
+    /// The account feeds another athlete. Nothing was changed.
     Taken,
-    /// The connection has another generation or another account, or there is none. Nothing was changed.
+    /// The connection has another generation or another account, or does not exist. Nothing was changed.
     Superseded,
 }
 
-/// What came of disconnecting.
+/// The outcome of disconnecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "matched on at once, never stored")]
 pub enum Disconnect {
-    /// The grant is erased and the athlete no longer listed.
+    /// The grant is erased, and the athlete is no longer listed for syncing.
     Disconnected {
-        /// As it was, with the grant that is now to be revoked.
+        /// The connection as it was before, with the grant that the caller must now revoke.
         connection_before: Connection,
     },
-    /// There was no connection to end.
+    /// There was no connection, or it was already disconnected.
     Already,
-    /// The connection no longer has the generation you gave, or others kept writing to it. Read it and try again.
+    /// The connection no longer has the given generation, or other writers kept changing it. Read it and try again.
     Raced,
 }
 
 impl Store {
-    /// Connects an athlete, or connects them anew: the grant is replaced, a running job can write nothing more, the ledger
-    /// stays. Of another Smartabase user who had the UUID before, nothing is taken over but what orders the writes.
+    /// Connects an athlete, for the first time or again. Replaces the grant, keeps the ledger, and a running job can
+    /// write nothing more. If the UUID belonged to another Smartabase user before, takes over only the generation, the
+    /// fence and the lease, which order the writes.
     ///
-    /// One `GetItem` and one `TransactWriteItems`, which writes the connection, makes the athlete the owner of the Oura
-    /// account if it is free, and frees the one they had before if that was another. The authorisation that comes last
-    /// wins; a sync that writes in between makes this start over.
+    /// One `GetItem` and one `TransactWriteItems`. The transaction writes the connection and makes the athlete the
+    /// owner of the Oura account, if the account is free. It frees the athlete's former account, if that is another
+    /// one. The last authorisation wins. If a sync writes in between, this function starts over.
     ///
     /// An older connection that is damaged is replaced like any other, as long as its generation and fence can be read.
     pub async fn connect(&self, new: &NewConnection, deadline: Instant) -> Result<Connect, StoreError> {
@@ -143,7 +145,7 @@ impl Store {
                     return Ok(Connect::Connected { connection, replaced });
                 }
                 Transacted::Refused(places) if places.contains(&0) => {}
-                // The former account is someone else's already: nothing of ours to free.
+                // Another athlete already owns the former account, so there is nothing to free.
                 Transacted::Refused(places) if former_place > 0 && places.contains(&former_place) => may_free = false,
                 Transacted::Refused(_) => return Ok(Connect::Taken),
             }
@@ -151,8 +153,8 @@ impl Store {
         Ok(Connect::Raced)
     }
 
-    /// Makes the athlete the owner of the Oura account that their connection turned out to belong to, if the connection
-    /// still has that generation and the account is free. One `TransactWriteItems`.
+    /// Makes the athlete the owner of the Oura account behind their connection. Requires that the connection still has
+    /// that generation and that the account is free. One `TransactWriteItems`.
     pub async fn settle_owner(
         &self,
         athlete: &AthleteId,
@@ -173,7 +175,7 @@ impl Store {
         })
     }
 
-    /// The athlete that this Oura account is connected to, if any. One consistent `GetItem`.
+    /// Reads which athlete this Oura account is connected to, if any. One consistent `GetItem`.
     pub async fn owner(&self, oura_user: &str, deadline: Instant) -> Result<Option<AthleteId>, StoreError> {
         let key = Key::owner(oura_user);
         let item = self.get(&key, "reading whose an Oura account is", deadline).await?;
@@ -182,10 +184,11 @@ impl Store {
         item.map(read).transpose()
     }
 
-    /// Ends the connection of an athlete if it still has that generation: erases the grant, frees the Oura account, takes
-    /// the athlete off the list. The row and the ledger stay. One `GetItem` and one `TransactWriteItems`.
+    /// Disconnects an athlete, if the connection still has that generation. Erases the grant, frees the Oura account,
+    /// and removes the athlete from the list for syncing. Keeps the row and the ledger. One `GetItem` and one
+    /// `TransactWriteItems`.
     ///
-    /// The generation goes up by one, so that no grant can be saved or rescued into it afterwards.
+    /// The generation increases by one, so that no grant can be saved or rescued into the connection afterwards.
     pub async fn disconnect(
         &self,
         athlete: &AthleteId,
@@ -221,7 +224,7 @@ impl Store {
     }
 }
 
-/// What a new connection takes over from the one before.
+/// What a new connection takes over from the previous one.
 struct Before {
     generation: u64,
     fence: u64,
@@ -239,13 +242,14 @@ struct Before {
 }
 
 impl Before {
-    /// Only what orders the writes must be readable; the rest is replaced or can be done without.
+    /// Only the generation and the fence must be readable. The rest is replaced, or the new connection works without
+    /// it.
     fn read(reader: &Reader<'_>) -> Result<Self, StoreError> {
         let fence = reader.required(FENCE, Reader::number)?;
         Ok(Self {
             generation: reader.required(GENERATION, Reader::number)?,
             fence,
-            // Half a lease keeps nobody waiting.
+            // A damaged lease blocks no attempt.
             lease: Lease::read(reader, fence).unwrap_or_default(),
             oura_user: reader.text(OURA_USER).unwrap_or_default(),
             grant: StoredGrant::read(reader).unwrap_or_default(),
@@ -266,15 +270,15 @@ impl Before {
     }
 }
 
-/// The lease of a job that the athlete overtook: it can write nothing more, but what it has sent to Smartabase may still
-/// arrive there, so it keeps others waiting until it runs out.
+/// The lease of a job that was running when the athlete connected or disconnected. The job can write nothing more. But
+/// a request that it sent to Smartabase may still take effect, so other attempts wait until the lease runs out.
 fn outlived(lease: Option<&Lease>, fence: u64) -> Option<Lease> {
     lease.map(|lease| Lease { fence: fence.saturating_add(1), ..lease.clone() })
 }
 
 impl NewConnection {
     fn over(&self, before: Option<&Before>) -> Connection {
-        // Whom the UUID named before may have been somebody else, whose days are not this athlete's.
+        // The UUID may have named another user before, whose data must not count for this athlete.
         let same = before.filter(|before| before.user_id == Some(self.user_id));
         Connection {
             athlete: self.athlete.clone(),
@@ -293,14 +297,14 @@ impl NewConnection {
             last_day: same.and_then(|before| before.last_day),
             first_connected_at: same.and_then(|before| before.first_connected_at).unwrap_or(self.now),
             connected_at: self.now,
-            // A disconnection forgets the account, and Oura does not always say which one it is.
+            // Disconnecting removes the account, and Oura does not always name it.
             account_changed_at: same.and_then(|before| {
                 let is_known = before.oura_user.is_some() && before.oura_user == self.oura_user;
                 if is_known { before.account_changed_at } else { Some(self.now) }
             }),
             rotated_at: None,
             held_until: self.held_until,
-            // What was owed before is owed still, if it reaches further back.
+            // Keep the earlier of the two first missing days.
             backfill_from: self.backfill_from.into_iter().chain(same.and_then(|before| before.backfill_from)).min(),
             intended: same.map(|before| before.intended.clone()).unwrap_or_default(),
             brought: None,
@@ -312,7 +316,7 @@ impl NewConnection {
 }
 
 impl Connection {
-    /// As it is after the athlete has withdrawn.
+    /// The connection after the athlete has disconnected.
     fn ended(&self, now: Timestamp) -> Self {
         Self {
             status: Status::Disconnected,
@@ -333,13 +337,13 @@ impl Connection {
     }
 }
 
-/// Makes an athlete the owner of a free Oura account, or leaves them so.
+/// Makes an athlete the owner of an Oura account that is free or already theirs.
 fn own(oura_user: &str, athlete: &AthleteId) -> ItemUpdate {
     let free_or_mine = "attribute_not_exists(#athlete_id) OR #athlete_id = :athlete_id";
     ItemUpdate::of(Key::owner(oura_user)).when(free_or_mine, [ATHLETE_ID], []).set(ATHLETE_ID, text(athlete.as_str()))
 }
 
-/// An Oura account that is the athlete's, or nobody's.
+/// Checks that the athlete owns the Oura account, or that no athlete does.
 fn owned(oura_user: &str, athlete: &AthleteId) -> ItemUpdate {
     ItemUpdate::of(Key::owner(oura_user)).when(
         "attribute_not_exists(#athlete_id) OR #athlete_id = :athlete_id",

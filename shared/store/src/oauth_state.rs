@@ -1,4 +1,5 @@
-//! The state of an authorization under way: made when the athlete is sent to Oura, consumed when they come back.
+//! The OAuth state of an authorization in progress. It is stored when the athlete is sent to Oura, and taken when they
+//! come back.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
@@ -19,54 +20,53 @@ const VERIFIER: &str = "verifier";
 const BROWSER: &str = "browser";
 const LINK_EXPIRES: &str = "link_expires";
 
-/// A state to remember.
+/// A state to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewState {
-    /// The SHA-256 of the state, so that reading the table is no way into somebody's authorization.
+    /// The SHA-256 of the state. A reader of the table learns only the hash, so it cannot take over an authorization.
     pub hash: String,
-    /// Who is authorising.
+    /// The athlete who is authorising.
     pub athlete: AthleteId,
-    /// Who that is at Smartabase: a UUID may pass to another user while its owner is at Oura.
+    /// The athlete's user id at Smartabase. While the athlete is at Oura, the UUID may move to another user.
     pub user_id: u64,
     /// The sealed PKCE verifier.
     pub verifier: Sealed,
-    /// The hash of the cookie that binds the browser.
+    /// The hash of the cookie that binds the state to the browser.
     pub browser: String,
-    /// When the link by which the athlete came expires, by which it is told from later ones.
+    /// When the link that the athlete used expires. This distinguishes it from later links.
     pub link_expires: Timestamp,
-    /// From then on the state is no good. Kept to the second, rounded down.
+    /// From this instant on the state is invalid. Stored in whole seconds, rounded down.
     pub expires: Timestamp,
 }
 
-/// A state that came back.
+/// A state that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// Who is authorising.
+    /// The athlete who is authorising.
     pub athlete: AthleteId,
-    /// Who that is at Smartabase: a UUID may pass to another user while its owner is at Oura.
+    /// The athlete's user id at Smartabase. While the athlete is at Oura, the UUID may move to another user.
     pub user_id: u64,
     /// The sealed PKCE verifier.
     pub verifier: Sealed,
-    /// The hash of the cookie that binds the browser.
+    /// The hash of the cookie that binds the state to the browser.
     pub browser: String,
-    /// When the link by which the athlete came expires; `None` of a state that an earlier release made.
+    /// When the link that the athlete used expires; `None` if an earlier release stored the state.
     pub link_expires: Option<Timestamp>,
 }
 
-/// What came of taking a state.
+/// The outcome of taking a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TakeState {
-    /// It is yours alone: nobody else has had it or will.
+    /// Only this caller has received the state, and no other caller will.
     Taken(State),
-    /// It was never made, or somebody has taken it.
+    /// It was never stored, or it was already taken.
     Unknown,
-    /// It came too late, and is gone now.
+    /// It has expired, and is deleted now.
     Expired,
 }
 
 impl Store {
-    /// Remembers a state. DynamoDB deletes it some time after it expires; that it is refused from then on does not
-    /// depend on that.
+    /// Stores a state. DynamoDB deletes it some time after it expires. An expired state is refused even before that.
     pub async fn put_state(&self, state: &NewState, deadline: Instant) -> Result<(), StoreError> {
         ItemUpdate::of(Key::state(&state.hash))
             .set(ATHLETE_ID, text(state.athlete.as_str()))
@@ -80,11 +80,12 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a state out of the table, in one `DeleteItem` that returns what it deleted: of any number of callers one
-    /// gets it.
+    /// Takes a state out of the table, in one `DeleteItem` that returns what it deleted. Of any number of callers, only
+    /// one gets it.
     ///
-    /// The one operation whose repetition cannot tell what the first attempt did. If its answer is lost the state is
-    /// spent, a repetition says [`TakeState::Unknown`], and the athlete starts again: that is the safe side.
+    /// This is the only operation whose repetition cannot return the result of the first attempt. If the answer is
+    /// lost, the state is spent. A repetition returns [`TakeState::Unknown`], and the athlete must start again, which
+    /// is the safe outcome.
     pub async fn take_state(&self, hash: &str, now: Timestamp, deadline: Instant) -> Result<TakeState, StoreError> {
         let operation = "taking a state";
         let key = Key::state(hash);
@@ -108,7 +109,7 @@ impl TakeState {
             return Ok(Self::Expired);
         }
         let athlete = reader.required(ATHLETE_ID, |reader, name| reader.parsed(name, "is not a UUID"))?;
-        // A release before this one did not say it: such a visit begins anew.
+        // An earlier release did not store the user id. Such an athlete must start again.
         let Some(user_id) = reader.number(USER_ID)? else { return Ok(Self::Unknown) };
         Ok(Self::Taken(State {
             athlete,

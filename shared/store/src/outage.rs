@@ -1,9 +1,9 @@
 //! An outage of a remote service, shared by all processes: until when syncs send it no requests, and how many times in
 //! a row it was found down.
 //!
-//! It is a row of its own beside the service's hold, which a release without this row reads alone: a hold says that our
-//! credentials were refused, and an outage says nothing about them. Every write is conditional on the version that was
-//! read, so if several processes write at the same time, one succeeds.
+//! It is a row of its own beside the service's hold, because releases without this row read only the hold. A hold says
+//! that our credentials were refused; an outage says nothing about them. Every write is conditional on the version that
+//! was read, so if several processes write at the same time, one succeeds.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -21,32 +21,32 @@ const FAILURES: &str = "failures";
 const ANSWERED_AT: &str = "answered_at";
 const VERSION: &str = "version";
 
-/// What is known of an outage, over or not. Its row stays in the table when it is over.
+/// The current or the last outage. Its row stays in the table when it is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
     /// Until then, syncs send no requests to the service. After that, the next job first probes whether it answers.
     pub until: Timestamp,
-    /// What the service did, for people.
+    /// What the service did, as people read it.
     pub why: String,
-    /// How often in a row it was found down. 0 once it works again.
+    /// How many times in a row it was found down. 0 once it works again.
     pub failures: u64,
-    /// When it was first seen to answer again. `None`: it is down, as far as is known.
+    /// When it was first seen to answer again; `None` while it is down, as far as is known.
     pub answered_at: Option<Timestamp>,
-    /// Counts the changes: of two states the one with the greater number is the later one.
+    /// Counts the changes. Of two states, the one with the greater number is the later one.
     pub version: u64,
 }
 
-/// What came of replacing an outage.
+/// The outcome of replacing an outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutageWrite {
     /// Written.
     Done,
-    /// Another process replaced it first: this is what is there now.
+    /// Another process replaced it first. Contains the outage as it is now.
     Refused(Option<Outage>),
 }
 
 impl Outage {
-    /// Whether syncs are to leave the service alone at `now`.
+    /// Whether syncs must send the service no requests at `now`.
     #[must_use]
     pub fn in_force(&self, now: Timestamp) -> bool {
         self.answered_at.is_none() && now < self.until
@@ -54,13 +54,14 @@ impl Outage {
 }
 
 impl Store {
-    /// The outage of a service, over or not. One consistent `GetItem`.
+    /// Reads the outage of a service, over or not. One consistent `GetItem`.
     pub async fn outage(&self, service: Service, deadline: Instant) -> Result<Option<Outage>, StoreError> {
         let key = Key::outage(service);
         self.get(&key, "reading an outage", deadline).await?.map(|item| Outage::read(&key, &item)).transpose()
     }
 
-    /// Replaces the outage that was read, if it has not changed since. `next` has the next version. One `UpdateItem`.
+    /// Replaces the outage that was read, if it has not changed since. `next` must have the next version. One
+    /// `UpdateItem`.
     pub async fn replace_outage(
         &self,
         service: Service,

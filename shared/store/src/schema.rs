@@ -1,5 +1,5 @@
-//! The table itself, as the deployment template declares it. On AWS the template makes it; this is for the process on a
-//! laptop, and for tests.
+//! Creates the table as the deployment template declares it. On AWS the template creates it. This module is for the
+//! local process and for tests.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
@@ -11,23 +11,24 @@ use aws_sdk_dynamodb::types::{
 use crate::error::{StoreError, classify};
 use crate::keys::{ACTIVE_SHARD, ATHLETE, PK, SK};
 
-/// The sparse, keys-only index that lists the athletes to sync, on `active_shard` and `athlete`.
+/// The sparse, keys-only index on `active_shard` and `athlete`. It lists the athletes to sync and the enrolled ones.
 pub const INDEX: &str = "active";
 
-/// The attribute, in seconds since 1970, some time after which DynamoDB deletes an item. Only states have it.
+/// The attribute that holds an expiry in seconds since 1970. DynamoDB deletes an item some time after that. Only states
+/// have it.
 pub const EXPIRES: &str = "expires";
 
-/// What came of making the table.
+/// The outcome of creating the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
-    /// It is there now.
+    /// The table was created.
     Created,
-    /// It was there before, as in a file that is opened again.
+    /// The table existed already, for example in a database file that is opened again.
     AlreadyThere,
 }
 
-/// Makes the table, with its index and its time to live. Meant for an embedded DynamoDB, where a table is ready at once:
-/// it does not wait for one that is still being made.
+/// Creates the table, its index and its time to live. Meant for an embedded DynamoDB, where a table is ready at once:
+/// this function does not wait until the table is active.
 pub async fn create_table(client: &Client, name: &str) -> Result<Creation, StoreError> {
     let operation = "making the table";
     let unbuilt = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Bug { operation, why: error.to_string() };

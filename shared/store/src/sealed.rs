@@ -1,4 +1,4 @@
-//! A sealed value: what encryption leaves behind, safe to store anywhere.
+//! The format of a sealed value: encrypted data that is safe to store anywhere.
 //!
 //! ```text
 //! byte 0          the format, 1
@@ -18,22 +18,22 @@ const FORMAT: u8 = 1;
 pub(crate) const NONCE_BYTES: usize = 12;
 pub(crate) const TAG_BYTES: usize = 16;
 
-/// An encrypted and authenticated value. Made by [`Keyring::seal`](crate::Keyring::seal), read by
-/// [`Keyring::open`](crate::Keyring::open), and otherwise opaque: it can be stored and carried, not looked into.
+/// An encrypted and authenticated value. [`Keyring::seal`](crate::Keyring::seal) makes it and
+/// [`Keyring::open`](crate::Keyring::open) reads it. All other code can store it and pass it on, but not read it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
     bytes: Vec<u8>,
     key_id: String,
 }
 
-/// Bytes or text that no keyring has sealed.
+/// The bytes or the text are not a sealed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a sealed value")]
 pub struct NotSealed;
 
 impl Sealed {
-    /// Reads a sealed value as [`as_bytes`](Self::as_bytes) gave it. That it has the right shape is all this says;
-    /// whether it is genuine only its key can tell.
+    /// Reads a sealed value from the bytes that [`as_bytes`](Self::as_bytes) gave. Checks only the format. Whether the
+    /// value is genuine shows only when it is opened with its key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotSealed> {
         let (key_id, nonce_and_ciphertext) = split(bytes).ok_or(NotSealed)?;
         if nonce_and_ciphertext.len() < NONCE_BYTES + TAG_BYTES {
@@ -48,7 +48,7 @@ impl Sealed {
         &self.bytes
     }
 
-    /// Reads a sealed value as [`to_base64`](Self::to_base64) gave it.
+    /// Reads a sealed value from the text that [`to_base64`](Self::to_base64) gave.
     pub fn from_base64(text: &str) -> Result<Self, NotSealed> {
         Self::from_bytes(&STANDARD.decode(text).map_err(|_| NotSealed)?)
     }
@@ -65,19 +65,19 @@ impl Sealed {
         &self.key_id
     }
 
-    /// The part that the key version's id is followed by: nonce, ciphertext and tag.
+    /// The part after the id of the key version: nonce, ciphertext and tag.
     pub(crate) fn body(&self) -> Option<(&[u8; NONCE_BYTES], &[u8])> {
         split(&self.bytes)?.1.split_first_chunk()
     }
 
-    /// Everything in front of the nonce, for the key version `key_id`; `None` if that id does not fit.
+    /// The part before the nonce, for the key version `key_id`; `None` if that id's length is not 1 to 255 bytes.
     pub(crate) fn header(key_id: &str) -> Option<Vec<u8>> {
         let length = u8::try_from(key_id.len()).ok().filter(|&length| length > 0)?;
         Some([&[FORMAT, length], key_id.as_bytes()].concat())
     }
 }
 
-/// The key version's id, and what follows it.
+/// The id of the key version, and the rest after it.
 fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (&[format, length], rest) = bytes.split_first_chunk()?;
     let (key_id, rest) = rest.split_at_checked(usize::from(length))?;

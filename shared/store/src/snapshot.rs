@@ -1,4 +1,4 @@
-//! What a batch of jobs needs to know before it starts, in one request.
+//! Reads what a batch of jobs needs before it starts, in one request.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,22 +11,23 @@ use crate::error::StoreError;
 use crate::hold::{Holds, Service};
 use crate::keys::Key;
 
-/// Connections and holds, as they were a moment ago.
+/// Connections and holds, from an eventually consistent read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The connections that there are, of the athletes asked for.
+    /// The existing connections of the requested athletes.
     pub connections: HashMap<AthleteId, Connection>,
     /// The athletes whose connection cannot be read, with what is wrong with it.
     pub damaged: HashMap<AthleteId, String>,
-    /// The holds.
+    /// The holds and the outage.
     pub holds: Holds,
 }
 
 impl Store {
-    /// The connections of these athletes, and all holds, in **one** eventually consistent `BatchGetItem` for up to 97
-    /// athletes. It may miss the last second's writes: decide nothing on it that a claim does not decide again.
+    /// Reads the connections of these athletes and all holds, in **one** eventually consistent `BatchGetItem` for up to
+    /// 97 athletes. It may miss the writes of the last second. So base no decision on it that a claim does not check
+    /// again.
     ///
-    /// A damaged connection harms no other athlete's.
+    /// A damaged connection does not affect the other athletes.
     pub async fn snapshot(&self, athletes: &[AthleteId], deadline: Instant) -> Result<Snapshot, StoreError> {
         let connections = athletes.iter().map(Key::connection);
         let outage = Key::outage(Service::Smartabase);

@@ -1,4 +1,4 @@
-//! One conditional change of one item: the only kind of write besides deleting.
+//! Builds and sends a conditional update of one item. Besides deletes, the store makes no other kind of write.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::client::{Store, bounded};
 use crate::error::{StoreError, classify};
 use crate::keys::{Key, PK};
 
-/// A change under construction. Attributes are always written through `#name` placeholders, since many of ours
+/// An update under construction. It refers to attributes only through `#name` placeholders, because many of ours
 /// (`status`, `owner`, `until`) are reserved words of DynamoDB.
 #[derive(Clone)]
 pub(crate) struct ItemUpdate {
@@ -28,11 +28,11 @@ pub(crate) struct ItemUpdate {
     values: HashMap<String, AttributeValue>,
 }
 
-/// What came of an edit.
+/// The outcome of an update.
 pub(crate) enum UpdateOutcome {
-    /// Done; the item as it is now.
+    /// The update was made. Contains the item as it is now.
     Applied(Item),
-    /// A condition did not hold; the item as it is, if there is one.
+    /// A condition failed. Contains the item as it is, if it exists.
     Refused(Option<Item>),
 }
 
@@ -60,7 +60,7 @@ impl ItemUpdate {
         self
     }
 
-    /// Sets an attribute that is not there yet, and leaves one that is.
+    /// Sets an attribute only if the item does not have it.
     pub(crate) fn set_once(mut self, attribute: &'static str, value: AttributeValue) -> Self {
         let (name, placeholder) = self.with(attribute, value);
         self.sets.push(format!("{name} = if_not_exists({name}, {placeholder})"));
@@ -80,21 +80,21 @@ impl ItemUpdate {
         self
     }
 
-    /// Adds texts to a set of them, which is made if there is none.
+    /// Adds texts to a set, which DynamoDB creates if it is missing.
     pub(crate) fn add(mut self, attribute: &'static str, texts: AttributeValue) -> Self {
         let (name, placeholder) = self.with(attribute, texts);
         self.adds.push(format!("{name} {placeholder}"));
         self
     }
 
-    /// Takes texts out of a set of them, which goes with the last.
+    /// Removes texts from a set. DynamoDB removes the set with its last text.
     pub(crate) fn delete(mut self, attribute: &'static str, texts: AttributeValue) -> Self {
         let (name, placeholder) = self.with(attribute, texts);
         self.deletes.push(format!("{name} {placeholder}"));
         self
     }
 
-    /// Adds one to a number that is there.
+    /// Adds one to a number, which must exist.
     pub(crate) fn increment(mut self, attribute: &'static str) -> Self {
         let name = self.name(attribute);
         self.sets.push(format!("{name} = {name} + :one"));
@@ -102,7 +102,7 @@ impl ItemUpdate {
         self
     }
 
-    /// Only if the item is there: without this, an edit makes it.
+    /// Requires that the item exists. Without this, an update creates it.
     pub(crate) fn if_exists(mut self) -> Self {
         let name = self.name(PK);
         self.conditions.push(format!("attribute_exists({name})"));
@@ -122,7 +122,8 @@ impl ItemUpdate {
         self
     }
 
-    /// Only if `condition`, which may name the attributes as `#attribute`, and the values as they are given.
+    /// Requires `condition`, which refers to the given attributes as `#attribute` and to the values by their given
+    /// names.
     pub(crate) fn when<const A: usize, const V: usize>(
         mut self,
         condition: &str,
@@ -137,7 +138,7 @@ impl ItemUpdate {
         self
     }
 
-    /// Sends this edit alone.
+    /// Sends this update on its own.
     pub(crate) async fn send(
         self,
         store: &Store,
@@ -170,7 +171,7 @@ impl ItemUpdate {
         }
     }
 
-    /// This edit as a part of a transaction.
+    /// This update as a part of a transaction.
     pub(crate) fn in_transaction(self, table: &str) -> Result<TransactWriteItem, StoreError> {
         let (expression, condition) = (self.expression(), self.condition());
         let update = Update::builder()
@@ -185,7 +186,7 @@ impl ItemUpdate {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Only the conditions, as a part of a transaction that leaves this item alone.
+    /// Only the conditions, as a part of a transaction that does not change this item.
     pub(crate) fn check_in_transaction(self, table: &str) -> Result<TransactWriteItem, StoreError> {
         let check = ConditionCheck::builder()
             .table_name(table)
@@ -198,7 +199,7 @@ impl ItemUpdate {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Deleting the item, if the conditions hold, as a part of a transaction.
+    /// A delete of the item under the same conditions, as a part of a transaction.
     pub(crate) fn delete_in_transaction(self, table: &str) -> Result<TransactWriteItem, StoreError> {
         let delete = Delete::builder()
             .table_name(table)
@@ -211,7 +212,7 @@ impl ItemUpdate {
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
-    /// The placeholders of an attribute and of the value that is written to it.
+    /// The placeholders of an attribute and of the value written to it.
     fn with(&mut self, attribute: &'static str, value: AttributeValue) -> (String, String) {
         let placeholder = format!(":{attribute}");
         self.values.insert(placeholder.clone(), value);
@@ -235,12 +236,12 @@ impl ItemUpdate {
     }
 }
 
-/// DynamoDB refuses an empty map where it accepts none.
+/// `None` for an empty map, which DynamoDB refuses.
 fn some<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
     (!map.is_empty()).then_some(map)
 }
 
-/// A part of a transaction that lacks something the API requires.
+/// The error for a part of a transaction that lacks something the API requires.
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn unbuilt(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
     StoreError::Bug { operation: "building a transaction", why: error.to_string() }
