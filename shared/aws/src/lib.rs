@@ -1,9 +1,9 @@
-//! The AWS SDK as a function on Lambda needs it: configured by what Lambda sets, over the HTTP client that the process
-//! has anyway.
+//! Configures the AWS SDK for a function on Lambda: from the environment variables that Lambda sets, over the HTTP
+//! client that the process has anyway.
 //!
-//! The SDK's own loader asks profiles, roles and instances, too, of which a function has none, and its own client brings a
-//! second connection pool and a second reading of the authorities: a tenth of a deployed function. It knows nothing of what
-//! AWS is used for.
+//! The SDK's own loader also looks for profiles, roles and instance metadata, which a function does not have. The SDK's
+//! own HTTP client brings a second connection pool and reads the root certificates a second time. Together they are a
+//! tenth of a deployed function. This crate does not know what AWS is used for.
 //!
 //! ```
 //! let configuration = aws::configuration();
@@ -31,11 +31,11 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 pub use aws_types::SdkConfig;
 
-/// Longest wait for a connection.
+/// The maximum wait for a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Region, credentials and endpoints from the environment, as Lambda sets them. Three attempts with the SDK's own
-/// back-off; every use case bounds the whole by its deadline.
+/// Reads region, credentials and endpoints from the environment, as Lambda sets them. The SDK makes up to three
+/// attempts with its own backoff. Every use case limits the total time by its deadline.
 #[must_use]
 pub fn configuration() -> SdkConfig {
     let mut configuration = SdkConfig::builder()
@@ -50,7 +50,7 @@ pub fn configuration() -> SdkConfig {
     configuration.build()
 }
 
-/// Lambda replaces a process before its credentials expire.
+/// The credentials have no expiry here, because Lambda replaces a process before they expire.
 fn credentials() -> Option<SharedCredentialsProvider> {
     let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
     let credentials = Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment");
@@ -61,7 +61,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// `AWS_ENDPOINT_URL_DYNAMODB` and its like: one service elsewhere.
+/// Reads the endpoint of one service from variables such as `AWS_ENDPOINT_URL_DYNAMODB`.
 #[derive(Debug)]
 struct Endpoints;
 
@@ -75,8 +75,7 @@ fn service_variable(key: &ServiceConfigKey<'_>) -> String {
     format!("{}_{}", key.env(), key.service_id().to_uppercase().replace(' ', "_"))
 }
 
-/// What the SDK sends its requests with. Every request, also over plain HTTP to an endpoint that has no TLS, fails when
-/// the client could not be built.
+/// The HTTP client for the SDK. If the client could not be built, every request fails, even one over plain HTTP.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
     let connector = SharedHttpConnector::new(Connector::new());
@@ -91,7 +90,8 @@ impl Connector {
         let client = tls::client(tls::Offer::Http2)
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
-            // What is sent is signed for one address, retries are the SDK's, and DynamoDB's checksums are of what was sent.
+            // A request is signed for one address, so follow no redirect. The SDK does the retries. DynamoDB's
+            // checksums cover the bytes as sent, so do not decompress them.
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_gzip()
@@ -111,19 +111,19 @@ async fn exchange(client: reqwest::Client, request: HttpRequest) -> Result<HttpR
     let request = request.try_into_http1x().map_err(user)?.map(reqwest::Body::wrap);
     let response = client.execute(request.try_into().map_err(user)?).await.map_err(failure)?;
     let (status, headers) = (response.status(), response.headers().clone());
-    // Whole: the answers are small, and the SDK would do nothing else with one.
+    // Read the whole body: responses are small, and the SDK would read all of it anyway.
     let body = response.bytes().await.map_err(failure)?;
     let mut response = HttpResponse::new(status.into(), SdkBody::from(body));
     *response.headers_mut() = headers.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
     Ok(response)
 }
 
-/// Not worth another attempt.
+/// An error that the SDK does not retry.
 fn user(error: impl Error + Send + Sync + 'static) -> ConnectorError {
     ConnectorError::user(Box::new(error))
 }
 
-/// The SDK tries again after either.
+/// An error that the SDK retries: a timeout or a failed connection.
 fn failure(error: reqwest::Error) -> ConnectorError {
     if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
 }
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// Where a server of these routes listens.
+    /// Starts a server with these routes and returns its address.
     async fn serve(routes: Router) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_sdk_sends_arrives_and_so_does_the_answer() {
+    async fn request_and_response_pass_through_unchanged() {
         let routes = Router::new().route(
             "/",
             post(|headers: HeaderMap, body: String| async move {
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_signed_goes_to_another_address() {
+    async fn a_signed_request_follows_no_redirect() {
         let routes = Router::new().route("/", get(|| async { Redirect::temporary("/elsewhere") }));
         assert_eq!(send(serve(routes).await, "").await.unwrap().status().as_u16(), 307);
     }
 
     #[tokio::test]
-    async fn a_connection_that_fails_is_worth_another_attempt() {
+    async fn a_refused_connection_is_a_retryable_error() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_of_one_service_has_the_name_that_the_aws_cli_gives_it() {
+    fn endpoint_variables_are_named_as_for_the_aws_cli() {
         let key =
             ServiceConfigKey::builder().service_id("Secrets Manager").env("AWS_ENDPOINT_URL").profile("endpoint_url");
         assert_eq!(service_variable(&key.build().unwrap()), "AWS_ENDPOINT_URL_SECRETS_MANAGER");

@@ -1,7 +1,7 @@
-//! Whom this process trusts, and how it speaks TLS: read and built once, for every client that it has.
+//! The root certificates and the TLS configuration of this process, read and built once for all its HTTP clients.
 //!
-//! A client that is left to itself reads the certificates of some 140 authorities anew; four of them spent four fifths of
-//! the instructions before a function's first event on that. It knows nothing of who is called.
+//! By default each client reads the certificates of some 140 authorities again. Four such clients took four fifths of
+//! the instructions before a function's first event. This crate does not know which servers are called.
 //!
 //! ```
 //! let client = tls::client(tls::Offer::Http2).build()?;
@@ -19,19 +19,19 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-/// What a connection may be used for; the server chooses.
+/// The HTTP versions that a client offers. The server chooses one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// HTTP/1.1 alone.
+    /// Only HTTP/1.1.
     Http1,
-    /// HTTP/2, or HTTP/1.1 with a server that has nothing newer.
+    /// HTTP/2, and HTTP/1.1 for servers without it.
     Http2,
 }
 
-/// Where the system keeps its authorities in one file: Amazon Linux, on which the functions run, and Debian.
+/// Where the system keeps its root certificates in one file: on Amazon Linux, where the functions run, and on Debian.
 const BUNDLES: [&str; 2] = ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt"];
 
-/// `None` when nobody is trusted.
+/// `None` if no root certificate was found.
 static CONFIGURATION: LazyLock<Option<ClientConfig>> = LazyLock::new(|| {
     let roots = authorities();
     let versions = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -39,7 +39,7 @@ static CONFIGURATION: LazyLock<Option<ClientConfig>> = LazyLock::new(|| {
     (!roots.is_empty()).then(|| versions.with_root_certificates(roots).with_no_client_auth())
 });
 
-/// Whom the system trusts, or whoever is in the file that `SSL_CERT_FILE` names.
+/// Reads the system's root certificates, or those in the file that `SSL_CERT_FILE` names.
 fn authorities() -> RootCertStore {
     let named = |name| env::var_os(name).filter(|path| !path.is_empty());
     let bundle = match (named("SSL_CERT_FILE"), named("SSL_CERT_DIR")) {
@@ -61,8 +61,8 @@ fn authorities() -> RootCertStore {
     roots
 }
 
-/// Adds the certificates of a bundle, one at a time, since touching a page of memory costs as much as reading a
-/// certificate. rustls's own reader keeps the whole of them, and needs three times the instructions.
+/// Adds the certificates of a bundle, reading one at a time, because touching a page of memory costs as much as reading
+/// a certificate. rustls's own reader keeps all of them in memory and needs three times the instructions.
 fn read(mut bundle: impl BufRead, roots: &mut RootCertStore) {
     let (mut line, mut text, mut certificate) = (Vec::new(), Vec::new(), Vec::new());
     while bundle.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
@@ -71,7 +71,7 @@ fn read(mut bundle: impl BufRead, roots: &mut RootCertStore) {
             b"-----END CERTIFICATE-----" => {
                 certificate.clear();
                 if STANDARD.decode_vec(&text, &mut certificate).is_ok() {
-                    // One that rustls can't use is nobody's loss but its own.
+                    // A certificate that rustls cannot use is skipped. The others still count.
                     let _ = roots.add(CertificateDer::from(certificate.as_slice()));
                 }
             }
@@ -81,7 +81,7 @@ fn read(mut bundle: impl BufRead, roots: &mut RootCertStore) {
     }
 }
 
-/// A client under construction. Where nobody is trusted, building it fails and says so.
+/// Starts building a client. If no root certificate was found, building it fails with an error that says so.
 pub fn client(offer: Offer) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder();
     let builder = match offer {
@@ -96,7 +96,7 @@ pub fn client(offer: Offer) -> reqwest::ClientBuilder {
             };
             builder.tls_backend_preconfigured(tls)
         }
-        // Left to itself, it looks for authorities, too, and has words for finding none.
+        // Without our configuration, reqwest looks for root certificates itself and reports that it found none.
         None => builder,
     }
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_is_read_whatever_stands_between_the_certificates() {
+    fn read_skips_text_between_certificates_and_broken_ones() {
         let made = || rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap().cert;
         let (one, two, three) = (made(), made(), made());
         let crlf = two.pem().replace('\n', "\r\n");
