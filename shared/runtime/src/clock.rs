@@ -3,27 +3,27 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// What time it is, for everything that is remembered or compared across processes: leases, holds, expiries, windows.
+/// The current time, for everything that is stored or compared across processes: leases, holds, expiries, windows.
 ///
-/// Waiting is not its business: deadlines and back-off run on the process's own monotonic clock.
+/// It is not used for waiting: deadlines and backoff use the process's own monotonic clock.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     /// The operating system's clock.
     #[default]
     System,
-    /// A clock that stands where it was put, in milliseconds since 1970, for the demo and for tests. Whoever shares the
-    /// cell (a simulated remote service, for example) shares the time.
+    /// A clock that changes only when it is moved, in milliseconds since 1970. For the demo and for tests. All that
+    /// share the cell (a simulated remote service, for example) share the time.
     Manual(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// A clock that stands still at `now` until it is moved.
+    /// A clock that shows `now` until it is moved.
     #[must_use]
     pub fn manual(now: Timestamp) -> Self {
         Self::Manual(Arc::new(AtomicI64::new(now.as_millisecond())))
     }
 
-    /// The present instant.
+    /// The current instant.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match self {
@@ -34,7 +34,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; the system's can't be moved, and is left alone.
+    /// Moves a manual clock. Does nothing to the system clock.
     pub fn advance(&self, by: SignedDuration) {
         if let Self::Manual(milliseconds) = self {
             milliseconds.fetch_add(i64::try_from(by.as_millis()).unwrap_or(0), Ordering::SeqCst);
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_stands_until_it_is_moved_for_all_who_share_it() {
+    fn a_manual_clock_moves_only_by_advance_and_is_shared() {
         let start: Timestamp = "2026-03-03T07:30:00.123456789Z".parse().unwrap();
         let clock = Clock::manual(start);
         let shared = clock.clone();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_clock_is_not_moved() {
+    fn advance_does_not_move_the_system_clock() {
         let before = Timestamp::now();
         Clock::System.advance(SignedDuration::from_hours(-24 * 365));
         assert!(Clock::default().now() >= before);

@@ -4,12 +4,12 @@ use tokio::time::Instant;
 
 /// The instant by which an invocation must have answered, on the process's monotonic clock.
 ///
-/// Every wait in the product is bounded by one of these: Lambda kills what runs past its time-out, and a killed request
-/// is one whose outcome nobody knows.
+/// Every wait in the product is limited by a deadline. Lambda kills an invocation that runs past its timeout, and then
+/// the outcome of its current request is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
-/// Kept back from every invocation to hand over what is unfinished: report the batch, write the last log line.
+/// Reserved in every invocation for handing over unfinished work: reporting the batch and writing the last log line.
 const HANDOVER: Duration = Duration::from_secs(2);
 
 impl Deadline {
@@ -19,8 +19,8 @@ impl Deadline {
         Self(Instant::now() + within)
     }
 
-    /// The deadline of a Lambda invocation, given as the runtime API gives it: milliseconds since 1970
-    /// (`Lambda-Runtime-Deadline-Ms`), less the time to hand over.
+    /// The deadline of a Lambda invocation, less the time for the handover. Takes milliseconds since 1970, as the
+    /// runtime API gives them (`Lambda-Runtime-Deadline-Ms`).
     #[must_use]
     pub fn of_invocation(epoch_milliseconds: u64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -33,13 +33,13 @@ impl Deadline {
         self.0
     }
 
-    /// What is left; zero once it has passed.
+    /// The time that is left; zero once the deadline has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// The time kept back to hand over what is unfinished: it begins now and ends before Lambda ends the invocation,
+    /// A deadline for handing over unfinished work. It lies before the instant at which Lambda ends the invocation,
     /// even if this deadline has just passed.
     #[must_use]
     pub fn handover(self) -> Self {
@@ -66,7 +66,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_left_shrinks_to_nothing_and_no_further() {
+    async fn remaining_time_shrinks_to_zero_and_stays_there() {
         let deadline = Deadline::within(MINUTE);
         assert_eq!(deadline.remaining(), MINUTE);
         tokio::time::advance(Duration::from_secs(45)).await;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_is_only_ever_tightened() {
+    async fn at_most_and_earlier_only_shorten_a_deadline() {
         let deadline = Deadline::within(MINUTE);
         let second = Duration::from_secs(1);
         assert_eq!(deadline.at_most(second), Deadline::within(second));
@@ -86,10 +86,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_invocation_keeps_time_back_to_hand_over() {
+    async fn of_invocation_reserves_time_for_the_handover() {
         let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
         let remaining = Deadline::of_invocation(now + 3_600_000).remaining();
-        // The system's clock runs on between its two readings; an hour is longer than any test takes.
+        // The system clock advances between its two readings. An hour is longer than any test takes.
         assert!(remaining + HANDOVER <= Duration::from_hours(1), "{remaining:?}");
         assert!(remaining > Duration::ZERO);
         for over in [0, now - 1, now + 1_999] {

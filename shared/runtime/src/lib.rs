@@ -1,7 +1,7 @@
 //! What every function needs at start: configuration, secrets, a clock, telemetry.
 //!
-//! It knows how the connector is configured and where its secrets are kept; it knows nothing of syncing, connecting or
-//! enrolling. Everything here is built once per process and borrowed by the use cases.
+//! It knows how the connector is configured and where its secrets are stored. It knows nothing of syncing, connecting
+//! or enrolling. Everything here is built once per process, and the use cases borrow it.
 //!
 //! ```
 //! use runtime::{Clock, Settings};

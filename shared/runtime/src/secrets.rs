@@ -13,26 +13,26 @@ use tokio::time::Instant;
 
 use crate::{ConfigurationError, Deadline, Deployment};
 
-/// How long a secret that was read is believed.
+/// How long a secret is cached.
 const BELIEVED: Duration = Duration::from_mins(5);
 
 /// The minimum time between two look-ups for a link that no known key version signed. Any client can send such links,
 /// and each look-up costs two requests. A visitor with a link signed just after a rotation waits at most this long.
 const BETWEEN_LOOKS: Duration = Duration::from_mins(1);
 
-/// How many versions of the root key are remembered as gone.
+/// The maximum number of root key versions remembered as gone.
 const MOST_GONE: usize = 32;
 
 /// The three secrets of an installation.
 ///
-/// They are read once and believed for five minutes; when a service refuses one, [`Secrets::refused`] makes the next
-/// caller read it again, so that a rotated password is picked up by the running process.
+/// A secret is read once and cached for five minutes. When a service refuses one, [`Secrets::refused`] drops it, so
+/// that the next caller reads it again. So a running process picks up a rotated password.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Secrets {
-    /// Kept in AWS Secrets Manager: the deployed product.
+    /// Read from AWS Secrets Manager: the deployed product.
     Manager(SecretsManager),
-    /// Handed over at start: the local process and tests.
+    /// Passed in at start: the local process and tests.
     Given(Given),
 }
 
@@ -47,10 +47,10 @@ pub enum SecretName {
     Key,
 }
 
-/// Why a secret can't be used. No variant holds any of its text.
+/// Why a secret cannot be used. No variant contains any of its text.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// Nobody has filled it yet: run the command.
+    /// The secret is not filled yet. The operator must run the command.
     #[error("the {name} secret is not filled; fill it with: {command}")]
     Unfilled {
         /// Which secret.
@@ -58,7 +58,7 @@ pub enum SecretError {
         /// The command, with dots where the values go.
         command: String,
     },
-    /// It does not hold what it should: run the command.
+    /// The secret does not have the right form. The operator must run the command.
     #[error("the {name} secret is not of the form it should be; replace it with: {command}")]
     Malformed {
         /// Which secret.
@@ -72,17 +72,17 @@ pub enum SecretError {
         /// The version's id.
         version: String,
     },
-    /// Secrets Manager did not answer, or refused us; try again later.
+    /// Secrets Manager did not answer, or refused the request. Try again later.
     #[error("Secrets Manager could not be read for the {name} secret: {source}")]
     Unavailable {
         /// Which secret.
         name: SecretName,
-        /// What the SDK said.
+        /// The error of the SDK.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Secrets handed over at start. They can be replaced while the process runs, as an operator would in a console.
+/// Secrets passed in at start. They can be replaced while the process runs, as an operator would do in the console.
 #[derive(Debug)]
 pub struct Given {
     oura: Shelf<oura::ClientCredentials>,
@@ -90,11 +90,11 @@ pub struct Given {
     keyring: Shelf<Keyring>,
 }
 
-/// A value that can be replaced; the lock is never held across a wait.
+/// A value that can be replaced. The lock is never held across an `await`.
 #[derive(Debug)]
 struct Shelf<T>(Mutex<Arc<T>>);
 
-/// Secrets kept in AWS Secrets Manager.
+/// Secrets read from AWS Secrets Manager.
 #[derive(Debug)]
 pub struct SecretsManager {
     client: Client,
@@ -102,9 +102,9 @@ pub struct SecretsManager {
     oura: Cached<oura::ClientCredentials>,
     smartabase: Cached<smartabase::Credentials>,
     keyring: Cached<Keyring>,
-    /// When every version of the key that may have signed a link was last read.
+    /// When the current and the previous version of the key were last read for links.
     last_look: Mutex<Option<Instant>>,
-    /// Key versions that Secrets Manager no longer has, and when that was found; cached as long as a secret.
+    /// Key versions that Secrets Manager no longer has, and when that was found. Cached as long as a secret.
     gone: Mutex<VecDeque<(String, Instant)>>,
 }
 
@@ -128,7 +128,7 @@ impl Secrets {
         }
     }
 
-    /// The root key's versions: the current one, and those already needed.
+    /// The keyring with the current version of the root key, and the older versions already needed.
     pub async fn keyring(&self, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
         match self {
             Self::Given(given) => Ok(given.keyring.read()),
@@ -136,7 +136,8 @@ impl Secrets {
         }
     }
 
-    /// The keyring with `version` in it, fetched when need be: what was sealed before a rotation stays readable.
+    /// The keyring with `version` in it, which is fetched if necessary. So values sealed before a rotation stay
+    /// readable.
     pub async fn keyring_with(&self, version: &str, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
         let keyring = self.keyring(deadline).await?;
         match self {
@@ -146,9 +147,9 @@ impl Secrets {
         }
     }
 
-    /// The keyring with every version that may have signed a link: the current one as it is now, in case it was rotated
-    /// since it was last read, and the one before it, so that a link signed just before a rotation still opens. Secrets
-    /// Manager is asked at most once a minute.
+    /// The keyring with every version that may have signed a link. Reads the current version again, in case the key was
+    /// rotated, and the previous one, so that a link signed just before a rotation still opens. Asks Secrets Manager at
+    /// most once a minute.
     pub async fn keyring_with_previous(&self, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
         match self {
             Self::Given(given) => Ok(given.keyring.read()),
@@ -156,7 +157,7 @@ impl Secrets {
         }
     }
 
-    /// The service refused this secret: believe it no longer.
+    /// Drops a secret that the service refused, so that the next caller reads it again.
     pub fn refused(&self, name: SecretName) {
         if let Self::Manager(manager) = self {
             match name {
@@ -169,14 +170,14 @@ impl Secrets {
 }
 
 impl Given {
-    /// Secrets as they are at start.
+    /// Secrets with these values at start.
     #[must_use]
     pub fn new(oura: oura::ClientCredentials, smartabase: smartabase::Credentials, keyring: Keyring) -> Self {
         Self { oura: Shelf::new(oura), smartabase: Shelf::new(smartabase), keyring: Shelf::new(keyring) }
     }
 
-    /// The two pairs from the environment of a process without AWS (`OURA_CLIENT_ID`, `OURA_CLIENT_SECRET`,
-    /// `SMARTABASE_USERNAME`, `SMARTABASE_PASSWORD`). Every missing variable is named at once.
+    /// Reads both pairs of credentials from the environment of a process without AWS (`OURA_CLIENT_ID`,
+    /// `OURA_CLIENT_SECRET`, `SMARTABASE_USERNAME`, `SMARTABASE_PASSWORD`). The error names every missing variable.
     pub fn from_environment(keyring: Keyring) -> Result<Self, ConfigurationError> {
         let mut faults = Vec::new();
         let mut variable = |name: &str| {
@@ -234,7 +235,7 @@ enum Version<'a> {
 }
 
 impl SecretsManager {
-    /// Nothing is read until it is asked for.
+    /// Reads no secret yet. Each secret is read when it is first needed.
     #[must_use]
     pub fn new(client: Client, deployment: Deployment) -> Self {
         Self {
@@ -263,7 +264,7 @@ impl SecretsManager {
             Ok(serde_json::Value::Object(entries)) if is_unfilled(&entries) => Err(self.unfilled(name)),
             Ok(value) => match serde_json::from_value(value) {
                 Ok(parsed) => Ok(cached.believe(parsed)),
-                // The parser's message quotes what it could not parse.
+                // Dropped, because the parser's message quotes the text that it could not parse.
                 Err(_) => Err(SecretError::Malformed { name, command: self.command(name) }),
             },
             Err(_) => Err(SecretError::Malformed { name, command: self.command(name) }),
@@ -297,7 +298,7 @@ impl SecretsManager {
             Err(SecretError::KeyGone { .. }) => keyring,
             other => other?,
         };
-        // Only a look that was answered counts: the next visitor asks again after one that was not.
+        // Only a successful look-up counts. After a failed one, the next visitor triggers another.
         *self.last_look.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(keyring)
     }
@@ -319,7 +320,7 @@ impl SecretsManager {
         {
             return Err(gone());
         }
-        // Whoever knows that a version is blank could sign with it.
+        // A blank version is no key: any client that knew of it could sign with it.
         let fetched = self.fetch(SecretName::Key, version, deadline).await?.filter(|(_, secret)| !is_blank(secret));
         let Some((id, secret)) = fetched else {
             if let Version::Id(id) = version {
@@ -346,7 +347,7 @@ impl SecretsManager {
         gone.push_back((version.to_owned(), Instant::now()));
     }
 
-    /// The version's id and text; `None` when there is no such version.
+    /// Reads a version's id and text; `None` if there is no such version.
     async fn fetch(
         &self,
         name: SecretName,
@@ -368,8 +369,8 @@ impl SecretsManager {
                 let id = value.version_id().unwrap_or_default().to_owned();
                 Ok(Some((id, value.secret_string().unwrap_or_default().into())))
             }
-            // A secret without a value and a version that does not exist both answer ResourceNotFoundException (API
-            // reference, GetSecretValue). So does a secret that does not exist, which a deployed template rules out.
+            // A secret without a value and a version that does not exist both give ResourceNotFoundException (API
+            // reference, GetSecretValue). So does a secret that does not exist, but the template creates all secrets.
             Err(error)
                 if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) =>
             {
@@ -392,7 +393,8 @@ impl SecretsManager {
     }
 
     fn command(&self, name: SecretName) -> String {
-        // The value is read from standard input: other users of the machine can read the arguments of a process.
+        // The command reads the value from standard input, because other users of the machine can read a process's
+        // arguments.
         let arn = self.arn(name);
         let store = format!("aws secretsmanager put-secret-value --secret-id {arn} --secret-string file:///dev/stdin");
         match name {
@@ -406,7 +408,7 @@ impl SecretsManager {
     }
 }
 
-/// An empty object, or one with a value that is still empty: created, not filled.
+/// Whether the object is empty or has an empty value: the secret was created but not filled.
 fn is_unfilled(entries: &serde_json::Map<String, serde_json::Value>) -> bool {
     entries.is_empty() || entries.values().any(|value| value.as_str().is_some_and(|text| text.trim().is_empty()))
 }
@@ -431,8 +433,8 @@ impl<T> Cached<T> {
         value
     }
 
-    /// Puts a fuller value in the place of the one that was `seen`, to be believed no longer than that one. If that one
-    /// has been forgotten or read again meanwhile, the fuller value is only answered.
+    /// Replaces the value that was `seen` by a fuller one, without extending the time for which it is cached. If the
+    /// `seen` value was dropped or read again meanwhile, only returns the fuller value.
     fn replace(&self, seen: &Arc<T>, fuller: T) -> Arc<T> {
         let fuller = Arc::new(fuller);
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);

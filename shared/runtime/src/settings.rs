@@ -5,31 +5,31 @@ use url::Url;
 
 use crate::telemetry::LEVELS;
 
-/// How this installation behaves: the template's parameters, as every function sees them.
+/// The settings of this installation: the parameters of the template, as every function receives them.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The Smartabase site (`SMARTABASE_URL`).
     pub site: smartabase::Site,
-    /// Enrol only the members of this group (`SMARTABASE_GROUP`); `None` is everyone the account sees.
+    /// Only members of this group are enrolled (`SMARTABASE_GROUP`); `None` enrols every user the account sees.
     pub group: Option<String>,
-    /// The site's zone (`TIME_ZONE`, IANA name), which decides what "today" is.
+    /// The time zone of the site (`TIME_ZONE`, an IANA name). It decides which date is today.
     pub time_zone: TimeZone,
     /// Oura's addresses (`OURA_AUTHORIZE_URL`, `OURA_TOKEN_URL`, `OURA_REVOKE_URL`, `OURA_API_URL`).
     pub oura: oura::Endpoints,
-    /// What an athlete is asked to share (`OURA_SCOPES`), space separated; contains `daily`.
+    /// The scopes that an athlete is asked to grant (`OURA_SCOPES`), separated by spaces. They contain `daily`.
     pub scopes: String,
-    /// The time between two ticks (`SYNC_SCHEDULE`, a Scheduler rate expression). A job older than this is dropped: a
-    /// newer one is coming.
+    /// The time between two ticks (`SYNC_SCHEDULE`, a rate expression of EventBridge Scheduler). An older job is
+    /// dropped, because a newer one is coming.
     pub period: Duration,
-    /// How many days back every tick reads again (`LOOKBACK_DAYS`).
+    /// How many days back every tick reads (`LOOKBACK_DAYS`).
     pub lookback_days: u16,
-    /// How many days of history a new connection brings (`BACKFILL_DAYS`).
+    /// How many days of history a new connection delivers (`BACKFILL_DAYS`).
     pub backfill_days: u16,
-    /// Where athletes reach the connect page (`PUBLIC_URL`), without a trailing slash in its path.
+    /// The address under which athletes reach our pages (`PUBLIC_URL`).
     pub public_url: Url,
 }
 
-/// Where the deployed parts are: resources the template creates.
+/// The addresses of the deployed resources, which the template creates.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// `TABLE_NAME`.
@@ -46,7 +46,7 @@ pub struct Deployment {
     pub key_secret: String,
 }
 
-/// Everything that is wrong with the environment, at once: correct these and start again.
+/// All faults of the environment at once. The operator must correct them and start again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration is unusable: {}", .faults.join("; "))]
 pub struct ConfigurationError {
@@ -60,7 +60,7 @@ impl Settings {
         Self::read(environment)
     }
 
-    /// Reads the settings through `variable`, which answers a name with its value.
+    /// Reads the settings through `variable`, which returns the value of a variable by its name.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigurationError> {
         let mut reader = Reader::new(variable);
         let defaults = oura::Endpoints::default();
@@ -80,7 +80,7 @@ impl Settings {
         };
         let scopes = reader.or("OURA_SCOPES", "daily".to_owned(), |text| {
             let scopes = text.split_whitespace().collect::<Vec<_>>();
-            // Straight at the newer authorise address a scope has Oura's own prefix.
+            // Scopes for Oura's newer authorise address carry a prefix of Oura's.
             if oura::Scopes::parse(text).contains("daily") {
                 Ok(scopes.join(" "))
             } else {
@@ -91,7 +91,7 @@ impl Settings {
         let lookback_days = reader.or("LOOKBACK_DAYS", 7, |text| days(text, 1..=60));
         let backfill_days = reader.or("BACKFILL_DAYS", 30, |text| days(text, 0..=3650));
         let public_url = reader.required("PUBLIC_URL", web_address);
-        // Read by telemetry before there is anybody to complain to; its fault is reported here with the others.
+        // Telemetry reads this variable before errors can be reported. Its fault is reported here with the others.
         reader.optional("LOG_LEVEL", |text| {
             if LEVELS.contains(&text) { Ok(()) } else { Err(format!("must be one of {}", LEVELS.join(", "))) }
         });
@@ -103,7 +103,8 @@ impl Settings {
         }
     }
 
-    /// The address Oura sends the athlete back to; it must be registered there, letter for letter.
+    /// The address to which Oura sends the athlete back. The Oura application must have exactly this address
+    /// registered.
     #[must_use]
     pub fn callback(&self) -> Url {
         self.page("oauth/callback")
@@ -124,7 +125,7 @@ impl Deployment {
         Self::read(environment)
     }
 
-    /// Reads the resources' names through `variable`.
+    /// Reads the addresses of the resources through `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigurationError> {
         let mut reader = Reader::new(variable);
         let mut name = |variable| reader.required(variable, |text| Ok(text.to_owned()));
@@ -145,7 +146,7 @@ impl Deployment {
 }
 
 impl ConfigurationError {
-    /// Both readings, or the faults of both in one message.
+    /// Returns both values, or the faults of both in one error.
     pub fn both<A, B>(first: Result<A, Self>, second: Result<B, Self>) -> Result<(A, B), Self> {
         match (first, second) {
             (Ok(first), Ok(second)) => Ok((first, second)),
@@ -158,7 +159,7 @@ impl ConfigurationError {
     }
 }
 
-/// Collects every fault, so that the operator corrects the configuration once and not once per variable.
+/// Collects all faults, so that the operator corrects the configuration once, not once per variable.
 struct Reader<F> {
     variable: F,
     faults: Vec<String>,
@@ -169,7 +170,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         Self { variable, faults: Vec::new() }
     }
 
-    /// An empty variable counts as unset: CloudFormation can't leave one out.
+    /// An empty variable counts as unset, because CloudFormation cannot leave a variable out.
     fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = (self.variable)(name)?;
         match value.trim() {
@@ -192,7 +193,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     }
 }
 
-/// A variable that is not UTF-8 is read with replacement characters, which no parser below accepts silently.
+/// A variable that is not UTF-8 is read with replacement characters. No parser below accepts them silently.
 fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
@@ -211,7 +212,7 @@ fn days(text: &str, range: std::ops::RangeInclusive<u16>) -> Result<u16, String>
     }
 }
 
-/// A Scheduler rate expression: `rate(15 minutes)`.
+/// Parses a rate expression of EventBridge Scheduler, such as `rate(15 minutes)`.
 fn rate(text: &str) -> Result<Duration, String> {
     let fault = || "must be a rate, like rate(15 minutes)".to_owned();
     let inner = text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(fault)?;
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_named_in_one_message() {
+    fn one_error_names_every_faulty_variable() {
         let error = read(&[
             ("TIME_ZONE", "Mars/Olympus"),
             ("LOOKBACK_DAYS", "a week"),
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_read_as_the_scheduler_reads_them() {
+    fn rates_are_parsed_as_eventbridge_scheduler_does() {
         assert_eq!(rate("rate(1 minute)"), Ok(Duration::from_mins(1)));
         assert_eq!(rate("rate(2 hours)"), Ok(Duration::from_hours(2)));
         assert_eq!(rate("rate(1 day)"), Ok(Duration::from_hours(24)));
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_stand_under_the_public_address_whatever_its_path() {
+    fn pages_are_below_the_path_of_the_public_address() {
         for base in ["https://connect.example.org/club", "https://connect.example.org/club/"] {
             let settings = read(&[("SMARTABASE_URL", "example.smartabase.com/site"), ("PUBLIC_URL", base)]).unwrap();
             assert_eq!(settings.callback().as_str(), "https://connect.example.org/club/oauth/callback");
@@ -282,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn both_readings_fail_as_one() {
+    fn both_joins_the_faults_of_settings_and_deployment() {
         let nothing = |_: &str| None;
         let error = ConfigurationError::both(Settings::read(nothing), Deployment::read(nothing)).unwrap_err();
         assert_eq!(error.faults.len(), 8, "{error}");
     }
 
     #[test]
-    fn what_is_not_set_has_the_documented_default() {
+    fn an_unset_variable_has_the_documented_default() {
         let required =
             [("SMARTABASE_URL", "example.smartabase.com/site"), ("PUBLIC_URL", "https://connect.example.org")];
         let settings = read(&[&required[..], &[("SMARTABASE_GROUP", " "), ("TIME_ZONE", "")]].concat()).unwrap();
@@ -304,7 +305,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn whatever_a_variable_says_it_is_read_or_named(
+        fn any_value_is_accepted_or_its_variable_is_named(
             name in 0..VARIABLES.len(),
             value in prop_oneof![any::<String>(), "[a-z]{0,5}[:(/. ]{0,3}[0-9]{0,25}[a-z ]{0,9}\\)?"],
         ) {

@@ -1,10 +1,11 @@
-//! Logs: one JSON object per line on standard output, which Lambda ships to CloudWatch.
+//! Logs: one JSON object per line on standard output. Lambda sends them to CloudWatch.
 //!
-//! What may be logged: athlete and event ids, form names, dates, counts, reasons. What may not: tokens, secrets, codes,
-//! states, link signatures, health values, response bodies. The libraries below us log at `warn` and above whatever the
-//! level chosen, because at `debug` some of them print requests.
+//! May be logged: athlete and event ids, form names, dates, counts, reasons. Must not be logged: tokens, secrets,
+//! codes, states, link signatures, health values, response bodies. Third-party libraries log only at `warn` and above,
+//! whatever `LOG_LEVEL` says, because at `debug` some of them print requests.
 //!
-//! Metrics go the same way, as lines in CloudWatch's embedded metric format ([`report`]): no call to any service.
+//! Metrics are lines in the same output, in CloudWatch's embedded metric format ([`report`]). They need no request to
+//! any service.
 
 use std::fmt::Debug;
 use std::io::{self, Write};
@@ -26,28 +27,28 @@ pub const NAMESPACE: &str = "OuraSmartabase";
 /// The target of the events that carry metrics.
 const METRICS: &str = "metrics";
 
-/// The crates whose level `LOG_LEVEL` chooses.
+/// The crates whose level `LOG_LEVEL` sets.
 const OURS: [&str; 10] =
     ["connector", "oura", "smartabase", "store", "runtime", "scheduler", "worker", "oauth", "enrol", "local"];
 
 /// The levels `LOG_LEVEL` may name.
 pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// Starts logging for the process, at `LOG_LEVEL` (`info` when it is unset or not one of [`LEVELS`]; an unknown one is
-/// reported with the rest of the configuration). Call it once, first thing in `main`.
+/// Starts logging for the process, at `LOG_LEVEL`. Call it once, first in `main`. If the level is unset or not one of
+/// [`LEVELS`], it is `info`; [`Settings`](crate::Settings) reports an unknown level.
 pub fn start() {
     let level = std::env::var("LOG_LEVEL").ok().filter(|level| LEVELS.contains(&level.as_str()));
     let subscriber = subscriber(level.as_deref().unwrap_or("info"), std::io::stdout);
-    // A panic's own message may quote what it choked on; where it happened is enough to find it.
+    // A panic's message may quote the data that caused it, so log only the location, which is enough to find it.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
-    // A second start in one process keeps the first: the tests of one binary share it.
+    // A second start in one process keeps the first subscriber: the tests of one binary share it.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// What [`start`] installs: the log at `level` and the metrics, written to `writer`.
+/// The subscriber that [`start`] installs: the log at `level` and the metrics, written to `writer`.
 pub fn subscriber<W>(level: &str, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'line> MakeWriter<'line> + Clone + Send + Sync + 'static,
@@ -63,7 +64,8 @@ where
     tracing_subscriber::registry().with(lines).with(metrics)
 }
 
-/// An unknown level is `info`. Without `EnvFilter`, which brings a regular expression engine for what is not used here.
+/// The filter for `level`; an unknown level is `info`. Not an `EnvFilter`, which would add a regular expression engine
+/// that we do not need.
 fn filter(level: &str) -> Targets {
     let level = level.parse().unwrap_or(LevelFilter::INFO);
     let ours = OURS.map(|name| (name, level));
@@ -83,7 +85,7 @@ impl<'line, W: MakeWriter<'line>> MakeWriter<'line> for Visible<W> {
 }
 
 impl<W: Write> Write for Visible<W> {
-    /// A line comes in one piece.
+    /// The subscriber writes each line with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.write_all(visible(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())
@@ -94,43 +96,43 @@ impl<W: Write> Write for Visible<W> {
     }
 }
 
-/// What a number counts.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
+    /// A number of events.
     Count,
-    /// Time.
+    /// A time span in seconds.
     Seconds,
 }
 
-/// One number of one invocation.
+/// One metric of one invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Its name in CloudWatch.
     pub name: &'static str,
-    /// What it counts.
+    /// Its unit.
     pub unit: Unit,
-    /// How many.
+    /// Its value.
     pub value: u64,
 }
 
 impl Metric {
-    /// So many of something.
+    /// A metric that counts events.
     #[must_use]
     pub fn count(name: &'static str, value: usize) -> Self {
         Self { name, unit: Unit::Count, value: u64::try_from(value).unwrap_or(u64::MAX) }
     }
 
-    /// So much time; a negative span, from clocks that disagree, is none.
+    /// A metric of a time span. A negative span, from clocks that disagree, is zero.
     #[must_use]
     pub fn seconds(name: &'static str, span: SignedDuration) -> Self {
         Self { name, unit: Unit::Seconds, value: u64::try_from(span.as_secs()).unwrap_or(0) }
     }
 }
 
-/// Reports what one invocation of a function did. The installation (`STACK_NAME`, or "local") is the only dimension: one
-/// per athlete would cost more than the product. CloudWatch asks money for every metric that is written in an hour, so
-/// what did not happen is better left out, unless an alarm waits for it.
+/// Reports the metrics of one invocation of a function. The only dimension is the installation (`STACK_NAME`, or
+/// "local"), because one per athlete would cost more than the rest of the product. CloudWatch charges for every metric
+/// written in an hour. So leave out a metric that is zero, unless an alarm needs it.
 pub fn report(metrics: &[Metric]) {
     if !metrics.is_empty() {
         let stack = std::env::var("STACK_NAME").unwrap_or_else(|_| "local".to_owned());
@@ -153,7 +155,7 @@ fn document(stack: &str, metrics: &[Metric]) -> Value {
     Value::Object(document)
 }
 
-/// Writes a metrics event's document as a line of its own, as CloudWatch wants it.
+/// Writes the document of a metrics event as a line of its own, as CloudWatch expects it.
 struct EmbeddedMetrics<W>(W);
 
 impl<S: Subscriber, W: for<'line> MakeWriter<'line> + 'static> Layer<S> for EmbeddedMetrics<W> {
@@ -167,7 +169,7 @@ struct Line<W>(W);
 impl<W: Write> Visit for Line<W> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "document" {
-            // A metric that can't be written is not worth failing for.
+            // A failure to write a metric must not fail the invocation.
             let _ = writeln!(self.0, "{value:?}");
         }
     }
@@ -183,11 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn the_level_chosen_is_ours_alone() {
+    fn log_level_applies_only_to_our_crates() {
         under("trace", || {
             assert!(tracing::enabled!(target: "connector::sync", Level::TRACE));
             assert!(tracing::enabled!(target: "worker", Level::TRACE));
-            // These print requests, headers and all.
+            // These crates print requests with their headers.
             assert!(!tracing::enabled!(target: "hyper_util::client", Level::INFO));
             assert!(!tracing::enabled!(target: "aws_smithy_runtime::client", Level::DEBUG));
             assert!(!tracing::enabled!(target: "reqwest::connect", Level::INFO));
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_documents_that_cloudwatch_understands() {
+    fn metrics_follow_the_embedded_metric_format() {
         let lag = Metric::seconds("Lag", SignedDuration::from_mins(3));
         let document = document("club", &[Metric::count("Unchanged", 5), Metric::count("Failed", 0), lag]);
         let directive = &document["_aws"]["CloudWatchMetrics"][0];
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_holds_nothing_that_a_terminal_obeys() {
+    fn log_lines_contain_no_terminal_control_characters() {
         let lines = tempfile::NamedTempFile::new().unwrap();
         let file = std::sync::Arc::new(lines.reopen().unwrap());
         let why = "\u{1b}]0;title\u{7} \u{9b}2J \u{202e} \n second line";
@@ -230,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn time_does_not_run_backwards() {
+    fn a_negative_time_span_counts_as_zero() {
         assert_eq!(Metric::seconds("Lag", SignedDuration::from_secs(-5)).value, 0);
     }
 
     #[test]
-    fn metrics_are_no_log_lines() {
+    fn metrics_events_are_not_logged() {
         under("trace", || assert!(!tracing::enabled!(target: METRICS, Level::INFO)));
     }
 }

@@ -1,9 +1,9 @@
-//! Text from elsewhere on its way to a terminal.
+//! Escapes control characters in untrusted text before it is printed to a terminal.
 //!
-//! A name on the site's roster, a message of a service or the name of a file may hold characters that a terminal obeys
-//! instead of showing: it clears the screen, moves the cursor over what was printed before, sets the window's title, or
-//! turns the order of letters around. They are written as JSON writes them, such as `\u001b`. So JSON stays the same
-//! document, and everything else shows what was there.
+//! A name on the site's roster, a message of a service or a file name may contain control characters. A terminal acts
+//! on them instead of showing them: it clears the screen, moves the cursor over earlier output, sets the window's
+//! title, or reverses the order of letters. This module writes such characters as JSON does, for example `\u001b`. So a
+//! JSON document keeps its meaning, and other text shows which characters it contained.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -14,13 +14,14 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| obeyed(letter) && !matches!(letter, '\n' | '\t'))
 }
 
-/// The same for text within one line: line breaks are escaped, too, so that the sender can't forge a line.
+/// Like [`visible`], but also escapes line breaks and tabs, so that the sender cannot forge a line.
 #[must_use]
 pub fn visible_on_one_line(text: &str) -> Cow<'_, str> {
     escaped(text, obeyed)
 }
 
-/// Control characters, line and paragraph separators, and what changes the direction of the letters that follow.
+/// Whether a terminal may act on the character: control characters, line and paragraph separators, and characters that
+/// change the direction of the text that follows.
 fn obeyed(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown() {
+    fn terminal_control_characters_are_escaped() {
         for (text, shown) in [
             ("\u{1b}]0;title\u{7}Eve", r"\u001b]0;title\u0007Eve"),
             ("\u{1b}[2J\u{1b}[8mhidden", r"\u001b[2J\u001b[8mhidden"),
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_text_stays_as_it_is() {
+    fn ordinary_text_is_unchanged() {
         for text in ["", "Ada Okafor", "Zoë Ødegaard", "王小明", "דנה", "👩\u{200d}🔬", "50 % <b> \\u001b \"x\""]
         {
             assert!(matches!(visible(text), Cow::Borrowed(same) if same == text));
@@ -75,13 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn line_breaks_stay_only_where_there_may_be_several_lines() {
+    fn only_visible_on_one_line_escapes_line_breaks() {
         assert_eq!(visible("one\n\ttwo"), "one\n\ttwo");
         assert_eq!(visible_on_one_line("one\n\ttwo"), r"one\u000a\u0009two");
     }
 
     #[test]
-    fn json_means_the_same_afterwards() {
+    fn escaped_json_is_still_the_same_document() {
         let document = serde_json::json!({"name": "\u{1b}[2J\u{9b}m\u{202e}\n"});
         let shown = visible(&format!("{document:#}")).into_owned();
         assert!(!shown.contains(|letter: char| letter != '\n' && obeyed(letter)), "{shown}");

@@ -1,4 +1,4 @@
-//! Secrets read from a small Secrets Manager on a socket: when they are read, and what each answer means.
+//! Reads secrets from a small Secrets Manager on a local socket: when they are read, and what each answer means.
 
 #![expect(clippy::unwrap_used, reason = "the lints know test functions, but not what those share")]
 
@@ -17,13 +17,13 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use store::{AthleteId, KeyVersion, Keyring, SealPurpose};
 
-/// What stands in for Secrets Manager, and the secrets that read from it.
+/// A simulated Secrets Manager, and the secrets that read from it.
 struct Vault {
     secrets: Secrets,
     shelves: Arc<Mutex<Shelves>>,
 }
 
-/// By secret id, and version id or stage: the answer. And what was asked.
+/// The answers, by secret id and version id or stage; and the requests received.
 #[derive(Default)]
 struct Shelves {
     answers: BTreeMap<(String, String), (StatusCode, Value)>,
@@ -72,7 +72,7 @@ impl Vault {
         Self { secrets: Secrets::Manager(SecretsManager::new(Client::from_conf(configuration), deployment)), shelves }
     }
 
-    /// Puts a value where it is found by the stage, as the current version is, or by the version's id.
+    /// Stores a value under a stage, such as that of the current version, and under its version id.
     fn put(&self, secret: &str, stage: &str, version: &str, text: &str) {
         let answer = (StatusCode::OK, json!({"ARN": secret, "VersionId": version, "SecretString": text}));
         let mut shelves = self.shelves.lock().unwrap();
@@ -86,7 +86,7 @@ impl Vault {
         self.shelves.lock().unwrap().answers.insert((secret.to_owned(), CURRENT.to_owned()), answer);
     }
 
-    /// How often anything was asked since the last look.
+    /// The requests since the last call.
     fn asked(&self) -> Vec<(String, String)> {
         std::mem::take(&mut self.shelves.lock().unwrap().asked)
     }
@@ -100,7 +100,7 @@ fn soon() -> Deadline {
     Deadline::within(Duration::from_mins(1))
 }
 
-/// Lets time pass at once; the sockets go on with the true time afterwards.
+/// Advances the clock at once. Afterwards the sockets use real time again.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -112,7 +112,7 @@ fn oura(id: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_secret_is_read_once_in_five_minutes() {
+async fn a_secret_is_cached_for_five_minutes() {
     let vault = Vault::open().await;
     vault.put(OURA, CURRENT, "1", &oura("first"));
     assert_eq!(vault.client_id().await, "first");
@@ -126,7 +126,7 @@ async fn a_secret_is_read_once_in_five_minutes() {
 }
 
 #[tokio::test]
-async fn a_refused_secret_is_read_again_at_once_and_the_others_are_not() {
+async fn only_a_refused_secret_is_read_again_at_once() {
     let vault = Vault::open().await;
     vault.put(OURA, CURRENT, "1", &oura("first"));
     vault.put(SMARTABASE, CURRENT, "1", r#"{"username": "connector", "password": "never-printed"}"#);
@@ -151,7 +151,7 @@ async fn an_unfilled_secret_names_the_command_that_fills_it() {
     let vault = Vault::open().await;
     let command = "aws secretsmanager put-secret-value --secret-id arn:oura --secret-string file:///dev/stdin \
                    (standard input: {\"client_id\":\"...\",\"client_secret\":\"...\"})";
-    // At first there is no value at all.
+    // At first the secret has no value.
     let error = vault.secrets.oura(soon()).await.unwrap_err();
     assert!(matches!(&error, SecretError::Unfilled { name: SecretName::Oura, command: said } if said == command));
     assert!(error.to_string().contains(command), "{error}");
@@ -171,13 +171,13 @@ async fn an_unfilled_secret_names_the_command_that_fills_it() {
     vault.put(KEY, CURRENT, "1", " ");
     let error = vault.secrets.keyring(soon()).await.unwrap_err();
     assert!(error.to_string().contains("--secret-id arn:key"), "{error}");
-    // What failed is not remembered: filling it is enough.
+    // A failure is not cached, so filling the secret is enough.
     vault.put(OURA, CURRENT, "1", &oura("filled"));
     assert_eq!(vault.client_id().await, "filled");
 }
 
 #[tokio::test]
-async fn a_malformed_secret_is_named_and_never_quoted() {
+async fn a_malformed_secret_is_named_but_not_quoted() {
     let vault = Vault::open().await;
     for malformed in [
         "hunter2",
@@ -197,7 +197,7 @@ async fn a_malformed_secret_is_named_and_never_quoted() {
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_or_does_not_answer_is_not_an_empty_secret() {
+async fn failed_requests_do_not_count_as_an_unfilled_secret() {
     let vault = Vault::open().await;
     for (status, kind) in [
         (StatusCode::BAD_REQUEST, "AccessDeniedException"),
@@ -214,7 +214,7 @@ async fn a_service_that_refuses_or_does_not_answer_is_not_an_empty_secret() {
 }
 
 #[tokio::test]
-async fn what_an_older_version_of_the_key_sealed_stays_readable() {
+async fn a_value_sealed_by_an_older_key_version_stays_readable() {
     let vault = Vault::open().await;
     let athlete = AthleteId::parse("31152").unwrap();
     let old = Keyring::new(KeyVersion { id: "old".to_owned(), secret: "root of old".into() });
@@ -227,7 +227,7 @@ async fn what_an_older_version_of_the_key_sealed_stays_readable() {
     assert_eq!(keyring.open(SealPurpose::Grant, &athlete, &sealed).unwrap().expose_secret(), b"tokens");
     let asked = |version: &str| (KEY.to_owned(), version.to_owned());
     assert_eq!(vault.asked(), [asked(CURRENT), asked("old")]);
-    // It is kept beside the current one.
+    // The old version is cached beside the current one.
     vault.secrets.keyring_with("old", soon()).await.unwrap();
     vault.secrets.keyring_with("new", soon()).await.unwrap();
     assert_eq!(vault.asked(), []);
@@ -237,7 +237,7 @@ async fn what_an_older_version_of_the_key_sealed_stays_readable() {
 }
 
 #[tokio::test]
-async fn the_version_before_the_current_one_is_found_where_there_is_one() {
+async fn keyring_with_previous_includes_an_existing_previous() {
     let vault = Vault::open().await;
     vault.put(KEY, CURRENT, "new", "root of new");
     let alone = vault.secrets.keyring_with_previous(soon()).await.unwrap();
@@ -249,7 +249,7 @@ async fn the_version_before_the_current_one_is_found_where_there_is_one() {
 }
 
 #[tokio::test]
-async fn a_blank_version_of_the_key_is_no_key() {
+async fn a_blank_key_version_is_not_used() {
     let vault = Vault::open().await;
     vault.put(KEY, CURRENT, "new", "root of new");
     vault.put(KEY, "AWSPREVIOUS", "blank", " ");
@@ -259,7 +259,7 @@ async fn a_blank_version_of_the_key_is_no_key() {
 }
 
 #[tokio::test]
-async fn looking_up_older_versions_does_not_put_off_the_next_reading() {
+async fn looking_up_older_versions_does_not_extend_the_cache() {
     let vault = Vault::open().await;
     for version in ["a", "b", "c"] {
         vault.put(KEY, "", version, "root of an older one");
@@ -275,12 +275,12 @@ async fn looking_up_older_versions_does_not_put_off_the_next_reading() {
     assert_eq!(vault.secrets.keyring(soon()).await.unwrap().current(), "new");
 }
 
-/// Links that no known version of the key signed, as anybody can send them, twenty a second.
+/// Links that no known version of the key signed. Any client can send them, for example twenty a second.
 mod links_with_unknown_keys {
     use super::*;
 
     #[tokio::test]
-    async fn ask_secrets_manager_once_a_minute() {
+    async fn ask_secrets_manager_at_most_once_a_minute() {
         let vault = Vault::open().await;
         vault.put(KEY, CURRENT, "new", "root of new");
         vault.secrets.keyring(soon()).await.unwrap();
@@ -326,7 +326,7 @@ mod links_with_unknown_keys {
 }
 
 #[tokio::test]
-async fn a_version_that_is_gone_is_asked_for_once_in_five_minutes() {
+async fn a_gone_version_is_requested_once_in_five_minutes() {
     let vault = Vault::open().await;
     vault.put(KEY, CURRENT, "new", "root of new");
     vault.secrets.keyring(soon()).await.unwrap();
@@ -339,7 +339,7 @@ async fn a_version_that_is_gone_is_asked_for_once_in_five_minutes() {
         gone("gone").await;
     }
     assert_eq!(vault.asked(), [(KEY.to_owned(), "gone".to_owned())]);
-    // However many there are, the memory of them is bounded, and one that is restored is found.
+    // The list of gone versions is bounded, and a restored version is found once its entry expires.
     for number in 0..40 {
         gone(&format!("gone {number}")).await;
     }
@@ -350,7 +350,7 @@ async fn a_version_that_is_gone_is_asked_for_once_in_five_minutes() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_printed() {
+async fn debug_prints_no_secret() {
     let vault = Vault::open().await;
     vault.put(OURA, CURRENT, "1", &oura("public"));
     vault.put(SMARTABASE, CURRENT, "1", r#"{"username": "connector", "password": "never-printed"}"#);
