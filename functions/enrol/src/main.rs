@@ -1,4 +1,4 @@
-//! Once a day: every athlete of the site gets a personal link, and staff are told how everybody stands.
+//! The daily enrolment: gives every athlete of the site a personal link, and writes each athlete's status for staff.
 
 use connector::Connector;
 use lambda_runtime::{Diagnostic, LambdaEvent, run, service_fn};
@@ -15,7 +15,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             tracing::error!(%error, "the enrolment failed");
             Diagnostic { error_type: "EnrolmentFailed".to_owned(), error_message: error.to_string() }
         })?;
-        // For the operator who invokes it by hand.
+        // For an operator who invokes the function by hand.
         Ok::<_, Diagnostic>(json!({
             "athletes": enrolled.athletes,
             "told": enrolled.told,

@@ -1,8 +1,9 @@
-//! API Gateway's events (HTTP API, payload format 2.0) as HTTP requests, and answers in the form it takes them.
+//! Translates API Gateway's events (HTTP API, payload format 2.0) into HTTP requests, and responses into the form that
+//! API Gateway takes.
 //!
-//! API Gateway passes on what the browser sent, unchecked: a query may contain characters that are not valid in a URI,
-//! and a header or body may contain anything. Every event becomes a request. Parts that can't be read are left out, and
-//! the routes handle their absence.
+//! API Gateway passes on what the browser sent, unchecked. A query may contain characters that are not valid in a URI,
+//! and a header or body may contain anything. Every event becomes a request. Parts that cannot be read are left out,
+//! and the routes handle their absence.
 //!
 //! Sources: AWS, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
 
@@ -14,10 +15,10 @@ use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use serde_json::{Map, Value, json};
 
-/// A path or query is cut after so many bytes. The routes already refuse much shorter ones as too large.
+/// The maximum length of a path or query in bytes; the rest is cut. The routes refuse much shorter ones as too large.
 const LONGEST: usize = 16 * 1024;
 
-/// The request in an event.
+/// Reads the request in an event.
 pub(crate) fn request(event: &Value) -> Request<Vec<u8>> {
     let mut request = Request::new(body(event));
     let method = text(event, "/requestContext/http/method").parse();
@@ -35,12 +36,12 @@ pub(crate) fn request(event: &Value) -> Request<Vec<u8>> {
     request
 }
 
-/// The address that sent the request, as API Gateway saw it.
+/// Reads the address of the client, as API Gateway saw it.
 pub(crate) fn source(event: &Value) -> Option<IpAddr> {
     text(event, "/requestContext/http/sourceIp").parse().ok()
 }
 
-/// The answer in API Gateway's form.
+/// Converts a response into API Gateway's form.
 pub(crate) fn answer(response: Response<String>) -> Value {
     let (head, body) = response.into_parts();
     let (mut headers, mut cookies) = (Map::new(), Vec::new());
@@ -69,7 +70,7 @@ fn header(name: HeaderName, value: &Value) -> Option<(HeaderName, HeaderValue)> 
     Some((name, HeaderValue::from_bytes(value.as_str()?.as_bytes()).ok()?))
 }
 
-/// Characters that are not valid in a URI are percent-encoded. The meaning stays the same, because the query parser
+/// Builds the URI. Percent-encodes characters that are not valid in one, which keeps the meaning: the query parser
 /// decodes them.
 fn uri(path: &str, query: &str) -> Uri {
     let (path, query) = (encoded(path, b"/"), encoded(query, b"/?"));
@@ -78,8 +79,8 @@ fn uri(path: &str, query: &str) -> Uri {
     uri.parse().unwrap_or_default()
 }
 
-/// The text with everything percent-encoded but the characters of RFC 3986, 3.3 and those `also` given. A percent sign
-/// stays as it is: what the browser encoded is not encoded twice.
+/// Percent-encodes every character except those of RFC 3986, 3.3, and those in `also`. A percent sign stays, so that
+/// text which the browser encoded is not encoded twice.
 fn encoded(text: &str, also: &[u8]) -> String {
     let mut encoded = String::new();
     for byte in text.bytes().take(LONGEST) {

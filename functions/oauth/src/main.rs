@@ -1,4 +1,4 @@
-//! The HTTP API: the connect page, the way to Oura and back, disconnecting.
+//! The HTTP API: the connect page, the redirect to Oura, the callback, and disconnecting.
 
 mod event;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-/// How long a fresh process may spend on opening connections before its first visitor.
+/// How long a new process may take to open connections before its first visitor.
 const WARM_UP: Duration = Duration::from_secs(3);
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,7 +19,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let connector = &connector::at_start(Connector::deployed())?;
     let warm_up = Deadline::within(WARM_UP);
-    // Whoever comes back from Oura waits for the exchange, not for the secret it needs. What is wrong with it is said there.
+    // An athlete who comes back from Oura should wait only for the code exchange, so read its secret now. The exchange
+    // itself reports an error of the secret.
     let _ = tokio::join!(connector.warm(warm_up), connector.secrets.oura(warm_up));
     let limit = &RateLimit::default();
     run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
@@ -29,9 +30,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// Answers every event, valid or not: an invocation that fails triggers an alarm.
+/// Answers every event, valid or not, because a failed invocation triggers an alarm.
 async fn answer(connector: &Connector, limit: &RateLimit, event: &str, deadline: Deadline) -> Value {
-    // A lone surrogate makes the whole event invalid JSON; it is then handled like an event without a path.
+    // A lone surrogate makes the whole event invalid JSON. Such an event is handled like one without a path.
     let event = serde_json::from_str(event).unwrap_or_default();
     if event::source(&event).is_some_and(|address| !limit.admits(address, Instant::now())) {
         return event::answer(connector.refuse_flood());

@@ -1,4 +1,4 @@
-//! Events as API Gateway sends them, and as it should never send them: each is answered with a page.
+//! Events as API Gateway sends them, and events that it should never send. Each is answered with a page.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +12,7 @@ use super::*;
 
 const ADA: i64 = 1001;
 
-/// The whole product with Ada enrolled, and what the function needs of it.
+/// The whole product with Ada enrolled, and what the function needs from it.
 struct Deployed {
     stage: Stage,
     limit: RateLimit,
@@ -30,7 +30,7 @@ impl Deployed {
         Self { stage, limit: RateLimit::default() }
     }
 
-    /// The query of Ada's link.
+    /// The query string of Ada's link.
     fn link(&self) -> String {
         self.stage.link(ADA).unwrap().split_once('?').unwrap().1.to_owned()
     }
@@ -79,7 +79,7 @@ fn with(mut event: Value, member: &str, value: Value) -> Value {
     event
 }
 
-/// A raw `"`, `<` or space in a query string, and everything else that no URI holds.
+/// A raw `"`, `<` or space in a query string, and other characters that are not valid in a URI.
 mod raw_queries {
     use super::*;
 
@@ -111,7 +111,7 @@ mod raw_queries {
     }
 
     #[tokio::test]
-    async fn do_not_change_what_a_good_link_says() {
+    async fn do_not_change_the_meaning_of_a_good_link() {
         let deployed = Deployed::new().await;
         let link = deployed.link();
         for query in [link.clone(), format!("{link}&also=\"<a b>\""), format!("\u{e9}=1&{link}")] {
@@ -129,7 +129,8 @@ mod raw_queries {
     }
 }
 
-/// The button, as a browser presses it: API Gateway encodes a form's body, and takes the cookies out of the headers.
+/// Submits the form of the connect page as a browser does. API Gateway encodes the body of a form, and moves the
+/// cookies out of the headers.
 #[tokio::test]
 async fn an_athlete_connects_through_events() {
     let deployed = Deployed::new().await;
@@ -156,7 +157,7 @@ async fn an_athlete_connects_through_events() {
     }
 }
 
-/// Bodies and members of every kind.
+/// Events with odd bodies and odd members.
 mod odd_events {
     use super::*;
 
@@ -216,7 +217,7 @@ mod odd_events {
             for path in [path.as_str(), "/connect", "/oauth/callback", "/disconnect"] {
                 let odd = with(event("GET", path, &query), "headers", json!({name.as_str(): value, "cookie": value}));
                 let odd = with(with(odd, "cookies", json!([value])), "body", json!(body));
-                // A source of its own for each: none is refused for being too many.
+                // Without a source address, so that the rate limit refuses none of them.
                 let odd = with(odd, "requestContext", json!({"http": {"method": "GET"}}));
                 let (status, title) = runtime.block_on(deployed.send(&odd));
                 prop_assert!((400..500).contains(&status) && !title.is_empty(), "{status} {odd}");
@@ -225,9 +226,9 @@ mod odd_events {
     }
 }
 
-/// One client at full speed.
+/// One client that sends requests as fast as it can.
 #[tokio::test]
-async fn a_flood_of_one_address_is_refused_and_others_are_served() {
+async fn a_flood_from_one_address_is_refused_but_no_other() {
     let deployed = Deployed::new().await;
     let bad = event("GET", "/connect", "athlete=a");
     let mut statuses = Vec::new();

@@ -1,4 +1,5 @@
-//! A batch of jobs: syncs, backfills, rescues and revocations, each on its own, with a partial batch response.
+//! Runs a batch of jobs (syncs, backfills, rescues and revocations), each on its own, and returns a partial batch
+//! response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use connector::{Connector, Disposition, WorkerMessage};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use runtime::{Deadline, telemetry};
 
-/// How long a fresh process may spend on opening connections before its first batch.
+/// How long a new process may take to open connections before its first batch.
 const WARM_UP: Duration = Duration::from_secs(3);
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,7 +36,7 @@ fn message(message: SqsMessage) -> WorkerMessage {
     }
 }
 
-/// Names what is to come back; everything else is deleted.
+/// Lists the messages that must come back. SQS deletes all others.
 fn response(verdicts: Vec<(String, Disposition)>) -> SqsBatchResponse {
     let again = verdicts.into_iter().filter(|(_, verdict)| !matches!(verdict, Disposition::Done));
     let mut response = SqsBatchResponse::default();
