@@ -1,4 +1,4 @@
-//! Connecting, settling whose an Oura account is, disconnecting.
+//! Connecting, deciding which athlete owns an Oura account, and disconnecting.
 
 use futures::future::join_all;
 use store::{
@@ -11,7 +11,7 @@ use crate::wire::Act;
 use crate::{Table, at, athlete, authorised, grant, soon};
 
 #[tokio::test]
-async fn a_first_connection_is_stored_as_it_was_authorised() {
+async fn a_first_connection_is_stored_as_authorised() {
     let table = Table::new().await;
     let new = authorised("ada");
     let Connect::Connected { connection, .. } = table.store.connect(&new, soon()).await.unwrap() else { panic!() };
@@ -29,7 +29,7 @@ async fn a_first_connection_is_stored_as_it_was_authorised() {
 }
 
 #[tokio::test]
-async fn an_oura_account_that_feeds_another_athlete_is_refused_and_nothing_is_written() {
+async fn connecting_another_athletes_account_writes_nothing() {
     let table = Table::new().await;
     table.connected("ada").await;
     let mut second = authorised("bob");
@@ -38,7 +38,7 @@ async fn an_oura_account_that_feeds_another_athlete_is_refused_and_nothing_is_wr
     assert_eq!(table.store.connection(&athlete("bob"), soon()).await.unwrap(), None);
     assert_eq!(table.store.active_athletes(soon()).await.unwrap(), [athlete("ada")]);
 
-    // An athlete who is connected already stays as they were, with the account they had.
+    // An athlete who is already connected keeps their connection and their account.
     let before = table.connected("bob").await;
     assert_eq!(table.store.connect(&second, soon()).await.unwrap(), Connect::Taken);
     assert_eq!(table.connection("bob").await, before);
@@ -46,7 +46,7 @@ async fn an_oura_account_that_feeds_another_athlete_is_refused_and_nothing_is_wr
 }
 
 #[tokio::test]
-async fn of_many_athletes_with_one_ring_exactly_one_is_connected() {
+async fn of_many_athletes_with_one_account_exactly_one_connects() {
     let table = Table::new().await;
     let attempts = (0..20).map(|n| {
         let mut new = authorised(&format!("athlete-{n}"));
@@ -61,7 +61,7 @@ async fn of_many_athletes_with_one_ring_exactly_one_is_connected() {
 }
 
 #[tokio::test]
-async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_ledger() {
+async fn reconnecting_fences_the_running_job_and_keeps_the_ledger() {
     let table = Table::new().await;
     table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -104,7 +104,7 @@ async fn reconnecting_replaces_the_grant_stops_the_running_job_and_keeps_the_led
 }
 
 #[tokio::test]
-async fn what_was_owed_before_a_disconnection_is_owed_by_the_next_connection_of_the_same_user() {
+async fn reconnecting_the_same_user_keeps_earlier_missing_days() {
     let table = Table::new().await;
     let ada = athlete("ada");
     let new = |from, user_id| {
@@ -127,7 +127,7 @@ async fn what_was_owed_before_a_disconnection_is_owed_by_the_next_connection_of_
 }
 
 #[tokio::test]
-async fn whoever_has_the_uuid_next_takes_over_nothing_of_who_had_it_before() {
+async fn the_next_user_of_a_uuid_takes_over_no_sync_data() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (ada, fence) = (athlete("ada"), table.claimed("ada").await);
@@ -152,7 +152,7 @@ async fn whoever_has_the_uuid_next_takes_over_nothing_of_who_had_it_before() {
 }
 
 #[tokio::test]
-async fn another_account_frees_the_former_one() {
+async fn connecting_another_account_frees_the_former_one() {
     let table = Table::new().await;
     table.connected("ada").await;
     let mut other = authorised("ada");
@@ -165,7 +165,7 @@ async fn another_account_frees_the_former_one() {
 }
 
 #[tokio::test]
-async fn an_account_that_the_table_gives_to_someone_else_is_not_freed() {
+async fn an_account_owned_by_another_athlete_is_not_freed() {
     let table = Table::new().await;
     table.connected("ada").await;
     table.meddle("OURA#oura-ada", "OWNER", "athlete_id", Some(crate::s("bob"))).await;
@@ -181,7 +181,7 @@ async fn an_account_that_the_table_gives_to_someone_else_is_not_freed() {
 }
 
 #[tokio::test]
-async fn an_unknown_account_is_settled_later() {
+async fn an_account_unknown_at_connect_gets_its_owner_later() {
     let table = Table::new().await;
     table.connected("bob").await;
     let mut new = authorised("ada");
@@ -232,7 +232,7 @@ async fn disconnecting_erases_the_grant_and_frees_the_account() {
 }
 
 #[tokio::test]
-async fn nothing_brings_a_grant_back_after_a_disconnection() {
+async fn no_write_restores_a_grant_after_a_disconnection() {
     let table = Table::new().await;
     let before = table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -250,7 +250,7 @@ async fn nothing_brings_a_grant_back_after_a_disconnection() {
 }
 
 #[tokio::test]
-async fn a_disconnection_over_an_older_grant_is_told_so() {
+async fn disconnecting_an_older_generation_is_refused() {
     let table = Table::new().await;
     table.connected("ada").await;
     table.connected("ada").await;
@@ -260,7 +260,7 @@ async fn a_disconnection_over_an_older_grant_is_told_so() {
 }
 
 #[tokio::test]
-async fn after_a_disconnection_the_athlete_can_come_back() {
+async fn an_athlete_can_connect_again_after_disconnecting() {
     let table = Table::new().await;
     let first = table.connected("ada").await;
     table.store.disconnect(&athlete("ada"), first.generation, at(5), soon()).await.unwrap();
@@ -269,7 +269,7 @@ async fn after_a_disconnection_the_athlete_can_come_back() {
     assert_eq!(table.store.active_athletes(soon()).await.unwrap(), [athlete("ada")]);
 }
 
-/// DynamoDB's answer when somebody wrote to the connection after it was read.
+/// DynamoDB's answer when another writer changed the connection after it was read.
 fn raced() -> Act {
     let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
     let reasons = r#"[{"Code":"ConditionalCheckFailed"},{"Code":"None"}]"#;
@@ -277,7 +277,7 @@ fn raced() -> Act {
 }
 
 #[tokio::test]
-async fn a_write_in_between_makes_connecting_and_disconnecting_start_over() {
+async fn connect_and_disconnect_start_over_after_a_race() {
     let table = Table::new().await;
     let ada = athlete("ada");
     let one_try = ["GetItem", "TransactWriteItems"];
@@ -292,7 +292,7 @@ async fn a_write_in_between_makes_connecting_and_disconnecting_start_over() {
 }
 
 #[tokio::test]
-async fn whoever_loses_every_time_is_told_so_and_has_written_nothing() {
+async fn losing_every_race_returns_raced_and_writes_nothing() {
     let table = Table::new().await;
     let before = table.connected("ada").await;
     let always = || (0..5).flat_map(|_| [Act::Pass, raced()]);
@@ -304,7 +304,7 @@ async fn whoever_loses_every_time_is_told_so_and_has_written_nothing() {
 }
 
 #[tokio::test]
-async fn a_claim_between_reading_and_writing_is_seen() {
+async fn connecting_notices_a_claim_made_since_it_read() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (was_read, has_read) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! Credentials that nobody has proven: one attempt at a time, whoever and however many ask.
+//! Probing credentials that are not proven: one attempt at a time, however many processes ask.
 
 use futures::future::join_all;
 use store::{ProbeClaim, Service};
@@ -7,39 +7,39 @@ use crate::wire::Act;
 use crate::{Table, at, soon};
 
 impl Table {
-    /// Asks at `at(now)` whether the account with this fingerprint may be used; a trial has a minute.
+    /// Asks at `at(now)` whether the credentials with this fingerprint may be used. A probe lasts a minute.
     async fn tries(&self, fingerprint: &str, now: i64) -> ProbeClaim {
         let until = at(now + 60);
         self.store.try_credentials(Service::Smartabase, fingerprint, at(now), until, soon()).await.unwrap()
     }
 
-    /// They were accepted, in the trial that began at `at(now)`; that is believed until `at(600)`. Answers whether it was
+    /// Reports that the probe begun at `at(now)` was accepted, which counts until `at(600)`. Returns whether it was
     /// written.
     async fn proves(&self, fingerprint: &str, now: i64) -> bool {
         let (trial, until) = (at(now + 60), at(600));
         self.store.prove_credentials(Service::Smartabase, fingerprint, trial, until, soon()).await.unwrap()
     }
 
-    /// They are tried at `at(now)`, and accepted.
+    /// Probes the credentials at `at(now)`, with success.
     async fn accepts(&self, fingerprint: &str, now: i64) {
         assert_eq!(self.tries(fingerprint, now).await, ProbeClaim::Yours);
         assert!(self.proves(fingerprint, now).await);
     }
 
-    /// They were refused at `at(now)`, and are to be left alone until `at(300)`. Answers whether that was written.
+    /// Reports a refusal at `at(now)`, which blocks probes until `at(300)`. Returns whether it was written.
     async fn disproves(&self, fingerprint: &str, now: i64) -> bool {
         let (now, until) = (at(now), at(300));
         self.store.disprove_credentials(Service::Smartabase, fingerprint, now, until, soon()).await.unwrap()
     }
 
-    /// The trial that began at `at(now)` found nothing out; the next is not before `at(until)`.
+    /// Gives up the probe begun at `at(now)`. The next one may begin at `at(until)`.
     async fn leaves(&self, now: i64, until: i64) {
         self.store.leave_trial(Service::Smartabase, at(now + 60), at(until), soon()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn of_twenty_who_would_try_them_exactly_one_does() {
+async fn of_twenty_attempts_exactly_one_probes() {
     let table = Table::new().await;
     let trials = (0..20).map(|_| {
         let store = table.store.clone();
@@ -54,7 +54,7 @@ async fn of_twenty_who_would_try_them_exactly_one_does() {
 }
 
 #[tokio::test]
-async fn proven_credentials_may_be_used_by_everybody_until_the_proof_is_too_old() {
+async fn proven_credentials_may_be_used_until_the_proof_expires() {
     let table = Table::new().await;
     table.accepts("one", 0).await;
     table.wire.requests();
@@ -67,7 +67,7 @@ async fn proven_credentials_may_be_used_by_everybody_until_the_proof_is_too_old(
 }
 
 #[tokio::test]
-async fn a_trial_that_never_ended_is_anothers_when_its_time_is_up() {
+async fn an_unfinished_probe_passes_on_when_its_time_is_up() {
     let table = Table::new().await;
     assert_eq!(table.tries("one", 0).await, ProbeClaim::Yours);
     assert_eq!(table.tries("one", 59).await, ProbeClaim::Wait { until: at(60) });
@@ -76,7 +76,7 @@ async fn a_trial_that_never_ended_is_anothers_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn after_a_refusal_nobody_tries_anything_for_a_while() {
+async fn after_a_refusal_all_credentials_must_wait() {
     let table = Table::new().await;
     table.accepts("one", 0).await;
     assert!(table.disproves("one", 0).await);
@@ -88,11 +88,11 @@ async fn after_a_refusal_nobody_tries_anything_for_a_while() {
 }
 
 #[tokio::test]
-async fn what_is_proven_says_nothing_about_other_credentials_or_another_service() {
+async fn a_proof_covers_one_service_and_one_fingerprint() {
     let table = Table::new().await;
     table.accepts("one", 0).await;
     assert_eq!(table.tries("two", 0).await, ProbeClaim::Yours);
-    // While the new ones are tried, the old ones are still those that were accepted.
+    // While the new credentials are probed, the old ones still count as accepted.
     assert_eq!(table.tries("one", 1).await, ProbeClaim::Proven);
     assert!(table.proves("two", 0).await);
     assert_eq!(table.tries("one", 2).await, ProbeClaim::Yours);
@@ -101,7 +101,7 @@ async fn what_is_proven_says_nothing_about_other_credentials_or_another_service(
 }
 
 #[tokio::test]
-async fn an_answer_lost_on_the_way_costs_time_and_never_a_second_attempt() {
+async fn a_lost_answer_causes_no_second_probe() {
     let table = Table::new().await;
     table.wire.script([Act::Pass, Act::LoseAnswer]);
     let lost = table.store.try_credentials(Service::Smartabase, "one", at(0), at(60), soon()).await;
@@ -123,13 +123,13 @@ async fn an_answer_lost_on_the_way_costs_time_and_never_a_second_attempt() {
 }
 
 #[tokio::test]
-async fn who_was_let_in_before_a_refusal_and_says_so_after_it_is_not_believed() {
+async fn a_late_success_does_not_override_a_refusal() {
     let table = Table::new().await;
     assert_eq!(table.tries("one", 0).await, ProbeClaim::Yours);
     assert!(table.disproves("one", 0).await);
     assert!(!table.proves("one", 0).await);
     assert_eq!(table.tries("one", 1).await, ProbeClaim::Wait { until: at(300) });
-    // Nor whoever took so long that it became another's turn.
+    // Nor is a result that comes after another process has begun the next probe.
     assert_eq!(table.tries("one", 300).await, ProbeClaim::Yours);
     assert_eq!(table.tries("one", 360).await, ProbeClaim::Yours);
     assert!(!table.proves("one", 300).await);
@@ -137,13 +137,13 @@ async fn who_was_let_in_before_a_refusal_and_says_so_after_it_is_not_believed() 
 }
 
 #[tokio::test]
-async fn a_trial_that_found_nothing_out_is_anothers_from_when_it_says() {
+async fn a_given_up_probe_passes_on_at_the_given_instant() {
     let table = Table::new().await;
     assert_eq!(table.tries("one", 0).await, ProbeClaim::Yours);
     table.leaves(0, 20).await;
     assert_eq!(table.tries("one", 19).await, ProbeClaim::Wait { until: at(20) });
     assert_eq!(table.tries("one", 20).await, ProbeClaim::Yours);
-    // Whoever took so long that it became another's turn leaves nobody else's trial, and no refusal.
+    // Giving up a probe late, when the next probe has begun, changes neither that probe nor a refusal.
     table.leaves(0, 20).await;
     assert_eq!(table.tries("one", 21).await, ProbeClaim::Wait { until: at(80) });
     assert!(table.disproves("one", 22).await);
@@ -152,11 +152,11 @@ async fn a_trial_that_found_nothing_out_is_anothers_from_when_it_says() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_credentials_that_were_replaced_says_nothing_about_those_that_are_right() {
+async fn a_refusal_of_old_credentials_keeps_the_new_proof() {
     let table = Table::new().await;
     table.accepts("new", 0).await;
     assert!(!table.disproves("old", 1).await);
     assert_eq!(table.tries("new", 1).await, ProbeClaim::Proven);
-    // A proof that is too old is none.
+    // An expired proof does not count.
     assert!(table.disproves("old", 600).await);
 }

@@ -1,4 +1,4 @@
-//! Items that are not what the store writes.
+//! Items that differ from what the store writes.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use store::{Connect, Fenced, RecordKey, Service, StoreError, TakeState, Written};
@@ -15,7 +15,7 @@ fn what(error: StoreError) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_damaged_connection_is_named_and_harms_no_other() {
+async fn a_damaged_connection_is_named_and_affects_no_other() {
     let table = Table::new().await;
     let bob = table.connected("bob").await;
     let asked = ["ada", "bob"].map(athlete);
@@ -41,14 +41,14 @@ async fn a_damaged_connection_is_named_and_harms_no_other() {
         let snapshot = table.store.snapshot(&asked, soon()).await.unwrap();
         assert_eq!(snapshot.connections.into_iter().collect::<Vec<_>>(), [(asked[1].clone(), bob.clone())]);
         assert!(snapshot.damaged[&asked[0]].contains(&fault), "{:?}", snapshot.damaged);
-        // Somebody who mends the row by hand: the item goes, and with it the generation that could not be read.
+        // The operator repairs the row by deleting it, and with it the generation that could not be read.
         let raw = table.raw.delete_item().table_name(crate::TABLE);
         raw.key("pk", s("ATHLETE#ada")).key("sk", s("CONNECTION")).send().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn authorising_again_mends_what_it_replaces() {
+async fn connecting_again_repairs_all_but_generation_and_fence() {
     let table = Table::new().await;
     table.connected("ada").await;
     for attribute in ["status", "grant", "scopes", "oura_user", "last_sync", "first_connected_at", "user_id"] {
@@ -75,7 +75,7 @@ async fn attributes_of_a_newer_version_are_ignored_and_kept() {
 }
 
 #[tokio::test]
-async fn half_a_lease_is_damage() {
+async fn a_lease_without_an_owner_is_an_error() {
     let table = Table::new().await;
     table.connected("ada").await;
     table.claimed("ada").await;
@@ -116,7 +116,7 @@ async fn a_damaged_hold_counts_as_none_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_damaged_state_is_spent_all_the_same() {
+async fn taking_a_damaged_state_spends_it() {
     let table = Table::new().await;
     table.meddle("STATE#hash", "STATE", "expires", Some(AttributeValue::N("99999999999".to_owned()))).await;
     let (_, fault) = what(table.store.take_state("hash", at(0), soon()).await.unwrap_err());
@@ -125,7 +125,7 @@ async fn a_damaged_state_is_spent_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_damaged_enrolment_is_told_anew() {
+async fn a_damaged_enrolment_counts_as_missing_in_a_batch() {
     let table = Table::new().await;
     table.meddle("ATHLETE#ada", "ENROLMENT", "user_id", Some(s("17"))).await;
     let ada = athlete("ada");

@@ -1,4 +1,4 @@
-//! What the profile forms were told.
+//! What the profile forms are known to hold.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ fn enrolment(name: &str) -> Enrolment {
 }
 
 #[tokio::test]
-async fn an_enrolment_is_replaced_by_the_next_and_found_alone_or_among_many() {
+async fn put_enrolment_replaces_and_both_reads_find_it() {
     let table = Table::new().await;
     let (ada, bob) = (enrolment("ada"), enrolment("bob"));
     assert_eq!(table.store.enrolment(&ada.athlete, soon()).await.unwrap(), None);
@@ -40,7 +40,7 @@ async fn an_enrolment_is_replaced_by_the_next_and_found_alone_or_among_many() {
 }
 
 #[tokio::test]
-async fn asking_about_nobody_asks_nothing() {
+async fn reading_an_empty_list_sends_no_request() {
     let table = Table::new().await;
     let connection = table.connected("ada").await;
     table.wire.requests();
@@ -50,17 +50,17 @@ async fn asking_about_nobody_asks_nothing() {
 }
 
 #[test]
-fn an_athlete_s_name_is_not_printed() {
+fn debug_does_not_print_the_name() {
     assert!(!format!("{:?}", enrolment("ada")).contains("Ada L."));
 }
 
-/// What the table says the forms for staff were told.
+/// What the table says the forms for staff hold.
 async fn staff(table: &Table) -> Told {
     table.store.enrolment(&athlete("ada"), soon()).await.unwrap().unwrap().staff
 }
 
 #[tokio::test]
-async fn a_digest_stands_there_only_while_the_form_is_known_to_hold_it() {
+async fn a_digest_is_stored_only_while_the_form_holds_it() {
     let table = Table::new().await;
     let (ada, store) = (enrolment("ada"), &table.store);
     store.put_enrolment(&ada, soon()).await.unwrap();
@@ -81,8 +81,8 @@ async fn a_digest_stands_there_only_while_the_form_is_known_to_hold_it() {
 }
 
 #[tokio::test]
-async fn of_two_who_tell_at_once_neither_is_believed() {
-    // Both have sent; in either order of ending, and ended or not when the other begins.
+async fn overlapping_writers_store_no_digest() {
+    // Both writers have sent their content. They end in either order.
     for first in ["old", "new"] {
         let table = Table::new().await;
         let (ada, store, form) = (enrolment("ada"), &table.store, StaffForm::Status);
@@ -100,14 +100,14 @@ async fn of_two_who_tell_at_once_neither_is_believed() {
 }
 
 #[tokio::test]
-async fn whoever_tells_after_one_who_never_ended_is_not_believed_until_they_tell_alone() {
+async fn after_an_unfinished_write_only_a_lone_one_stores_digests() {
     let table = Table::new().await;
     let (ada, store, form) = (enrolment("ada"), &table.store, StaffForm::Status);
     store.put_enrolment(&ada, soon()).await.unwrap();
     let begin = async |digest| store.begin_telling(&ada.athlete, form, digest, soon()).await.unwrap();
     let end = async |digest| store.end_telling(&ada.athlete, form, digest, soon()).await.unwrap();
     assert_eq!(begin("dead").await, Telling::Noted);
-    // What the dead one sent may arrive after any of these.
+    // The request of the dead process may take effect after any of these.
     for digest in ["one", "two", "two"] {
         assert_eq!(begin(digest).await, Telling::Overlapped, "begun by several, and ended by none");
         assert_eq!(staff(&table).await.status, None);
@@ -119,7 +119,7 @@ async fn whoever_tells_after_one_who_never_ended_is_not_believed_until_they_tell
 }
 
 #[tokio::test]
-async fn two_who_tell_the_same_agree() {
+async fn two_writers_of_the_same_content_store_its_digest() {
     let table = Table::new().await;
     let (ada, store, form) = (enrolment("ada"), &table.store, StaffForm::Rotation);
     store.put_enrolment(&ada, soon()).await.unwrap();
@@ -133,7 +133,7 @@ async fn two_who_tell_the_same_agree() {
 }
 
 #[tokio::test]
-async fn nobody_is_enrolled_by_being_told_of() {
+async fn writing_a_form_does_not_enrol_an_athlete() {
     let table = Table::new().await;
     let (ada, form) = (athlete("ada"), StaffForm::Status);
     assert_eq!(table.store.begin_telling(&ada, form, "one", soon()).await.unwrap(), Telling::Gone);
@@ -142,7 +142,7 @@ async fn nobody_is_enrolled_by_being_told_of() {
 }
 
 #[tokio::test]
-async fn a_damaged_digest_is_told_once_more_and_keeps_nobody_out() {
+async fn a_damaged_digest_counts_as_unknown() {
     let table = Table::new().await;
     table.store.put_enrolment(&enrolment("ada"), soon()).await.unwrap();
     let number = AttributeValue::N("7".to_owned());
@@ -151,7 +151,7 @@ async fn a_damaged_digest_is_told_once_more_and_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_forgotten_enrolment_is_gone_and_off_the_list() {
+async fn a_forgotten_enrolment_is_gone_and_not_listed() {
     let table = Table::new().await;
     let (ada, bob) = (enrolment("ada"), enrolment("bob"));
     for enrolment in [&ada, &bob] {

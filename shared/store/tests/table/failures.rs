@@ -1,4 +1,4 @@
-//! What the table, or the way to it, can do to a request.
+//! Failures of the table and of the network.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::wire::Act;
 use crate::{TABLE, Table, at, athlete, authorised, soon};
 
-/// DynamoDB's answer for an error: the code after a `#`, as its JSON protocol has it.
+/// An error answer of DynamoDB, with the code after a `#`, as in its JSON protocol.
 fn error(status: u16, code: &str) -> Act {
     let kind = format!("com.amazonaws.dynamodb.v20120810#{code}");
     Act::Answer(status, format!(r#"{{"__type":"{kind}","message":"about ATHLETE#ada"}}"#))
@@ -27,7 +27,7 @@ async fn read(table: &Table) -> StoreError {
 }
 
 #[tokio::test]
-async fn each_error_says_whether_to_try_again_and_repeats_no_message() {
+async fn each_error_is_classified_and_its_message_dropped() {
     let table = Table::new().await;
     for code in ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"] {
         table.wire.script([error(400, code)]);
@@ -53,7 +53,7 @@ async fn each_error_says_whether_to_try_again_and_repeats_no_message() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_there_is_nobody_s_transient_trouble() {
+async fn a_missing_table_is_not_retryable() {
     let table = Table::new().await;
     let elsewhere = Store::new(table.raw.clone(), "another-table");
     let error = elsewhere.connection(&athlete("ada"), soon()).await.unwrap_err();
@@ -68,7 +68,7 @@ async fn nothing_waits_past_its_deadline() {
     let error = table.store.connection(&athlete("ada"), deadline).await.unwrap_err();
     assert!(matches!(error, StoreError::TimedOut { .. }) && error.is_retryable(), "{error}");
 
-    // With the deadline past, nothing is even sent.
+    // After the deadline, no request is sent at all.
     table.wire.requests();
     let error = table.store.put_enrolment(&enrolment(), Instant::now()).await.unwrap_err();
     assert!(matches!(error, StoreError::TimedOut { .. }), "{error}");
@@ -89,8 +89,8 @@ fn enrolment() -> store::Enrolment {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_unavailable() {
-    // Bound and never listening: it refuses, and nobody else can get it meanwhile.
+async fn a_refused_connection_is_unavailable() {
+    // Bound but not listening: the port refuses connections, and no other process can take it meanwhile.
     let port = tokio::net::TcpSocket::new_v4().unwrap();
     port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = format!("http://{}", port.local_addr().unwrap());
@@ -100,7 +100,7 @@ async fn nobody_listening_is_unavailable() {
 }
 
 #[tokio::test]
-async fn keys_left_out_of_an_answer_are_asked_for_again() {
+async fn unprocessed_keys_are_requested_again() {
     let table = Table::new().await;
     for name in ["ada", "bob"] {
         table.connected(name).await;
@@ -114,7 +114,7 @@ async fn keys_left_out_of_an_answer_are_asked_for_again() {
     assert_eq!(table.store.snapshot(&asked, soon()).await.unwrap().connections.len(), 2);
     assert_eq!(table.wire.requests(), ["BatchGetItem"; 3]);
 
-    // A table that stays busy: given up at the deadline, and never half an answer.
+    // A table that stays busy: the call fails at the deadline and never returns a partial result.
     table.wire.script(std::iter::repeat_with(|| Act::Answer(200, none.clone())).take(1000));
     let deadline = Instant::now() + Duration::from_millis(100);
     let error = table.store.snapshot(&asked, deadline).await.unwrap_err();
@@ -122,7 +122,7 @@ async fn keys_left_out_of_an_answer_are_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_met_another_is_sent_again() {
+async fn a_conflicting_transaction_is_sent_again() {
     let table = Table::new().await;
     table.wire.script([
         Act::Pass,

@@ -29,7 +29,7 @@ async fn a_saved_grant_is_the_next_generation_and_keeps_the_lease() {
 }
 
 #[tokio::test]
-async fn a_grant_is_saved_only_over_the_generation_and_under_the_lease_it_came_from() {
+async fn save_requires_the_generation_and_lease_of_the_refresh() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (ada, fresh) = (athlete("ada"), grant("ada"));
@@ -39,7 +39,7 @@ async fn a_grant_is_saved_only_over_the_generation_and_under_the_lease_it_came_f
     assert_eq!(save(old, 1).await.unwrap(), Save::Superseded);
     assert_eq!(save(fence, 2).await.unwrap(), Save::Superseded);
     assert_eq!(save(fence, 1).await.unwrap(), Save::Saved { generation: 2 });
-    // Again: it is this very grant that is stored, so it is saved. Another one from the same generation is not.
+    // A repetition with the stored grant is saved. Another grant from the same generation is not.
     assert_eq!(save(fence, 1).await.unwrap(), Save::Saved { generation: 2 });
     let other = table.store.save_grant(&ada, fence, 1, &grant("ada"), "daily", at(9), soon()).await.unwrap();
     assert_eq!(other, Save::Superseded);
@@ -48,7 +48,7 @@ async fn a_grant_is_saved_only_over_the_generation_and_under_the_lease_it_came_f
 }
 
 #[tokio::test]
-async fn a_rescue_needs_no_lease_and_repeats_without_effect() {
+async fn rescue_needs_no_lease_and_is_idempotent() {
     let table = Table::new().await;
     table.connected("ada").await;
     table.claimed("ada").await;
@@ -60,14 +60,14 @@ async fn a_rescue_needs_no_lease_and_repeats_without_effect() {
     assert_eq!(table.connection("ada").await, after);
     assert_eq!(after.grant, Some(fresh.clone()));
     assert_eq!(after.lease.map(|lease| lease.owner).as_deref(), Some("the test"));
-    // Whatever it was over, it is stored, as what it is.
+    // The stored grant counts as saved, whatever generation the call names.
     assert_eq!(rescue(5).await.unwrap(), Save::Saved { generation: 2 });
     let gone = table.store.rescue_grant(&athlete("nobody"), 1, &fresh, "daily", at(9), soon()).await.unwrap();
     assert_eq!(gone, Save::Gone);
 }
 
 #[tokio::test]
-async fn an_older_rescue_never_undoes_a_newer_grant() {
+async fn an_older_rescue_does_not_replace_a_newer_grant() {
     let table = Table::new().await;
     table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -79,7 +79,7 @@ async fn an_older_rescue_never_undoes_a_newer_grant() {
 }
 
 #[tokio::test]
-async fn a_rescued_connection_no_longer_needs_consent() {
+async fn a_rescue_resets_only_the_status_needs_consent() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (ada, fresh) = (athlete("ada"), grant("ada"));
@@ -88,7 +88,7 @@ async fn a_rescued_connection_no_longer_needs_consent() {
     let after = table.connection("ada").await;
     assert_eq!((after.status, after.status_at, after.generation), (Status::Active, at(9), 2));
 
-    // Any other status is not the spent token's doing, and stays, for one request.
+    // The spent token caused no other status, so other statuses stay, and one request is enough.
     table.store.set_status(&ada, 2, Status::MembershipLapsed, None, None, at(10), soon()).await.unwrap();
     table.wire.requests();
     table.store.rescue_grant(&ada, 2, &grant("ada"), "daily", at(11), soon()).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_rescued_connection_no_longer_needs_consent() {
 }
 
 #[tokio::test]
-async fn a_rescue_leaves_what_was_learnt_about_the_new_grant_meanwhile() {
+async fn a_rescue_keeps_a_status_set_meanwhile() {
     let table = Table::new().await;
     table.connected("ada").await;
     let ada = athlete("ada");

@@ -9,7 +9,7 @@ fn hold(until: i64, why: &str) -> Hold {
 }
 
 #[tokio::test]
-async fn a_hold_is_lengthened_and_never_shortened() {
+async fn a_hold_is_extended_and_never_shortened() {
     let table = Table::new().await;
     let set = |until, why| table.store.set_hold(Service::Oura, at(until), why, soon());
     assert_eq!(table.store.hold(Service::Oura, soon()).await.unwrap(), None);
@@ -22,7 +22,7 @@ async fn a_hold_is_lengthened_and_never_shortened() {
 }
 
 #[tokio::test]
-async fn a_hold_is_in_force_until_its_instant_or_until_it_is_lifted() {
+async fn a_hold_is_in_force_until_its_instant_or_its_removal() {
     let table = Table::new().await;
     table.store.set_hold(Service::Smartabase, at(20), "wrong password", soon()).await.unwrap();
     let holds = table.store.snapshot(&[], soon()).await.unwrap().holds;

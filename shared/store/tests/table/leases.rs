@@ -1,4 +1,4 @@
-//! Claiming and releasing.
+//! Claiming and releasing a lease.
 
 use futures::future::join_all;
 use store::{Claim, Release};
@@ -25,7 +25,7 @@ async fn of_twenty_claims_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn a_lease_ends_at_its_instant_and_not_before() {
+async fn a_lease_ends_exactly_at_its_instant() {
     let table = Table::new().await;
     table.connected("ada").await;
     let ada = athlete("ada");
@@ -54,7 +54,7 @@ async fn a_released_lease_can_be_claimed_at_once_and_released_twice() {
 }
 
 #[tokio::test]
-async fn a_claim_on_what_was_read_before_somebody_worked_on_it_learns_that_it_moved() {
+async fn a_claim_on_an_outdated_read_returns_moved() {
     let table = Table::new().await;
     let read = table.connected("ada").await.fence;
     let ada = athlete("ada");
@@ -62,10 +62,10 @@ async fn a_claim_on_what_was_read_before_somebody_worked_on_it_learns_that_it_mo
     assert_eq!(claim("job", read + 7).await.unwrap(), Claim::Moved);
     assert_eq!(table.connection("ada").await.lease, None);
     let Claim::Won(won) = claim("job", read).await.unwrap() else { panic!() };
-    // Moved is the better news even while somebody holds the lease: there is no point in waiting.
+    // `Moved` comes before `Held`: waiting for the lease would not help.
     assert_eq!(claim("another", read).await.unwrap(), Claim::Moved);
     assert_eq!(claim("another", won.fence).await.unwrap(), Claim::Held { until: at(60) });
-    // An attempt that got no answer may ask again, and nobody else after it has given the lease back.
+    // An attempt that got no answer may claim again. No other may, even after the lease was released.
     let Claim::Won(again) = claim("job", read).await.unwrap() else { panic!() };
     assert_eq!(again.fence, won.fence + 1);
     assert_eq!(table.store.release(&ada, again.fence, soon()).await.unwrap(), Release::Released);
@@ -73,7 +73,7 @@ async fn a_claim_on_what_was_read_before_somebody_worked_on_it_learns_that_it_mo
 }
 
 #[tokio::test]
-async fn a_claim_makes_no_connection() {
+async fn a_claim_does_not_create_a_connection() {
     let table = Table::new().await;
     let gone = table.store.claim(&athlete("nobody"), "job", at(0), at(60), None, soon()).await.unwrap();
     assert_eq!(gone, Claim::Gone);

@@ -1,4 +1,4 @@
-//! Intending and confirming records.
+//! Marking records as intended and confirming them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ fn record(form: &str, date: Date) -> RecordKey {
     RecordKey { form: form.to_owned(), date }
 }
 
-/// So many records of one form, one a day.
+/// This many records of one form, one a day.
 fn records(count: usize) -> Vec<RecordKey> {
     date(2025, 1, 1).series(1.day()).take(count).map(|date| record("Sleep # 1", date)).collect()
 }
@@ -25,14 +25,14 @@ fn set(keys: &[RecordKey]) -> BTreeSet<RecordKey> {
     keys.iter().cloned().collect()
 }
 
-/// What the ledger says of these records of an athlete now.
+/// What the ledger now says about these records of an athlete.
 async fn known(table: &Table, name: &str, keys: &[RecordKey]) -> BTreeMap<RecordKey, Record> {
     let connection = table.connection(name).await;
     table.store.records(&connection, keys, soon()).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_record_is_intended_then_written_and_intended_again_before_it_is_overwritten() {
+async fn a_record_is_intended_before_every_write() {
     let table = Table::new().await;
     table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -51,7 +51,7 @@ async fn a_record_is_intended_then_written_and_intended_again_before_it_is_overw
     let connection = table.connection("ada").await;
     assert_eq!((connection.intended.len(), connection.digest.as_deref()), (0, Some("window")));
 
-    // While it is being overwritten its old digest says nothing, and nor does the window's. Its event is not forgotten.
+    // During an overwrite neither the record's digest nor the window's counts. The event id is kept.
     let fence = table.claimed("ada").await;
     assert_eq!(table.store.intend(&ada, fence, &set(&both), soon()).await.unwrap(), Fenced::Done);
     let unsettled = known(&table, "ada", &both).await;
@@ -60,7 +60,7 @@ async fn a_record_is_intended_then_written_and_intended_again_before_it_is_overw
     let connection = table.connection("ada").await;
     assert_eq!((connection.intended, connection.digest), (set(&both), None));
 
-    // What one sync leaves unconfirmed stays so, whatever the next one is about.
+    // A record that one sync leaves unconfirmed stays intended, whatever the next sync covers.
     let confirmed = [(two.clone(), written(8))];
     assert_eq!(table.store.confirm(&ada, 17, fence, &confirmed, finish(3), soon()).await.unwrap(), Fenced::Done);
     let fence = table.claimed("ada").await;
@@ -71,7 +71,7 @@ async fn a_record_is_intended_then_written_and_intended_again_before_it_is_overw
 }
 
 #[tokio::test]
-async fn intending_is_one_small_write_however_many_records_it_is_about() {
+async fn intend_is_one_request_for_any_number_of_records() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (ada, fence) = (athlete("ada"), table.claimed("ada").await);
@@ -85,7 +85,7 @@ async fn intending_is_one_small_write_however_many_records_it_is_about() {
 }
 
 #[tokio::test]
-async fn records_of_forms_and_athletes_with_like_names_are_kept_apart() {
+async fn forms_and_athletes_with_similar_names_stay_separate() {
     let table = Table::new().await;
     for name in ["a", "a#b"] {
         table.connected(name).await;
@@ -105,7 +105,7 @@ async fn records_of_forms_and_athletes_with_like_names_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn confirming_finishes_the_sync_in_one_request() {
+async fn confirm_ends_the_sync_in_one_request() {
     let table = Table::new().await;
     let before = table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -127,7 +127,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
     };
     assert_eq!(table.connection("ada").await, expected);
 
-    // A backfill knows nothing of the window, and pays a part of what is owed.
+    // A backfill keeps the window digest, and delivers a part of the missing days.
     let fence = table.claimed("ada").await;
     let owed = date(2026, 2, 14);
     let history = Finish {
@@ -145,7 +145,8 @@ async fn confirming_finishes_the_sync_in_one_request() {
     let expected = store::Connection { fence, note: None, last_sync, backfill_from: Some(owed), ..expected };
     assert_eq!(table.connection("ada").await, expected);
 
-    // The next sync is cut short: no digest, so that the one after it tries again, and it is not counted as one.
+    // The next sync is cut short. It stores no digest, so that the sync after it tries again, and it does not count as
+    // a sync.
     let fence = table.claimed("ada").await;
     let partly = Finish {
         digest: WindowDigest::Clear,
@@ -163,7 +164,7 @@ async fn confirming_finishes_the_sync_in_one_request() {
 }
 
 #[tokio::test]
-async fn a_holder_that_lost_its_lease_writes_nothing() {
+async fn a_holder_that_lost_the_lease_writes_nothing() {
     let table = Table::new().await;
     table.connected("ada").await;
     let old = table.claimed("ada").await;
@@ -184,7 +185,7 @@ async fn a_holder_that_lost_its_lease_writes_nothing() {
 }
 
 #[tokio::test]
-async fn more_records_than_a_request_holds_take_more_requests_and_the_connection_comes_last() {
+async fn confirm_splits_many_records_into_transactions() {
     for (count, transactions) in [(98, 1), (99, 2), (100, 2), (250, 3)] {
         let table = Table::new().await;
         table.connected("ada").await;
@@ -207,12 +208,12 @@ async fn more_records_than_a_request_holds_take_more_requests_and_the_connection
 }
 
 #[tokio::test]
-async fn the_entries_of_a_form_say_when_a_record_first_arrived() {
+async fn entries_say_when_a_record_was_first_confirmed() {
     let table = Table::new().await;
     table.connected("ada").await;
     let ada = athlete("ada");
     let sleep = |day| RecordKey { form: "Sleep".to_owned(), date: date(2026, 3, day) };
-    // Its name begins with the other's, and its dates lie between the other's.
+    // Its name begins with the name of the other form, and its key sorts between that form's dates.
     let odd = RecordKey { form: "Sleep#2026-03-02".to_owned(), date: date(2026, 3, 2) };
     let event = |event| Written { event, digest: "d".to_owned() };
     let confirmed = |key: &RecordKey, id| (key.clone(), event(id));
@@ -260,13 +261,13 @@ async fn a_backfill_leaves_word_of_what_it_brought() {
 }
 
 #[tokio::test]
-async fn an_event_of_another_user_is_not_known_until_it_is_this_users() {
+async fn an_event_of_another_user_counts_as_unknown() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (ada, store) = (athlete("ada"), &table.store);
     let keys = records(2);
     let [one, two] = &keys[..] else { panic!("{keys:?}") };
-    // The connection as it would be read if it were this user's.
+    // The connection as if it belonged to this user.
     let of = async |user: u64| {
         let connection = store::Connection { user_id: user, ..table.connection("ada").await };
         store.records(&connection, &keys, soon()).await.unwrap()
@@ -279,7 +280,7 @@ async fn an_event_of_another_user_is_not_known_until_it_is_this_users() {
     assert_eq!(of(17).await.len(), 2);
     assert!(of(18).await.is_empty(), "they are user 17's");
 
-    // Sent for another user: the id that stands there is not theirs.
+    // Sent for another user: the stored event id is not an event of theirs.
     let fence = table.claimed("ada").await;
     store.intend(&ada, fence, &set(&keys[..1]), soon()).await.unwrap();
     assert_eq!(of(18).await, [(one.clone(), Record::Intended { event: None })].into());
@@ -289,7 +290,7 @@ async fn an_event_of_another_user_is_not_known_until_it_is_this_users() {
     assert_eq!(of(18).await, [(one.clone(), Record::Written(written(9)))].into());
     assert_eq!(of(17).await, [(two.clone(), Record::Written(written(8)))].into());
 
-    // A ledger from before there were users in it.
+    // A row from before the ledger stored users.
     table.meddle("ATHLETE#ada", &format!("RECORD#{one}"), "user_id", None).await;
     assert_eq!(of(17).await.len(), 2);
 }

@@ -1,4 +1,4 @@
-//! The list of athletes to sync.
+//! The lists of athletes to sync and of enrolled athletes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,8 +10,8 @@ use crate::{Table, at, athlete, grant, soon};
 #[tokio::test]
 async fn all_shards_and_all_pages_are_listed_in_order() {
     let table = Table::new().await;
-    // Behind the store's back, since a thousand connects would be slow: only the keys matter to the index. Names this
-    // long, most of them in one shard, make that more than the megabyte that DynamoDB puts on one page.
+    // Written without the store, because a thousand connects would be slow; the index needs only the keys. With names
+    // this long, most of them in one shard, the keys exceed the one megabyte that DynamoDB puts on a page.
     let mut expected = BTreeSet::new();
     for chunk in (0..1500).collect::<Vec<_>>().chunks(25) {
         let puts = chunk.iter().map(|n| {
@@ -41,7 +41,7 @@ async fn all_shards_and_all_pages_are_listed_in_order() {
 }
 
 #[tokio::test]
-async fn the_enrolled_and_the_connected_are_two_lists() {
+async fn enrolled_and_connected_athletes_are_separate_lists() {
     let table = Table::new().await;
     table.connected("ada").await;
     let store = &table.store;
@@ -66,7 +66,7 @@ async fn the_enrolled_and_the_connected_are_two_lists() {
 }
 
 #[tokio::test]
-async fn only_connecting_and_disconnecting_touch_the_index() {
+async fn only_connect_and_disconnect_write_to_the_index() {
     let table = Table::new().await;
     table.connected("ada").await;
     let ada = athlete("ada");
@@ -76,7 +76,7 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
     };
     let listed = listing().await;
     assert!(matches!(&listed, (Some(_), Some(AttributeValue::S(name))) if name == "ada"), "{listed:?}");
-    // Take the attributes away: whatever wrote them would bring them back.
+    // Remove the attributes: an operation that writes them would bring them back.
     for attribute in ["active_shard", "athlete"] {
         table.meddle("ATHLETE#ada", "CONNECTION", attribute, None).await;
     }
@@ -106,7 +106,7 @@ async fn only_connecting_and_disconnecting_touch_the_index() {
     store.release(&ada, fence, soon()).await.unwrap();
     assert_eq!(listing().await, (None, None));
     assert!(store.active_athletes(soon()).await.unwrap().is_empty());
-    // Every one of them did write.
+    // Each of these operations did write.
     let connection = table.connection("ada").await;
     assert_eq!((connection.generation, connection.status), (3, Status::NeedsConsent));
     assert_eq!(connection.user_id, 18);

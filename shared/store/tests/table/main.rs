@@ -1,5 +1,5 @@
-//! The store against a DynamoDB in the process: every operation, every outcome, and what happens when the wire between
-//! them fails.
+//! Tests the store against a DynamoDB inside the process: every operation, every outcome, and failures of the network
+//! in between.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the lints know test functions, but not what those share")]
 
@@ -38,11 +38,11 @@ use wire::Wire;
 
 const TABLE: &str = "connector";
 
-/// A fresh table of its own, with a wire in front of it.
+/// A new table for one test, with a breakable wire in front of it.
 struct Table {
     store: Store,
     wire: Wire,
-    /// Around the wire, to look at and put things that the store would not.
+    /// A client that bypasses the wire and the store, to read and write items that the store would not.
     raw: Client,
     _dynamo: Dynamo,
 }
@@ -53,7 +53,7 @@ impl Table {
         let raw = dynamo.client();
         assert_eq!(schema::create_table(&raw, TABLE).await.unwrap(), schema::Creation::Created);
         let wire = Wire::to(&dynamo.endpoint().await.unwrap()).await;
-        // Without the SDK's own retries a test sees each failure that it causes.
+        // Without the SDK's own retries, so that a test sees each failure that it causes.
         let config = dynamo::config_at(&wire.endpoint).retry_config(RetryConfig::disabled()).build();
         Self { store: Store::new(Client::from_conf(config), TABLE), wire, raw, _dynamo: dynamo }
     }
@@ -66,7 +66,7 @@ impl Table {
         }
     }
 
-    /// Claims the lease for a minute from `at(0)`, and gives the fence.
+    /// Claims the lease for a minute from `at(0)`, and returns the fence.
     async fn claimed(&self, name: &str) -> u64 {
         match self.store.claim(&athlete(name), "the test", at(0), at(60), None, soon()).await.unwrap() {
             Claim::Won(connection) => connection.fence,
@@ -82,7 +82,7 @@ impl Table {
         self.raw.get_item().table_name(TABLE).key("pk", s(pk)).key("sk", s(sk)).send().await.unwrap().item
     }
 
-    /// Sets one attribute behind the store's back; `None` removes it.
+    /// Sets one attribute without the store; `None` removes it.
     async fn meddle(&self, pk: &str, sk: &str, attribute: &str, value: Option<AttributeValue>) {
         let expression = if value.is_some() { "SET #a = :v" } else { "REMOVE #a" };
         let request = self.raw.update_item().table_name(TABLE).key("pk", s(pk)).key("sk", s(sk));
@@ -96,7 +96,7 @@ fn athlete(name: &str) -> AthleteId {
     AthleteId::parse(name).unwrap()
 }
 
-/// An instant so many seconds after eight o'clock on Monday 2 March 2026.
+/// The instant this many seconds after eight o'clock (UTC) on Monday 2 March 2026.
 fn at(seconds: i64) -> Timestamp {
     "2026-03-02T08:00:00.123456789Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
 }
@@ -114,7 +114,7 @@ fn keyring() -> Keyring {
     Keyring::new(KeyVersion { id: "version-1".to_owned(), secret: "a root secret".into() })
 }
 
-/// A grant that differs from every other one.
+/// A grant that differs from every other grant.
 fn grant(name: &str) -> StoredGrant {
     StoredGrant {
         sealed: keyring().seal(SealPurpose::Grant, &athlete(name), b"tokens").unwrap(),
@@ -139,7 +139,7 @@ fn authorised(name: &str) -> NewConnection {
 }
 
 #[tokio::test]
-async fn the_table_is_as_the_template_says_and_is_made_once() {
+async fn create_table_follows_the_template_and_is_repeatable() {
     let table = Table::new().await;
     assert_eq!(schema::create_table(&table.raw, TABLE).await.unwrap(), schema::Creation::AlreadyThere);
     let described = table.raw.describe_table().table_name(TABLE).send().await.unwrap().table.unwrap();
@@ -157,7 +157,7 @@ async fn the_table_is_as_the_template_says_and_is_made_once() {
     assert_eq!(ttl.time_to_live_description().unwrap().attribute_name(), Some(schema::EXPIRES));
 }
 
-/// The end of a sync that found everything in order.
+/// The end of a sync without problems.
 fn finish(seconds: i64) -> Finish {
     Finish {
         digest: WindowDigest::Set("window".to_owned()),

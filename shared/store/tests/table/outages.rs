@@ -11,7 +11,7 @@ fn outage(until: i64, version: u64, answered_at: Option<i64>) -> Outage {
 }
 
 #[tokio::test]
-async fn the_second_write_based_on_the_same_version_is_refused() {
+async fn a_second_write_over_the_same_version_is_refused() {
     let table = Table::new().await;
     let replace = async |read: Option<&Outage>, next: &Outage| {
         table.store.replace_outage(SITE, read, next, soon()).await.unwrap()
@@ -28,7 +28,7 @@ async fn the_second_write_based_on_the_same_version_is_refused() {
 }
 
 #[tokio::test]
-async fn outage_comes_with_a_snapshot_and_is_no_hold() {
+async fn an_outage_is_in_the_snapshot_and_is_not_a_hold() {
     let table = Table::new().await;
     let down = outage(60, 1, None);
     table.store.replace_outage(SITE, None, &down, soon()).await.unwrap();
@@ -38,7 +38,7 @@ async fn outage_comes_with_a_snapshot_and_is_no_hold() {
 }
 
 #[test]
-fn outage_is_in_force_until_its_instant_or_an_answer() {
+fn an_outage_is_in_force_until_its_instant_or_an_answer() {
     assert!(outage(60, 1, None).in_force(at(59)));
     assert!(!outage(60, 1, None).in_force(at(60)));
     assert!(!outage(60, 1, Some(30)).in_force(at(59)));

@@ -1,5 +1,5 @@
-//! A refresh that was begun and of which nobody knows yet how it ended: while its answer may be under way, its refresh
-//! token is not sent again.
+//! A refresh whose outcome is not known yet. While its token pair may be on the way to the table, no attempt sends its
+//! refresh token again.
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -9,14 +9,14 @@ use crate::wire::Act;
 use crate::{Table, at, athlete, authorised, grant, soon};
 
 impl Table {
-    /// Claims the lease to refresh generation `generation` from `at(now)` for a minute, as `owner`; refreshes doubted up to
-    /// `settled` count as over.
+    /// Claims the lease as `owner` for a minute from `at(now)`, to refresh generation `generation`. A refresh suspected
+    /// at `at(settled)` or before no longer blocks.
     async fn claimed_to_refresh(&self, owner: &str, now: i64, generation: u64, settled: i64) -> Claim {
         let ada = athlete("ada");
         self.store.claim_to_refresh(&ada, owner, at(now), at(now + 60), generation, at(settled), soon()).await.unwrap()
     }
 
-    /// A refresh of generation 1 that is under way since `at(0)`; gives the fence.
+    /// Begins a refresh of generation 1 at `at(0)`, and returns the fence.
     async fn refreshing(&self) -> u64 {
         self.connected("ada").await;
         match self.claimed_to_refresh("the test", 0, 1, -600).await {
@@ -44,7 +44,7 @@ async fn a_claim_to_refresh_takes_the_lease_and_notes_when_it_began() {
 }
 
 #[tokio::test]
-async fn of_twenty_refreshes_exactly_one_begins() {
+async fn of_twenty_claims_to_refresh_exactly_one_wins() {
     let table = Table::new().await;
     table.connected("ada").await;
     let claims = (0..20).map(|n| {
@@ -61,19 +61,19 @@ async fn of_twenty_refreshes_exactly_one_begins() {
 }
 
 #[tokio::test]
-async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_counts_as_over() {
+async fn an_unsettled_refresh_blocks_the_next_for_a_fixed_time() {
     let table = Table::new().await;
     let fence = table.refreshing().await;
     assert_eq!(table.claimed_to_refresh("another", 59, 1, -600).await, Claim::Held { until: at(60) });
-    // The lease has run out, or was given back; the note stands.
+    // The lease has run out or was released. The note about the refresh stays.
     assert_eq!(table.claimed_to_refresh("another", 60, 1, -1).await, Claim::Unsettled { since: at(0), doubted: None });
     assert_eq!(table.store.release(&athlete("ada"), fence, soon()).await.unwrap(), Release::Released);
     assert_eq!(table.claimed_to_refresh("another", 1, 1, -1).await, Claim::Unsettled { since: at(0), doubted: None });
-    // Everything else may be done meanwhile; only the refresh token is out of bounds.
+    // Other work may go on meanwhile. Only the refresh token must not be used.
     let claim = table.store.claim(&athlete("ada"), "another", at(2), at(3), None, soon()).await.unwrap();
     assert!(matches!(claim, Claim::Won(connection) if connection.refresh_begun == Some(at(0))));
 
-    // However long ago: the table may have been down all the time, and the answer still be on its way.
+    // Even after a long time: the table may have been down, and the token pair may still be on the queue.
     assert_eq!(
         table.claimed_to_refresh("a third", 7200, 1, 6600).await,
         Claim::Unsettled { since: at(0), doubted: None }
@@ -87,7 +87,7 @@ async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_c
     assert_eq!(doubt(0, 7300).await, Some(at(7200)), "whoever doubts it next learns since when");
     let doubted = Claim::Unsettled { since: at(0), doubted: Some(at(7200)) };
     assert_eq!(table.claimed_to_refresh("a third", 7799, 1, 7199).await, doubted);
-    // One doubted at the very instant counts as over.
+    // A refresh suspected exactly at `settled` no longer blocks.
     let claim = table.claimed_to_refresh("a third", 7800, 1, 7200).await;
     let Claim::Won(connection) = claim else { panic!("{claim:?}") };
     assert_eq!((connection.refresh_begun, connection.refresh_suspect_at), (Some(at(7800)), None));
@@ -95,7 +95,7 @@ async fn a_refresh_whose_end_nobody_knows_keeps_others_from_the_token_until_it_c
 }
 
 #[tokio::test]
-async fn a_doubt_ends_with_the_refresh_it_is_about() {
+async fn suspect_mark_is_removed_when_its_refresh_ends() {
     for end in 0..3 {
         let table = Table::new().await;
         let (ada, fence) = (athlete("ada"), table.refreshing().await);
@@ -112,7 +112,7 @@ async fn a_doubt_ends_with_the_refresh_it_is_about() {
 }
 
 #[tokio::test]
-async fn a_claim_to_refresh_another_generation_learns_that_it_moved() {
+async fn claiming_to_refresh_another_generation_returns_moved() {
     let table = Table::new().await;
     table.refreshing().await;
     assert_eq!(table.claimed_to_refresh("another", 1, 7, -600).await, Claim::Moved);
@@ -121,14 +121,14 @@ async fn a_claim_to_refresh_another_generation_learns_that_it_moved() {
 }
 
 #[tokio::test]
-async fn a_claim_to_refresh_makes_no_connection() {
+async fn a_claim_to_refresh_does_not_create_a_connection() {
     let table = Table::new().await;
     assert_eq!(table.claimed_to_refresh("job", 0, 1, -600).await, Claim::Gone);
     assert!(table.item("ATHLETE#ada", "CONNECTION").await.is_none());
 }
 
 #[tokio::test]
-async fn a_claim_to_refresh_whose_answer_was_lost_can_be_made_again_by_its_owner() {
+async fn the_owner_repeats_a_claim_whose_answer_was_lost() {
     let table = Table::new().await;
     table.connected("ada").await;
     table.wire.script([Act::LoseAnswer]);
@@ -140,7 +140,7 @@ async fn a_claim_to_refresh_whose_answer_was_lost_can_be_made_again_by_its_owner
 }
 
 #[tokio::test]
-async fn a_refresh_known_to_have_spent_nothing_is_settled_and_may_begin_again_at_once() {
+async fn a_settled_refresh_may_begin_again_at_once() {
     let table = Table::new().await;
     let fence = table.refreshing().await;
     let ada = athlete("ada");
@@ -155,7 +155,7 @@ async fn a_refresh_known_to_have_spent_nothing_is_settled_and_may_begin_again_at
 }
 
 #[tokio::test]
-async fn refused_since_is_kept_until_the_grant_is_replaced() {
+async fn refusals_are_kept_until_settled_or_replaced() {
     for end in 0..4 {
         let table = Table::new().await;
         let (ada, fence) = (athlete("ada"), table.refreshing().await);
@@ -176,10 +176,10 @@ async fn refused_since_is_kept_until_the_grant_is_replaced() {
 }
 
 #[tokio::test]
-async fn an_earlier_doubt_lets_the_next_refresh_begin_sooner() {
+async fn an_earlier_suspicion_allows_the_next_refresh_sooner() {
     let table = Table::new().await;
     let (ada, fence) = (athlete("ada"), table.refreshing().await);
-    // Over at 20, for one who counts what was doubted 600 seconds ago as over.
+    // Stops blocking at 20, if a refresh suspected 600 seconds ago no longer blocks.
     assert_eq!(table.store.suspect_refresh(&ada, at(0), at(-580), soon()).await.unwrap(), Some(at(-580)));
     table.store.release(&ada, fence, soon()).await.unwrap();
     let early = table.claimed_to_refresh("another", 19, 1, 19 - 600).await;
@@ -209,7 +209,7 @@ async fn saving_the_new_grant_settles_the_refresh() {
     let save = table.store.save_grant(&athlete("ada"), fence, 1, &grant("ada"), "daily", at(9), soon()).await.unwrap();
     assert_eq!(save, Save::Saved { generation: 2 });
     assert_eq!(table.refresh_begun().await, None);
-    // One that did not get in settles nothing: the note is about the generation it stands on.
+    // A save that is refused ends no refresh: the note belongs to the stored generation.
     let claim = table.claimed_to_refresh("the test", 10, 2, -600).await;
     assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
     let late = table.store.save_grant(&athlete("ada"), fence, 1, &grant("ada"), "daily", at(11), soon()).await.unwrap();
@@ -233,7 +233,7 @@ async fn rescuing_the_new_grant_settles_the_refresh() {
 }
 
 #[tokio::test]
-async fn a_new_consent_and_a_withdrawal_have_no_refresh_under_way() {
+async fn connecting_and_disconnecting_remove_the_refresh_note() {
     let table = Table::new().await;
     table.refreshing().await;
     table.store.connect(&authorised("ada"), soon()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Every write whose answer was lost can be made again: it does no harm, and says what is true.
+//! Every write whose answer was lost can be repeated: it does no harm, and its outcome says what is true.
 
 use store::{
     Claim, Connect, ConnectionUpdate, Disconnect, Fenced, Record, RecordKey, Release, Save, Service, Settle, StaffForm,
@@ -8,12 +8,12 @@ use store::{
 use crate::wire::Act;
 use crate::{Table, at, athlete, authorised, finish, grant, soon};
 
-/// Loses the answer to the request that comes after `before` others.
+/// Loses the answer to the request that follows `before` other requests.
 fn lose(table: &Table, before: usize) {
     table.wire.script(std::iter::repeat_with(|| Act::Pass).take(before).chain([Act::LoseAnswer]));
 }
 
-/// The call whose answer is lost, then the same call again.
+/// Makes a call whose answer is lost, then repeats it.
 macro_rules! twice {
     ($table:ident, $before:literal, $call:expr) => {{
         lose(&$table, $before);
@@ -24,7 +24,7 @@ macro_rules! twice {
 }
 
 #[tokio::test]
-async fn claiming_again_wins_again_under_a_later_fence() {
+async fn a_repeated_claim_wins_with_a_later_fence() {
     let table = Table::new().await;
     let before = table.connected("ada").await;
     let ada = athlete("ada");
@@ -33,7 +33,7 @@ async fn claiming_again_wins_again_under_a_later_fence() {
 }
 
 #[tokio::test]
-async fn releasing_again_is_released() {
+async fn a_repeated_release_is_released() {
     let table = Table::new().await;
     table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -41,7 +41,7 @@ async fn releasing_again_is_released() {
 }
 
 #[tokio::test]
-async fn saving_and_rescuing_a_grant_again_is_saved() {
+async fn a_repeated_save_or_rescue_is_saved() {
     let table = Table::new().await;
     table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -56,7 +56,7 @@ async fn saving_and_rescuing_a_grant_again_is_saved() {
 }
 
 #[tokio::test]
-async fn connecting_again_connects_with_the_same_grant() {
+async fn a_repeated_connect_stores_the_same_grant() {
     let table = Table::new().await;
     let new = authorised("ada");
     let connect = twice!(table, 1, table.store.connect(&new, soon()));
@@ -65,7 +65,7 @@ async fn connecting_again_connects_with_the_same_grant() {
 }
 
 #[tokio::test]
-async fn settling_and_disconnecting_again_is_settled_and_already() {
+async fn a_repeated_settle_owner_or_disconnect_is_harmless() {
     let table = Table::new().await;
     let new = store::NewConnection { oura_user: None, ..authorised("ada") };
     table.store.connect(&new, soon()).await.unwrap();
@@ -75,7 +75,7 @@ async fn settling_and_disconnecting_again_is_settled_and_already() {
 }
 
 #[tokio::test]
-async fn the_small_changes_again_are_done() {
+async fn repeated_small_changes_are_done() {
     let table = Table::new().await;
     table.connected("ada").await;
     let ada = athlete("ada");
@@ -91,7 +91,7 @@ async fn the_small_changes_again_are_done() {
 }
 
 #[tokio::test]
-async fn intending_and_confirming_again_is_done() {
+async fn a_repeated_intend_or_confirm_is_done() {
     let table = Table::new().await;
     table.connected("ada").await;
     let fence = table.claimed("ada").await;
@@ -108,7 +108,7 @@ async fn intending_and_confirming_again_is_done() {
 }
 
 #[tokio::test]
-async fn a_state_whose_taking_went_unanswered_is_spent() {
+async fn a_state_is_spent_even_if_the_answer_was_lost() {
     let table = Table::new().await;
     let new = store::NewState {
         hash: "hash".to_owned(),
@@ -124,7 +124,7 @@ async fn a_state_whose_taking_went_unanswered_is_spent() {
 }
 
 #[tokio::test]
-async fn telling_a_form_again_is_noted() {
+async fn repeated_steps_of_writing_a_form_are_noted() {
     let table = Table::new().await;
     let (ada, form, store) = (athlete("ada"), StaffForm::Status, &table.store);
     let enrolment = store::Enrolment {

@@ -1,11 +1,11 @@
-//! The one read that a batch begins with.
+//! The one read at the start of a batch.
 
 use store::Service;
 
 use crate::{Table, at, athlete, soon};
 
 #[tokio::test]
-async fn a_batch_is_one_request() {
+async fn a_snapshot_is_one_request() {
     let table = Table::new().await;
     let (ada, bob) = (table.connected("ada").await, table.connected("bob").await);
     table.store.set_hold(Service::Oura, at(9), "throttled", soon()).await.unwrap();
@@ -23,7 +23,7 @@ async fn a_batch_is_one_request() {
 }
 
 #[tokio::test]
-async fn more_athletes_than_a_request_holds_take_two() {
+async fn a_snapshot_of_98_athletes_is_two_requests() {
     let table = Table::new().await;
     table.connected("ada").await;
     let mut asked: Vec<_> = (0..96).map(|n| athlete(&format!("athlete {n}"))).collect();

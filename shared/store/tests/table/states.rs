@@ -1,4 +1,4 @@
-//! Remembering and taking a state.
+//! Storing and taking a state.
 
 use futures::future::join_all;
 use store::{NewState, SealPurpose, State, TakeState};
@@ -39,7 +39,7 @@ async fn of_twenty_takers_exactly_one_gets_the_state() {
 }
 
 #[tokio::test]
-async fn a_state_expires_by_the_clock_and_not_by_its_deletion() {
+async fn a_state_expires_by_the_clock_not_by_its_deletion() {
     let table = Table::new().await;
     for hash in ["in time", "too late"] {
         table.store.put_state(&state(hash), soon()).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_state_expires_by_the_clock_and_not_by_its_deletion() {
 }
 
 #[tokio::test]
-async fn a_state_that_does_not_say_whom_it_was_made_for_is_nobodys() {
+async fn a_state_without_a_user_id_is_unknown() {
     let table = Table::new().await;
     table.store.put_state(&state("hash"), soon()).await.unwrap();
     table.meddle("STATE#hash", "STATE", "user_id", None).await;
@@ -59,7 +59,7 @@ async fn a_state_that_does_not_say_whom_it_was_made_for_is_nobodys() {
 }
 
 #[tokio::test]
-async fn a_state_of_an_earlier_release_names_no_link() {
+async fn a_state_of_an_earlier_release_has_no_link_expiry() {
     let table = Table::new().await;
     table.store.put_state(&state("hash"), soon()).await.unwrap();
     table.meddle("STATE#hash", "STATE", "link_expires", None).await;
@@ -68,7 +68,7 @@ async fn a_state_of_an_earlier_release_names_no_link() {
 }
 
 #[tokio::test]
-async fn a_state_carries_its_time_to_live_in_seconds() {
+async fn a_state_stores_its_expiry_in_seconds() {
     let table = Table::new().await;
     table.store.put_state(&state("hash"), soon()).await.unwrap();
     let item = table.item("STATE#hash", "STATE").await.unwrap();

@@ -1,4 +1,4 @@
-//! The small changes: status, hold, heartbeat, another user after a merge.
+//! Small changes of a connection: status, note, hold, heartbeat, and another user after a merger.
 
 use jiff::ToSpan;
 use jiff::civil::date;
@@ -10,7 +10,7 @@ const STATUSES: [Status; 5] =
     [Status::Active, Status::NeedsConsent, Status::ScopeMissing, Status::MembershipLapsed, Status::OuraAccountTaken];
 
 #[tokio::test]
-async fn every_status_is_stored_with_its_note_and_hold_and_they_are_removed_again() {
+async fn every_status_is_stored_with_its_note_and_hold() {
     let table = Table::new().await;
     let before = table.connected("ada").await;
     let ada = athlete("ada");
@@ -31,7 +31,7 @@ async fn every_status_is_stored_with_its_note_and_hold_and_they_are_removed_agai
 }
 
 #[tokio::test]
-async fn a_status_is_about_one_generation() {
+async fn a_status_applies_to_one_generation() {
     let table = Table::new().await;
     table.connected("ada").await;
     let set = |name: &'static str, generation| {
@@ -46,11 +46,11 @@ async fn a_status_is_about_one_generation() {
 }
 
 #[tokio::test]
-async fn a_note_comes_and_goes_and_changes_nothing_else() {
+async fn setting_or_removing_a_note_changes_nothing_else() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (ada, store) = (athlete("ada"), &table.store);
-    // What a worker finds out between another's reading and its note is not written back.
+    // A note must not overwrite what another worker stored after the connection was read.
     store.set_status(&ada, 1, Status::MembershipLapsed, None, Some(at(9)), at(5), soon()).await.unwrap();
     let before = table.connection("ada").await;
     for note in [Some("mend it"), Some("mend that"), None] {
@@ -71,7 +71,7 @@ async fn a_note_comes_and_goes_and_changes_nothing_else() {
 }
 
 #[tokio::test]
-async fn nobody_is_disconnected_by_setting_a_status() {
+async fn setting_the_status_disconnected_is_refused() {
     let table = Table::new().await;
     let before = table.connected("ada").await;
     let refused = table.store.set_status(&athlete("ada"), 1, Status::Disconnected, None, None, at(5), soon()).await;
@@ -93,7 +93,7 @@ async fn holds_and_heartbeats_only_move_forward() {
 }
 
 #[tokio::test]
-async fn a_connection_pointed_at_another_user_is_kept_and_what_was_begun_with_the_one_before_is_lost() {
+async fn repoint_keeps_the_grant_and_fences_the_running_job() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (ada, store) = (athlete("ada"), &table.store);
@@ -125,7 +125,7 @@ async fn a_connection_pointed_at_another_user_is_kept_and_what_was_begun_with_th
 }
 
 #[tokio::test]
-async fn small_changes_neither_make_nor_revive_a_connection() {
+async fn small_changes_neither_create_nor_revive_a_connection() {
     let table = Table::new().await;
     let nobody = athlete("nobody");
     assert_eq!(table.store.hold_athlete(&nobody, at(1), soon()).await.unwrap(), ConnectionUpdate::Gone);

@@ -1,4 +1,4 @@
-//! The wire between the store and the table: it counts requests, loses answers, and answers in DynamoDB's place.
+//! A proxy between the store and the table. It records requests, loses answers, and answers in place of DynamoDB.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,21 +8,21 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// What becomes of one request.
+/// What the proxy does with one request.
 pub(crate) enum Act {
-    /// It is carried out and answered.
+    /// Passes it on, and returns the answer.
     Pass,
-    /// It is carried out, and the connection breaks before the answer.
+    /// Passes it on, and closes the connection before the answer.
     LoseAnswer,
-    /// It is carried out; the answer waits, after word has been given, until it may go on.
+    /// Passes it on, and reports when it was carried out. Returns the answer after a signal.
     HoldAnswer(oneshot::Sender<()>, oneshot::Receiver<()>),
-    /// It is not carried out; this is the answer: status and body.
+    /// Does not pass it on. Answers with this status and body.
     Answer(u16, String),
-    /// It is not carried out, and there is never an answer.
+    /// Does not pass it on, and never answers.
     Silence,
 }
 
-/// A proxy on a port of its own. Requests beyond the script pass.
+/// A proxy on a port of its own. It passes on requests for which the script has no entry.
 pub(crate) struct Wire {
     pub(crate) endpoint: String,
     script: Arc<Mutex<VecDeque<Act>>>,
@@ -30,7 +30,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// A wire to `upstream`, an address such as `http://127.0.0.1:8000/path`.
+    /// Starts a proxy to `upstream`, an address such as `http://127.0.0.1:8000/path`.
     pub(crate) async fn to(upstream: &str) -> Self {
         let (upstream, path) = upstream.trim_start_matches("http://").split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,12 +46,12 @@ impl Wire {
         wire
     }
 
-    /// What becomes of the next requests.
+    /// Sets what happens to the next requests.
     pub(crate) fn script(&self, acts: impl IntoIterator<Item = Act>) {
         self.script.lock().unwrap().extend(acts);
     }
 
-    /// The operations asked for since the last call, such as `GetItem`.
+    /// The operations requested since the last call, such as `GetItem`.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
@@ -95,7 +95,7 @@ async fn serve(
     }
 }
 
-/// One HTTP message with a `Content-Length`: its head, and all of it.
+/// Reads one HTTP message with a `Content-Length`: returns its head, and the whole message.
 async fn read_message(from: &mut BufReader<TcpStream>) -> io::Result<(String, Vec<u8>)> {
     let mut head = String::new();
     loop {
