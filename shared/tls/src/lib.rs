@@ -61,8 +61,8 @@ fn authorities() -> RootCertStore {
     roots
 }
 
-/// Adds the certificates of a bundle, reading one at a time, because touching a page of memory costs as much as reading
-/// a certificate. rustls's own reader keeps all of them in memory and needs three times the instructions.
+/// Adds the certificates of a bundle. Reads one at a time, because touching a page of memory costs as much as reading a
+/// certificate. The reader of rustls keeps all of them in memory and needs three times the instructions.
 fn read(mut bundle: impl BufRead, roots: &mut RootCertStore) {
     let (mut line, mut text, mut certificate) = (Vec::new(), Vec::new(), Vec::new());
     while bundle.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
