@@ -148,8 +148,8 @@ impl Secrets {
     }
 
     /// The keyring with every version that may have signed a link. Reads the current version again, in case the key was
-    /// rotated, and the previous one, so that a link signed just before a rotation still opens. Asks Secrets Manager at
-    /// most once a minute.
+    /// rotated. Also reads the previous one, so that a link signed just before a rotation still opens. Asks Secrets
+    /// Manager at most once a minute.
     pub async fn keyring_with_previous(&self, deadline: Deadline) -> Result<Arc<Keyring>, SecretError> {
         match self {
             Self::Given(given) => Ok(given.keyring.read()),

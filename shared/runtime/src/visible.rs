@@ -1,7 +1,7 @@
 //! Escapes control characters in untrusted text before it is printed to a terminal.
 //!
 //! A name on the site's roster, a message of a service or a file name may contain control characters. A terminal acts
-//! on them instead of showing them: it clears the screen, moves the cursor over earlier output, sets the window's
+//! on them instead of showing them. It clears the screen, moves the cursor over earlier output, sets the window's
 //! title, or reverses the order of letters. This module writes such characters as JSON does, for example `\u001b`. So a
 //! JSON document keeps its meaning, and other text shows which characters it contained.
 
@@ -54,7 +54,7 @@ mod tests {
             ("\u{1b}[2J\u{1b}[8mhidden", r"\u001b[2J\u001b[8mhidden"),
             ("Ada\rEve", r"Ada\u000dEve"),
             ("Ada\u{8}\u{7f}", r"Ada\u0008\u007f"),
-            // One character for "escape, bracket", which some terminals obey in UTF-8, too.
+            // One character for "escape, bracket". Some terminals act on it in UTF-8, too.
             ("\u{9b}31m", r"\u009b31m"),
             ("gpj.\u{202e}exe", r"gpj.\u202eexe"),
             ("\u{2066}x\u{2069}", r"\u2066x\u2069"),
