@@ -1,7 +1,7 @@
 //! Enrolments: what the connector last wrote into an athlete's profile forms at Smartabase.
 //!
 //! The athlete's own form holds the link; [`Enrolment`] stores what the link was made from. For each form for staff it
-//! stores a digest ([`Told`]), under one rule: **a digest is stored only while the site is known to hold exactly that
+//! stores a digest ([`Told`]). One rule applies: **a digest is stored only while the site is known to hold exactly that
 //! content**. So writing a form takes three steps:
 //!
 //! - The writer [begins](Store::begin_telling): this replaces the digest by an intention.

@@ -148,9 +148,8 @@ impl Store {
     /// Notes at `now` that the refresh begun at `begun` probably failed, unless an attempt noted that before. Returns
     /// when it was noted; `None` if the refresh has ended meanwhile. One `UpdateItem`.
     ///
-    /// The wait counts from `now`, when the table is known to answer, so that a worker has time to store a token pair
-    /// from the queue. If none can be on the queue, the caller passes an earlier `now` to allow the next refresh
-    /// sooner.
+    /// The wait counts from `now`, when the table is known to answer. So a worker has time to store a token pair from
+    /// the queue. If none can be on the queue, the caller passes an earlier `now` to allow the next refresh sooner.
     pub async fn suspect_refresh(
         &self,
         athlete: &AthleteId,

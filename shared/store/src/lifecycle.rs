@@ -1,6 +1,5 @@
-//! Connects and disconnects athletes, and decides which athlete owns an Oura account. These are the only writes that
-//! touch two items at once, besides confirming records, and the only ones that change which athletes the index lists
-//! for syncing.
+//! Connects and disconnects athletes, and decides which athlete owns an Oura account. Besides confirming records, only
+//! these writes touch two items at once. No other writes change which athletes the index lists for syncing.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! An outage of a remote service, shared by all processes: until when syncs send it no requests, and how many times in
-//! a row it was found down.
+//! An outage of a remote service, shared by all processes. It stores until when syncs send the service no requests, and
+//! how many times in a row the service was found down.
 //!
 //! It is a row of its own beside the service's hold, because releases without this row read only the hold. A hold says
 //! that our credentials were refused; an outage says nothing about them. Every write is conditional on the version that
@@ -54,7 +54,7 @@ impl Outage {
 }
 
 impl Store {
-    /// Reads the outage of a service, over or not. One consistent `GetItem`.
+    /// Reads the outage of a service, ended or not. One consistent `GetItem`.
     pub async fn outage(&self, service: Service, deadline: Instant) -> Result<Option<Outage>, StoreError> {
         let key = Key::outage(service);
         self.get(&key, "reading an outage", deadline).await?.map(|item| Outage::read(&key, &item)).transpose()

@@ -173,7 +173,7 @@ async fn an_account_owned_by_another_athlete_is_not_freed() {
     other.oura_user = Some("a new ring".to_owned());
     assert!(matches!(table.store.connect(&other, soon()).await.unwrap(), Connect::Connected { .. }));
     assert_eq!(table.item("OURA#oura-ada", "OWNER").await.unwrap()["athlete_id"], crate::s("bob"));
-    // The same for an athlete who leaves.
+    // The same for an athlete who disconnects.
     table.meddle("OURA#a new ring", "OWNER", "athlete_id", Some(crate::s("bob"))).await;
     let ended = table.store.disconnect(&athlete("ada"), 2, at(1), soon()).await.unwrap();
     assert!(matches!(ended, Disconnect::Disconnected { .. }));

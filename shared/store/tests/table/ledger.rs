@@ -249,7 +249,7 @@ async fn entries_say_when_a_record_was_first_confirmed() {
 }
 
 #[tokio::test]
-async fn a_backfill_leaves_word_of_what_it_brought() {
+async fn a_backfill_stores_which_days_it_delivered() {
     let table = Table::new().await;
     table.connected("ada").await;
     let (ada, days) = (athlete("ada"), (date(2026, 1, 1), date(2026, 1, 31)));

@@ -189,7 +189,7 @@ async fn an_earlier_suspicion_allows_the_next_refresh_sooner() {
 }
 
 #[tokio::test]
-async fn only_the_holder_of_the_lease_settles_a_refresh() {
+async fn only_the_holder_of_the_lease_can_end_a_refresh() {
     let table = Table::new().await;
     let fence = table.refreshing().await;
     table.store.suspect_refresh(&athlete("ada"), at(0), at(1), soon()).await.unwrap();
@@ -203,7 +203,7 @@ async fn only_the_holder_of_the_lease_settles_a_refresh() {
 }
 
 #[tokio::test]
-async fn saving_the_new_grant_settles_the_refresh() {
+async fn saving_the_new_grant_ends_the_refresh() {
     let table = Table::new().await;
     let fence = table.refreshing().await;
     let save = table.store.save_grant(&athlete("ada"), fence, 1, &grant("ada"), "daily", at(9), soon()).await.unwrap();
@@ -218,7 +218,7 @@ async fn saving_the_new_grant_settles_the_refresh() {
 }
 
 #[tokio::test]
-async fn rescuing_the_new_grant_settles_the_refresh() {
+async fn rescuing_the_new_grant_ends_the_refresh() {
     let table = Table::new().await;
     table.refreshing().await;
     let ada = athlete("ada");
